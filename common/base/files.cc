@@ -1,0 +1,203 @@
+#include "common/base/files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+absl::Status WriteAll(int descriptor, absl::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return ErrnoStatus(errno, absl::StrCat("cannot write ", path));
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ErrnoStatus(int error_number, absl::string_view what) {
+  const std::string text = absl::StrCat(what, ": ", std::strerror(error_number));
+  if (error_number == ENOENT) return absl::NotFoundError(text);
+  if (error_number == ENOSPC || error_number == EDQUOT) return absl::ResourceExhaustedError(text);
+  return absl::UnavailableError(text);
+}
+
+bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+absl::Status MakeFolders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot make folder ", path));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  struct stat info {};
+  std::string bytes;
+  absl::Status status;
+  if (fstat(descriptor, &info) != 0) {
+    status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
+  } else if (S_ISDIR(info.st_mode)) {
+    status = ErrnoStatus(EISDIR, absl::StrCat("cannot read ", path));
+  } else if (info.st_size > max_bytes) {
+    status = absl::ResourceExhaustedError(
+        absl::StrCat(path, " has ", info.st_size, " bytes, the limit is ", max_bytes));
+  } else {
+    bytes.resize(static_cast<size_t>(info.st_size));
+    size_t filled = 0;
+    while (filled < bytes.size()) {
+      const ssize_t got = read(descriptor, &bytes[filled], bytes.size() - filled);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
+      if (got <= 0) break;
+      filled += static_cast<size_t>(got);
+    }
+    bytes.resize(filled);
+  }
+  close(descriptor);
+  if (!status.ok()) return status;
+  return bytes;
+}
+
+absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes) {
+  const std::string temporary = absl::StrCat(path, ".tmp-", getpid());
+  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<OutputFile> file, OutputFile::Create(temporary));
+  DISTILLERY_RETURN_IF_ERROR(file->Append(bytes));
+  DISTILLERY_RETURN_IF_ERROR(file->Sync());
+  DISTILLERY_RETURN_IF_ERROR(file->Keep());
+  return RenameDurably(temporary, path);
+}
+
+absl::Status RenameDurably(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot rename ", from, " to ", to));
+  }
+  return SyncFolder(FolderOf(to));
+}
+
+absl::Status SyncFolder(const std::string& folder) {
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open folder ", folder));
+  const int result = fsync(descriptor);
+  const int error_number = errno;
+  close(descriptor);
+  if (result != 0) return ErrnoStatus(error_number, absl::StrCat("cannot sync folder ", folder));
+  return absl::OkStatus();
+}
+
+absl::Status RemoveFile(const std::string& path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("cannot remove ", path));
+  }
+  return absl::OkStatus();
+}
+
+std::string BaseName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+OutputFile::OutputFile(std::string path, int descriptor)
+    : path_(std::move(path)), descriptor_(descriptor) {}
+
+absl::StatusOr<std::unique_ptr<OutputFile>> OutputFile::Create(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot create ", path));
+  return std::unique_ptr<OutputFile>(new OutputFile(path, descriptor));
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  close(descriptor_);
+  unlink(path_.c_str());
+}
+
+absl::Status OutputFile::Append(absl::string_view bytes) {
+  DISTILLERY_RETURN_IF_ERROR(WriteAll(descriptor_, bytes, path_));
+  size_ += static_cast<int64_t>(bytes.size());
+  return absl::OkStatus();
+}
+
+absl::Status OutputFile::Sync() {
+  if (fsync(descriptor_) != 0) return ErrnoStatus(errno, absl::StrCat("cannot sync ", path_));
+  return absl::OkStatus();
+}
+
+absl::Status OutputFile::Keep() {
+  const int result = close(descriptor_);
+  descriptor_ = -1;
+  if (result != 0) return ErrnoStatus(errno, absl::StrCat("cannot close ", path_));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  struct stat info {};
+  void* data = nullptr;
+  absl::Status status;
+  if (fstat(descriptor, &info) != 0) {
+    status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
+  } else if (info.st_size > 0) {
+    data = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
+    if (data == MAP_FAILED) status = ErrnoStatus(errno, absl::StrCat("cannot map ", path));
+  }
+  close(descriptor);
+  if (!status.ok()) return status;
+  return std::unique_ptr<MappedFile>(new MappedFile(data, static_cast<size_t>(info.st_size)));
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(folder));
+  const std::string path = absl::StrCat(folder, "/lock");
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    char holder[32] = {};
+    const ssize_t got = read(descriptor, holder, sizeof(holder) - 1);
+    close(descriptor);
+    return absl::FailedPreconditionError(absl::StrCat(
+        "folder ", folder, " is in use by process ", got > 0 ? holder : "(unknown)",
+        "; stop it, or choose another folder"));
+  }
+  const std::string process = std::to_string(getpid());
+  if (ftruncate(descriptor, 0) != 0 ||
+      pwrite(descriptor, process.data(), process.size(), 0) < 0) {
+    const int error_number = errno;
+    close(descriptor);
+    return ErrnoStatus(error_number, absl::StrCat("cannot write ", path));
+  }
+  return std::unique_ptr<FolderLock>(new FolderLock(descriptor));
+}
+
+FolderLock::~FolderLock() { close(descriptor_); }
+
+}  // namespace distillery

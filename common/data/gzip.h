@@ -1,0 +1,20 @@
+// Reading of plain and gzip-compressed files with a bound on what comes out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace distillery {
+
+// Decompresses a gzip file. DATA_LOSS if it is damaged or cut short, RESOURCE_EXHAUSTED if it holds
+// more than max_bytes. `name` is named in the message.
+absl::StatusOr<std::string> GunzipBytes(absl::string_view compressed, int64_t max_bytes,
+                                        absl::string_view name);
+
+// Reads `path`, or `path`.gz if that is the one there; at most max_bytes come out.
+absl::StatusOr<std::string> ReadPlainOrGzip(const std::string& path, int64_t max_bytes);
+
+}  // namespace distillery

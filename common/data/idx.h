@@ -1,0 +1,23 @@
+// The IDX format of MNIST (http://yann.lecun.com/exdb/mnist/): big-endian magic 0x0000TTDD (TT: type,
+// 08 unsigned byte; DD: dimensions), DD 32-bit sizes, then the elements.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/data/samples.h"
+
+namespace distillery {
+
+// Parses an IDX file of unsigned bytes with `dimensions` sizes. Returns the sizes, and sets
+// `elements` to the bytes after the header. DATA_LOSS, naming `name`, if it is not such a file or
+// its length differs from what its header says.
+absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimensions,
+                                              absl::string_view name,
+                                              absl::string_view* elements);
+
+// Reads MNIST's four files (plain or .gz) from `folder`. NOT_FOUND names the missing file;
+// DATA_LOSS names the damaged one.
+absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder);
+
+}  // namespace distillery

@@ -1,0 +1,79 @@
+#include "common/model/environment.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+namespace distillery {
+namespace {
+
+// Marks a process whose environment is as its value says.
+constexpr char kMarker[] = "DISTILLERY_NUMERICS";
+
+}  // namespace
+
+int AvailableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = 1;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = std::max(1, CPU_COUNT(&set));
+  // cgroup v2: "max 100000" or "150000 100000", quota and period in microseconds.
+  std::ifstream limit("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (limit >> quota >> period && quota != "max" && period > 0) {
+    const double allowed = std::strtod(quota.c_str(), nullptr) / period;
+    cores = std::min(cores, std::max(1, static_cast<int>(std::ceil(allowed))));
+  }
+  return cores;
+}
+
+void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
+  const char* const marker = std::getenv(kMarker);
+  if (marker != nullptr && numerics == marker) return;
+  // What the user set stays; what another numerics setting of ours set is replaced.
+  const int overwrite = marker != nullptr ? 1 : 0;
+  const bool portable = numerics == "portable";
+  for (const auto& [name, value] :
+       {std::pair<const char*, const char*>{"ATEN_CPU_CAPABILITY", "avx2"},
+        {"ONEDNN_MAX_CPU_ISA", "AVX2"},
+        {"DNNL_MAX_CPU_ISA", "AVX2"},
+        {"OPENBLAS_CORETYPE", "Haswell"}}) {
+    if (portable) {
+      setenv(name, value, 1);
+    } else if (overwrite != 0) {
+      unsetenv(name);
+    }
+  }
+  setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite);
+  setenv("OMP_NUM_THREADS", "1", overwrite);
+  setenv("OPENBLAS_NUM_THREADS", std::to_string(AvailableCores()).c_str(), overwrite);
+  setenv(kMarker, numerics.c_str(), 1);
+  execv("/proc/self/exe", argv);
+  std::fprintf(stderr, "cannot start anew with the compute environment: %s; going on without\n",
+               std::strerror(errno));
+}
+
+std::string ProcessNumerics() {
+  const char* const marker = std::getenv(kMarker);
+  return marker == nullptr ? "fastest" : marker;
+}
+
+std::string EarlyFlag(int argc, char** argv, const std::string& name,
+                      const std::string& otherwise) {
+  const std::string flag = "--" + name;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == flag && i + 1 < argc) return argv[i + 1];
+    if (argument.rfind(flag + "=", 0) == 0) return argument.substr(flag.size() + 1);
+  }
+  return otherwise;
+}
+
+}  // namespace distillery

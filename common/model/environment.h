@@ -1,0 +1,26 @@
+// The process environment that LibTorch's libraries read when they are loaded, before main: it must
+// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing.
+#pragma once
+
+#include <string>
+
+namespace distillery {
+
+// Cores that this process may use: the affinity mask and the cgroup's CPU quota, at least 1.
+int AvailableCores();
+
+// Sets what is not set by the user already, and starts the program anew (execve) if anything had to
+// be set; returns if all is right. `numerics`: "fastest", or "portable", which pins LibTorch, oneDNN
+// and OpenBLAS to AVX2. In both: OMP_WAIT_POLICY=PASSIVE (spinning OpenMP threads cost up to a factor
+// 3.7), one OpenMP thread unless asked for, OpenBLAS on the cores available.
+// REQUIRES: no thread has been started. `argv` as main got it.
+void EnsureComputeEnvironment(const std::string& numerics, char** argv);
+
+// The numerics that this process was started with.
+std::string ProcessNumerics();
+
+// The value of a flag "--name VALUE" or "--name=VALUE" in argv, or `otherwise`: for flags that are
+// needed before the real parser runs.
+std::string EarlyFlag(int argc, char** argv, const std::string& name, const std::string& otherwise);
+
+}  // namespace distillery

@@ -1,0 +1,34 @@
+// Model files: TorchScript with its card, loaded and saved. Model files are trusted local files, named
+// by digest; bytes that came over the network never reach this loader.
+#pragma once
+
+#include <torch/script.h>
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/model/card.h"
+
+namespace distillery {
+
+struct LoadedModel {
+  // In eval mode.
+  torch::jit::Module module;
+  ModelCard card;
+  // SHA-256 (hex) of the file.
+  std::string sha256;
+  int64_t file_bytes = 0;
+};
+
+// NOT_FOUND for a missing file; INVALID_ARGUMENT for a file that is no TorchScript, a forward that
+// does not take one input, a missing card (give `card` then), outputs that are not [rows, classes],
+// or outputs that look like probabilities while the card says logits.
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
+                                      const std::optional<ModelCard>& card = std::nullopt);
+
+// Replaces the file in one step.
+absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,
+                       const ModelCard& card);
+
+}  // namespace distillery

@@ -1,0 +1,27 @@
+// A module's parameters and buffers as Weights, and back.
+#pragma once
+
+#include <torch/script.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/weights/weights.h"
+
+namespace distillery {
+
+// Every parameter and buffer by its dotted name. INVALID_ARGUMENT for an element type that
+// safetensors does not know.
+absl::StatusOr<Weights> WeightsOf(const torch::jit::Module& module);
+// Names of the buffers among them, sorted.
+std::vector<std::string> BufferNames(const torch::jit::Module& module);
+
+// Copies `weights` into the module. FAILED_PRECONDITION names the first tensor that differs.
+absl::Status LoadWeights(const Weights& weights, torch::jit::Module& module);
+
+// For each parameter end - start (float types, computed in that type), for each buffer the end
+// value. REQUIRES: equal layouts; `buffers` sorted.
+Weights Delta(const Weights& start, const Weights& end, const std::vector<std::string>& buffers);
+
+}  // namespace distillery

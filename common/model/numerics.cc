@@ -1,0 +1,89 @@
+#include "common/model/numerics.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <dlfcn.h>
+#include <torch/script.h>
+#include <torch/version.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/model/environment.h"
+
+namespace distillery {
+namespace {
+
+template <typename Function>
+Function* LoadedSymbol(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+std::string BlasName() {
+  auto* const core = LoadedSymbol<char*()>("openblas_get_corename");
+  return core == nullptr ? "other BLAS (slow: install libopenblas0-pthread)"
+                         : absl::StrCat("OpenBLAS/", core());
+}
+
+// From "... - CPU capability usage: AVX512 ..." of LibTorch's own description.
+std::string InstructionSet() {
+  static constexpr char kLabel[] = "CPU capability usage: ";
+  const std::string config = at::show_config();
+  const size_t at = config.find(kLabel);
+  if (at == std::string::npos) return "unknown";
+  const size_t start = at + sizeof(kLabel) - 1;
+  return config.substr(start, config.find_first_of(" \n", start) - start);
+}
+
+std::string OneDnnIsa() {
+  auto* const isa = LoadedSymbol<int()>("dnnl_get_effective_cpu_isa");
+  return isa == nullptr ? "none" : absl::StrCat(isa());
+}
+
+}  // namespace
+
+void ConfigureTorch(int64_t compute_threads) {
+  at::set_num_threads(static_cast<int>(compute_threads));
+  torch::jit::getProfilingMode() = false;
+  torch::jit::setGraphExecutorOptimize(false);
+}
+
+std::string NumericsFingerprint() {
+  return absl::StrCat("isa=", InstructionSet(), " onednn=", OneDnnIsa(),
+                      " blas=", BlasName(), " torch=", TORCH_VERSION,
+                      " device=cpu precision=float32 policy=", ProcessNumerics());
+}
+
+std::string ComputeDescription(int64_t compute_threads) {
+  auto* const blas_threads = LoadedSymbol<int()>("openblas_get_num_threads");
+  const char* const wait = std::getenv("OMP_WAIT_POLICY");
+  return absl::StrCat("computing with ", compute_threads, " LibTorch thread(s), ", BlasName(),
+                      " on ", blas_threads == nullptr ? 0 : blas_threads(), " thread(s), ",
+                      InstructionSet(), ", OMP_WAIT_POLICY=",
+                      wait == nullptr ? "(default)" : wait, ", LibTorch ", TORCH_VERSION, ", ",
+                      AvailableCores(), " core(s) available, numerics ", ProcessNumerics());
+}
+
+absl::Status CatchTorchErrors(const std::function<absl::Status()>& body) {
+  // TorchScript's errors begin with a generic line and a trace; the line that matters comes last.
+  const auto brief = [](const std::string& text) {
+    std::string best;
+    for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+      const absl::string_view stripped = absl::StripAsciiWhitespace(line);
+      if (stripped.empty()) continue;
+      if (best.empty()) best = std::string(stripped);
+      if (absl::StrContains(stripped, "Error: ")) best = std::string(stripped);
+    }
+    return best.substr(0, 400);
+  };
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    return absl::InternalError(brief(error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    return absl::InternalError(brief(error.what()));
+  }
+}
+
+}  // namespace distillery

@@ -1,0 +1,28 @@
+// How this process computes: set-up of LibTorch, and what its floating-point results depend on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace distillery {
+
+// Sets LibTorch's intra-op threads for the calling thread and those it starts later, and turns off
+// TorchScript's profiling executor, whose first passes over a graph differ from later ones. Call at
+// the start of each thread that computes.
+void ConfigureTorch(int64_t compute_threads);
+
+// What equal bits need besides equal inputs, except threads: for example
+// "isa=AVX512 onednn=.. blas=OpenBLAS/SkylakeX torch=1.13.1 device=cpu precision=float32".
+std::string NumericsFingerprint();
+
+// One line for people: threads, BLAS, instruction set, cores.
+std::string ComputeDescription(int64_t compute_threads);
+
+// Runs `body` and turns LibTorch's exceptions into INTERNAL with their first line, other
+// std::exceptions likewise. Every entry from our code into LibTorch goes through this.
+absl::Status CatchTorchErrors(const std::function<absl::Status()>& body);
+
+}  // namespace distillery

@@ -1,0 +1,103 @@
+#include "common/rpc/flags.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "common/base/names.h"
+
+namespace distillery {
+namespace {
+
+std::vector<std::string> LongFlags(const CLI::App* app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// The innermost subcommand that was given.
+CLI::App* Innermost(CLI::App* app) {
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return app;
+}
+
+std::string DescribeExtras(CLI::App* app, int argc, char** argv) {
+  const std::vector<std::string> flags = LongFlags(app);
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+    if (absl::StartsWith(flag, "--") &&
+        std::find(flags.begin(), flags.end(), flag) == flags.end()) {
+      const std::string nearest = NearestName(flag, flags);
+      return absl::StrCat("unknown flag ", flag,
+                          nearest.empty() ? std::string("; see --help")
+                                          : absl::StrCat("; did you mean ", nearest, "?"));
+    }
+  }
+  for (const std::string& extra : app->remaining(true)) {
+    std::vector<std::string> commands;
+    for (const CLI::App* command : app->get_subcommands(nullptr)) {
+      commands.push_back(command->get_name());
+    }
+    if (commands.empty()) return absl::StrCat("unexpected argument \"", extra, "\"; see --help");
+    return UnknownName("command", extra, commands);
+  }
+  return "arguments were not understood; see --help";
+}
+
+}  // namespace
+
+void AddTransportFlags(CLI::App* app, TransportOptions* options) {
+  const std::string group = "Transport";
+  app->add_option("--tls-certificate", options->tls_certificate,
+                  "PEM certificate of this program (mutual TLS)")
+      ->group(group);
+  app->add_option("--tls-key", options->tls_key, "PEM private key of the certificate")
+      ->group(group);
+  app->add_option("--tls-ca", options->tls_ca, "PEM authority that the peer must be signed by")
+      ->group(group);
+  app->add_flag("--insecure", options->insecure,
+                "speak plain text on addresses other than loopback")
+      ->group(group);
+}
+
+void AddCommonFlags(CLI::App* app, std::string* log_level) {
+  app->add_option("--log-level", *log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app->set_version_flag("--version", absl::StrCat(app->get_name(), " ", DISTILLERY_VERSION));
+}
+
+int ParseFlags(CLI::App* app, int argc, char** argv) {
+  // gRPC's own log lines repeat what our statuses say.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
+  try {
+    app->parse(argc, argv);
+    return -1;
+  } catch (const CLI::Success& help) {
+    return app->exit(help);
+  } catch (const CLI::ExtrasError&) {
+    std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(),
+                 DescribeExtras(Innermost(app), argc, argv).c_str());
+  } catch (const CLI::ParseError& error) {
+    // A required flag is often missing because another was misspelt: say that first.
+    std::string text = absl::StrReplaceAll(error.what(), {{"\n", " "}});
+    const std::string extras = DescribeExtras(Innermost(app), argc, argv);
+    if (absl::StartsWith(extras, "unknown flag")) text = extras;
+    std::fprintf(stderr, "%s: %s%s\n", app->get_name().c_str(), text.c_str(),
+                 absl::StrContains(text, "--help") ? "" : " (see --help)");
+  }
+  return kExitWrongUsage;
+}
+
+int ReportStatus(const std::string& program, const absl::Status& status) {
+  if (status.ok()) return kExitDone;
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kExitWrongUsage : kExitFailed;
+}
+
+}  // namespace distillery

@@ -1,0 +1,25 @@
+// Domain types to messages and back.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "common/run/run_spec.h"
+#include "common/run/task.h"
+#include "distillery/v1/coordinator_service.pb.h"
+
+namespace distillery {
+
+v1::RunSpec ToProto(const RunSpec& spec);
+// Validated: INVALID_ARGUMENT names the field. Fields that are not set take proto's zero, not the
+// YAML file's default: a caller says everything.
+absl::StatusOr<RunSpec> FromProto(const v1::RunSpec& proto);
+
+v1::TaskLease ToProto(const Lease& lease);
+// INVALID_ARGUMENT for an unknown kind or an id that is no name.
+absl::StatusOr<Lease> FromProto(const v1::TaskLease& proto);
+
+v1::TrainMetrics ToProto(const TrainMetrics& metrics);
+TrainMetrics FromProto(const v1::TrainMetrics& proto);
+v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics);
+EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto);
+
+}  // namespace distillery

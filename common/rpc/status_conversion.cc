@@ -1,0 +1,58 @@
+#include "common/rpc/status_conversion.h"
+
+#include "absl/strings/str_replace.h"
+
+namespace distillery {
+namespace {
+
+// Protobuf wire format by hand: google/rpc/status.proto is not among Debian's C++ packages.
+void AppendVarint(uint64_t value, std::string* out) {
+  while (value >= 0x80) {
+    out->push_back(static_cast<char>(value | 0x80));
+    value >>= 7;
+  }
+  out->push_back(static_cast<char>(value));
+}
+void AppendVarintField(int field, uint64_t value, std::string* out) {
+  AppendVarint(static_cast<uint64_t>(field) << 3, out);
+  AppendVarint(value, out);
+}
+void AppendBytesField(int field, absl::string_view bytes, std::string* out) {
+  AppendVarint((static_cast<uint64_t>(field) << 3) | 2, out);
+  AppendVarint(bytes.size(), out);
+  out->append(bytes.data(), bytes.size());
+}
+
+// google.rpc.Status{code = 1, message = 2, details = 3: Any{type_url = 1, value = 2}} with
+// RetryInfo{retry_delay = 1: Duration{seconds = 1}}.
+std::string RetryDetails(int code, absl::string_view message) {
+  std::string duration;
+  AppendVarintField(1, 1, &duration);
+  std::string retry_info;
+  AppendBytesField(1, duration, &retry_info);
+  std::string any;
+  AppendBytesField(1, "type.googleapis.com/google.rpc.RetryInfo", &any);
+  AppendBytesField(2, retry_info, &any);
+  std::string details;
+  AppendVarintField(1, static_cast<uint64_t>(code), &details);
+  AppendBytesField(2, message, &details);
+  AppendBytesField(3, any, &details);
+  return details;
+}
+
+}  // namespace
+
+grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view hidden_path) {
+  if (status.ok()) return grpc::Status::OK;
+  std::string message(status.message());
+  if (!hidden_path.empty()) message = absl::StrReplaceAll(message, {{hidden_path, "..."}});
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  if (code != grpc::StatusCode::UNAVAILABLE) return {code, message};
+  return {code, message, RetryDetails(code, message)};
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+}  // namespace distillery

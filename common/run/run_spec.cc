@@ -1,0 +1,142 @@
+#include "common/run/run_spec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/names.h"
+#include "common/data/augmentation.h"
+#include "common/run/schedule.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+// Collects the first error among checks that read like the rule they state.
+class Checker {
+ public:
+  template <typename T>
+  void Range(const char* path, T value, T low, T high) {
+    if (!(value >= low && value <= high)) {
+      Report(path, absl::StrCat("must be ", low, " to ", high, ", got ", value));
+    }
+  }
+  void Positive(const char* path, double value) {
+    if (!(value > 0 && std::isfinite(value))) {
+      Report(path, absl::StrCat("must be > 0", std::isinf(value) ? " and finite" : "", ", got ",
+                                value));
+    }
+  }
+  void NotNegative(const char* path, double value) {
+    if (!(value >= 0 && std::isfinite(value))) {
+      Report(path, absl::StrCat("must be >= 0, got ", value));
+    }
+  }
+  void OneOf(const char* path, const std::string& value, const std::vector<std::string>& known) {
+    if (std::find(known.begin(), known.end(), value) == known.end()) {
+      Report(path, absl::StrCat("has an ", UnknownName("value", value, known)));
+    }
+  }
+  void Status(const char* path, const absl::Status& status) {
+    if (!status.ok()) Report(path, absl::StrCat("is not valid: ", std::string(status.message())));
+  }
+  void Report(const char* path, const std::string& message) {
+    if (error_.path.empty()) error_ = {path, absl::StrCat(path, " ", message)};
+  }
+  FieldError error() const { return error_; }
+
+ private:
+  FieldError error_;
+};
+
+bool IsDigest(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+class JsonWriter {
+ public:
+  template <typename T>
+  void Field(const char* name, const T& value) {
+    (*at_)[name] = value;
+  }
+  template <typename Body>
+  void Group(const char* name, Body body) {
+    nlohmann::ordered_json* const outer = at_;
+    at_ = &(*outer)[name];
+    body();
+    at_ = outer;
+  }
+  std::string Text() const { return root_.dump(); }
+
+ private:
+  nlohmann::ordered_json root_;
+  nlohmann::ordered_json* at_ = &root_;
+};
+
+}  // namespace
+
+FieldError FindFieldError(const RunSpec& spec) {
+  constexpr int64_t kLargestCount = 1'000'000;
+  Checker check;
+  if (!CheckName("name", spec.name, 64).ok()) {
+    check.Report("name", "must be 1 to 64 letters, digits, '-', '_' or '.'");
+  }
+  check.Status("dataset.name", CheckName("dataset.name", spec.dataset.name, 64));
+  check.OneOf("dataset.train_split", spec.dataset.train_split, KnownSplits());
+  check.OneOf("dataset.evaluation_split", spec.dataset.evaluation_split, KnownSplits());
+  check.Range<int64_t>("dataset.shard_size", spec.dataset.shard_size, 1, 65536);
+  check.Status("dataset.augmentation", Augmentation::Parse(spec.dataset.augmentation).status());
+  check.Range<int64_t>("dataset.views", spec.dataset.views, 1, kLargestCount);
+  if (!spec.teacher.digest.empty() && !IsDigest(spec.teacher.digest)) {
+    check.Report("teacher.digest", "must be 64 hex digits");
+  }
+  if (spec.student.architecture.empty()) {
+    check.Report("student.architecture", "is missing; for example mlp:64-32-10");
+  }
+  check.Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
+  check.Positive("loss.temperature", spec.loss.temperature);
+  check.Range<int64_t>("training.rounds", spec.training.rounds, 1, kLargestCount);
+  check.Range<int64_t>("training.replicas", spec.training.replicas, 1, 4096);
+  check.Range<int64_t>("training.local_epochs", spec.training.local_epochs, 0, kLargestCount);
+  check.Range<int64_t>("training.local_steps", spec.training.local_steps, 0, kLargestCount);
+  if ((spec.training.local_epochs > 0) == (spec.training.local_steps > 0)) {
+    check.Report(spec.training.local_steps > 0 ? "training.local_steps" : "training",
+                 "needs exactly one of local_epochs and local_steps above 0");
+  }
+  check.Range<int64_t>("training.batch_size", spec.training.batch_size, 1, 65536);
+  check.Positive("training.learning_rate", spec.training.learning_rate);
+  check.OneOf("training.schedule", spec.training.schedule, KnownSchedules());
+  if (!(spec.training.momentum >= 0 && spec.training.momentum < 1)) {
+    check.Report("training.momentum",
+                 absl::StrCat("must be 0 to below 1, got ", spec.training.momentum));
+  }
+  check.NotNegative("training.weight_decay", spec.training.weight_decay);
+  check.OneOf("outer.optimizer", spec.outer.optimizer, {"sgd", "nesterov"});
+  check.Positive("outer.learning_rate", spec.outer.learning_rate);
+  if (!(spec.outer.momentum >= 0 && spec.outer.momentum < 1)) {
+    check.Report("outer.momentum",
+                 absl::StrCat("must be 0 to below 1, got ", spec.outer.momentum));
+  }
+  if (spec.outer.optimizer == "sgd" && spec.outer.momentum != 0) {
+    check.Report("outer.momentum", "is for outer.optimizer nesterov; sgd takes none");
+  }
+  check.Range<int64_t>("evaluation.every_rounds", spec.evaluation.every_rounds, 0, kLargestCount);
+  check.OneOf("numerics", spec.numerics, {"fastest", "portable"});
+  check.Range<int64_t>("compute_threads", spec.compute_threads, 1, 1024);
+  return check.error();
+}
+
+absl::Status ValidateRunSpec(const RunSpec& spec) {
+  const FieldError error = FindFieldError(spec);
+  return error.path.empty() ? absl::OkStatus() : absl::InvalidArgumentError(error.message);
+}
+
+std::string RunSpecToJson(const RunSpec& spec) {
+  JsonWriter writer;
+  VisitRunSpec(writer, spec);
+  return writer.Text();
+}
+
+}  // namespace distillery

@@ -1,0 +1,145 @@
+// Reads a RunSpec from YAML, with the line of whatever is wrong.
+#include <yaml-cpp/yaml.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+#include "common/run/run_spec.h"
+
+namespace distillery {
+namespace {
+
+// Fills a RunSpec from a YAML document; remembers the line of each key that it met.
+class YamlReader {
+ public:
+  YamlReader(const YAML::Node& root, std::string file_name)
+      : file_name_(std::move(file_name)), at_(root) {}
+
+  template <typename T>
+  void Field(const char* name, T& value) {
+    known_.emplace_back(name);
+    if (!error_.ok()) return;
+    const YAML::Node node = at_[name];
+    if (!node.IsDefined()) return;
+    lines_[absl::StrCat(prefix_, name)] = Line(node);
+    if (!node.IsScalar() || !Convert(node, &value)) {
+      Fail(Line(node), absl::StrCat(prefix_, name, " must be ", TypeName(value),
+                                    node.IsScalar() ? absl::StrCat(", got \"", node.Scalar(), "\"")
+                                                    : std::string()));
+    }
+  }
+
+  template <typename Body>
+  void Group(const char* name, Body body) {
+    known_.emplace_back(name);
+    if (!error_.ok()) return;
+    const YAML::Node outer = at_;
+    const YAML::Node inner = outer[name];
+    lines_[name] = inner.IsDefined() ? Line(inner) : Line(outer);
+    if (!inner.IsDefined() || inner.IsNull()) return;
+    if (!inner.IsMap()) {
+      Fail(Line(inner), absl::StrCat(name, " must hold keys of its own"));
+      return;
+    }
+    std::vector<std::string> outer_known;
+    outer_known.swap(known_);
+    at_.reset(inner);
+    prefix_ = absl::StrCat(name, ".");
+    body();
+    CheckKeys();
+    prefix_.clear();
+    at_.reset(outer);
+    known_.swap(outer_known);
+  }
+
+  // Call after the last field: refuses unknown and doubled keys of the present level.
+  void CheckKeys() {
+    std::map<std::string, int> seen;
+    for (const auto& entry : at_) {
+      if (!error_.ok()) return;
+      if (!entry.first.IsScalar()) {
+        Fail(Line(entry.first), "keys must be plain words");
+        return;
+      }
+      const std::string& key = entry.first.Scalar();
+      if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+        Fail(Line(entry.first), UnknownName("key", absl::StrCat(prefix_, key), Prefixed()));
+      } else if (!seen.emplace(key, 1).second) {
+        Fail(Line(entry.first), absl::StrCat("key \"", prefix_, key, "\" is there twice"));
+      }
+    }
+  }
+
+  absl::Status error() const { return error_; }
+  // The line of `path`, or of the group that it would stand in, or 1.
+  int LineOf(const std::string& path) const {
+    auto found = lines_.find(path);
+    if (found == lines_.end()) found = lines_.find(path.substr(0, path.find('.')));
+    return found == lines_.end() ? 1 : found->second;
+  }
+
+ private:
+  static int Line(const YAML::Node& node) { return node.Mark().line + 1; }
+  static const char* TypeName(const std::string&) { return "text"; }
+  static const char* TypeName(int64_t) { return "a whole number"; }
+  static const char* TypeName(double) { return "a number"; }
+  static const char* TypeName(bool) { return "true or false"; }
+  template <typename T>
+  static bool Convert(const YAML::Node& node, T* value) {
+    return YAML::convert<T>::decode(node, *value);
+  }
+  std::vector<std::string> Prefixed() const {
+    std::vector<std::string> names;
+    for (const std::string& name : known_) names.push_back(prefix_ + name);
+    return names;
+  }
+  void Fail(int line, const std::string& message) {
+    if (error_.ok()) {
+      error_ = absl::InvalidArgumentError(absl::StrCat(file_name_, ":", line, ": ", message));
+    }
+  }
+
+  const std::string file_name_;
+  YAML::Node at_;
+  std::string prefix_;
+  std::vector<std::string> known_;
+  std::map<std::string, int> lines_;
+  absl::Status error_;
+};
+
+}  // namespace
+
+absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name) {
+  RunSpec spec;
+  try {
+    const YAML::Node root = YAML::Load(yaml);
+    if (!root.IsMap()) {
+      return absl::InvalidArgumentError(absl::StrCat(file_name, ":1: must hold the keys of a run"));
+    }
+    YamlReader reader(root, file_name);
+    VisitRunSpec(reader, spec);
+    reader.CheckKeys();
+    DISTILLERY_RETURN_IF_ERROR(reader.error());
+    const FieldError error = FindFieldError(spec);
+    if (!error.path.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file_name, ":", reader.LineOf(error.path), ": ", error.message));
+    }
+  } catch (const YAML::Exception& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file_name, ":", error.mark.line + 1, ": ", error.msg));
+  }
+  return spec;
+}
+
+absl::StatusOr<RunSpec> ReadRunSpec(const std::string& path) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string yaml, ReadFile(path, 1 << 20));
+  return ParseRunSpec(yaml, path);
+}
+
+}  // namespace distillery

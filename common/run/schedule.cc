@@ -1,0 +1,34 @@
+#include "common/run/schedule.h"
+
+#include <cmath>
+
+namespace distillery {
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+
+// Half a cosine wave from `from` at 0 to `to` at 1.
+double Anneal(double from, double to, double at) {
+  return to + (from - to) * (1 + std::cos(kPi * at)) / 2;
+}
+
+}  // namespace
+
+const std::vector<std::string>& KnownSchedules() {
+  static const auto* const known =
+      new std::vector<std::string>{"constant", "cosine", "one_cycle"};
+  return *known;
+}
+
+double LearningRateAt(const std::string& schedule, double peak, double progress) {
+  constexpr double kWarmUp = 0.3;
+  constexpr double kStartDivisor = 25;
+  if (schedule == "cosine") return Anneal(peak, 0, progress);
+  if (schedule == "one_cycle") {
+    if (progress < kWarmUp) return Anneal(peak / kStartDivisor, peak, progress / kWarmUp);
+    return Anneal(peak, 0, (progress - kWarmUp) / (1 - kWarmUp));
+  }
+  return peak;
+}
+
+}  // namespace distillery

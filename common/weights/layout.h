@@ -1,0 +1,67 @@
+// Names, types and places of the tensors in a safetensors file (https://github.com/huggingface/
+// safetensors: 8-byte little-endian header length, JSON header, tensor bytes).
+//
+// The canonical file, whose SHA-256 names a set of weights, has its names sorted, no metadata, no
+// gaps, and its header padded with spaces to a multiple of 8 bytes. Two sets of weights of one model
+// therefore have equal headers, and element i stands at the same place in both.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace distillery {
+
+enum class ScalarType { kFloat32, kFloat64, kFloat16, kBFloat16, kInt64, kInt32, kInt16, kInt8, kUInt8, kBool };
+
+// "F32", "I64" ... as in the header.
+absl::string_view ScalarTypeName(ScalarType type);
+int64_t ScalarTypeSize(ScalarType type);
+
+struct TensorSpec {
+  std::string name;
+  ScalarType type = ScalarType::kFloat32;
+  // Empty: a scalar.
+  std::vector<int64_t> shape;
+  // Elements, and bytes [offset, offset + byte_count) of the data after the header; set by
+  // WeightsLayout.
+  int64_t element_count = 0;
+  int64_t offset = 0;
+  int64_t byte_count = 0;
+};
+
+class WeightsLayout {
+ public:
+  WeightsLayout() = default;
+  // The canonical layout of the tensors; their places are computed. INVALID_ARGUMENT for an empty or
+  // doubled name, or a shape that is not sensible.
+  static absl::StatusOr<WeightsLayout> Create(std::vector<TensorSpec> tensors);
+  // Reads the header of a whole safetensors file, strictly: known types, places that fill the data
+  // exactly, no name twice, `__metadata__` ignored. INVALID_ARGUMENT says what is wrong.
+  static absl::StatusOr<WeightsLayout> Parse(absl::string_view file);
+
+  // In the order of their places.
+  const std::vector<TensorSpec>& tensors() const { return tensors_; }
+  // Null if there is none of that name.
+  const TensorSpec* Find(absl::string_view name) const;
+  // The canonical header with its length and padding; data begins right after it.
+  std::string Header() const;
+  // Bytes of the header in the file that was parsed, or of the canonical one.
+  int64_t data_start() const { return data_start_; }
+  int64_t file_size() const { return data_start_ + data_size_; }
+  bool canonical() const { return canonical_; }
+
+ private:
+  std::vector<TensorSpec> tensors_;
+  int64_t data_start_ = 0;
+  int64_t data_size_ = 0;
+  bool canonical_ = false;
+};
+
+// FAILED_PRECONDITION naming the first tensor that is missing, extra or different.
+absl::Status CheckSameLayout(const WeightsLayout& expected, const WeightsLayout& got);
+
+}  // namespace distillery
