@@ -1,0 +1,234 @@
+#include "coordinator/coordinator_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/rpc/status_conversion.h"
+#include "coordinator/stream_service.h"
+#include "coordinator/view_service.h"
+
+namespace distillery {
+namespace {
+
+constexpr int kControlThreads = 2;
+constexpr int kBulkThreads = 2;
+constexpr double kLongestWaitSeconds = 60;
+
+// LeaseTask waits in the domain, not on a thread; a client that goes away ends the wait.
+class LeaseReactor : public grpc::ServerUnaryReactor {
+ public:
+  LeaseReactor(Coordinator* coordinator, v1::LeaseTaskResponse* response)
+      : coordinator_(coordinator), shared_(std::make_shared<Shared>()), response_(response) {}
+
+  void Start(const v1::LeaseTaskRequest& request) {
+    const double wait = std::clamp(request.max_wait_seconds(), 0.0, kLongestWaitSeconds);
+    // Once `done` is called this may be gone; these are not.
+    const auto shared = shared_;
+    Coordinator* const coordinator = coordinator_;
+    const int64_t id = coordinator->LeaseTask(
+        request.request_id(), request.worker_id(), absl::Seconds(wait),
+        [this](absl::StatusOr<LeaseAnswer> answer) { Done(std::move(answer)); });
+    bool cancelled = false;
+    {
+      MutexLock lock(shared->mutex);
+      shared->wait_id = id;
+      cancelled = shared->cancelled;
+    }
+    if (cancelled && id != 0) coordinator->CancelWait(id);
+  }
+
+  void OnCancel() override {
+    int64_t id = 0;
+    {
+      MutexLock lock(shared_->mutex);
+      shared_->cancelled = true;
+      id = shared_->wait_id;
+    }
+    if (id != 0) coordinator_->CancelWait(id);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  struct Shared {
+    Mutex mutex;
+    int64_t wait_id ABSL_GUARDED_BY(mutex) = 0;
+    bool cancelled ABSL_GUARDED_BY(mutex) = false;
+  };
+
+  void Done(absl::StatusOr<LeaseAnswer> answer) {
+    if (answer.ok()) {
+      response_->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
+      response_->set_wanted_numerics(answer->wanted_numerics);
+      if (answer->grant.has_value()) {
+        const TaskGrant& grant = *answer->grant;
+        *response_->mutable_lease() = ToProto(grant.lease);
+        *response_->mutable_spec() = ToProto(grant.spec);
+        response_->set_weights_sha256(grant.weights_sha256);
+        response_->set_expected_teacher_digest(grant.expected_teacher_digest);
+        response_->set_expected_dataset_digest(grant.expected_dataset_digest);
+      }
+    }
+    Finish(ToGrpcStatus(answer.status(), coordinator_->state_dir()));
+  }
+
+  Coordinator* const coordinator_;
+  const std::shared_ptr<Shared> shared_;
+  v1::LeaseTaskResponse* const response_;
+};
+
+}  // namespace
+
+CoordinatorServiceImpl::CoordinatorServiceImpl(Coordinator* coordinator)
+    : coordinator_(coordinator), control_(kControlThreads), bulk_(kBulkThreads) {}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
+                                                        std::function<absl::Status()> call) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  control_.Add([this, reactor, call = std::move(call)] {
+    reactor->Finish(ToGrpcStatus(call(), coordinator_->state_dir()));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
+                                                            const v1::SubmitRunRequest* request,
+                                                            v1::SubmitRunResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, FromProto(request->spec()));
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
+                                coordinator_->SubmitRun(request->request_id(), spec));
+    FillRun(view, response->mutable_run());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetRun(Context* context,
+                                                         const v1::GetRunRequest* request,
+                                                         v1::GetRunResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->GetRun(request->run_id()));
+    FillRun(view, response->mutable_run());
+    if (!request->include_rounds()) return absl::OkStatus();
+    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
+                                coordinator_->GetRounds(request->run_id()));
+    for (const RoundView& round : rounds) FillRound(round, response->add_rounds());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListRuns(Context* context,
+                                                           const v1::ListRunsRequest* request,
+                                                           v1::ListRunsResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    constexpr int32_t kDefaultPage = 100;
+    constexpr int32_t kLargestPage = 1000;
+    int64_t before = 0;
+    if (!request->page_token().empty() &&
+        (!absl::SimpleAtoi(request->page_token(), &before) || before < 1)) {
+      return absl::InvalidArgumentError("page_token is not from ListRuns");
+    }
+    if (request->page_size() < 0 || request->page_size() > kLargestPage) {
+      return absl::InvalidArgumentError(absl::StrCat("page_size must be 0 to ", kLargestPage));
+    }
+    const int32_t size = request->page_size() == 0 ? kDefaultPage : request->page_size();
+    const std::vector<RunView> views = coordinator_->ListRuns(before, size);
+    for (const RunView& view : views) FillRun(view, response->add_runs());
+    if (static_cast<int32_t>(views.size()) == size && views.back().row.number > 1) {
+      response->set_next_page_token(absl::StrCat(views.back().row.number));
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::CancelRun(Context* context,
+                                                            const v1::CancelRunRequest* request,
+                                                            v1::CancelRunResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->CancelRun(request->run_id()));
+    FillRun(view, response->mutable_run());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<v1::WatchRunResponse>* CoordinatorServiceImpl::WatchRun(
+    Context* /*context*/, const v1::WatchRunRequest* request) {
+  return StartWatch(coordinator_, request->run_id());
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::RegisterWorker(
+    Context* context, const v1::RegisterWorkerRequest* request,
+    v1::RegisterWorkerResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const WorkerRow worker,
+        coordinator_->RegisterWorker(request->request_id(), request->name(),
+                                     request->numerics_fingerprint(), request->numerics()));
+    response->set_worker_id(worker.worker_id);
+    response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::LeaseTask(Context* /*context*/,
+                                                            const v1::LeaseTaskRequest* request,
+                                                            v1::LeaseTaskResponse* response) {
+  auto* const reactor = new LeaseReactor(coordinator_, response);
+  control_.Add([reactor, request] { reactor->Start(*request); });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::RenewLease(Context* context,
+                                                             const v1::RenewLeaseRequest* request,
+                                                             v1::RenewLeaseResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    DISTILLERY_RETURN_IF_ERROR(
+        coordinator_->RenewLease(lease, request->sample_count(), request->waiting_for()));
+    response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
+    Context* context, const v1::ReleaseTaskRequest* request,
+    v1::ReleaseTaskResponse* /*response*/) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    if (request->reason() != v1::RELEASE_REASON_STOPPING &&
+        request->reason() != v1::RELEASE_REASON_FAILED) {
+      return absl::InvalidArgumentError("reason must be stopping or failed");
+    }
+    return coordinator_->ReleaseTask(lease, request->reason() == v1::RELEASE_REASON_FAILED,
+                                     request->message());
+  });
+}
+
+grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* CoordinatorServiceImpl::DownloadWeights(
+    Context* /*context*/, const v1::DownloadWeightsRequest* request) {
+  return StartDownload(coordinator_, *request, &bulk_);
+}
+
+grpc::ServerReadReactor<v1::UploadDeltaRequest>* CoordinatorServiceImpl::UploadDelta(
+    Context* /*context*/, v1::UploadDeltaResponse* response) {
+  return StartUpload(coordinator_, response, &bulk_);
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(
+    Context* context, const v1::ReportEvaluationRequest* request,
+    v1::ReportEvaluationResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const bool duplicate,
+        coordinator_->ReportEvaluation(request->request_id(), lease,
+                                       FromProto(request->metrics())));
+    response->set_duplicate(duplicate);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace distillery

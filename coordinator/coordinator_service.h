@@ -1,0 +1,53 @@
+// The gRPC skin of Coordinator: unpacks, makes one domain call, packs. Blocking work runs on its own
+// pools; reactors never block.
+#pragma once
+
+#include "common/base/task_pool.h"
+#include "coordinator/coordinator.h"
+#include "distillery/v1/coordinator_service.grpc.pb.h"
+
+namespace distillery {
+
+class CoordinatorServiceImpl final : public v1::CoordinatorService::CallbackService {
+ public:
+  // The coordinator must outlive the service. Shut the server down before destroying this.
+  explicit CoordinatorServiceImpl(Coordinator* coordinator);
+
+  using Context = grpc::CallbackServerContext;
+  grpc::ServerUnaryReactor* SubmitRun(Context* context, const v1::SubmitRunRequest* request,
+                                      v1::SubmitRunResponse* response) override;
+  grpc::ServerUnaryReactor* GetRun(Context* context, const v1::GetRunRequest* request,
+                                   v1::GetRunResponse* response) override;
+  grpc::ServerUnaryReactor* ListRuns(Context* context, const v1::ListRunsRequest* request,
+                                     v1::ListRunsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelRun(Context* context, const v1::CancelRunRequest* request,
+                                      v1::CancelRunResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchRunResponse>* WatchRun(
+      Context* context, const v1::WatchRunRequest* request) override;
+  grpc::ServerUnaryReactor* RegisterWorker(Context* context,
+                                           const v1::RegisterWorkerRequest* request,
+                                           v1::RegisterWorkerResponse* response) override;
+  grpc::ServerUnaryReactor* LeaseTask(Context* context, const v1::LeaseTaskRequest* request,
+                                      v1::LeaseTaskResponse* response) override;
+  grpc::ServerUnaryReactor* RenewLease(Context* context, const v1::RenewLeaseRequest* request,
+                                       v1::RenewLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseTask(Context* context, const v1::ReleaseTaskRequest* request,
+                                        v1::ReleaseTaskResponse* response) override;
+  grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* DownloadWeights(
+      Context* context, const v1::DownloadWeightsRequest* request) override;
+  grpc::ServerReadReactor<v1::UploadDeltaRequest>* UploadDelta(
+      Context* context, v1::UploadDeltaResponse* response) override;
+  grpc::ServerUnaryReactor* ReportEvaluation(Context* context,
+                                             const v1::ReportEvaluationRequest* request,
+                                             v1::ReportEvaluationResponse* response) override;
+
+ private:
+  // Runs `call` on the control pool and finishes the rpc with its status.
+  grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
+
+  Coordinator* const coordinator_;
+  TaskPool control_;
+  TaskPool bulk_;
+};
+
+}  // namespace distillery

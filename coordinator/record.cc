@@ -1,0 +1,210 @@
+#include "coordinator/record.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+// Takes a row's values in the order of its columns.
+class RowReader {
+ public:
+  explicit RowReader(const Row& row) : row_(row) {}
+  RowReader& operator>>(std::string& value) {
+    value = std::get<std::string>(row_[at_++]);
+    return *this;
+  }
+  RowReader& operator>>(int64_t& value) {
+    value = std::get<int64_t>(row_[at_++]);
+    return *this;
+  }
+  RowReader& operator>>(double& value) {
+    value = std::get<double>(row_[at_++]);
+    return *this;
+  }
+  RowReader& operator>>(bool& value) {
+    value = std::get<int64_t>(row_[at_++]) != 0;
+    return *this;
+  }
+  template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
+  RowReader& operator>>(Enum& value) {
+    value = static_cast<Enum>(std::get<int64_t>(row_[at_++]));
+    return *this;
+  }
+  RowReader& operator>>(TaskId& task) {
+    return *this >> task.run_id >> task.kind >> task.round >> task.replica;
+  }
+  RowReader& operator>>(TrainMetrics& m) {
+    return *this >> m.sample_count >> m.step_count >> m.loss >> m.soft_loss >> m.hard_loss >>
+           m.seconds >> m.teacher_wait_seconds;
+  }
+
+ private:
+  const Row& row_;
+  size_t at_ = 0;
+};
+
+// Appends a row's values in the order of its columns.
+class RowWriter {
+ public:
+  RowWriter& operator<<(const std::string& value) { return Append(value); }
+  RowWriter& operator<<(int64_t value) { return Append(value); }
+  RowWriter& operator<<(double value) { return Append(value); }
+  RowWriter& operator<<(bool value) { return Append(int64_t{value ? 1 : 0}); }
+  template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
+  RowWriter& operator<<(Enum value) {
+    return Append(static_cast<int64_t>(value));
+  }
+  RowWriter& operator<<(const TaskId& task) {
+    return *this << task.run_id << task.kind << task.round << task.replica;
+  }
+  RowWriter& operator<<(const TrainMetrics& m) {
+    return *this << m.sample_count << m.step_count << m.loss << m.soft_loss << m.hard_loss
+                 << m.seconds << m.teacher_wait_seconds;
+  }
+  const Row& row() const { return row_; }
+
+ private:
+  RowWriter& Append(Value value) {
+    row_.push_back(std::move(value));
+    return *this;
+  }
+  Row row_;
+};
+
+RowReader& operator>>(RowReader& in, RunRow& r) {
+  return in >> r.run_id >> r.number >> r.request_id >> r.spec_json >> r.state >> r.state_reason >>
+         r.completed_rounds >> r.initial_weights_sha256 >> r.weights_sha256 >> r.buffer_names >>
+         r.model_card >> r.teacher_digest >> r.dataset_digest >> r.numerics_fingerprint >>
+         r.inexact >> r.lost_leases >> r.submitted_unix_seconds;
+}
+RowWriter& operator<<(RowWriter& out, const RunRow& r) {
+  return out << r.run_id << r.number << r.request_id << r.spec_json << r.state << r.state_reason
+             << r.completed_rounds << r.initial_weights_sha256 << r.weights_sha256
+             << r.buffer_names << r.model_card << r.teacher_digest << r.dataset_digest
+             << r.numerics_fingerprint << r.inexact << r.lost_leases << r.submitted_unix_seconds;
+}
+RowReader& operator>>(RowReader& in, TaskRow& r) {
+  return in >> r.task >> r.done >> r.request_id >> r.worker_id >> r.delta_file >>
+         r.delta_sha256 >> r.metrics >> r.failures;
+}
+RowWriter& operator<<(RowWriter& out, const TaskRow& r) {
+  return out << r.task << r.done << r.request_id << r.worker_id << r.delta_file << r.delta_sha256
+             << r.metrics << r.failures;
+}
+RowReader& operator>>(RowReader& in, LeaseRow& r) {
+  return in >> r.lease.fencing_token >> r.lease.task >> r.lease.worker_id >> r.request_id >>
+         r.granted_unix_millis >> r.ended_unix_millis >> r.outcome;
+}
+RowWriter& operator<<(RowWriter& out, const LeaseRow& r) {
+  return out << r.lease.fencing_token << r.lease.task << r.lease.worker_id << r.request_id
+             << r.granted_unix_millis << r.ended_unix_millis << r.outcome;
+}
+RowReader& operator>>(RowReader& in, RoundRow& r) {
+  return in >> r.run_id >> r.round >> r.weights_sha256 >> r.metrics;
+}
+RowWriter& operator<<(RowWriter& out, const RoundRow& r) {
+  return out << r.run_id << r.round << r.weights_sha256 << r.metrics;
+}
+RowReader& operator>>(RowReader& in, WorkerRow& r) {
+  return in >> r.worker_id >> r.request_id >> r.name >> r.numerics_fingerprint >> r.numerics >>
+         r.registered_unix_seconds;
+}
+RowWriter& operator<<(RowWriter& out, const WorkerRow& r) {
+  return out << r.worker_id << r.request_id << r.name << r.numerics_fingerprint << r.numerics
+             << r.registered_unix_seconds;
+}
+RowReader& operator>>(RowReader& in, EvaluationRow& r) {
+  return in >> r.run_id >> r.round >> r.metrics.sample_count >> r.metrics.correct_count >>
+         r.metrics.cross_entropy >> r.metrics.agreement_count;
+}
+RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
+  return out << r.run_id << r.round << r.metrics.sample_count << r.metrics.correct_count
+             << r.metrics.cross_entropy << r.metrics.agreement_count;
+}
+
+constexpr char kMetricColumns[] =
+    "sample_count INTEGER,step_count INTEGER,loss REAL,soft_loss REAL,hard_loss REAL,seconds REAL,"
+    "teacher_wait_seconds REAL";
+constexpr char kTaskColumns[] = "run_id TEXT,kind INTEGER,round INTEGER,replica INTEGER";
+
+std::vector<std::string> Columns(const std::string& list) {
+  std::vector<std::string> columns;
+  size_t start = 0;
+  while (start <= list.size()) {
+    const size_t comma = std::min(list.find(',', start), list.size());
+    columns.push_back(list.substr(start, comma - start));
+    start = comma + 1;
+  }
+  return columns;
+}
+
+template <typename T>
+absl::Status OpenAndLoad(Database* database, const std::string& name, const std::string& columns,
+                         int key_columns, std::unique_ptr<Table>* table, std::vector<T>* rows) {
+  DISTILLERY_ASSIGN_OR_RETURN(Table opened,
+                              Table::Open(database, name, Columns(columns), key_columns));
+  *table = std::make_unique<Table>(std::move(opened));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Row> loaded, (*table)->Load());
+  for (const Row& row : loaded) {
+    RowReader reader(row);
+    reader >> rows->emplace_back();
+  }
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status PutRow(Table* table, const T& value) {
+  RowWriter writer;
+  writer << value;
+  return table->Put(writer.row());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Record>> Record::Open(const std::string& path, Contents* contents) {
+  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path));
+  std::unique_ptr<Record> record(new Record(std::move(database)));
+  Database* const db = record->database_.get();
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "runs",
+      "run_id TEXT,number INTEGER,request_id TEXT,spec_json TEXT,state INTEGER,state_reason TEXT,"
+      "completed_rounds INTEGER,initial_weights_sha256 TEXT,weights_sha256 TEXT,buffer_names TEXT,"
+      "model_card TEXT,teacher_digest TEXT,dataset_digest TEXT,numerics_fingerprint TEXT,"
+      "inexact INTEGER,lost_leases INTEGER,submitted_unix_seconds INTEGER",
+      1, &record->runs_, &contents->runs));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "tasks",
+      absl::StrCat(kTaskColumns, ",done INTEGER,request_id TEXT,worker_id TEXT,delta_file TEXT,"
+                   "delta_sha256 TEXT,", kMetricColumns, ",failures INTEGER"),
+      4, &record->tasks_, &contents->tasks));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "leases",
+      absl::StrCat("fencing_token INTEGER,", kTaskColumns, ",worker_id TEXT,request_id TEXT,"
+                   "granted_unix_millis INTEGER,ended_unix_millis INTEGER,outcome TEXT"),
+      1, &record->leases_, &contents->leases));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "rounds",
+      absl::StrCat("run_id TEXT,round INTEGER,weights_sha256 TEXT,", kMetricColumns), 2,
+      &record->rounds_, &contents->rounds));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "workers",
+      "worker_id TEXT,request_id TEXT,name TEXT,numerics_fingerprint TEXT,numerics TEXT,"
+      "registered_unix_seconds INTEGER",
+      1, &record->workers_, &contents->workers));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
+      db, "evaluations",
+      "run_id TEXT,round INTEGER,sample_count INTEGER,correct_count INTEGER,cross_entropy REAL,"
+      "agreement_count INTEGER",
+      2, &record->evaluations_, &contents->evaluations));
+  return record;
+}
+
+absl::Status Record::Put(const RunRow& row) { return PutRow(runs_.get(), row); }
+absl::Status Record::Put(const TaskRow& row) { return PutRow(tasks_.get(), row); }
+absl::Status Record::Put(const LeaseRow& row) { return PutRow(leases_.get(), row); }
+absl::Status Record::Put(const RoundRow& row) { return PutRow(rounds_.get(), row); }
+absl::Status Record::Put(const WorkerRow& row) { return PutRow(workers_.get(), row); }
+absl::Status Record::Put(const EvaluationRow& row) { return PutRow(evaluations_.get(), row); }
+
+}  // namespace distillery

@@ -1,0 +1,109 @@
+// student_worker: takes tasks from a coordinator, trains or evaluates, returns results.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_signal.h"
+#include "common/model/environment.h"
+#include "common/model/numerics.h"
+#include "common/rpc/flags.h"
+#include "common/rpc/transport.h"
+#include "student_worker/slots.h"
+#include "student_worker/worker.h"
+
+namespace distillery {
+namespace {
+
+struct Flags {
+  Worker::Options worker;
+  TransportOptions transport;
+  int slots = 1;
+  std::string numerics = "fastest";
+  std::string log_level = "info";
+};
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  student_worker\n"
+    "      coordinator and teacher on this machine\n"
+    "  student_worker --coordinator c.example:7002 --teacher t.example:7001 --slots 4 \\\n"
+    "      --data-dir /data --tls-certificate w.pem --tls-key w.key --tls-ca ca.pem\n"
+    "      four tasks at once, MNIST in /data/mnist\n"
+    "Stop it with SIGTERM or Ctrl-C: its task is given back and done by another worker.";
+
+std::string DefaultName() {
+  char host[65] = "worker";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, "-", getpid());
+}
+
+absl::Status Work(const Flags& flags, char** argv) {
+  DISTILLERY_ASSIGN_OR_RETURN(auto coordinator,
+                              MakeChannel(flags.worker.coordinator_address, flags.transport));
+  std::shared_ptr<grpc::Channel> teacher;
+  if (!flags.worker.teacher_address.empty()) {
+    DISTILLERY_ASSIGN_OR_RETURN(teacher,
+                                MakeChannel(flags.worker.teacher_address, flags.transport));
+  }
+  spdlog::info("student_worker {}: {}", DISTILLERY_VERSION, ComputeDescription(1));
+  std::string wanted_numerics;
+  {
+    Worker worker(flags.worker, std::move(coordinator), std::move(teacher));
+    std::thread stopper([&worker] {
+      StopSignal::Wait();
+      worker.Stop();
+    });
+    wanted_numerics = worker.Run();
+    if (wanted_numerics.empty()) {
+      stopper.join();
+      spdlog::info("stopped");
+      return absl::OkStatus();
+    }
+    stopper.detach();  // ends with the process image below
+    spdlog::info("tasks want numerics {}: starting anew", wanted_numerics);
+    EnsureComputeEnvironment(wanted_numerics, argv);
+  }
+  return absl::InternalError("could not start anew");
+}
+
+int Main(int argc, char** argv) {
+  StopSignal::Install();
+  Flags flags;
+  CLI::App app("Takes tasks from a coordinator, trains or evaluates students, returns results.",
+               "student_worker");
+  app.add_option("--coordinator", flags.worker.coordinator_address, "the coordinator, HOST:PORT")
+      ->capture_default_str();
+  app.add_option("--teacher", flags.worker.teacher_address,
+                 "the teacher service, HOST:PORT; \"\" for hard labels alone")
+      ->capture_default_str();
+  app.add_option("--data-dir", flags.worker.data_dir,
+                 "folder of data sets, such as DIR/mnist; digits is built in");
+  app.add_option("--slots", flags.slots, "tasks done at once, each by a process of its own")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--name", flags.worker.name, "name in the coordinator's record")
+      ->default_str("HOST-PROCESS");
+  AddTransportFlags(&app, &flags.transport);
+  AddCommonFlags(&app, &flags.log_level);
+  app.footer(kExamples);
+  flags.worker.name = DefaultName();
+  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  ConfigureLogging(flags.log_level);
+  if (flags.slots > 1 && CurrentSlot() < 0) return SuperviseSlots(flags.slots, argv);
+  return ReportStatus("student_worker", Work(flags, argv));
+}
+
+}  // namespace
+}  // namespace distillery
+
+int main(int argc, char** argv) {
+  // A worker that restarted itself for other numerics keeps them.
+  distillery::EnsureComputeEnvironment(distillery::ProcessNumerics(), argv);
+  return distillery::Main(argc, argv);
+}

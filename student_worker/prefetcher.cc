@@ -1,0 +1,38 @@
+#include "student_worker/prefetcher.h"
+
+#include "absl/time/clock.h"
+
+namespace distillery {
+
+Prefetcher::Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> requests,
+                       const std::atomic<bool>& cancel)
+    : thread_([this, source, requests = std::move(requests), &cancel]() mutable {
+        std::string teacher_digest;
+        for (ShardRequest& request : requests) {
+          if (request.teacher_digest.empty()) request.teacher_digest = teacher_digest;
+          Shard shard;
+          const absl::Status status = source->ReadShard(&request, cancel, &shard.rows);
+          if (!status.ok()) {
+            (void)queue_.Push(status);
+            return;
+          }
+          teacher_digest = request.teacher_digest;
+          shard.teacher_digest = teacher_digest;
+          if (!queue_.Push(std::move(shard))) return;
+        }
+      }) {}
+
+Prefetcher::~Prefetcher() {
+  queue_.Close();
+  thread_.join();
+}
+
+absl::StatusOr<Prefetcher::Shard> Prefetcher::Next() {
+  const absl::Time start = absl::Now();
+  std::optional<absl::StatusOr<Shard>> shard = queue_.Pop();
+  waited_ += absl::Now() - start;
+  if (!shard.has_value()) return absl::CancelledError("closed");
+  return *std::move(shard);
+}
+
+}  // namespace distillery

@@ -1,0 +1,40 @@
+// Reads soft targets one shard ahead of training, in a thread of its own.
+//
+// Threads: Next by one thread. The destructor stops reading and joins.
+#pragma once
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/bounded_queue.h"
+#include "student_worker/soft_target_source.h"
+
+namespace distillery {
+
+class Prefetcher {
+ public:
+  // Reads `requests` in order; `source` and `cancel` must outlive this.
+  Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> requests,
+             const std::atomic<bool>& cancel);
+  ~Prefetcher();
+
+  struct Shard {
+    std::string teacher_digest;
+    // z/T [rows, classes]
+    std::vector<float> rows;
+  };
+  // The next shard, waiting for it if need be.
+  absl::StatusOr<Shard> Next();
+  // How long Next has waited in all.
+  absl::Duration waited() const { return waited_; }
+
+ private:
+  BoundedQueue<absl::StatusOr<Shard>> queue_{1};
+  absl::Duration waited_;
+  std::thread thread_;
+};
+
+}  // namespace distillery

@@ -1,0 +1,41 @@
+// Where a student gets soft targets from.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/data/dataset.h"
+
+namespace distillery {
+
+struct ShardRequest {
+  DatasetReference dataset;
+  std::string dataset_digest;
+  int64_t shard = 0;
+  // Rows that the shard must have.
+  int64_t row_count = 0;
+  int64_t class_count = 0;
+  std::string augmentation;
+  int64_t augmentation_seed = 0;
+  int64_t view = 0;
+  double temperature = 1;
+  // Empty: any; then set by the first answer.
+  std::string teacher_digest;
+};
+
+// Threads: ReadShard by one thread at a time.
+class SoftTargetSource {
+ public:
+  virtual ~SoftTargetSource() = default;
+  // Reads z/T of the whole shard, [row_count, class_count], and sets request->teacher_digest. Waits
+  // for an absent teacher and resumes broken streams at the next row until `cancel` becomes true.
+  // CANCELLED then; FAILED_PRECONDITION if a digest or a count differs; else what the teacher says.
+  virtual absl::Status ReadShard(ShardRequest* request, const std::atomic<bool>& cancel,
+                                 std::vector<float>* rows) = 0;
+};
+
+}  // namespace distillery

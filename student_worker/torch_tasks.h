@@ -1,0 +1,29 @@
+// The tasks of a worker that need LibTorch, behind headers that do not.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "student_worker/trainer.h"
+
+namespace distillery {
+
+struct EvaluationJob {
+  const RunSpec* spec = nullptr;
+  const Weights* weights = nullptr;
+  const ModelCard* card = nullptr;
+  const Dataset* dataset = nullptr;
+  // Null: agreement is not measured.
+  SoftTargetSource* teacher = nullptr;
+  std::string teacher_digest;
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+// Accuracy of the weights on the data. CANCELLED when *cancel becomes true.
+absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job);
+
+// NumericsFingerprint() of common/model/numerics.h.
+std::string ComputeFingerprint();
+
+}  // namespace distillery

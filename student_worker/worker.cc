@@ -1,0 +1,295 @@
+#include "student_worker/worker.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/backoff.h"
+#include "common/base/logging.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+#include "common/model/environment.h"
+#include "student_worker/teacher_client.h"
+#include "student_worker/torch_tasks.h"
+
+namespace distillery {
+namespace {
+
+constexpr absl::Duration kLongestPoll = absl::Seconds(10);
+
+bool Passing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status);
+}
+
+}  // namespace
+
+// The task being done.
+struct Worker::Current {
+  // Set when the worker stops or the lease is lost: computing ends at the next step.
+  std::atomic<bool> cancel{false};
+  std::atomic<bool> lost{false};
+  std::atomic<int64_t> samples{0};
+  bool over = false;  // guarded by Worker::mutex_
+  // Ends this task's calls.
+  CallCanceller canceller;
+};
+
+Worker::Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
+               std::shared_ptr<grpc::Channel> teacher)
+    : options_(options),
+      catalog_(options.data_dir),
+      teacher_channel_(std::move(teacher)),
+      coordinator_(std::move(coordinator), &canceller_) {}
+
+void Worker::Stop() {
+  stopping_.store(true);
+  {
+    MutexLock lock(mutex_);
+    stop_requested_ = true;
+    changed_.NotifyAll();
+  }
+  canceller_.CancelAll();
+}
+
+std::string Worker::Run() {
+  const std::string fingerprint = ComputeFingerprint();
+  std::string register_request = RandomHex(16);
+  std::string lease_request = RandomHex(16);
+  std::string worker_id;
+  absl::Duration poll = kLongestPoll;
+  Backoff backoff;
+  bool reachable = true;
+  while (!stopping_.load()) {
+    absl::Status status;
+    if (worker_id.empty()) {
+      const auto registration = coordinator_.RegisterWorker(register_request, options_.name,
+                                                            fingerprint, ProcessNumerics());
+      status = registration.status();
+      if (status.ok()) {
+        worker_id = registration->worker_id;
+        poll = std::min(kLongestPoll, registration->lease_duration / 3);
+        spdlog::info("{} registered as {}", options_.name, worker_id);
+      }
+    } else {
+      absl::StatusOr<LeasedWork> work = coordinator_.LeaseTask(lease_request, worker_id, poll);
+      status = work.status();
+      if (status.ok()) {
+        lease_request = RandomHex(16);
+        if (work->task.has_value()) {
+          Current current;
+          const absl::Status done = Execute(*work->task, &current);
+          if (!done.ok()) spdlog::warn("{}", std::string(done.message()));
+        } else if (!work->wanted_numerics.empty()) {
+          return work->wanted_numerics;
+        }
+      } else if (absl::IsNotFound(status)) {
+        worker_id.clear();
+        register_request = RandomHex(16);
+        continue;
+      }
+    }
+    if (status.ok()) {
+      if (!reachable) spdlog::info("coordinator {} is back", options_.coordinator_address);
+      reachable = true;
+      backoff.Reset();
+      continue;
+    }
+    if (stopping_.load()) break;
+    if (reachable) {
+      spdlog::warn("coordinator {}: {}; waiting for it", options_.coordinator_address,
+                   std::string(status.message()));
+    }
+    reachable = false;
+    MutexLock lock(mutex_);
+    if (!stop_requested_) changed_.WaitFor(mutex_, backoff.Next());
+  }
+  return "";
+}
+
+absl::Status Worker::Execute(const WorkerTask& task, Current* current) {
+  const std::string name = task.lease.task.ToString();
+  spdlog::debug("{} begins (token {})", name, task.lease.fencing_token);
+  std::thread keeper([&] { KeepLease(task, current); });
+  absl::Status status;
+  switch (task.lease.task.kind) {
+    case TaskKind::kInitialise: status = Initialise(task, current); break;
+    case TaskKind::kTrain: status = Train(task, current); break;
+    case TaskKind::kEvaluate: status = Evaluate(task, current); break;
+  }
+  {
+    MutexLock lock(mutex_);
+    current->over = true;
+    waiting_for_.clear();
+    changed_.NotifyAll();
+  }
+  keeper.join();
+  if (status.ok()) return absl::OkStatus();
+  if (current->lost.load() || absl::IsAborted(status)) {
+    return Annotate(status, absl::StrCat(name, " is dropped, its lease has ended"));
+  }
+  const bool failed = !stopping_.load();
+  const absl::Status released =
+      coordinator_.ReleaseTask(task.lease, failed, std::string(status.message()));
+  if (!failed) {
+    spdlog::info("{} given back{}", name,
+                 released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
+    return absl::OkStatus();
+  }
+  return Annotate(status, absl::StrCat(name, " failed"));
+}
+
+void Worker::KeepLease(const WorkerTask& task, Current* current) {
+  absl::Duration wait = task.lease_duration / 3;
+  while (true) {
+    std::string waiting_for;
+    {
+      MutexLock lock(mutex_);
+      const absl::Time until = absl::Now() + wait;
+      while (!current->over && !stop_requested_ && absl::Now() < until) {
+        changed_.WaitFor(mutex_, until - absl::Now());
+      }
+      if (current->over) return;
+      if (stop_requested_) {
+        current->cancel.store(true);
+        current->canceller.CancelAll();
+        return;
+      }
+      waiting_for = waiting_for_;
+    }
+    const absl::Status status =
+        coordinator_.RenewLease(task.lease, current->samples.load(), waiting_for);
+    if (absl::IsAborted(status) || absl::IsPermissionDenied(status) ||
+        absl::IsNotFound(status)) {
+      spdlog::warn("{}: {}", task.lease.task.ToString(), std::string(status.message()));
+      current->lost.store(true);
+      current->cancel.store(true);
+      current->canceller.CancelAll();
+      return;
+    }
+    // Ask again soon while the coordinator is away.
+    wait = status.ok() ? task.lease_duration / 3
+                       : std::min(absl::Seconds(1), task.lease_duration / 6);
+  }
+}
+
+absl::Status Worker::Persist(Current* current, const std::function<absl::Status()>& call) {
+  Backoff backoff;
+  while (true) {
+    const absl::Status status = call();
+    if (!Passing(status)) return status;
+    spdlog::debug("{}; trying again", std::string(status.message()));
+    MutexLock lock(mutex_);
+    if (!stop_requested_ && !current->cancel.load()) changed_.WaitFor(mutex_, backoff.Next());
+    if (stop_requested_ || current->cancel.load()) return absl::CancelledError("cancelled");
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const Dataset>> Worker::OpenDataset(
+    const WorkerTask& task, const DatasetReference& reference,
+    const std::string& expected_digest) {
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> dataset, catalog_.Open(reference));
+  if (!expected_digest.empty() && dataset->digest() != expected_digest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("run ", task.lease.task.run_id, " is bound to dataset digest ",
+                     expected_digest, ", ours is ", dataset->digest()));
+  }
+  return dataset;
+}
+
+absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& task,
+                                                              Current* current) {
+  if (weights_ != nullptr && weights_->sha256 == task.weights_sha256) return weights_.get();
+  weights_.reset();
+  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(DownloadedWeights weights,
+                                coordinator_.DownloadWeights(task.lease.task.run_id,
+                                                             task.lease.task.round));
+    weights_ = std::make_unique<DownloadedWeights>(std::move(weights));
+    return absl::OkStatus();
+  }));
+  if (weights_->sha256 != task.weights_sha256) {
+    return absl::DataLossError(absl::StrCat("weights of round ", task.lease.task.round, " are ",
+                                            weights_->sha256, ", expected ",
+                                            task.weights_sha256));
+  }
+  return weights_.get();
+}
+
+absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
+                              OpenDataset(task, task.spec.TrainingData(),
+                                          task.expected_dataset_digest));
+  DISTILLERY_ASSIGN_OR_RETURN(const InitialWeights initial,
+                              MakeInitialWeights(task.spec, *dataset));
+  ResultHeader header;
+  header.request_id = RandomHex(16);
+  header.lease = task.lease;
+  header.buffer_names = initial.buffer_names;
+  header.dataset_digest = dataset->digest();
+  header.model_card = ModelCardToJson(initial.card);
+  return Persist(current, [&] { return coordinator_.UploadDelta(header, initial.weights.file()); });
+}
+
+absl::Status Worker::Train(const WorkerTask& task, Current* current) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
+                              OpenDataset(task, task.spec.TrainingData(),
+                                          task.expected_dataset_digest));
+  if (task.spec.needs_teacher() && teacher_channel_ == nullptr) {
+    return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
+  DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
+  TeacherClient teacher(teacher_channel_, options_.teacher_address, &current->canceller,
+                        [this](const std::string& waiting_for) {
+                          MutexLock lock(mutex_);
+                          waiting_for_ = waiting_for;
+                        });
+  TrainJob job;
+  job.spec = &task.spec;
+  job.round = task.lease.task.round;
+  job.replica = task.lease.task.replica;
+  job.weights = &weights->weights;
+  job.card = &card;
+  job.dataset = dataset.get();
+  job.teacher = &teacher;
+  job.teacher_digest = task.expected_teacher_digest;
+  job.cancel = &current->cancel;
+  job.progress = [&](int64_t samples) { current->samples.store(samples); };
+  DISTILLERY_ASSIGN_OR_RETURN(const TrainResult result, TrainReplica(job));
+  ResultHeader header;
+  header.request_id = RandomHex(16);
+  header.lease = task.lease;
+  header.metrics = result.metrics;
+  header.teacher_digest = result.teacher_digest;
+  header.dataset_digest = dataset->digest();
+  return Persist(current, [&] { return coordinator_.UploadDelta(header, result.delta.file()); });
+}
+
+absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
+                              OpenDataset(task, task.spec.EvaluationData(), ""));
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
+  DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
+  TeacherClient teacher(teacher_channel_, options_.teacher_address, &current->canceller,
+                        [this](const std::string& waiting_for) {
+                          MutexLock lock(mutex_);
+                          waiting_for_ = waiting_for;
+                        });
+  EvaluationJob job;
+  job.spec = &task.spec;
+  job.weights = &weights->weights;
+  job.card = &card;
+  job.dataset = dataset.get();
+  job.teacher = task.spec.needs_teacher() && teacher_channel_ != nullptr ? &teacher : nullptr;
+  job.teacher_digest = task.expected_teacher_digest;
+  job.cancel = &current->cancel;
+  DISTILLERY_ASSIGN_OR_RETURN(const EvaluationMetrics metrics, EvaluateWeights(job));
+  const std::string request_id = RandomHex(16);
+  return Persist(current, [&] {
+    return coordinator_.ReportEvaluation(request_id, task.lease, metrics);
+  });
+}
+
+}  // namespace distillery

@@ -1,0 +1,72 @@
+// A worker: leases a task, does it, returns the result, for ever.
+//
+// Talks to a coordinator and a teacher. Threads: Run in one thread (it computes there), a second one
+// renews leases; Stop from any. Holds no state: whatever it loses is done again, with equal bits.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/base/mutex.h"
+#include "common/data/catalog.h"
+#include "common/rpc/call_canceller.h"
+#include "student_worker/coordinator_client.h"
+
+namespace distillery {
+
+class Worker {
+ public:
+  struct Options {
+    // For the coordinator's record and for people.
+    std::string name = "worker";
+    std::string data_dir;
+    std::string coordinator_address = "127.0.0.1:7002";
+    // May be empty for runs that need no teacher.
+    std::string teacher_address = "127.0.0.1:7001";
+  };
+  // `teacher` may be null: tasks that need one then fail.
+  Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
+         std::shared_ptr<grpc::Channel> teacher);
+
+  // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
+  // need if that is not this process's own: start anew with it.
+  std::string Run();
+  void Stop();
+
+ private:
+  struct Current;
+  // OK: done or dropped. Else the task has failed.
+  absl::Status Execute(const WorkerTask& task, Current* current);
+  absl::Status Initialise(const WorkerTask& task, Current* current);
+  absl::Status Train(const WorkerTask& task, Current* current);
+  absl::Status Evaluate(const WorkerTask& task, Current* current);
+  // Renews the lease until the task is over or lost.
+  void KeepLease(const WorkerTask& task, Current* current);
+  absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const WorkerTask& task,
+                                                             const DatasetReference& reference,
+                                                             const std::string& expected_digest);
+  // Keeps the weights downloaded last: tasks of one round start from the same.
+  absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task, Current* current);
+  // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled.
+  absl::Status Persist(Current* current, const std::function<absl::Status()>& call);
+
+  const Options options_;
+  DatasetCatalog catalog_;
+  CallCanceller canceller_;
+  const std::shared_ptr<grpc::Channel> teacher_channel_;
+  CoordinatorClient coordinator_;
+  std::atomic<bool> stopping_{false};
+  std::unique_ptr<DownloadedWeights> weights_;
+
+  Mutex mutex_;
+  ConditionVariable changed_;
+  // What the present task waits for; "" if nothing.
+  std::string waiting_for_ ABSL_GUARDED_BY(mutex_);
+  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace distillery
