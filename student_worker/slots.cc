@@ -1,16 +1,14 @@
 #include "student_worker/slots.h"
 
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
+#include "common/base/child_process.h"
 #include "common/base/logging.h"
 #include "common/base/stop_signal.h"
 
@@ -20,23 +18,24 @@ namespace {
 constexpr char kSlotVariable[] = "DISTILLERY_SLOT";
 
 struct Slot {
-  pid_t process = -1;
+  std::optional<ChildProcess> process;
   absl::Time started;
   absl::Time restart_at;
   Backoff backoff;
 };
 
-pid_t StartSlot(int index, char** argv) {
-  const std::string value = std::to_string(index);
-  const pid_t process = fork();
-  if (process != 0) return process;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  setenv(kSlotVariable, value.c_str(), 1);
-  execv("/proc/self/exe", argv);
-  _exit(127);
+std::optional<ChildProcess> StartSlot(size_t index, char** argv) {
+  ChildProcess::Options options;
+  options.arguments = {"/proc/self/exe"};
+  for (char** argument = argv + 1; *argument != nullptr; ++argument) {
+    options.arguments.emplace_back(*argument);
+  }
+  options.environment = {{kSlotVariable, std::to_string(index)}};
+  options.death_signal = SIGTERM;
+  absl::StatusOr<ChildProcess> process = ChildProcess::Start(options);
+  if (process.ok()) return *std::move(process);
+  spdlog::error("slot {}: {}", index, std::string(process.status().message()));
+  return std::nullopt;
 }
 
 }  // namespace
@@ -47,27 +46,28 @@ int SuperviseSlots(int slots, char** argv) {
   while (!StopSignal::Requested()) {
     for (size_t i = 0; i < running.size(); ++i) {
       Slot& slot = running[i];
-      int status = 0;
-      if (slot.process > 0 && waitpid(slot.process, &status, WNOHANG) == slot.process) {
-        // Wrong usage does not get better by trying again.
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 2) StopSignal::Request();
-        slot.process = -1;
-        if (absl::Now() - slot.started > kHealthy) slot.backoff.Reset();
-        slot.restart_at = absl::Now() + slot.backoff.Next();
-        spdlog::warn("slot {} ended ({}); starting it again", i, status);
-      }
-      if (slot.process <= 0 && absl::Now() >= slot.restart_at) {
-        slot.process = StartSlot(static_cast<int>(i), argv);
+      if (slot.process.has_value()) {
+        if (const auto end = slot.process->Poll()) {
+          // Wrong usage does not get better by trying again.
+          if (end->exit_code == 2) return 2;
+          slot.process.reset();
+          if (absl::Now() - slot.started > kHealthy) slot.backoff.Reset();
+          slot.restart_at = absl::Now() + slot.backoff.Next();
+          spdlog::warn("slot {} ended ({}); starting it again", i, end->ToString());
+        }
+      } else if (absl::Now() >= slot.restart_at) {
+        slot.process = StartSlot(i, argv);
         slot.started = absl::Now();
+        if (!slot.process.has_value()) slot.restart_at = absl::Now() + slot.backoff.Next();
       }
     }
     StopSignal::WaitFor(absl::Milliseconds(100));
   }
-  for (const Slot& slot : running) {
-    if (slot.process > 0) kill(slot.process, SIGTERM);
+  for (Slot& slot : running) {
+    if (slot.process.has_value()) slot.process->Signal(SIGTERM);
   }
-  for (const Slot& slot : running) {
-    if (slot.process > 0) waitpid(slot.process, nullptr, 0);
+  for (Slot& slot : running) {
+    if (slot.process.has_value()) slot.process->WaitOrKill(absl::Seconds(8));
   }
   return 0;
 }

@@ -30,8 +30,9 @@ bool IsLoopback(const std::string& address);
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options);
 
-// A channel with keepalive (peer gone for 40 s ends calls), retries of UNAVAILABLE for unary calls
-// and messages up to 4 MiB. Does not connect yet. Errors as MakeServerCredentials.
+// A channel with keepalive (peer gone for 40 s ends calls) and messages up to 4 MiB. Does not connect
+// yet. Repeating calls is the caller's: gRPC would only repeat what its buffer holds. Errors as
+// MakeServerCredentials.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& address,
                                                            const TransportOptions& options);
 

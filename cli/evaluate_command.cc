@@ -1,0 +1,82 @@
+// distillery evaluate: accuracy of a model file, and its agreement with a teacher.
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/command.h"
+#include "cli/student_model.h"
+#include "common/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+class EvaluateCommand : public Command {
+ public:
+  explicit EvaluateCommand(CLI::App* parent)
+      : Command(parent, "evaluate",
+                "Measure a TorchScript model on a data set: accuracy, cross entropy, and agreement "
+                "with a teacher.",
+                "  distillery evaluate student.pt\n"
+                "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
+                "--data-dir data --json") {
+    app_->add_option("model", question_.model_path, "TorchScript file")->required();
+    app_->add_option("--card", question_.card_path,
+                     "model card (JSON) for a file that carries none");
+    app_->add_option("--dataset", question_.dataset.name, "digits (built in), mnist ...")
+        ->capture_default_str();
+    app_->add_option("--split", question_.dataset.split, "train, test, fit or validation")
+        ->capture_default_str();
+    app_->add_option("--data-dir", question_.data_dir, "folder of data sets, such as DIR/mnist");
+    app_->add_option("--teacher", question_.teacher_path,
+                     "TorchScript file whose choices are compared");
+    app_->add_option("--teacher-card", question_.teacher_card_path,
+                     "model card (JSON) for a teacher file that carries none");
+    app_->add_flag("--json", json_, "print the figures as JSON");
+  }
+
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(const ModelFigures figures, MeasureModel(question_));
+    const EvaluationMetrics& metrics = figures.metrics;
+    if (json_) {
+      nlohmann::ordered_json json;
+      json["model"] = question_.model_path;
+      json["architecture"] = figures.architecture;
+      json["parameter_count"] = figures.parameter_count;
+      json["file_byte_count"] = figures.file_bytes;
+      json["dataset"] = question_.dataset.name + "/" + question_.dataset.split;
+      json["sample_count"] = metrics.sample_count;
+      json["correct_count"] = metrics.correct_count;
+      json["accuracy"] = metrics.accuracy();
+      json["cross_entropy"] = metrics.cross_entropy;
+      if (metrics.agreement_count >= 0) json["agreement_count"] = metrics.agreement_count;
+      std::printf("%s\n", json.dump(2).c_str());
+      return absl::OkStatus();
+    }
+    const auto samples = static_cast<double>(metrics.sample_count);
+    std::printf("%s: %lld parameters\n", question_.model_path.c_str(),
+                static_cast<long long>(figures.parameter_count));
+    std::printf("%s/%s: accuracy %.2f %% (%lld errors of %lld), cross entropy %.4f\n",
+                question_.dataset.name.c_str(), question_.dataset.split.c_str(),
+                100 * metrics.accuracy(),
+                static_cast<long long>(metrics.sample_count - metrics.correct_count),
+                static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
+    if (metrics.agreement_count >= 0) {
+      std::printf("agreement with %s: %.2f %%\n", question_.teacher_path.c_str(),
+                  100 * static_cast<double>(metrics.agreement_count) / samples);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  ModelQuestion question_ = {"", "", {"digits", "test", 1000}, "", "", ""};
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeEvaluateCommand(CLI::App* parent) {
+  return std::make_unique<EvaluateCommand>(parent);
+}
+
+}  // namespace distillery

@@ -1,0 +1,65 @@
+#include "cli/local_run.h"
+
+#include "absl/strings/str_cat.h"
+#include "cli/local_services.h"
+#include "cli/progress.h"
+#include "cli/run_client.h"
+#include "cli/run_folder.h"
+#include "common/base/checksum.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_signal.h"
+
+namespace distillery {
+namespace {
+
+// Submits under an id made from the spec, so that the same command finds its run again. A run that
+// failed or was cancelled is not found again but begun anew.
+absl::StatusOr<v1::Run> SubmitOrResume(const RunClient& client, const RunSpec& spec) {
+  const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, client.List());
+  for (int attempt = 1;; ++attempt) {
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run,
+                                client.Submit(absl::StrCat(digest, "-", attempt), spec));
+    if (HasEnded(run) && run.state() != v1::RUN_STATE_SUCCEEDED) continue;
+    for (const v1::Run& other : runs) {
+      if (other.run_id() == run.run_id() || HasEnded(other)) continue;
+      DISTILLERY_RETURN_IF_ERROR(client.Cancel(other.run_id()).status());
+    }
+    return run;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
+  const std::string state_dir = run.folder + "/state";
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(state_dir));
+  LocalServices::Options options;
+  options.state_dir = state_dir;
+  options.data_dir = run.data_dir;
+  if (run.spec.needs_teacher()) options.teacher_model = run.spec.teacher.model;
+  DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
+  const RunClient client(services->coordinator(), "this process");
+  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, SubmitOrResume(client, run.spec));
+  ProgressView progress(stderr);
+  if (begun.completed_round_count() > 0 && !HasEnded(begun)) {
+    std::fprintf(stderr, "going on after round %d\n", begun.completed_round_count());
+  }
+  DISTILLERY_RETURN_IF_ERROR(client.Watch({begun.run_id()}, [&](const auto& runs) {
+    progress.Show(runs);
+    return !StopSignal::Requested();
+  }));
+  progress.Finish();
+  DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse ended, client.Get(begun.run_id()));
+  if (!HasEnded(ended.run())) {
+    return absl::CancelledError(absl::StrCat("stopped after round ",
+                                             ended.run().completed_round_count(), "; ",
+                                             run.resume_hint));
+  }
+  DISTILLERY_RETURN_IF_ERROR(RunOutcome(ended.run()));
+  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(client, ended, run.folder));
+  return ended;
+}
+
+}  // namespace distillery

@@ -1,0 +1,90 @@
+#include "cli/local_services.h"
+
+#include <thread>
+#include <utility>
+
+#include "common/base/status_macros.h"
+#include "common/rpc/server.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/coordinator_service.h"
+#include "student_worker/worker.h"
+#include "teacher_service/teacher_service.h"
+#include "teacher_service/torch_teacher.h"
+
+namespace distillery {
+namespace {
+
+class InProcess : public LocalServices {
+ public:
+  ~InProcess() override {
+    if (worker_ != nullptr) worker_->Stop();
+    if (worker_thread_.joinable()) worker_thread_.join();
+    if (teacher_ != nullptr) teacher_->Drain();
+    if (coordinator_ != nullptr) coordinator_->Close();
+    for (RpcServer* const server : {teacher_server_.get(), coordinator_server_.get()}) {
+      if (server != nullptr) server->Shutdown(absl::Seconds(2));
+    }
+  }
+
+  absl::Status Start(const Options& options) {
+    Coordinator::Options coordinator;
+    coordinator.state_dir = options.state_dir;
+    // The one worker lives and dies with the coordinator; short leases make lively progress.
+    coordinator.lease_duration = absl::Seconds(6);
+    DISTILLERY_ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(coordinator));
+    coordinator_service_ = std::make_unique<CoordinatorServiceImpl>(coordinator_.get());
+    DISTILLERY_ASSIGN_OR_RETURN(coordinator_server_,
+                                StartServer(coordinator_service_.get()));
+    coordinator_->Start();
+    std::shared_ptr<grpc::Channel> teacher_channel;
+    if (!options.teacher_model.empty()) {
+      TorchTeacherOptions teacher;
+      teacher.model_path = options.teacher_model;
+      DISTILLERY_ASSIGN_OR_RETURN(auto loaded, LoadTorchTeacher(teacher));
+      TeacherServiceImpl::Options service;
+      service.data_dir = options.data_dir;
+      teacher_ = std::make_unique<TeacherServiceImpl>(service);
+      teacher_->SetTeacher(std::move(loaded));
+      DISTILLERY_ASSIGN_OR_RETURN(teacher_server_, StartServer(teacher_.get()));
+      teacher_channel = teacher_server_->InProcessChannel();
+    }
+    Worker::Options worker;
+    worker.name = "in-process";
+    worker.data_dir = options.data_dir;
+    worker_ = std::make_unique<Worker>(worker, coordinator_server_->InProcessChannel(),
+                                       std::move(teacher_channel));
+    worker_thread_ = std::thread([this] { worker_->Run(); });
+    return absl::OkStatus();
+  }
+
+  std::shared_ptr<grpc::Channel> coordinator() override {
+    return coordinator_server_->InProcessChannel();
+  }
+
+ private:
+  static absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(grpc::Service* service) {
+    RpcServer::Options options;
+    options.address.clear();
+    DISTILLERY_ASSIGN_OR_RETURN(auto server, RpcServer::Start(options, {service}));
+    server->SetServing(true);
+    return server;
+  }
+
+  std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<CoordinatorServiceImpl> coordinator_service_;
+  std::unique_ptr<TeacherServiceImpl> teacher_;
+  std::unique_ptr<RpcServer> coordinator_server_;
+  std::unique_ptr<RpcServer> teacher_server_;
+  std::unique_ptr<Worker> worker_;
+  std::thread worker_thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalServices>> LocalServices::Start(const Options& options) {
+  auto services = std::make_unique<InProcess>();
+  DISTILLERY_RETURN_IF_ERROR(services->Start(options));
+  return std::unique_ptr<LocalServices>(std::move(services));
+}
+
+}  // namespace distillery

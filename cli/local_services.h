@@ -1,0 +1,31 @@
+// Teacher, coordinator and worker in this process, over in-process channels: no port is opened.
+//
+// Gives the same weights as separate programs: the parts are the same, only the channel differs.
+// Threads: safe for all. The destructor stops the worker (which gives its task back) and the services.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace distillery {
+
+class LocalServices {
+ public:
+  struct Options {
+    // The coordinator's record; a second process on the same folder is refused.
+    std::string state_dir;
+    std::string data_dir;
+    // Empty: no teacher.
+    std::string teacher_model;
+  };
+  // Errors of Coordinator::Open and LoadTorchTeacher.
+  static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);
+  virtual ~LocalServices() = default;
+  virtual std::shared_ptr<grpc::Channel> coordinator() = 0;
+};
+
+}  // namespace distillery

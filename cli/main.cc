@@ -1,0 +1,58 @@
+// distillery: the command line for people.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "common/base/logging.h"
+#include "common/base/stop_signal.h"
+#include "common/model/environment.h"
+#include "common/rpc/flags.h"
+
+namespace distillery {
+namespace {
+
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  distillery demo\n"
+    "      a teacher, three workers and two students on this machine in a minute\n"
+    "  distillery run deploy/examples/digits.yaml\n"
+    "      one run, all in this process\n"
+    "  distillery submit run.yaml --coordinator c.example:7002 --insecure --wait\n"
+    "      one run on a coordinator's workers\n"
+    "distillery COMMAND --help says more of each.";
+
+int Main(int argc, char** argv) {
+  CLI::App app("Knowledge distillation as a service: teachers stream soft targets, workers train "
+               "students, a coordinator averages.",
+               "distillery");
+  std::string log_level = "warning";
+  AddCommonFlags(&app, &log_level);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(kExamples);
+  std::vector<std::unique_ptr<Command>> commands;
+  for (const auto make : {MakeDemoCommand, MakeRunCommand, MakeTrainTeacherCommand,
+                          MakeEvaluateCommand, MakeSubmitCommand, MakeRunsCommand,
+                          MakeWatchCommand, MakeCancelCommand, MakeExportCommand}) {
+    commands.push_back(make(&app));
+  }
+  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  ConfigureLogging(log_level);
+  for (const auto& command : commands) {
+    if (!command->app()->parsed()) continue;
+    const std::string name = "distillery " + command->app()->get_name();
+    const auto numerics = command->Numerics();
+    if (!numerics.ok()) return ReportStatus(name, numerics.status());
+    if (!numerics->empty()) EnsureComputeEnvironment(*numerics, argv);
+    StopSignal::Install();
+    return ReportStatus(name, command->Run());
+  }
+  return kExitWrongUsage;
+}
+
+}  // namespace
+}  // namespace distillery
+
+int main(int argc, char** argv) { return distillery::Main(argc, argv); }

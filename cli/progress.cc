@@ -1,0 +1,129 @@
+#include "cli/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "cli/run_client.h"
+
+namespace distillery {
+namespace {
+
+constexpr absl::Duration kPlainPeriod = absl::Seconds(2);
+
+size_t TerminalWidth(std::FILE* out) {
+  winsize size{};
+  if (ioctl(fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+}  // namespace
+
+std::string FormatDuration(absl::Duration duration) {
+  const auto seconds = absl::ToInt64Seconds(duration + absl::Milliseconds(500));
+  if (seconds < 60) return absl::StrCat(seconds, " s");
+  if (seconds < 3600) return absl::StrFormat("%d:%02d min", seconds / 60, seconds % 60);
+  return absl::StrFormat("%d:%02d h", seconds / 3600, seconds / 60 % 60);
+}
+
+std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
+  std::string line = absl::StrFormat("%-12s round %d/%d", run.spec().name(),
+                                     run.completed_round_count(), run.spec().training().rounds());
+  const v1::TrainMetrics& train = run.latest_round().train();
+  if (HasEnded(run)) {
+    absl::StrAppend(&line, "  ", RunStateName(run));
+  } else if (run.samples_per_second() > 0) {
+    absl::StrAppendFormat(&line, "  %.0f samples/s", run.samples_per_second());
+  }
+  if (train.sample_count() > 0) {
+    absl::StrAppendFormat(&line, "  loss %.4f", train.loss());
+    if (run.spec().loss().alpha() > 0) {
+      absl::StrAppendFormat(&line, " (soft %.4f, hard %.4f)", train.soft_loss(),
+                            train.hard_loss());
+    }
+  }
+  const v1::EvaluationMetrics& evaluation = run.latest_evaluation();
+  if (evaluation.sample_count() > 0) {
+    absl::StrAppendFormat(&line, "  accuracy %.2f %%",
+                          100.0 * static_cast<double>(evaluation.correct_count()) /
+                              static_cast<double>(evaluation.sample_count()));
+  }
+  if (!HasEnded(run)) {
+    absl::StrAppendFormat(&line, "  %d worker%s", run.live_worker_count(),
+                          run.live_worker_count() == 1 ? "" : "s");
+    if (!run.state_reason().empty()) {
+      absl::StrAppend(&line, "  ", run.state_reason());
+    } else if (time_left > absl::ZeroDuration() && time_left < absl::InfiniteDuration()) {
+      absl::StrAppend(&line, "  ", FormatDuration(time_left), " left");
+    }
+  }
+  return line;
+}
+
+ProgressView::ProgressView(std::FILE* out) : out_(out), terminal_(isatty(fileno(out)) != 0) {}
+
+absl::Duration ProgressView::TimeLeft(const v1::Run& run, const Seen& seen) const {
+  const int64_t done = run.completed_round_count() - seen.first_round;
+  if (done <= 0) return absl::InfiniteDuration();
+  return (absl::Now() - seen.first) / done *
+         (run.spec().training().rounds() - run.completed_round_count());
+}
+
+void ProgressView::Show(const std::vector<v1::Run>& runs) {
+  if (runs.empty()) {
+    if (!away_) {
+      Finish();
+      std::fprintf(out_, "the coordinator does not answer; waiting for it\n");
+    }
+    away_ = true;
+    return;
+  }
+  away_ = false;
+  std::vector<std::string> lines;
+  for (const v1::Run& run : runs) {
+    Seen& seen = seen_[run.run_id()];
+    if (seen.first == absl::Time()) {
+      seen.first = absl::Now();
+      seen.first_round = run.completed_round_count();
+    }
+    if (terminal_) {
+      lines.push_back(ProgressLine(run, TimeLeft(run, seen)));
+    } else {
+      ShowPlain(run, &seen);
+    }
+  }
+  if (terminal_) Redraw(lines);
+}
+
+void ProgressView::ShowPlain(const v1::Run& run, Seen* seen) {
+  const bool news = run.completed_round_count() != seen->round ||
+                    run.state_reason() != seen->reason;
+  const bool ended = HasEnded(run) && !seen->ended;
+  if (!ended && (!news || absl::Now() - seen->printed < kPlainPeriod || HasEnded(run))) return;
+  seen->round = run.completed_round_count();
+  seen->reason = run.state_reason();
+  seen->printed = absl::Now();
+  seen->ended = HasEnded(run);
+  std::fprintf(out_, "%s\n", ProgressLine(run, TimeLeft(run, *seen)).c_str());
+  std::fflush(out_);
+}
+
+void ProgressView::Redraw(const std::vector<std::string>& lines) {
+  std::string text;
+  if (drawn_lines_ > 0) absl::StrAppend(&text, "\x1b[", drawn_lines_, "A");
+  const size_t width = TerminalWidth(out_);
+  for (const std::string& line : lines) {
+    absl::StrAppend(&text, "\r\x1b[K", line.substr(0, width - 1), "\n");
+  }
+  drawn_lines_ = lines.size();
+  std::fputs(text.c_str(), out_);
+  std::fflush(out_);
+}
+
+void ProgressView::Finish() { drawn_lines_ = 0; }
+
+}  // namespace distillery

@@ -1,0 +1,142 @@
+#include "cli/run_client.h"
+
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/flags.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/rpc/status_conversion.h"
+#include "distillery/v1/coordinator_service.grpc.pb.h"
+
+namespace distillery {
+namespace {
+
+constexpr absl::Duration kDeadline = absl::Seconds(10);
+
+using Stub = v1::CoordinatorService::Stub;
+
+template <typename Request, typename Response>
+absl::StatusOr<Response> Call(const std::shared_ptr<grpc::Channel>& channel,
+                              const std::string& address,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request) {
+  Stub stub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
+  Response response;
+  const absl::Status status = FromGrpcStatus((stub.*method)(&context, request, &response));
+  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+    return absl::UnavailableError(
+        absl::StrCat("no coordinator answers at ", address,
+                     ": start `coordinator`, or give --coordinator HOST:PORT (",
+                     std::string(status.message()), ")"));
+  }
+  DISTILLERY_RETURN_IF_ERROR(status);
+  return response;
+}
+
+}  // namespace
+
+void CoordinatorFlags::AddTo(CLI::App* app) {
+  app->add_option("--coordinator", address, "the coordinator, HOST:PORT")->capture_default_str();
+  AddTransportFlags(app, &transport);
+}
+
+absl::StatusOr<RunClient> RunClient::Connect(const CoordinatorFlags& flags) {
+  DISTILLERY_ASSIGN_OR_RETURN(auto channel, MakeChannel(flags.address, flags.transport));
+  return RunClient(std::move(channel), flags.address);
+}
+
+absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
+                                          const RunSpec& spec) const {
+  v1::SubmitRunRequest request;
+  request.set_request_id(request_id);
+  *request.mutable_spec() = ToProto(spec);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto response,
+                              Call(channel_, address_, &Stub::SubmitRun, request));
+  return response.run();
+}
+
+absl::StatusOr<v1::GetRunResponse> RunClient::Get(const std::string& run_id) const {
+  v1::GetRunRequest request;
+  request.set_run_id(run_id);
+  request.set_include_rounds(true);
+  return Call(channel_, address_, &Stub::GetRun, request);
+}
+
+absl::StatusOr<std::vector<v1::Run>> RunClient::List() const {
+  std::vector<v1::Run> runs;
+  v1::ListRunsRequest request;
+  do {
+    DISTILLERY_ASSIGN_OR_RETURN(const auto response,
+                                Call(channel_, address_, &Stub::ListRuns, request));
+    runs.insert(runs.end(), response.runs().begin(), response.runs().end());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return runs;
+}
+
+absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& run_id) const {
+  v1::CancelRunRequest request;
+  request.set_request_id(RandomHex(16));
+  request.set_run_id(run_id);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto response,
+                              Call(channel_, address_, &Stub::CancelRun, request));
+  return response.run();
+}
+
+absl::Status RunClient::Watch(
+    const std::vector<std::string>& run_ids,
+    const std::function<bool(const std::vector<v1::Run>&)>& show) const {
+  // Polling serves any number of runs with one thread; WatchRun is for tools that want each change.
+  constexpr absl::Duration kPeriod = absl::Milliseconds(200);
+  std::vector<v1::Run> runs(run_ids.size());
+  while (true) {
+    bool all_ended = true;
+    bool reached = true;
+    for (size_t i = 0; i < run_ids.size(); ++i) {
+      if (HasEnded(runs[i])) continue;
+      v1::GetRunRequest request;
+      request.set_run_id(run_ids[i]);
+      auto response = Call(channel_, address_, &Stub::GetRun, request);
+      if (response.ok()) {
+        runs[i] = response->run();
+      } else if (absl::IsUnavailable(response.status())) {
+        reached = false;
+      } else {
+        return response.status();
+      }
+      all_ended = all_ended && HasEnded(runs[i]);
+    }
+    if (reached && (!show(runs) || all_ended)) return absl::OkStatus();
+    if (!reached && !show({})) return absl::OkStatus();
+    absl::SleepFor(kPeriod);
+  }
+}
+
+bool HasEnded(const v1::Run& run) {
+  return run.state() == v1::RUN_STATE_SUCCEEDED || run.state() == v1::RUN_STATE_FAILED ||
+         run.state() == v1::RUN_STATE_CANCELLED;
+}
+
+std::string RunStateName(const v1::Run& run) {
+  constexpr size_t kPrefix = sizeof("RUN_STATE_") - 1;
+  return absl::AsciiStrToLower(v1::RunState_Name(run.state()).substr(kPrefix));
+}
+
+absl::Status RunOutcome(const v1::Run& run) {
+  const std::string what = absl::StrCat("run ", run.run_id(), " (", run.spec().name(), ") ",
+                                        RunStateName(run));
+  switch (run.state()) {
+    case v1::RUN_STATE_SUCCEEDED: return absl::OkStatus();
+    case v1::RUN_STATE_CANCELLED: return absl::AbortedError(what);
+    default: return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
+  }
+}
+
+}  // namespace distillery

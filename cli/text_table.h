@@ -1,0 +1,30 @@
+// Columns of text for people: the first left-aligned, the others right.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace distillery {
+
+// One line per row, columns two spaces apart, no space at the ends of lines.
+inline std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      line += (i == 0 ? row[i] + padding : "  " + padding + row[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace distillery
