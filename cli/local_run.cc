@@ -5,7 +5,6 @@
 #include "cli/progress.h"
 #include "cli/run_client.h"
 #include "cli/run_folder.h"
-#include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
@@ -13,21 +12,14 @@
 namespace distillery {
 namespace {
 
-// Submits under an id made from the spec, so that the same command finds its run again. A run that
-// failed or was cancelled is not found again but begun anew.
-absl::StatusOr<v1::Run> SubmitOrResume(const RunClient& client, const RunSpec& spec) {
-  const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
+// What the folder still held of other specs would take the worker's time.
+absl::Status CancelOthers(const RunClient& client, const v1::Run& keep) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, client.List());
-  for (int attempt = 1;; ++attempt) {
-    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run,
-                                client.Submit(absl::StrCat(digest, "-", attempt), spec));
-    if (HasEnded(run) && run.state() != v1::RUN_STATE_SUCCEEDED) continue;
-    for (const v1::Run& other : runs) {
-      if (other.run_id() == run.run_id() || HasEnded(other)) continue;
-      DISTILLERY_RETURN_IF_ERROR(client.Cancel(other.run_id()).status());
-    }
-    return run;
+  for (const v1::Run& other : runs) {
+    if (other.run_id() == keep.run_id() || HasEnded(other)) continue;
+    DISTILLERY_RETURN_IF_ERROR(client.Cancel(other.run_id()).status());
   }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -41,7 +33,8 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   if (run.spec.needs_teacher()) options.teacher_model = run.spec.teacher.model;
   DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
   const RunClient client(services->coordinator(), "this process");
-  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, SubmitOrResume(client, run.spec));
+  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, client.SubmitOrResume(run.spec));
+  DISTILLERY_RETURN_IF_ERROR(CancelOthers(client, begun));
   ProgressView progress(stderr);
   if (begun.completed_round_count() > 0 && !HasEnded(begun)) {
     std::fprintf(stderr, "going on after round %d\n", begun.completed_round_count());

@@ -23,7 +23,7 @@ size_t TerminalWidth(std::FILE* out) {
 
 }  // namespace
 
-std::string FormatDuration(absl::Duration duration) {
+std::string ShortDuration(absl::Duration duration) {
   const auto seconds = absl::ToInt64Seconds(duration + absl::Milliseconds(500));
   if (seconds < 60) return absl::StrCat(seconds, " s");
   if (seconds < 3600) return absl::StrFormat("%d:%02d min", seconds / 60, seconds % 60);
@@ -58,7 +58,7 @@ std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
     if (!run.state_reason().empty()) {
       absl::StrAppend(&line, "  ", run.state_reason());
     } else if (time_left > absl::ZeroDuration() && time_left < absl::InfiniteDuration()) {
-      absl::StrAppend(&line, "  ", FormatDuration(time_left), " left");
+      absl::StrAppend(&line, "  ", ShortDuration(time_left), " left");
     }
   }
   return line;

@@ -49,6 +49,6 @@ class ProgressView {
 };
 
 // "7 s", "3:05 min", "2:10 h".
-std::string FormatDuration(absl::Duration duration);
+std::string ShortDuration(absl::Duration duration);
 
 }  // namespace distillery

@@ -1,10 +1,9 @@
 #include "cli/run_client.h"
 
-#include <map>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/checksum.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/flags.h"
@@ -60,6 +59,14 @@ absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
   DISTILLERY_ASSIGN_OR_RETURN(const auto response,
                               Call(channel_, address_, &Stub::SubmitRun, request));
   return response.run();
+}
+
+absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec) const {
+  const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
+  for (int attempt = 1;; ++attempt) {
+    DISTILLERY_ASSIGN_OR_RETURN(v1::Run run, Submit(absl::StrCat(digest, "-", attempt), spec));
+    if (!HasEnded(run) || run.state() == v1::RUN_STATE_SUCCEEDED) return run;
+  }
 }
 
 absl::StatusOr<v1::GetRunResponse> RunClient::Get(const std::string& run_id) const {

@@ -36,6 +36,9 @@ class RunClient {
 
   // Each: UNAVAILABLE says where the coordinator was looked for; else as the rpc's comment.
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
+  // Submits under an id made from the spec, so that the same spec finds its run again. A run that
+  // failed or was cancelled is not found again but begun anew.
+  absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec) const;
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;
   // Newest first, all pages.
   absl::StatusOr<std::vector<v1::Run>> List() const;

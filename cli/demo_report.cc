@@ -1,0 +1,140 @@
+#include "cli/demo_report.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/run_folder.h"
+#include "cli/text_table.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+int64_t Errors(const v1::EvaluationMetrics& metrics) {
+  return metrics.sample_count() - metrics.correct_count();
+}
+
+// 299018 -> "299,018"
+std::string Grouped(int64_t number) {
+  std::string text = absl::StrCat(number);
+  for (auto at = static_cast<int64_t>(text.size()) - 3; at > 0; at -= 3) {
+    text.insert(static_cast<size_t>(at), ",");
+  }
+  return text;
+}
+
+std::vector<std::string> ModelRow(const std::string& name, const ModelFigures& figures) {
+  const EvaluationMetrics& metrics = figures.metrics;
+  return {name,
+          Grouped(figures.parameter_count),
+          absl::StrFormat("%.1f KB", static_cast<double>(figures.file_bytes) / 1000),
+          absl::StrFormat("%.2f %%", 100 * metrics.accuracy()),
+          absl::StrFormat("%d of %d", metrics.sample_count - metrics.correct_count,
+                          metrics.sample_count),
+          metrics.agreement_count < 0
+              ? "-"
+              : absl::StrFormat("%.2f %%", 100.0 * static_cast<double>(metrics.agreement_count) /
+                                               static_cast<double>(metrics.sample_count))};
+}
+
+nlohmann::ordered_json FiguresToJson(const ModelFigures& figures) {
+  nlohmann::ordered_json json;
+  json["architecture"] = figures.architecture;
+  json["parameter_count"] = figures.parameter_count;
+  json["file_byte_count"] = figures.file_bytes;
+  json["sample_count"] = figures.metrics.sample_count;
+  json["correct_count"] = figures.metrics.correct_count;
+  json["cross_entropy"] = figures.metrics.cross_entropy;
+  if (figures.metrics.agreement_count >= 0) {
+    json["agreement_count"] = figures.metrics.agreement_count;
+  }
+  return json;
+}
+
+nlohmann::ordered_json RunsToJson(const std::vector<v1::GetRunResponse>& runs) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const v1::GetRunResponse& run : runs) {
+    json.push_back(nlohmann::ordered_json::parse(ToJson(run)));
+  }
+  return json;
+}
+
+double MeanErrors(const std::vector<v1::GetRunResponse>& runs) {
+  double sum = 0;
+  for (const v1::GetRunResponse& run : runs) {
+    sum += static_cast<double>(Errors(run.run().latest_evaluation()));
+  }
+  return sum / static_cast<double>(runs.size());
+}
+
+}  // namespace
+
+std::string FormatGrid(const std::vector<GridPoint>& grid, const StudentPair& chosen) {
+  std::vector<std::vector<std::string>> rows = {{"learning rate"}};
+  for (const RunSpec* const student : {&chosen.hard, &chosen.distilled}) {
+    std::vector<std::string> row = {student->name};
+    for (const GridPoint& point : grid) {
+      if (point.student != student->name) continue;
+      if (student == &chosen.hard) rows[0].push_back(absl::StrCat(point.learning_rate));
+      const bool best = point.learning_rate == student->training.learning_rate;
+      row.push_back(absl::StrCat(point.error_count, best ? " *" : "  "));
+    }
+    rows.push_back(std::move(row));
+  }
+  return FormatTable(rows);
+}
+
+std::string FormatReport(const DemoReport& report) {
+  std::string text = FormatTable({{"", "parameters", "size", "test accuracy", "errors",
+                                   "agrees with teacher"},
+                                  ModelRow("teacher", report.teacher),
+                                  ModelRow("student, hard labels", report.hard),
+                                  ModelRow("student, distilled", report.distilled)});
+  const size_t seeds = report.hard_runs.size();
+  if (seeds > 1) {
+    const PairedDifference difference = ErrorDifference(report);
+    absl::StrAppendFormat(
+        &text,
+        "\nover %d seeds: %.1f errors with hard labels, %.1f distilled; "
+        "paired difference %.1f +- %.1f (95 %% interval)\n",
+        seeds, MeanErrors(report.hard_runs), MeanErrors(report.distilled_runs), difference.mean,
+        difference.half_width);
+  }
+  return text;
+}
+
+PairedDifference ErrorDifference(const DemoReport& report) {
+  std::vector<double> differences;
+  for (size_t i = 0; i < report.hard_runs.size(); ++i) {
+    differences.push_back(
+        static_cast<double>(Errors(report.hard_runs[i].run().latest_evaluation()) -
+                            Errors(report.distilled_runs[i].run().latest_evaluation())));
+  }
+  return MeanDifference(differences);
+}
+
+std::string ReportToJson(const DemoReport& report) {
+  nlohmann::ordered_json json;
+  json["dataset"] = report.dataset;
+  json["teacher"] = FiguresToJson(report.teacher);
+  json["student_hard"] = FiguresToJson(report.hard);
+  json["student_distilled"] = FiguresToJson(report.distilled);
+  for (const GridPoint& point : report.grid) {
+    json["learning_rate_grid"].push_back({{"student", point.student},
+                                          {"learning_rate", point.learning_rate},
+                                          {"validation_error_count", point.error_count},
+                                          {"validation_sample_count", point.sample_count}});
+  }
+  const PairedDifference difference = ErrorDifference(report);
+  json["seed_count"] = report.hard_runs.size();
+  json["error_difference_mean"] = difference.mean;
+  if (std::isfinite(difference.half_width)) {
+    json["error_difference_half_width_95"] = difference.half_width;
+  }
+  json["runs"]["hard"] = RunsToJson(report.hard_runs);
+  json["runs"]["distilled"] = RunsToJson(report.distilled_runs);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace distillery

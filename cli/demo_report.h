@@ -1,0 +1,36 @@
+// What the demo has to say at its end: a table for people, figures as JSON, a note in the folder.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/paired_difference.h"
+#include "cli/rate_search.h"
+#include "cli/student_model.h"
+#include "distillery/v1/coordinator_service.pb.h"
+
+namespace distillery {
+
+struct DemoReport {
+  std::string dataset;
+  ModelFigures teacher;
+  // Of the first seed.
+  ModelFigures hard;
+  ModelFigures distilled;
+  std::vector<GridPoint> grid;
+  // The runs of both students with their rounds, one of each per seed.
+  std::vector<v1::GetRunResponse> hard_runs;
+  std::vector<v1::GetRunResponse> distilled_runs;
+};
+
+// The grid of learning rates, one line per student.
+std::string FormatGrid(const std::vector<GridPoint>& grid, const StudentPair& chosen);
+// Teacher and both students: parameters, size, accuracy, errors, agreement; then, with more than one
+// seed, the paired difference of the errors.
+std::string FormatReport(const DemoReport& report);
+// Test errors of the hard student minus those of the distilled one, seed by seed.
+PairedDifference ErrorDifference(const DemoReport& report);
+std::string ReportToJson(const DemoReport& report);
+
+}  // namespace distillery
