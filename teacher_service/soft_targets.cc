@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +24,11 @@ void Softmax(float* row, int64_t classes) {
 }  // namespace
 
 absl::Status SoftTargetFormat::Validate() const {
-  if (std::isfinite(temperature) && temperature > 0) return absl::OkStatus();
+  // As the float32 that logits are divided by, it must be neither 0 nor infinity.
+  if (temperature >= std::numeric_limits<float>::min() &&
+      temperature <= std::numeric_limits<float>::max()) {
+    return absl::OkStatus();
+  }
   return absl::InvalidArgumentError(
       absl::StrCat("temperature must be finite and > 0, got ", temperature));
 }

@@ -17,7 +17,7 @@ struct SoftTargetFormat {
   Representation representation = Representation::kLogits;
   Encoding encoding = Encoding::kFloat32;
 
-  // INVALID_ARGUMENT unless the temperature is finite and > 0.
+  // INVALID_ARGUMENT unless the temperature is finite and > 0, also as float32.
   absl::Status Validate() const;
   int64_t element_bytes() const { return encoding == Encoding::kFloat16 ? 2 : 4; }
 };

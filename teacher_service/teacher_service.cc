@@ -73,6 +73,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<v1::StreamSoftTargetsRe
       auto first = std::make_unique<Message>();
       const absl::Status status = Prepare(first.get());
       MutexLock lock(mutex_);
+      computing_ = false;
       if (!status.ok()) {
         End(status);
         return;
@@ -225,7 +226,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<v1::StreamSoftTargetsRe
   std::unique_ptr<Message> writing_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Message> next_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
-  bool computing_ ABSL_GUARDED_BY(mutex_) = false;
+  // A pool thread uses this object, or will: from the start, since Prepare is queued first.
+  bool computing_ ABSL_GUARDED_BY(mutex_) = true;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   bool trailer_written_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;

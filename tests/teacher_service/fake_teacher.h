@@ -1,0 +1,70 @@
+// A teacher without LibTorch for the digits data, whose logits tell where they were computed.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+
+#include "teacher_service/teacher.h"
+
+namespace distillery {
+
+inline constexpr int64_t kFakePixels = 64;
+inline constexpr int64_t kFakeClasses = 10;
+
+// What happens in ComputeLogits, seen and steered from outside. Threads: safe for all.
+struct FakeTeacherProbe {
+  std::atomic<int64_t> calls{0};
+  std::atomic<int64_t> rows{0};
+  // Called first, with the number of the call from 0; may block. OK goes on. Set before any call.
+  std::function<absl::Status(int64_t call)> before;
+};
+
+class FakeTeacher : public Teacher {
+ public:
+  // `probe` may be null, else it must outlive this.
+  FakeTeacher(int64_t batch_rows, FakeTeacherProbe* probe) : probe_(probe) {
+    info_.digest = "fake-teacher-digest";
+    info_.model_name = "fake.pt";
+    info_.card.input_shape = {1, 8, 8};
+    info_.card.mean = {0};
+    info_.card.deviation = {1};
+    for (int64_t i = 0; i < kFakeClasses; ++i) info_.card.class_names.push_back(std::to_string(i));
+    info_.parameter_count = 7;
+    info_.numerics_fingerprint = "isa=none";
+    info_.batch_rows = batch_rows;
+  }
+
+  const TeacherInfo& info() const override { return info_; }
+
+  // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher, a
+  // row's bits depend on the batch that it is computed in.
+  static float Logit(const float* pixels, int64_t rows, int64_t row, int64_t c) {
+    float sum = 0;
+    for (int64_t i = 0; i < kFakePixels; ++i) sum += pixels[i];
+    return sum * static_cast<float>(c + 1) / 10 - static_cast<float>(c) +
+           static_cast<float>(256 * rows + row) / 65536;
+  }
+
+  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+    if (probe_ != nullptr) {
+      const int64_t call = probe_->calls.fetch_add(1);
+      probe_->rows.fetch_add(rows);
+      if (probe_->before) {
+        if (absl::Status status = probe_->before(call); !status.ok()) return status;
+      }
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < kFakeClasses; ++c) {
+        logits[r * kFakeClasses + c] = Logit(inputs + r * kFakePixels, rows, r, c);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  FakeTeacherProbe* const probe_;
+  TeacherInfo info_;
+};
+
+}  // namespace distillery
