@@ -1,0 +1,228 @@
+#include "coordinator/average.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "common/base/files.h"
+#include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
+#include "tests/common/tensor_file.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+using Floats = std::vector<float>;
+
+class AverageTest : public ::testing::Test {
+ protected:
+  std::string Write(const std::string& name, const std::string& bytes) {
+    EXPECT_THAT(WriteFileDurably(folder_.File(name), bytes), IsOk());
+    return folder_.File(name);
+  }
+  void SetWeights(const std::string& bytes) { request_.weights_path = Write("weights", bytes); }
+  void AddDelta(const std::string& bytes, int64_t samples) {
+    request_.deltas.push_back(
+        {Write("delta-" + std::to_string(request_.deltas.size()), bytes), samples});
+  }
+  absl::StatusOr<std::string> Average() {
+    request_.weights_output = folder_.File("weights-out");
+    request_.momentum_output = folder_.File("momentum-out");
+    return AverageDeltas(request_);
+  }
+  std::string NewWeights() { return *ReadFile(folder_.File("weights-out"), 1 << 30); }
+  std::string NewMomentum() { return *ReadFile(folder_.File("momentum-out"), 1 << 30); }
+
+  TemporaryFolder folder_;
+  AverageRequest request_;
+};
+
+TEST_F(AverageTest, FedAvgAddsTheMeanWeightedBySamples) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"w", {1, 0}}}), 1);
+  AddDelta(MakeTensorFile({{"w", {0, 4}}}), 3);
+  ASSERT_THAT(Average(), IsOk());
+  // mean = 1/4 [1, 0] + 3/4 [0, 4] = [0.25, 3]
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(1.25F, 5.0F));
+}
+
+TEST_F(AverageTest, OuterLearningRateScalesTheMean) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"w", {2, -8}}}), 7);
+  request_.outer_learning_rate = 0.25;
+  ASSERT_THAT(Average(), IsOk());
+  // 1 + 0.25 * 2, 2 - 0.25 * 8
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(1.5F, 0.0F));
+}
+
+TEST_F(AverageTest, NesterovCarriesItsMomentumIntoTheNextRound) {
+  request_.outer_optimizer = "nesterov";
+  request_.outer_momentum = 0.5;
+  request_.outer_learning_rate = 2;
+  SetWeights(MakeTensorFile({{"w", {10}}}));
+  AddDelta(MakeTensorFile({{"w", {-1}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  // g = 1; m = 0.5 * 0 + 1 = 1; W = 10 - 2 (1 + 0.5 * 1) = 7
+  EXPECT_THAT(TensorValues<float>(NewMomentum(), "w"), ElementsAre(1.0F));
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(7.0F));
+
+  request_.momentum_path = Write("momentum", NewMomentum());
+  SetWeights(NewWeights());
+  request_.deltas.clear();
+  AddDelta(MakeTensorFile({{"w", {2}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  // g = -2; m = 0.5 * 1 - 2 = -1.5; W = 7 - 2 (-2 + 0.5 * -1.5) = 12.5
+  EXPECT_THAT(TensorValues<float>(NewMomentum(), "w"), ElementsAre(-1.5F));
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(12.5F));
+}
+
+TEST_F(AverageTest, FloatBuffersTakeTheWeightedMeanOfTheValues) {
+  SetWeights(MakeTensorFile({{"mean", {100}}, {"w", {0}}}));
+  AddDelta(MakeTensorFile({{"mean", {4}}, {"w", {0}}}), 1);
+  AddDelta(MakeTensorFile({{"mean", {8}}, {"w", {0}}}), 3);
+  request_.buffer_names = {"mean"};
+  request_.outer_learning_rate = 0.5;
+  ASSERT_THAT(Average(), IsOk());
+  // 1/4 * 4 + 3/4 * 8 = 7: neither the old value nor the outer rate has a part in it.
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "mean"), ElementsAre(7.0F));
+}
+
+TEST_F(AverageTest, IntegerBuffersTakeReplicaZerosValue) {
+  SetWeights(MakeTensorFile({}, {{"steps", 5}}));
+  AddDelta(MakeTensorFile({}, {{"steps", 11}}), 1);
+  AddDelta(MakeTensorFile({}, {{"steps", 99}}), 1000);
+  request_.buffer_names = {"steps"};
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<int64_t>(NewWeights(), "steps"), ElementsAre(11));
+}
+
+TEST_F(AverageTest, NesterovLeavesBuffersWithoutMomentum) {
+  request_.outer_optimizer = "nesterov";
+  request_.outer_momentum = 0.5;
+  SetWeights(MakeTensorFile({{"mean", {1}}, {"w", {0}}}, {{"steps", 5}}));
+  AddDelta(MakeTensorFile({{"mean", {3}}, {"w", {0}}}, {{"steps", 6}}), 1);
+  request_.buffer_names = {"mean", "steps"};
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "mean"), ElementsAre(3.0F));
+  EXPECT_THAT(TensorValues<float>(NewMomentum(), "mean"), ElementsAre(0.0F));
+  EXPECT_THAT(TensorValues<int64_t>(NewMomentum(), "steps"), ElementsAre(0));
+}
+
+TEST_F(AverageTest, SumsInReplicaOrder) {
+  // In replica order (1e30 - 1e30) / 3 + 1/3 = 1/3; in any order that ends in one of the large ones
+  // the small one is lost and the sum is 0.
+  SetWeights(MakeTensorFile({{"w", {0}}}));
+  AddDelta(MakeTensorFile({{"w", {1e30F}}}), 1);
+  AddDelta(MakeTensorFile({{"w", {-1e30F}}}), 1);
+  AddDelta(MakeTensorFile({{"w", {1}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(1.0F / 3.0F));
+  std::swap(request_.deltas[1], request_.deltas[2]);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(0.0F));
+}
+
+TEST_F(AverageTest, TensorsLargerThanAFragmentAreAveragedThroughout) {
+  // 600,001 floats are 2.4 MB: three fragments of one megabyte, the last one partial.
+  constexpr size_t kSize = 600'001;
+  Floats weights(kSize);
+  Floats delta0(kSize);
+  Floats delta1(kSize);
+  Floats expected(kSize);
+  for (size_t i = 0; i < kSize; ++i) {
+    weights[i] = static_cast<float>(i % 1000);
+    delta0[i] = static_cast<float>(i % 7);
+    delta1[i] = static_cast<float>(i % 5);
+    // Halves of small whole numbers are exact.
+    expected[i] = weights[i] + (delta0[i] + delta1[i]) / 2;
+  }
+  SetWeights(MakeTensorFile({{"a", {1}}, {"w", weights}}));
+  AddDelta(MakeTensorFile({{"a", {1}}, {"w", delta0}}), 10);
+  AddDelta(MakeTensorFile({{"a", {3}}, {"w", delta1}}), 10);
+  ASSERT_OK_AND_ASSIGN(const std::string sha256, Average());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "a"), ElementsAre(3.0F));
+  EXPECT_TRUE(TensorValues<float>(NewWeights(), "w") == expected);
+  EXPECT_EQ(sha256, Weights::FromFile(NewWeights())->Sha256());
+}
+
+TEST_F(AverageTest, AverageThatOverflowsIsDataLossAndLeavesNoFile) {
+  const float largest = std::numeric_limits<float>::max();
+  SetWeights(MakeTensorFile({{"w", {largest}}}));
+  AddDelta(MakeTensorFile({{"w", {largest}}}), 1);
+  EXPECT_THAT(Average(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("\"w\"")));
+  EXPECT_FALSE(FileExists(folder_.File("weights-out")));
+}
+
+TEST_F(AverageTest, DeltaOfAnotherLayoutIsRefused) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"v", {1, 2}}}), 1);
+  EXPECT_THAT(Average(), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(AverageTest, DeltaThatIsCutShortIsDataLoss) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  const std::string delta = MakeTensorFile({{"w", {1, 2}}});
+  AddDelta(delta.substr(0, delta.size() - 1), 1);
+  EXPECT_THAT(Average(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cut short")));
+}
+
+TEST_F(AverageTest, DamagedWeightsAreDataLoss) {
+  std::string weights = MakeTensorFile({{"w", {1, 2}}});
+  weights[9] = '!';  // within the header's JSON
+  SetWeights(weights);
+  AddDelta(MakeTensorFile({{"w", {1, 2}}}), 1);
+  EXPECT_THAT(Average(), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+// A tensor of `type` with one element of these little-endian bytes.
+std::string OneElement(ScalarType type, const std::string& bytes) {
+  TensorSpec spec;
+  spec.name = "layer.weight";
+  spec.type = type;
+  Weights weights(*WeightsLayout::Create({spec}));
+  std::copy(bytes.begin(), bytes.end(), weights.Bytes(weights.layout().tensors()[0]));
+  return weights.file();
+}
+
+absl::Status Check(const std::string& file) {
+  return CheckFinite(*WeightsLayout::Parse(file), file);
+}
+
+struct FiniteCase {
+  const char* name;
+  ScalarType type;
+  std::string infinity;
+  std::string nan;
+  std::string largest;
+};
+
+class CheckFiniteTest : public ::testing::TestWithParam<FiniteCase> {};
+
+TEST_P(CheckFiniteTest, RefusesInfinityAndNanAndTakesTheLargestNumber) {
+  const FiniteCase& c = GetParam();
+  const auto refused = StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"layer.weight\""));
+  EXPECT_THAT(Check(OneElement(c.type, c.infinity)), refused);
+  EXPECT_THAT(Check(OneElement(c.type, c.nan)), refused);
+  EXPECT_THAT(Check(OneElement(c.type, c.largest)), IsOk());
+}
+
+// IEEE 754: all exponent bits set means infinity (mantissa 0) or NaN.
+INSTANTIATE_TEST_SUITE_P(
+    Types, CheckFiniteTest,
+    ::testing::Values(
+        FiniteCase{"F16", ScalarType::kFloat16, {"\x00\xFC", 2}, {"\x01\x7C", 2}, {"\xFF\x7B", 2}},
+        FiniteCase{"BF16", ScalarType::kBFloat16, {"\x80\xFF", 2}, {"\xC0\x7F", 2}, {"\x7F\x7F", 2}},
+        FiniteCase{"F32", ScalarType::kFloat32, {"\x00\x00\x80\xFF", 4}, {"\x01\x00\x80\x7F", 4},
+                   {"\xFF\xFF\x7F\x7F", 4}},
+        FiniteCase{"F64", ScalarType::kFloat64, {"\0\0\0\0\0\0\xF0\x7F", 8},
+                   {"\x01\0\0\0\0\0\xF0\xFF", 8}, {"\xFF\xFF\xFF\xFF\xFF\xFF\xEF\x7F", 8}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(CheckFinite, IntegersAreNeverNan) {
+  EXPECT_THAT(Check(OneElement(ScalarType::kInt64, std::string(8, '\xFF'))), IsOk());
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,247 @@
+// Workers and leases: who gets which task, until when.
+#include <utility>
+
+#include "coordinator/coordinator.h"
+#include "tests/coordinator/fixture.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+
+using Leases = CoordinatorTest;
+
+TEST_F(Leases, EachReplicaIsLeasedOnceAtATime) {
+  StartRun(SmallSpec());
+  EXPECT_EQ(Take(Register()).lease.task.replica, 0);
+  EXPECT_EQ(Take(Register()).lease.task.replica, 1);
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
+  EXPECT_FALSE(answer.grant.has_value());
+}
+
+TEST_F(Leases, TheSameRequestGetsTheSameLease) {
+  StartRun(SmallSpec());
+  const std::string worker = Register();
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer first, Ask("once", worker));
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer second, Ask("once", worker));
+  EXPECT_EQ(second.grant->lease.fencing_token, first.grant->lease.fencing_token);
+  EXPECT_EQ(second.grant->lease.task, first.grant->lease.task);
+}
+
+TEST_F(Leases, AskingAnewGivesUpTheLeaseBefore) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string worker = Register();
+  const TaskGrant first = Take(worker);
+  const TaskGrant second = Take(worker);
+  EXPECT_EQ(second.lease.task, first.lease.task);
+  EXPECT_GT(second.lease.fencing_token, first.lease.fencing_token);
+  EXPECT_THAT(coordinator_->RenewLease(first.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(Run(run_id).row.lost_leases, 1);
+}
+
+TEST_F(Leases, RestartedWorkerRegistersAsAnother) {
+  ASSERT_OK_AND_ASSIGN(const WorkerRow first,
+                       coordinator_->RegisterWorker("once", "host", "avx2", "fastest"));
+  ASSERT_OK_AND_ASSIGN(const WorkerRow again,
+                       coordinator_->RegisterWorker("once", "host", "avx2", "fastest"));
+  ASSERT_OK_AND_ASSIGN(const WorkerRow other,
+                       coordinator_->RegisterWorker("twice", "host", "avx2", "fastest"));
+  EXPECT_EQ(again.worker_id, first.worker_id);
+  EXPECT_NE(other.worker_id, first.worker_id);
+}
+
+TEST_F(Leases, RegistrationNamesWhatIsWrong) {
+  const auto refused = [](const char* field) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(field));
+  };
+  EXPECT_THAT(coordinator_->RegisterWorker("", "host", "", "fastest"), refused("request_id"));
+  EXPECT_THAT(coordinator_->RegisterWorker("r", "a b", "", "fastest"), refused("name"));
+  EXPECT_THAT(coordinator_->RegisterWorker("r", "host", std::string(513, 'x'), "fastest"),
+              refused("numerics_fingerprint"));
+  EXPECT_THAT(coordinator_->RegisterWorker("r", "host", "", "quick"), refused("numerics"));
+}
+
+TEST_F(Leases, SilentWorkerLosesItsTaskAtTheDeadline) {
+  const std::string run_id = StartRun(SmallSpec());
+  const TaskGrant lost = Take(Register());
+  clock_.Advance(options_.lease_duration - absl::Milliseconds(1));
+  coordinator_->Tick();
+  EXPECT_THAT(coordinator_->RenewLease(lost.lease, 0, ""), IsOk());
+  clock_.Advance(options_.lease_duration);
+  coordinator_->Tick();
+  EXPECT_THAT(coordinator_->RenewLease(lost.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(Run(run_id).row.lost_leases, 1);
+  const TaskGrant again = Take(Register());
+  EXPECT_EQ(again.lease.task, lost.lease.task);
+  EXPECT_GT(again.lease.fencing_token, lost.lease.fencing_token);
+}
+
+TEST_F(Leases, RenewalKeepsATaskForAsLongAsItTakes) {
+  StartRun(SmallSpec());
+  const TaskGrant grant = Take(Register());
+  for (int i = 0; i < 10; ++i) {
+    clock_.Advance(options_.lease_duration * 0.9);
+    coordinator_->Tick();
+    ASSERT_THAT(coordinator_->RenewLease(grant.lease, i, ""), IsOk());
+  }
+  EXPECT_THAT(Send(grant.lease, ModelFile({0, 0})), IsOk());
+}
+
+// The wall clock of this one may jump while its steady clock goes on.
+class JumpingClock : public FakeClock {
+ public:
+  absl::Time WallNow() override { return FakeClock::WallNow() + jump; }
+  absl::Duration jump;
+};
+
+TEST_F(Leases, Fault26_JumpsOfTheWallClockDoNotTouchLeases) {
+  JumpingClock clock;
+  options_.clock = &clock;
+  Reopen();
+  StartRun(SmallSpec());
+  const TaskGrant grant = Take(Register());
+  for (const absl::Duration jump : {absl::Hours(1), -absl::Hours(1)}) {
+    clock.jump = jump;
+    coordinator_->Tick();
+    EXPECT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), IsOk());
+  }
+  clock.Advance(options_.lease_duration);
+  coordinator_->Tick();
+  EXPECT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  coordinator_.reset();  // before its clock
+}
+
+TEST_F(Leases, WaitingWorkerGetsTheTaskThatComesFree) {
+  StartRun(SmallSpec());
+  const TaskGrant first = Take(Register());
+  Take(Register());
+  std::optional<TaskGrant> got;
+  coordinator_->LeaseTask("wait", Register(), absl::Seconds(60),
+                          [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
+  coordinator_->Tick();
+  EXPECT_FALSE(got.has_value());
+  ASSERT_THAT(coordinator_->ReleaseTask(first.lease, /*failed=*/false, ""), IsOk());
+  coordinator_->Tick();
+  ASSERT_TRUE(got.has_value());
+  EXPECT_EQ(got->lease.task, first.lease.task);
+}
+
+TEST_F(Leases, WaitEndsEmptyAfterItsTime) {
+  bool answered = false;
+  coordinator_->LeaseTask("wait", Register(), absl::Seconds(5),
+                          [&](absl::StatusOr<LeaseAnswer> answer) {
+                            answered = true;
+                            EXPECT_THAT(answer, IsOk());
+                            EXPECT_FALSE(answer->grant.has_value());
+                          });
+  clock_.Advance(absl::Seconds(4));
+  coordinator_->Tick();
+  EXPECT_FALSE(answered);
+  clock_.Advance(absl::Seconds(1));
+  coordinator_->Tick();
+  EXPECT_TRUE(answered);
+}
+
+TEST_F(Leases, CancelledWaitIsAnsweredOnceAndTakesNoTask) {
+  std::vector<absl::Status> answers;
+  const int64_t id = coordinator_->LeaseTask(
+      "wait", Register(), absl::Seconds(60),
+      [&](absl::StatusOr<LeaseAnswer> answer) { answers.push_back(answer.status()); });
+  coordinator_->CancelWait(id);
+  coordinator_->CancelWait(id);
+  const std::string run_id = Submit(SmallSpec());
+  coordinator_->Tick();
+  EXPECT_THAT(answers, ::testing::ElementsAre(StatusIs(absl::StatusCode::kCancelled)));
+  EXPECT_EQ(Run(run_id).active_leases, 0);
+}
+
+TEST_F(Leases, UnknownWorkerIsToldToRegister) {
+  EXPECT_THAT(Ask("worker-unknown"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("register again")));
+}
+
+TEST_F(Leases, TwoRunsShareTheWorkersEvenly) {
+  RunSpec spec = SmallSpec();
+  spec.training.replicas = 8;
+  const std::string a = StartRun(spec);
+  // W_0 of the second run: its initialise task comes first, since that run has no lease yet.
+  const std::string b = Submit(spec);
+  Take(Register());
+  const TaskGrant initialise = Take(Register());
+  ASSERT_EQ(initialise.lease.task.run_id, b);
+  ASSERT_THAT(Send(initialise.lease, ModelFile({1, 2})), IsOk());
+  for (int i = 0; i < 5; ++i) Take(Register());
+  // Six leases in all.
+  EXPECT_EQ(Run(a).active_leases, 3);
+  EXPECT_EQ(Run(b).active_leases, 3);
+}
+
+TEST_F(Leases, ReleasedTaskIsLeasedAgainAtOnce) {
+  StartRun(SmallSpec());
+  const TaskGrant first = Take(Register());
+  ASSERT_THAT(coordinator_->ReleaseTask(first.lease, /*failed=*/false, ""), IsOk());
+  EXPECT_EQ(Take(Register()).lease.task, first.lease.task);
+}
+
+TEST_F(Leases, TaskThatFailsThreeTimesEndsTheRun) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string worker = Register();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Run(run_id).row.state, RunState::kRunning) << i;
+    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, "no such data"),
+                IsOk());
+  }
+  EXPECT_EQ(Run(run_id).row.state, RunState::kFailed);
+  EXPECT_THAT(Run(run_id).row.state_reason,
+              HasSubstr("train round 0 replica 0 failed: no such data"));
+}
+
+TEST_F(Leases, ReleasesOfStoppingWorkersAreNoFailures) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string worker = Register();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+  }
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+}
+
+TEST_F(Leases, WorkerIsToldWhichNumericsTheTasksWant) {
+  RunSpec spec = SmallSpec();
+  spec.numerics = "portable";
+  Submit(spec);
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register("avx2", "fastest")));
+  EXPECT_FALSE(answer.grant.has_value());
+  EXPECT_EQ(answer.wanted_numerics, "portable");
+  EXPECT_EQ(Take(Register("avx2", "portable")).spec.numerics, "portable");
+}
+
+TEST_F(Leases, RunOnUnlikeMachinesIsMarkedInexact) {
+  const std::string run_id = StartRun(SmallSpec());
+  Take(Register("avx2"));
+  EXPECT_FALSE(Run(run_id).row.inexact);
+  Take(Register("avx512"));
+  EXPECT_TRUE(Run(run_id).row.inexact);
+}
+
+TEST_F(Leases, ExactRunRefusesUnlikeMachines) {
+  RunSpec spec = SmallSpec();
+  spec.exact = true;
+  const std::string run_id = StartRun(spec);
+  Take(Register("avx2"));
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register("avx512")));
+  EXPECT_FALSE(answer.grant.has_value());
+  EXPECT_EQ(Take(Register("avx2")).lease.task.replica, 1);
+  EXPECT_FALSE(Run(run_id).row.inexact);
+}
+
+TEST_F(Leases, WhatAWorkerWaitsForIsShown) {
+  const std::string run_id = StartRun(SmallSpec());
+  const TaskGrant grant = Take(Register());
+  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, "the teacher is away"), IsOk());
+  EXPECT_EQ(Run(run_id).row.state_reason, "the teacher is away");
+  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), IsOk());
+  EXPECT_EQ(Run(run_id).row.state_reason, "");
+}
+
+}  // namespace
+}  // namespace distillery
