@@ -112,6 +112,7 @@ void Coordinator::Tick() {
 absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
                                                   const std::string& worker_id) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
+  DISTILLERY_RETURN_IF_ERROR(CheckName("worker_id", worker_id, 128));
   const auto found = workers_.find(worker_id);
   if (found == workers_.end()) {
     return absl::NotFoundError("worker_id is not known: register again");

@@ -22,11 +22,11 @@ void RunEntry::MakeTasks() {
       add(TaskKind::kTrain, row.completed_rounds, k);
     }
   }
-  for (int64_t round = row.completed_rounds; round >= 1; --round) {
-    // Evaluations are made as rounds complete, so only the newest few can be missing.
-    if (!spec.EvaluatesAt(round)) continue;
-    if (evaluations.count(round) > 0) break;
-    add(TaskKind::kEvaluate, round, 0);
+  while (planned_rounds_ < row.completed_rounds) {
+    ++planned_rounds_;
+    if (spec.EvaluatesAt(planned_rounds_) && evaluations.count(planned_rounds_) == 0) {
+      add(TaskKind::kEvaluate, planned_rounds_, 0);
+    }
   }
 }
 

@@ -84,6 +84,8 @@ class RunEntry {
   static constexpr absl::Duration kRateWindow = absl::Seconds(10);
   // When samples came in, within the window.
   std::deque<std::pair<absl::Duration, int64_t>> samples_;
+  // Evaluations up to this round were made tasks, or were there.
+  int64_t planned_rounds_ = 0;
 };
 
 }  // namespace distillery

@@ -2,7 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -13,15 +15,19 @@
 namespace distillery {
 namespace {
 
-// A text of the row in which no two rows look alike.
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// A text of the row in which no two rows look alike, but for what SQLite keeps alike: it stores -0.0
+// as 0 and any NaN as NULL.
 std::string Serialise(const Row& row) {
   std::string text;
   for (const Value& value : row) {
     if (const auto* number = std::get_if<int64_t>(&value)) {
       absl::StrAppend(&text, "i", *number, ";");
     } else if (const auto* real = std::get_if<double>(&value)) {
+      const double kept = std::isnan(*real) ? kNan : *real + 0.0;  // -0.0 + 0.0 is 0.0
       uint64_t bits = 0;
-      std::memcpy(&bits, real, sizeof(bits));
+      std::memcpy(&bits, &kept, sizeof(bits));
       absl::StrAppend(&text, "d", bits, ";");
     } else {
       const auto& bytes = std::get<std::string>(value);
@@ -35,6 +41,7 @@ Value ReadColumn(sqlite3_stmt* statement, int column) {
   switch (sqlite3_column_type(statement, column)) {
     case SQLITE_INTEGER: return static_cast<int64_t>(sqlite3_column_int64(statement, column));
     case SQLITE_FLOAT: return sqlite3_column_double(statement, column);
+    case SQLITE_NULL: return kNan;  // Put binds no other NULL
     default: {
       const void* const bytes = sqlite3_column_blob(statement, column);
       const int size = sqlite3_column_bytes(statement, column);
@@ -112,15 +119,16 @@ absl::StatusOr<Table> Table::Open(Database* database, const std::string& name,
                                        absl::StrJoin(marks, ", "), ")");
   const std::string load =
       absl::StrCat("SELECT * FROM ", name, " ORDER BY ", absl::StrJoin(keys, ", "));
-  for (const auto& [sql, statement] : {std::make_pair(put, &table.put_),
-                                       std::make_pair(load, &table.load_)}) {
+  const auto prepare = [&](const std::string& sql, sqlite3_stmt** statement) {
     const int code = sqlite3_prepare_v2(database->handle_, sql.c_str(), -1, statement, nullptr);
-    if (code != SQLITE_OK) return database->Error(sql, code);
-  }
+    return code == SQLITE_OK ? absl::OkStatus() : database->Error(sql, code);
+  };
+  DISTILLERY_RETURN_IF_ERROR(prepare(load, &table.load_));
   if (sqlite3_column_count(table.load_) != static_cast<int>(columns.size()) + 1) {
     return absl::FailedPreconditionError(absl::StrCat(
         "record: table ", name, " was made by another version of the coordinator"));
   }
+  DISTILLERY_RETURN_IF_ERROR(prepare(put, &table.put_));
   return table;
 }
 
