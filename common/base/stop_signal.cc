@@ -1,5 +1,6 @@
 #include "common/base/stop_signal.h"
 
+#include <semaphore.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -13,6 +14,7 @@ namespace {
 struct State {
   std::atomic<bool> requested{false};
   std::atomic<int> signal{0};
+  sem_t arrived;
   Mutex mutex;
   ConditionVariable changed;
 };
@@ -22,23 +24,28 @@ State& Shared() {
   return *state;
 }
 
+// All that a handler may do: remember and wake.
+void OnSignal(int number) {
+  if (Shared().signal.exchange(number) != 0) _exit(128 + number);
+  sem_post(&Shared().arrived);
+}
+
 }  // namespace
 
 void StopSignal::Install() {
-  Shared();
-  static sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  sem_init(&Shared().arrived, /*pshared=*/0, 0);
+  // A handler rather than a blocked signal and sigwait: OpenBLAS starts threads while it is loaded,
+  // before main could block anything for them.
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   std::thread([] {
-    while (true) {
-      int number = 0;
-      if (sigwait(&set, &number) != 0) continue;
-      if (Shared().signal.exchange(number) != 0) _exit(128 + number);
-      Request();
+    while (sem_wait(&Shared().arrived) != 0) {
     }
+    Request();
   }).detach();
 }
 

@@ -1,11 +1,8 @@
-// One place that turns SIGINT and SIGTERM into a flag and a callback, without work in a handler.
-//
-// The signals are blocked in the calling thread by Install, which therefore must run before any
-// other thread starts; one thread waits for them. A second signal ends the process at once.
+// One place that turns SIGINT and SIGTERM into a flag, without work in a handler: a thread waits for
+// the news. A second signal ends the process at once.
 #pragma once
 
 #include <atomic>
-#include <functional>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -14,7 +11,7 @@ namespace distillery {
 
 class StopSignal {
  public:
-  // Blocks the signals and starts the waiting thread. Call once, first thing in main.
+  // Takes the signals over and starts the waiting thread. Call once, early in main.
   static void Install();
   // True once SIGINT or SIGTERM has come, or Request was called.
   static bool Requested();

@@ -1,0 +1,160 @@
+"""Real processes for integration tests: programs of the build, started on free loopback ports."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("DISTILLERY_BIN", os.path.join(SOURCE, "build", "release", "bin"))
+PATIENCE = 120  # seconds before a wait is given up: far above what a busy machine needs
+
+
+def program(name):
+    return os.path.join(BIN, name)
+
+
+def run(*arguments, check=True, **options):
+    """Runs a program to its end; returns the finished process with text output."""
+    done = subprocess.run([program(arguments[0]), *map(str, arguments[1:])], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE,
+                          **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
+    return done
+
+
+def wait_for(what, condition):
+    """Polls until `condition` gives something true, and returns that."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"gave up waiting for {what}")
+
+
+class Process:
+    """One running program, with its output in a log file."""
+
+    def __init__(self, folder, label, *arguments):
+        self.label = label
+        self.log_path = os.path.join(folder, label + ".log")
+        with open(self.log_path, "ab") as log:
+            self.child = subprocess.Popen([program(arguments[0]), *map(str, arguments[1:])],
+                                          stdout=log, stderr=log)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as file:
+            return file.read()
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def terminate(self):
+        """SIGTERM; returns the exit code."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        return self.child.wait(timeout=PATIENCE)
+
+
+class ServiceTestCase(unittest.TestCase):
+    """Gives each test a folder, and ends the processes that it started."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="distillery-")
+        self.processes = []
+
+    def tearDown(self):
+        failed = self._outcome is not None and not self._outcome.success
+        for process in reversed(self.processes):
+            if process.child.poll() is None:
+                process.kill()
+            if failed:
+                print(f"--- {process.label}\n{process.log()[-3000:]}", file=sys.stderr)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def start(self, label, *arguments):
+        process = Process(self.folder, label, *arguments)
+        self.processes.append(process)
+        return process
+
+    def listen(self, label, *arguments):
+        """Starts a server on a free port; returns the process, with its `address`."""
+        file = self.path(label + ".address")
+        if os.path.exists(file):
+            os.remove(file)
+        process = self.start(label, *arguments, "--listen", "127.0.0.1:0", "--address-file", file)
+
+        def address():
+            if process.child.poll() is not None:
+                raise AssertionError(f"{label} ended:\n{process.log()}")
+            if not os.path.exists(file):
+                return ""
+            with open(file) as written:
+                return written.read().strip()
+
+        process.address = wait_for(label + " to listen", address)
+        return process
+
+    def coordinator(self, *arguments):
+        return self.listen("coordinator", "coordinator", "--state-dir", self.path("state"),
+                           *arguments)
+
+    def teacher(self, model, *arguments):
+        process = self.listen("teacher", "teacher_service", "--model", model, *arguments)
+        wait_for("the teacher to be warm", lambda: "listens on" in process.log())
+        return process
+
+    def worker(self, name, coordinator, teacher="", *arguments):
+        return self.start(name, "student_worker", "--name", name, "--coordinator", coordinator,
+                          "--teacher", teacher, *arguments)
+
+    def record(self, query):
+        """Rows of the coordinator's record."""
+        path = self.path("state/record.sqlite3")
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
+            return database.execute(query).fetchall()
+
+    def submit(self, spec_path, coordinator):
+        return run("distillery", "submit", spec_path, "--coordinator",
+                   coordinator).stdout.strip()
+
+    def finish(self, run_id, coordinator):
+        """Waits for a run's end; returns it as a dictionary."""
+        done = run("distillery", "watch", run_id, "--coordinator", coordinator, "--json")
+        return json.loads(done.stdout)["run"]
+
+
+class TeacherTestCase(ServiceTestCase):
+    """With a small teacher of digits in `teacher_file`, trained once for all tests of the class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.class_folder = tempfile.mkdtemp(prefix="distillery-")
+        cls.teacher_file = os.path.join(cls.class_folder, "teacher.pt")
+        run("distillery", "train-teacher", "--output", cls.teacher_file, "--epochs", 10,
+            "--architecture", "mlp:64-128-10")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.class_folder, ignore_errors=True)
