@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Makes the golden numbers of this folder with PyTorch, by its own functions and autograd.
+
+  make_golden.py           write the files
+  make_golden.py --check   compute anew and compare with the files; exit 1 if they differ
+
+distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its terms and its gradient
+sgd.json                torch.optim.SGD with momentum and weight decay, five steps
+schedules.json          OneCycleLR and CosineAnnealingLR over one run
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import sys
+
+import torch
+import torch.nn.functional as F
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+# Multiples of 1/8 within +-16: exact in float32, so both precisions start from the same numbers.
+STUDENT_LOGITS = [
+    [0.5, -1.25, 2.0, 0.0, 0.125],
+    [1.5, 1.5, 1.5, 1.5, 1.5],
+    [-3.0, 4.5, 0.25, -0.5, 2.125],
+    [10.0, -8.5, 3.0, 0.75, -16.0],
+]
+TEACHER_LOGITS = [
+    [1.0, -2.0, 6.5, 0.5, -0.25],
+    [3.0, 0.0, -1.0, 2.5, 0.75],
+    [-2.0, 3.5, 3.0, -4.0, 1.0],
+    [-12.0, 9.0, 2.5, 0.0, 15.5],
+]
+LABELS = [2, 0, 1, 3]
+TEMPERATURES = [1.0, 2.0, 4.0, 20.0]
+ALPHAS = [0.0, 0.5, 1.0]
+
+
+def loss_case(temperature, alpha, dtype):
+    student = torch.tensor(STUDENT_LOGITS, dtype=dtype, requires_grad=True)
+    teacher = torch.tensor(TEACHER_LOGITS, dtype=dtype)
+    labels = torch.tensor(LABELS)
+    soft = F.kl_div(
+        F.log_softmax(student / temperature, dim=1),
+        F.softmax(teacher / temperature, dim=1),
+        reduction="batchmean",
+    )
+    hard = F.cross_entropy(student, labels)
+    total = alpha * temperature**2 * soft + (1 - alpha) * hard
+    total.backward()
+    return {
+        "total": total.item(),
+        "soft": soft.item(),
+        "hard": hard.item(),
+        "gradient": student.grad.tolist(),
+    }
+
+
+def distillation_loss():
+    teacher = torch.tensor(TEACHER_LOGITS, dtype=torch.float64)
+    return {
+        "student_logits": STUDENT_LOGITS,
+        "teacher_logits": TEACHER_LOGITS,
+        "labels": LABELS,
+        "soft_targets": [
+            {"temperature": t, "probabilities": F.softmax(teacher / t, dim=1).tolist()}
+            for t in TEMPERATURES
+        ],
+        "cases": [
+            {
+                "temperature": t,
+                "alpha": a,
+                "float64": loss_case(t, a, torch.float64),
+                "float32": loss_case(t, a, torch.float32),
+            }
+            for t in TEMPERATURES
+            for a in ALPHAS
+        ],
+    }
+
+
+SGD_START = {"bias": [0.5, -1.5], "weight": [[1.0, -2.0, 0.25], [0.75, 0.0, 3.0]]}
+SGD_RATES = [0.1, 0.1, 0.05, 0.05, 0.025]
+
+
+def sgd_gradient(name, step):
+    """Any fixed numbers will do: multiples of 1/16 that differ by step and place."""
+    values = torch.tensor(SGD_START[name])
+    places = torch.arange(values.numel(), dtype=torch.float32).reshape(values.shape)
+    return ((places * 7 + step * 5) % 11 - 5) / 16
+
+
+def sgd_case(momentum, weight_decay):
+    parameters = {n: torch.nn.Parameter(torch.tensor(v)) for n, v in SGD_START.items()}
+    optimizer = torch.optim.SGD(
+        parameters.values(), lr=1.0, momentum=momentum, weight_decay=weight_decay
+    )
+    after = []
+    for step, rate in enumerate(SGD_RATES):
+        optimizer.param_groups[0]["lr"] = rate
+        for name, parameter in parameters.items():
+            parameter.grad = sgd_gradient(name, step)
+        optimizer.step()
+        after.append({n: p.tolist() for n, p in parameters.items()})
+    return {"momentum": momentum, "weight_decay": weight_decay, "weights_after_step": after}
+
+
+def sgd():
+    return {
+        "start": SGD_START,
+        "learning_rates": SGD_RATES,
+        "gradients": [
+            {name: sgd_gradient(name, step).tolist() for name in SGD_START}
+            for step in range(len(SGD_RATES))
+        ],
+        "cases": [sgd_case(m, d) for m in (0.0, 0.9) for d in (0.0, 0.0625)],
+    }
+
+
+PEAK = 0.4
+# Rates are listed at progress 0, 1/100, ... 1.
+POINTS = 101
+
+
+def rates_of(make_scheduler):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+    scheduler = make_scheduler(optimizer)
+    rates = []
+    for point in range(POINTS):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if point + 1 < POINTS:
+            scheduler.step()
+    return rates
+
+
+def schedules():
+    # OneCycleLR's first phase ends at step pct_start * total_steps - 1: this puts it at step 30.
+    one_cycle = rates_of(
+        lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=PEAK,
+            total_steps=POINTS,
+            pct_start=31 / POINTS,
+            anneal_strategy="cos",
+            cycle_momentum=False,
+            div_factor=25,
+            final_div_factor=1e12,
+        )
+    )
+    cosine = rates_of(
+        lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=POINTS - 1)
+    )
+    return {"peak": PEAK, "one_cycle": one_cycle, "cosine": cosine}
+
+
+FILES = {
+    "distillation_loss.json": distillation_loss,
+    "sgd.json": sgd,
+    "schedules.json": schedules,
+}
+
+
+def difference(path, kept, made, tolerance):
+    """The first place where two trees of numbers differ, or None."""
+    if isinstance(kept, dict) and isinstance(made, dict):
+        if kept.keys() != made.keys():
+            return f"{path}: keys {sorted(kept)} and {sorted(made)}"
+        pairs = [(f"{path}.{key}", kept[key], made[key]) for key in kept]
+    elif isinstance(kept, list) and isinstance(made, list):
+        if len(kept) != len(made):
+            return f"{path}: {len(kept)} and {len(made)} items"
+        pairs = [(f"{path}[{i}]", a, b) for i, (a, b) in enumerate(zip(kept, made))]
+    else:
+        same = math.isclose(kept, made, rel_tol=tolerance, abs_tol=tolerance)
+        return None if same else f"{path}: {kept!r} in the file, {made!r} computed"
+    for place, a, b in pairs:
+        # Last bits of float32 differ between instruction sets.
+        wide = 1e-5 if "float32" in place or "weights_after" in place else tolerance
+        found = difference(place, a, b, wide)
+        if found is not None:
+            return found
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with the files, write none")
+    check = parser.parse_args().check
+    torch.set_num_threads(1)
+    failed = False
+    for name, make in FILES.items():
+        # Through text, so that what is compared is what a file would hold.
+        text = json.dumps(make(), indent=1) + "\n"
+        if not check:
+            (FOLDER / name).write_text(text, encoding="utf-8")
+            continue
+        kept = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+        found = difference(name, kept, json.loads(text), 1e-9)
+        if found is not None:
+            print(found, file=sys.stderr)
+            failed = True
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
