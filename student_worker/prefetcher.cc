@@ -7,11 +7,12 @@ namespace distillery {
 Prefetcher::Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> requests,
                        const std::atomic<bool>& cancel)
     : thread_([this, source, requests = std::move(requests), &cancel]() mutable {
+        const CancelCheck cancelled = [this, &cancel] { return stopping_.load() || cancel.load(); };
         std::string teacher_digest;
         for (ShardRequest& request : requests) {
           if (request.teacher_digest.empty()) request.teacher_digest = teacher_digest;
           Shard shard;
-          const absl::Status status = source->ReadShard(&request, cancel, &shard.rows);
+          const absl::Status status = source->ReadShard(&request, cancelled, &shard.rows);
           if (!status.ok()) {
             (void)queue_.Push(status);
             return;
@@ -23,6 +24,7 @@ Prefetcher::Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> reque
       }) {}
 
 Prefetcher::~Prefetcher() {
+  stopping_.store(true);
   queue_.Close();
   thread_.join();
 }

@@ -1,6 +1,7 @@
 // Reads soft targets one shard ahead of training, in a thread of its own.
 //
-// Threads: Next by one thread. The destructor stops reading and joins.
+// Threads: Next by one thread. The destructor stops reading, also a source that waits for an absent
+// teacher, and joins.
 #pragma once
 
 #include <atomic>
@@ -34,6 +35,8 @@ class Prefetcher {
  private:
   BoundedQueue<absl::StatusOr<Shard>> queue_{1};
   absl::Duration waited_;
+  std::atomic<bool> stopping_{false};
+  // Last: it uses the others.
   std::thread thread_;
 };
 

@@ -1,7 +1,6 @@
 // Where a student gets soft targets from.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -27,14 +26,17 @@ struct ShardRequest {
   std::string teacher_digest;
 };
 
+// True once a reader should give up. Called by the reading thread.
+using CancelCheck = std::function<bool()>;
+
 // Threads: ReadShard by one thread at a time.
 class SoftTargetSource {
  public:
   virtual ~SoftTargetSource() = default;
   // Reads z/T of the whole shard, [row_count, class_count], and sets request->teacher_digest. Waits
-  // for an absent teacher and resumes broken streams at the next row until `cancel` becomes true.
+  // for an absent teacher and resumes broken streams at the next row until `cancelled` says so.
   // CANCELLED then; FAILED_PRECONDITION if a digest or a count differs; else what the teacher says.
-  virtual absl::Status ReadShard(ShardRequest* request, const std::atomic<bool>& cancel,
+  virtual absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                                  std::vector<float>* rows) = 0;
 };
 

@@ -45,6 +45,10 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
     return absl::FailedPreconditionError(absl::StrCat(
         "teacher digest is ", header.teacher_digest(), ", expected ", request.teacher_digest));
   }
+  if (!request.dataset_digest.empty() && header.dataset_digest() != request.dataset_digest) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "dataset digest is ", header.dataset_digest(), ", expected ", request.dataset_digest));
+  }
   return absl::OkStatus();
 }
 
@@ -58,13 +62,13 @@ TeacherClient::TeacherClient(std::shared_ptr<grpc::Channel> channel, std::string
       canceller_(canceller),
       waiting_(std::move(waiting)) {}
 
-absl::Status TeacherClient::ReadShard(ShardRequest* request, const std::atomic<bool>& cancel,
+absl::Status TeacherClient::ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                                       std::vector<float>* rows) {
   rows->clear();
   Backoff backoff;
   bool waited = false;
   while (true) {
-    if (cancel.load()) return absl::CancelledError("cancelled");
+    if (cancelled()) return absl::CancelledError("cancelled");
     const size_t before = rows->size();
     const absl::Status status = ReadOnce(request, rows);
     const bool passing = absl::IsUnavailable(status) || absl::IsAborted(status) ||
@@ -73,7 +77,7 @@ absl::Status TeacherClient::ReadShard(ShardRequest* request, const std::atomic<b
       if (waited) waiting_("");
       return status;
     }
-    if (cancel.load()) return absl::CancelledError("cancelled");
+    if (cancelled()) return absl::CancelledError("cancelled");
     if (rows->size() > before) backoff.Reset();
     const std::string text = absl::StrCat("teacher ", address_, ": ",
                                           std::string(status.message()));

@@ -18,7 +18,7 @@ class TeacherClient : public SoftTargetSource {
   TeacherClient(std::shared_ptr<grpc::Channel> channel, std::string address,
                 CallCanceller* canceller, std::function<void(const std::string&)> waiting);
 
-  absl::Status ReadShard(ShardRequest* request, const std::atomic<bool>& cancel,
+  absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                          std::vector<float>* rows) override;
 
  private:

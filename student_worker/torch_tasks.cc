@@ -27,7 +27,7 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
       request.row_count = count;
       request.class_count = job.dataset->class_count();
       request.teacher_digest = job.teacher_digest;
-      return job.teacher->ReadShard(&request, *job.cancel, rows);
+      return job.teacher->ReadShard(&request, [&] { return job.cancel->load(); }, rows);
     };
   }
   return EvaluateModel(module, *job.card, *job.dataset, teacher, *job.cancel);

@@ -1,0 +1,173 @@
+// TeacherClient and streams that break, lie or mix teachers.
+#include "student_worker/teacher_client.h"
+#include "tests/student_worker/scripted_teacher.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Reads the scripts' shard; fails the test if the client asks more often than the script allows.
+absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, std::vector<float>* rows) {
+  CallCanceller canceller;
+  TeacherClient client(teacher.channel(), "teacher:7001", &canceller, [](const std::string&) {});
+  request->dataset = {"digits", "train", 5};
+  request->dataset_digest = "data";
+  request->row_count = kScriptRows;
+  request->class_count = kScriptClasses;
+  return client.ReadShard(request, [&] { return teacher.requests().size() >= 4; }, rows);
+}
+absl::Status Read(ScriptedTeacher& teacher) {
+  ShardRequest request;
+  std::vector<float> rows;
+  return Read(teacher, &request, &rows);
+}
+
+// A teacher that sends these messages to every call, then OK.
+ScriptedTeacher::Script Says(std::vector<v1::StreamSoftTargetsResponse> messages) {
+  return [messages](size_t, const v1::StreamSoftTargetsRequest&, ScriptedTeacher::Writer* writer) {
+    for (const auto& message : messages) {
+      if (!writer->Write(message)) break;
+    }
+    return grpc::Status::OK;
+  };
+}
+
+TEST(BrokenStream, ResumesAtTheNextRowWithoutGapOrRepeat) {
+  ScriptedTeacher teacher([](size_t call, const v1::StreamSoftTargetsRequest& request,
+                             ScriptedTeacher::Writer* writer) -> grpc::Status {
+    writer->Write(Header());
+    const int64_t start = request.start_row();
+    if (call == 0) {
+      writer->Write(Chunk(0, 2));
+      return {grpc::StatusCode::UNAVAILABLE, "draining"};
+    }
+    if (call == 1) {
+      writer->Write(Chunk(start, 1));
+      return grpc::Status::OK;  // without its trailer
+    }
+    writer->Write(Chunk(start, 1));
+    writer->Write(Chunk(start + 1, 1));
+    writer->Write(Trailer(start));
+    return grpc::Status::OK;
+  });
+  ShardRequest request;
+  std::vector<float> rows;
+  ASSERT_THAT(Read(teacher, &request, &rows), IsOk());
+  EXPECT_THAT(rows, ElementsAre(0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5));
+  ASSERT_EQ(teacher.requests().size(), 3U);
+  EXPECT_EQ(teacher.requests()[0].start_row(), 0);
+  EXPECT_EQ(teacher.requests()[1].start_row(), 2);
+  EXPECT_EQ(teacher.requests()[2].start_row(), 3);
+  // The first header decides which teacher may go on.
+  EXPECT_EQ(teacher.requests()[0].expected_teacher_digest(), "");
+  EXPECT_EQ(teacher.requests()[1].expected_teacher_digest(), "teacher");
+  EXPECT_EQ(request.teacher_digest, "teacher");
+}
+
+TEST(BrokenStream, LostTrailerIsAskedForAgain) {
+  ScriptedTeacher teacher([](size_t call, const v1::StreamSoftTargetsRequest& request,
+                             ScriptedTeacher::Writer* writer) {
+    writer->Write(Header());
+    if (call == 0) {
+      writer->Write(Chunk(0, 5));
+    } else {
+      writer->Write(Trailer(request.start_row()));
+    }
+    return grpc::Status::OK;
+  });
+  ShardRequest request;
+  std::vector<float> rows;
+  ASSERT_THAT(Read(teacher, &request, &rows), IsOk());
+  EXPECT_EQ(rows.size(), 10U);
+  EXPECT_EQ(teacher.requests()[1].start_row(), 5);
+}
+
+TEST(BrokenStream, AnotherTeacherThatGoesOnIsRefused) {
+  ScriptedTeacher teacher([](size_t call, const v1::StreamSoftTargetsRequest& request,
+                             ScriptedTeacher::Writer* writer) -> grpc::Status {
+    writer->Write(Header(call == 0 ? "teacher" : "impostor"));
+    if (call == 0) {
+      writer->Write(Chunk(0, 2));
+      return {grpc::StatusCode::UNAVAILABLE, "gone"};
+    }
+    writer->Write(Chunk(request.start_row(), 3));
+    writer->Write(Trailer(request.start_row()));
+    return grpc::Status::OK;
+  });
+  EXPECT_THAT(Read(teacher),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "teacher digest is impostor, expected teacher"));
+}
+
+TEST(BrokenStream, WrongTeacherDigestIsAFailedPrecondition) {
+  ScriptedTeacher teacher(Says({Header("impostor"), Chunk(0, 5), Trailer(0)}));
+  ShardRequest request;
+  request.teacher_digest = "teacher";
+  std::vector<float> rows;
+  EXPECT_THAT(Read(teacher, &request, &rows),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("impostor")));
+  EXPECT_EQ(teacher.requests().size(), 1U);
+}
+
+TEST(BrokenStream, WrongDataSetDigestIsAFailedPrecondition) {
+  ScriptedTeacher teacher(Says({Header("teacher", "other data"), Chunk(0, 5), Trailer(0)}));
+  EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                      "dataset digest is other data, expected data"));
+}
+
+TEST(BrokenStream, AShardOfAnotherSizeIsAFailedPrecondition) {
+  v1::StreamSoftTargetsResponse header = Header();
+  header.mutable_header()->set_row_count(6);
+  ScriptedTeacher longer(Says({header}));
+  EXPECT_THAT(Read(longer), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("6 rows")));
+  header = Header();
+  header.mutable_header()->set_class_count(3);
+  ScriptedTeacher wider(Says({header}));
+  EXPECT_THAT(Read(wider), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("3 classes")));
+}
+
+TEST(BrokenStream, AWrongChecksumIsDataLoss) {
+  v1::StreamSoftTargetsResponse trailer = Trailer(0);
+  trailer.mutable_trailer()->set_crc32c(trailer.trailer().crc32c() ^ 1U);
+  ScriptedTeacher teacher(Says({Header(), Chunk(0, 5), trailer}));
+  ShardRequest request;
+  std::vector<float> rows;
+  EXPECT_THAT(Read(teacher, &request, &rows), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_TRUE(rows.empty()) << "damaged rows must not stay";
+}
+
+TEST(BrokenStream, AFlippedBitIsDataLoss) {
+  v1::StreamSoftTargetsResponse chunk = Chunk(0, 5);
+  (*chunk.mutable_chunk()->mutable_values()->mutable_data())[17] ^= 4;
+  ScriptedTeacher teacher(Says({Header(), chunk, Trailer(0)}));
+  EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(BrokenStream, AWrongCountIsDataLoss) {
+  v1::StreamSoftTargetsResponse trailer = Trailer(0);
+  trailer.mutable_trailer()->set_row_count(4);
+  ScriptedTeacher teacher(Says({Header(), Chunk(0, 5), trailer}));
+  EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
+  v1::StreamSoftTargetsResponse ragged = Chunk(0, 5);
+  ragged.mutable_chunk()->mutable_values()->mutable_data()->pop_back();
+  const std::vector<std::vector<v1::StreamSoftTargetsResponse>> scripts = {
+      {Header(), Chunk(0, 2), Chunk(3, 2), Trailer(0)},  // a gap
+      {Header(), Chunk(0, 2), Chunk(1, 4), Trailer(0)},  // a repeat
+      {Header(), Chunk(1, 4), Trailer(0)},               // not from the start
+      {Header(), Chunk(0, 6), Trailer(0)},               // beyond the shard
+      {Chunk(0, 5), Trailer(0)},                         // no header
+      {Header(), ragged, Trailer(0)},                    // no whole rows
+  };
+  for (size_t i = 0; i < scripts.size(); ++i) {
+    ScriptedTeacher teacher(Says(scripts[i]));
+    EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kDataLoss)) << i;
+  }
+}
+
+}  // namespace
+}  // namespace distillery
