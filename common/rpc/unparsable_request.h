@@ -1,6 +1,6 @@
 // Answers INTERNAL to a request that does not parse, as gRPC's own sync and async servers do. Its
-// callback servers answer UNIMPLEMENTED without a word (server_callback_handlers.h), which says that
-// the method does not exist.
+// callback servers answer UNIMPLEMENTED without a word (server_callback_handlers.h), which says
+// that the method does not exist.
 #pragma once
 
 #include <grpcpp/support/server_interceptor.h>

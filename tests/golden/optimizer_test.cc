@@ -37,8 +37,7 @@ TEST(GoldenSgd, EqualsPyTorchStepForStep) {
       }
       optimizer->Step(rates[step].get<double>());
       for (const auto& parameter : module.named_parameters()) {
-        const at::Tensor expected =
-            ToTensor(one.at("weights_after_step")[step].at(parameter.name));
+        const at::Tensor expected = ToTensor(one.at("weights_after_step")[step].at(parameter.name));
         EXPECT_TRUE(at::allclose(parameter.value, expected, /*rtol=*/1e-6, /*atol=*/1e-7))
             << parameter.name << " after step " << step << ": " << parameter.value << expected;
       }

@@ -16,7 +16,8 @@ absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, std::vector<f
   request->dataset_digest = "data";
   request->row_count = kScriptRows;
   request->class_count = kScriptClasses;
-  return client.ReadShard(request, [&] { return teacher.requests().size() >= 4; }, rows);
+  return client.ReadShard(
+      request, [&] { return teacher.requests().size() >= 4; }, rows);
 }
 absl::Status Read(ScriptedTeacher& teacher) {
   ShardRequest request;
@@ -96,9 +97,8 @@ TEST(BrokenStream, AnotherTeacherThatGoesOnIsRefused) {
     writer->Write(Trailer(request.start_row()));
     return grpc::Status::OK;
   });
-  EXPECT_THAT(Read(teacher),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       "teacher digest is impostor, expected teacher"));
+  EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                      "teacher digest is impostor, expected teacher"));
 }
 
 TEST(BrokenStream, WrongTeacherDigestIsAFailedPrecondition) {

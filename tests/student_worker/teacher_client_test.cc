@@ -19,11 +19,11 @@ class TeacherClientTest : public ::testing::Test {
   TeacherClientTest() : dataset_(*catalog_.Open({"digits", "train", 100})) {}
 
   std::unique_ptr<TeacherClient> Client() {
-    return std::make_unique<TeacherClient>(
-        server_.channel(), "teacher:7001", &canceller_, [this](const std::string& text) {
-          told_.push_back(text);
-          if (when_waiting_ && !text.empty()) when_waiting_();
-        });
+    return std::make_unique<TeacherClient>(server_.channel(), "teacher:7001", &canceller_,
+                                           [this](const std::string& text) {
+                                             told_.push_back(text);
+                                             if (when_waiting_ && !text.empty()) when_waiting_();
+                                           });
   }
   ShardRequest Request(int64_t shard = 0) {
     ShardRequest request;
@@ -78,7 +78,8 @@ TEST_F(TeacherClientTest, EndsAtCancelWhileItWaits) {
   when_waiting_ = [&] { cancelled = true; };
   ShardRequest request = Request();
   std::vector<float> rows;
-  EXPECT_THAT(Client()->ReadShard(&request, [&] { return cancelled; }, &rows),
+  EXPECT_THAT(Client()->ReadShard(
+                  &request, [&] { return cancelled; }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_EQ(told_.size(), 1U);
 }
@@ -93,7 +94,8 @@ TEST_F(TeacherClientTest, WaitsForATeacherThatNobodyServes) {
   });
   ShardRequest request = Request();
   std::vector<float> rows;
-  EXPECT_THAT(client.ReadShard(&request, [&] { return cancelled; }, &rows),
+  EXPECT_THAT(client.ReadShard(
+                  &request, [&] { return cancelled; }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_THAT(told_, ElementsAre(HasSubstr("waiting for teacher 127.0.0.1:1: ")));
 }
@@ -112,7 +114,8 @@ TEST_F(TeacherClientTest, CancelBreaksACallInFlight) {
   });
   ShardRequest request = Request();
   std::vector<float> rows;
-  EXPECT_THAT(Client()->ReadShard(&request, [&] { return cancelled.load(); }, &rows),
+  EXPECT_THAT(Client()->ReadShard(
+                  &request, [&] { return cancelled.load(); }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
   stopper.join();
   gate_.Open();

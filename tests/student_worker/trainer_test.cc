@@ -106,8 +106,7 @@ TEST_F(TrainerTest, ATeacherErrorIsTheTasksError) {
     return source_.requests.size() == 3 ? absl::FailedPreconditionError("another digest")
                                         : absl::OkStatus();
   };
-  EXPECT_THAT(Train(MakeSpec()),
-              StatusIs(absl::StatusCode::kFailedPrecondition, "another digest"));
+  EXPECT_THAT(Train(MakeSpec()), StatusIs(absl::StatusCode::kFailedPrecondition, "another digest"));
 }
 
 TEST_F(TrainerTest, CancelEndsTheTaskAtTheNextStep) {

@@ -143,8 +143,7 @@ TEST_F(ComputeTest, Fault37_MessageOverTheLimitLeavesTheConnectionUsable) {
   v1::ComputeSoftTargetsRequest request = ComputeRequest();
   request.mutable_inputs()->set_data(std::string((4 << 20) + 1, '\0'));
   v1::ComputeSoftTargetsResponse response;
-  EXPECT_THAT(server_.Compute(request, &response),
-              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(server_.Compute(request, &response), StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(probe_.calls.load(), 0);
   EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());
 }

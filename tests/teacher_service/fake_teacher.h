@@ -37,8 +37,8 @@ class FakeTeacher : public Teacher {
 
   const TeacherInfo& info() const override { return info_; }
 
-  // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher, a
-  // row's bits depend on the batch that it is computed in.
+  // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher,
+  // a row's bits depend on the batch that it is computed in.
   static float Logit(const float* pixels, int64_t rows, int64_t row, int64_t c) {
     float sum = 0;
     for (int64_t i = 0; i < kFakePixels; ++i) sum += pixels[i];

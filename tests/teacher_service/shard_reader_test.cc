@@ -15,9 +15,7 @@ constexpr int64_t kRowBytes = kFakeClasses * 4;
 // Shards of 100 rows of the built-in digits, computed in cuts of 32: 32 + 32 + 32 + 4.
 class ShardReaderTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    ASSERT_OK_AND_ASSIGN(dataset_, catalog_.Open({"digits", "train", 100}));
-  }
+  void SetUp() override { ASSERT_OK_AND_ASSIGN(dataset_, catalog_.Open({"digits", "train", 100})); }
   std::unique_ptr<ShardReader> Open(int64_t shard, const View& view = View{}) {
     auto reader = ShardReader::Create(&teacher_, dataset_, shard, view, SoftTargetFormat{});
     EXPECT_THAT(reader, IsOk());
@@ -75,10 +73,10 @@ TEST_F(ShardReaderTest, BitsDoNotDependOnThePieceSize) {
 TEST_F(ShardReaderTest, APieceHoldsWholeRowsUpToTheEndOfItsCut) {
   const auto reader = Open(0);
   EXPECT_EQ(reader->Read(0, 1 << 20)->rows, 32);
-  EXPECT_EQ(reader->Read(30, 1 << 20)->rows, 2);              // rows 30 and 31 end the cut
-  EXPECT_EQ(reader->Read(96, 1 << 20)->rows, 4);              // the shard's last cut is short
-  EXPECT_EQ(reader->Read(0, 3 * kRowBytes + 39)->rows, 3);    // 3 rows and 39 of 40 bytes
-  EXPECT_EQ(reader->Read(0, 1)->rows, 1);                     // never less than one row
+  EXPECT_EQ(reader->Read(30, 1 << 20)->rows, 2);            // rows 30 and 31 end the cut
+  EXPECT_EQ(reader->Read(96, 1 << 20)->rows, 4);            // the shard's last cut is short
+  EXPECT_EQ(reader->Read(0, 3 * kRowBytes + 39)->rows, 3);  // 3 rows and 39 of 40 bytes
+  EXPECT_EQ(reader->Read(0, 1)->rows, 1);                   // never less than one row
 }
 
 TEST_F(ShardReaderTest, ComputesEachCutOnce) {
@@ -121,9 +119,9 @@ TEST_F(ShardReaderTest, RefusesDataThatDoesNotFitTheTeacher) {
   samples.pixels.assign(72, 0);
   samples.labels = {0};
   samples.train = {0};
-  ASSERT_OK_AND_ASSIGN(const auto wide,
-                       Dataset::Create(std::make_shared<const StoredSamples>(samples),
-                                       {"wide", "train", 1}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto wide,
+      Dataset::Create(std::make_shared<const StoredSamples>(samples), {"wide", "train", 1}));
   EXPECT_THAT(ShardReader::Create(&teacher_, wide, 0, View{}, SoftTargetFormat{}),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("1 x 8 x 9")));
 }

@@ -120,8 +120,8 @@ TEST(SoftTargetFormat, AcceptsEveryUsefulTemperature) {
 
 TEST(SoftTargetFormat, RefusesTemperaturesThatAreNotPositiveFloats) {
   // 1e-300 is > 0, but 0 as the float32 that the logits are divided by; 1e300 is infinity.
-  for (const double temperature : {0.0, -0.0, -1.0, std::nan(""), HUGE_VAL, -HUGE_VAL, 1e-300,
-                                   1e300}) {
+  for (const double temperature :
+       {0.0, -0.0, -1.0, std::nan(""), HUGE_VAL, -HUGE_VAL, 1e-300, 1e300}) {
     SoftTargetFormat format;
     format.temperature = temperature;
     EXPECT_THAT(format.Validate(),

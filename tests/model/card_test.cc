@@ -1,0 +1,106 @@
+#include "common/model/card.h"
+
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kGood[] = R"({
+  "format": 1, "architecture": "lenet", "input_shape": [3, 8, 9],
+  "mean": [0.5, 0.25, 0.125], "deviation": [1, 2, 0.5],
+  "class_names": ["cat", "dog"], "output": "logits"
+})";
+
+// kGood with one piece of text replaced.
+std::string With(const std::string& from, const std::string& to) {
+  std::string text = kGood;
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+void ExpectRefused(const std::string& text, const std::string& message) {
+  EXPECT_THAT(ParseModelCard(text),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)))
+      << text.substr(0, 300);
+}
+
+TEST(ModelCard, ReadsWhatItSays) {
+  ASSERT_OK_AND_ASSIGN(const ModelCard card, ParseModelCard(kGood));
+  EXPECT_EQ(card.architecture, "lenet");
+  EXPECT_TRUE(card.input_shape == (ImageShape{3, 8, 9}));
+  EXPECT_EQ(card.mean, (std::vector<float>{0.5F, 0.25F, 0.125F}));
+  EXPECT_EQ(card.deviation, (std::vector<float>{1, 2, 0.5F}));
+  EXPECT_EQ(card.class_names, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_FALSE(card.outputs_probabilities);
+  ASSERT_OK_AND_ASSIGN(const ModelCard other,
+                       ParseModelCard(With("\"logits\"", "\"probabilities\"")));
+  EXPECT_TRUE(other.outputs_probabilities);
+}
+
+TEST(ModelCard, ArchitectureMayBeLeftOut) {
+  ASSERT_OK_AND_ASSIGN(const ModelCard card,
+                       ParseModelCard(With("\"architecture\": \"lenet\",", "")));
+  EXPECT_EQ(card.architecture, "");
+}
+
+TEST(ModelCard, RoundTripKeepsEveryField) {
+  ModelCard card;
+  card.architecture = "mlp:4-2";
+  card.input_shape = {1, 2, 2};
+  card.mean = {0.1307F};
+  card.deviation = {0.3081F};
+  card.class_names = {"caf\xC3\xA9", "\"quoted\""};
+  card.outputs_probabilities = true;
+  ASSERT_OK_AND_ASSIGN(const ModelCard read, ParseModelCard(ModelCardToJson(card)));
+  EXPECT_EQ(read.architecture, card.architecture);
+  EXPECT_TRUE(read.input_shape == card.input_shape);
+  EXPECT_EQ(read.mean, card.mean);
+  EXPECT_EQ(read.deviation, card.deviation);
+  EXPECT_EQ(read.class_names, card.class_names);
+  EXPECT_TRUE(read.outputs_probabilities);
+  EXPECT_EQ(ModelCardToJson(read), ModelCardToJson(card));
+}
+
+TEST(ModelCard, EachMissingKeyIsNamed) {
+  ExpectRefused(With("\"format\": 1,", ""), "format is missing");
+  ExpectRefused(With("\"input_shape\": [3, 8, 9],", ""), "input_shape is missing");
+  ExpectRefused(With("\"mean\": [0.5, 0.25, 0.125],", ""), "mean is missing");
+  ExpectRefused(With("\"deviation\": [1, 2, 0.5],", ""), "deviation is missing");
+  ExpectRefused(With("\"class_names\": [\"cat\", \"dog\"],", ""), "class_names is missing");
+  ExpectRefused(With(", \"output\": \"logits\"", ""), "output is missing");
+}
+
+TEST(ModelCard, UnknownKeysNameTheNearest) {
+  ExpectRefused(With("\"format\"", "\"means\": [1], \"format\""), "did you mean \"mean\"?");
+}
+
+TEST(ModelCard, WrongValuesNameTheirKey) {
+  ExpectRefused(With("\"format\": 1", "\"format\": 2"), "format must be 1");
+  ExpectRefused(With("\"lenet\"", "7"), "architecture must be text");
+  for (const char* const shape : {"[8, 9]", "[3, 8, 9, 1]", "[3, 8, -9]", "[0, 8, 9]",
+                                  "[3, 8, 9.5]", "\"3x8x9\"", "[3, 4294967296, 4294967296]"}) {
+    ExpectRefused(With("[3, 8, 9]", shape), "input_shape must be");
+  }
+  for (const char* const mean : {"[0.5]", "[0.5, 0.25, \"0\"]", "0.5", "[0.5, 0.25, 1e300]"}) {
+    ExpectRefused(With("[0.5, 0.25, 0.125]", mean), "mean must hold");
+  }
+  ExpectRefused(With("[1, 2, 0.5]", "[1, 2, 0]"), "deviation must be > 0");
+  ExpectRefused(With("[1, 2, 0.5]", "[1, 2, -1]"), "deviation must be > 0");
+  ExpectRefused(With("[\"cat\", \"dog\"]", "[\"cat\"]"), "class_names must hold at least two");
+  ExpectRefused(With("[\"cat\", \"dog\"]", "[\"cat\", 2]"), "class_names must hold text");
+  ExpectRefused(With("\"logits\"", "\"softmax\""), "output must be");
+}
+
+TEST(ModelCard, WhatIsNoJsonObjectIsRefused) {
+  for (const char* const text : {"", "{", "[]", "null", "7", "\"card\"", "{\"format\": 1,}"}) {
+    ExpectRefused(text, "not a JSON object");
+  }
+  // Deep nesting must not overflow the stack.
+  ExpectRefused("{\"format\": " + std::string(100000, '[') + std::string(100000, ']') + "}", "");
+}
+
+}  // namespace
+}  // namespace distillery

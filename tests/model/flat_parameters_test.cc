@@ -1,0 +1,77 @@
+#include "common/model/flat_parameters.h"
+
+#include "common/model/architecture.h"
+#include "common/model/module_weights.h"
+#include "tests/model/small_model.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+
+torch::jit::Module OneParameter(const at::Tensor& value) {
+  torch::jit::Module module("One");
+  module.register_parameter("w", value, /*is_buffer=*/false);
+  return module;
+}
+
+TEST(FlatSgd, MovingIntoTheBufferKeepsTheWeights) {
+  ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
+                       BuildArchitecture("lenet", ImageShape{1, 8, 8}, 10, 1));
+  const std::string before = WeightsOf(module)->Sha256();
+  ASSERT_OK_AND_ASSIGN(const FlatSgd optimizer, FlatSgd::Create(module, 0.9, 0));
+  EXPECT_EQ(WeightsOf(module)->Sha256(), before);
+  // One storage holds them all.
+  void* const storage = (*module.parameters().begin()).storage().data();
+  for (const at::Tensor& parameter : module.parameters()) {
+    EXPECT_EQ(parameter.storage().data(), storage);
+  }
+}
+
+TEST(FlatSgd, BackwardWritesIntoTheFlatGradients) {
+  torch::jit::Module module = OneParameter(torch::tensor({2.0F, 3.0F}));
+  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0, 0));
+  for (int step = 0; step < 2; ++step) {
+    optimizer.ZeroGradients();
+    // d/dw of sum w^2 = 2w, so each step of rate 1/4 halves the weights.
+    module.attr("w").toTensor().square().sum().backward();
+    optimizer.Step(0.25);
+  }
+  EXPECT_TRUE(at::equal(module.attr("w").toTensor().detach(), torch::tensor({0.5F, 0.75F})));
+}
+
+TEST(FlatSgd, MomentumAndDecayFollowTheFormula) {
+  torch::jit::Module module = OneParameter(torch::tensor({1.0F}));
+  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0.5, 0.25));
+  const at::Tensor w = module.attr("w").toTensor();
+  w.mutable_grad().fill_(0.25);
+  optimizer.Step(1);  // g = 0.25 + 0.25 * 1 = 0.5; b = 0.5; w = 1 - 0.5
+  EXPECT_EQ(w.item<float>(), 0.5F);
+  optimizer.ZeroGradients();
+  optimizer.Step(0.5);  // g = 0 + 0.25 * 0.5 = 0.125; b = 0.25 + 0.125; w = 0.5 - 0.1875
+  EXPECT_EQ(w.item<float>(), 0.3125F);
+}
+
+TEST(FlatSgd, FiniteSeesInfinityAndNaN) {
+  torch::jit::Module module = OneParameter(torch::tensor({1.0F, 2.0F}));
+  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0, 0));
+  EXPECT_TRUE(optimizer.Finite());
+  module.attr("w").toTensor().mutable_grad().fill_(1e38);
+  optimizer.Step(1e10);
+  EXPECT_FALSE(optimizer.Finite());
+}
+
+TEST(FlatSgd, ParametersThatAreNotFloat32AreRefused) {
+  torch::jit::Module module = OneParameter(torch::zeros({1}, torch::kFloat64));
+  EXPECT_THAT(FlatSgd::Create(module, 0, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"w\" is not float32")));
+}
+
+TEST(FlatSgd, AModuleWithoutParametersIsRefused) {
+  torch::jit::Module module = BrightnessModule();
+  EXPECT_THAT(FlatSgd::Create(module, 0, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no trainable parameters")));
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,162 @@
+#include "common/model/model_file.h"
+
+#include <fstream>
+
+#include "common/base/checksum.h"
+#include "common/base/files.h"
+#include "common/model/architecture.h"
+#include "common/model/evaluation.h"
+#include "common/model/module_weights.h"
+#include "tests/common/temporary_folder.h"
+#include "tests/model/small_model.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class ModelFile : public ::testing::Test {
+ protected:
+  std::string Path() const { return folder_.File("model.pt"); }
+  void Write(const std::string& bytes) const { std::ofstream(Path(), std::ios::binary) << bytes; }
+  void ExpectRefused(const ::testing::Matcher<std::string>& message,
+                     const std::optional<ModelCard>& card = std::nullopt) const {
+    EXPECT_THAT(LoadModel(Path(), card), StatusIs(absl::StatusCode::kInvalidArgument, message));
+  }
+  void Save(const torch::jit::Module& module, const ModelCard& card = SmallCard()) const {
+    ASSERT_THAT(SaveModel(Path(), module, card), IsOk());
+  }
+  const TemporaryFolder folder_;
+};
+
+TEST_F(ModelFile, RoundTripKeepsWeightsOutputsAndCard) {
+  ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
+                       BuildArchitecture("lenet", ImageShape{1, 8, 8}, 10, 3));
+  ModelCard card = SmallCard();
+  card.architecture = "lenet";
+  card.input_shape = {1, 8, 8};
+  card.mean = {0.25F};
+  card.class_names = std::vector<std::string>(10, "c");
+  Save(module, card);
+  ASSERT_OK_AND_ASSIGN(LoadedModel loaded, LoadModel(Path()));
+  EXPECT_EQ(WeightsOf(loaded.module)->Sha256(), WeightsOf(module)->Sha256());
+  EXPECT_EQ(ModelCardToJson(loaded.card), ModelCardToJson(card));
+  const at::Tensor x = torch::rand({5, 1, 8, 8});
+  module.eval();
+  EXPECT_TRUE(at::equal(ForwardLogits(loaded.module, card, x), ForwardLogits(module, card, x)));
+}
+
+TEST_F(ModelFile, DigestIsOfTheFilesBytes) {
+  Save(BrightnessModule());
+  ASSERT_OK_AND_ASSIGN(const LoadedModel loaded, LoadModel(Path()));
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(Path(), 1 << 20));
+  EXPECT_EQ(loaded.sha256, Sha256Hex(bytes));
+  EXPECT_EQ(loaded.file_bytes, static_cast<int64_t>(bytes.size()));
+}
+
+TEST_F(ModelFile, LoadsInEvalMode) {
+  torch::jit::Module module = BrightnessModule();
+  module.train();
+  Save(module);
+  ASSERT_OK_AND_ASSIGN(const LoadedModel loaded, LoadModel(Path()));
+  EXPECT_FALSE(loaded.module.is_training());
+}
+
+TEST_F(ModelFile, AFrozenModuleIsGoodAsTeacher) {
+  ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
+                       BuildArchitecture("mlp:4-3-2,dropout=0.5", ImageShape{1, 2, 2}, 2, 1));
+  module.eval();
+  const torch::jit::Module frozen = torch::jit::freeze(module);
+  ASSERT_FALSE(frozen.hasattr("training"));
+  Save(frozen);
+  ASSERT_OK_AND_ASSIGN(LoadedModel loaded, LoadModel(Path()));
+  const at::Tensor x = torch::rand({3, 1, 2, 2});
+  EXPECT_TRUE(at::allclose(ForwardLogits(loaded.module, loaded.card, x),
+                           ForwardLogits(module, SmallCard(), x)));
+}
+
+TEST_F(ModelFile, MissingFileIsNotFound) {
+  EXPECT_THAT(LoadModel(Path()), StatusIs(absl::StatusCode::kNotFound, HasSubstr("model.pt")));
+}
+
+TEST_F(ModelFile, WhatIsNoTorchScriptIsRefused) {
+  Write("");
+  ExpectRefused(HasSubstr("is not a TorchScript model"));
+  Write("PK\x03\x04 this is no archive");
+  ExpectRefused(HasSubstr("is not a TorchScript model"));
+  Save(BrightnessModule());
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(Path(), 1 << 20));
+  for (const size_t size : {bytes.size() - 1, bytes.size() / 2, size_t{100}}) {
+    Write(bytes.substr(0, size));
+    ExpectRefused(HasSubstr("is not a TorchScript model"));
+  }
+}
+
+TEST_F(ModelFile, WithoutACardOneMustBeGiven) {
+  BrightnessModule().save(Path());
+  ExpectRefused(AllOf(HasSubstr("carries no distillery.json"), HasSubstr("--card")));
+  ASSERT_OK_AND_ASSIGN(const LoadedModel loaded, LoadModel(Path(), SmallCard()));
+  EXPECT_EQ(loaded.card.class_names, SmallCard().class_names);
+}
+
+TEST_F(ModelFile, AGivenCardReplacesTheFilesOwn) {
+  Save(BrightnessModule());
+  ModelCard other = SmallCard();
+  other.class_names = {"night", "day"};
+  ASSERT_OK_AND_ASSIGN(const LoadedModel loaded, LoadModel(Path(), other));
+  EXPECT_EQ(loaded.card.class_names[1], "day");
+}
+
+TEST_F(ModelFile, ADamagedCardNamesTheFile) {
+  BrightnessModule().save(Path(), {{"distillery.json", "{\"format\": 1}"}});
+  ExpectRefused(AllOf(HasSubstr("model.pt"), HasSubstr("input_shape is missing")));
+}
+
+TEST_F(ModelFile, AForwardOfTwoInputsIsRefused) {
+  Save(ModuleOf("def forward(self, x: Tensor, y: Tensor) -> Tensor:\n    return x + y\n"));
+  ExpectRefused(HasSubstr("takes 2 inputs, not one"));
+}
+
+TEST_F(ModelFile, AModuleWithoutForwardIsRefused) {
+  Save(ModuleOf("def infer(self, x: Tensor) -> Tensor:\n    return x\n"));
+  ExpectRefused(HasSubstr("no forward"));
+}
+
+TEST_F(ModelFile, AnOutputThatIsNoTensorIsRefused) {
+  Save(ModuleOf("def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:\n    return (x, x)\n"));
+  ExpectRefused(HasSubstr("not one tensor"));
+}
+
+TEST_F(ModelFile, AnotherNumberOfClassesNamesBothShapes) {
+  ModelCard card = SmallCard();
+  card.class_names = {"a", "b", "c"};
+  Save(BrightnessModule(), card);
+  ExpectRefused(AllOf(HasSubstr("[4, 2]"), HasSubstr("[4, 3]")));
+}
+
+TEST_F(ModelFile, AModelThatFailsOnTheCardsInputSaysWhy) {
+  ASSERT_OK_AND_ASSIGN(const torch::jit::Module module,
+                       BuildArchitecture("mlp:64-10", ImageShape{1, 8, 8}, 10, 1));
+  Save(module);  // the card says 1 x 2 x 2
+  ExpectRefused(AllOf(HasSubstr("model.pt"), HasSubstr("4x4 and 64x10")));
+}
+
+TEST_F(ModelFile, ProbabilitiesDeclaredAsLogitsAreRefused) {
+  const torch::jit::Module module = ModuleOf(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return torch.softmax(torch.flatten(x, 2).sum(1)[:, 0:2], 1)\n");
+  Save(module);
+  ExpectRefused(HasSubstr("rows sum to 1"));
+  ModelCard card = SmallCard();
+  card.outputs_probabilities = true;
+  Save(module, card);
+  ASSERT_OK_AND_ASSIGN(LoadedModel loaded, LoadModel(Path()));
+  // The logarithm of probabilities are logits of the same softmax.
+  const at::Tensor x = torch::rand({3, 1, 2, 2});
+  EXPECT_TRUE(at::allclose(at::softmax(ForwardLogits(loaded.module, card, x), 1),
+                           loaded.module.forward({x}).toTensor()));
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,62 @@
+#include "common/model/numerics.h"
+
+#include <ATen/Parallel.h>
+#include <torch/script.h>
+
+#include <stdexcept>
+
+#include "tests/model/small_model.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(CatchTorchErrors, PassesAStatusThrough) {
+  EXPECT_THAT(CatchTorchErrors([] { return absl::OkStatus(); }), IsOk());
+  EXPECT_THAT(CatchTorchErrors([] { return absl::NotFoundError("x"); }),
+              StatusIs(absl::StatusCode::kNotFound, "x"));
+}
+
+TEST(CatchTorchErrors, TurnsExceptionsIntoOneLine) {
+  const absl::Status status = CatchTorchErrors([]() -> absl::Status {
+    torch::mm(torch::ones({2, 3}), torch::ones({2, 3}));
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal,
+                               AllOf(HasSubstr("2x3 and 2x3"), Not(HasSubstr("\n")))));
+  EXPECT_THAT(CatchTorchErrors([]() -> absl::Status { throw std::runtime_error("odd\nmore"); }),
+              StatusIs(absl::StatusCode::kInternal, "odd"));
+}
+
+TEST(CatchTorchErrors, OfATorchScriptTraceTheErrorIsKept) {
+  torch::jit::Module module =
+      ModuleOf("def forward(self, x: Tensor) -> Tensor:\n    return torch.mm(x, x)\n");
+  EXPECT_THAT(CatchTorchErrors([&]() -> absl::Status {
+                module.forward({torch::ones({2, 3})});
+                return absl::OkStatus();
+              }),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("2x3 and 2x3")));
+}
+
+TEST(Numerics, ConfigureSetsTheThreads) {
+  ConfigureTorch(2);
+  EXPECT_EQ(at::get_num_threads(), 2);
+  ConfigureTorch(1);
+  EXPECT_EQ(at::get_num_threads(), 1);
+}
+
+TEST(Numerics, FingerprintNamesWhatBitsDependOn) {
+  const std::string fingerprint = NumericsFingerprint();
+  for (const char* const part :
+       {"isa=", "onednn=", "blas=", "torch=", "device=cpu", "precision=float32", "policy="}) {
+    EXPECT_THAT(fingerprint, HasSubstr(part));
+  }
+  EXPECT_EQ(NumericsFingerprint(), fingerprint);
+  EXPECT_THAT(ComputeDescription(3), HasSubstr("computing with 3 LibTorch thread(s)"));
+}
+
+}  // namespace
+}  // namespace distillery

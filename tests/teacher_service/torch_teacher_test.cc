@@ -1,0 +1,122 @@
+#include "teacher_service/torch_teacher.h"
+
+#include <torch/script.h>
+
+#include <thread>
+
+#include "common/model/architecture.h"
+#include "common/model/evaluation.h"
+#include "common/model/model_file.h"
+#include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+
+class TorchTeacherTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    card_.architecture = kStudent;
+    card_.input_shape = {1, 8, 8};
+    card_.mean = {0.25F};
+    card_.deviation = {0.5F};
+    card_.class_names = std::vector<std::string>(10, "c");
+    ASSERT_OK_AND_ASSIGN(module_, BuildArchitecture(kStudent, card_.input_shape, 10, 1));
+    ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
+  }
+  std::string Digest(const TorchTeacherOptions& options) {
+    auto teacher = LoadTorchTeacher(options);
+    EXPECT_THAT(teacher, IsOk());
+    return (*teacher)->info().digest;
+  }
+
+  static constexpr char kStudent[] = "mlp:64-32-10,dropout=0.5";
+  const TemporaryFolder folder_;
+  TorchTeacherOptions options_{folder_.File("teacher.pt"), std::nullopt, 256, 1};
+  torch::jit::Module module_;
+  ModelCard card_;
+};
+
+TEST_F(TorchTeacherTest, ComputesTheModelsLogitsWithDropoutOff) {
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  const at::Tensor x = torch::rand({7, 1, 8, 8});
+  std::vector<float> first(70);
+  std::vector<float> second(70);
+  ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 7, first.data()), IsOk());
+  ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 7, second.data()), IsOk());
+  EXPECT_EQ(first, second);
+  module_.eval();
+  const c10::InferenceMode inference;
+  EXPECT_TRUE(at::equal(torch::tensor(first).view({7, 10}), ForwardLogits(module_, card_, x)));
+}
+
+TEST_F(TorchTeacherTest, ThreadsThatComputeAtOnceGetTheSameBits) {
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  const at::Tensor x = torch::rand({32, 1, 8, 8});
+  std::vector<std::vector<float>> logits(4, std::vector<float>(320));
+  std::vector<std::thread> threads;
+  for (auto& rows : logits) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        EXPECT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 32, rows.data()), IsOk());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& rows : logits) EXPECT_EQ(rows, logits[0]);
+}
+
+TEST_F(TorchTeacherTest, DescribesItsModel) {
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  const TeacherInfo& info = teacher->info();
+  EXPECT_EQ(info.model_name, "teacher.pt");
+  EXPECT_EQ(info.parameter_count, 64 * 32 + 32 + 32 * 10 + 10);
+  EXPECT_EQ(info.batch_rows, 256);
+  EXPECT_EQ(info.card.class_count(), 10);
+  EXPECT_THAT(info.numerics_fingerprint, HasSubstr("threads=1"));
+  EXPECT_EQ(info.digest.size(), 64U);
+}
+
+TEST_F(TorchTeacherTest, DigestIsOfTheModelAndWhatElseChangesOutputs) {
+  const std::string digest = Digest(options_);
+  EXPECT_EQ(Digest(options_), digest);
+  TorchTeacherOptions other = options_;
+  other.batch_rows = 128;
+  EXPECT_NE(Digest(other), digest);
+  other = options_;
+  other.compute_threads = 2;
+  EXPECT_NE(Digest(other), digest);
+  other = options_;
+  other.card = card_;
+  EXPECT_EQ(Digest(other), digest) << "the file's own card, given by hand, changes nothing";
+  other.card->mean = {0.5F};
+  EXPECT_NE(Digest(other), digest);
+  // The same model under another name is the same teacher; another seed is another.
+  other = options_;
+  other.model_path = folder_.File("renamed.pt");
+  std::filesystem::copy_file(options_.model_path, other.model_path);
+  EXPECT_EQ(Digest(other), digest);
+  ASSERT_OK_AND_ASSIGN(const auto module, BuildArchitecture(kStudent, card_.input_shape, 10, 2));
+  ASSERT_THAT(SaveModel(options_.model_path, module, card_), IsOk());
+  EXPECT_NE(Digest(options_), digest);
+}
+
+TEST_F(TorchTeacherTest, ServesAFrozenModule) {
+  module_.eval();
+  ASSERT_THAT(SaveModel(options_.model_path, torch::jit::freeze(module_), card_), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  const at::Tensor x = torch::rand({2, 1, 8, 8});
+  std::vector<float> logits(20);
+  ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 2, logits.data()), IsOk());
+  EXPECT_TRUE(at::allclose(torch::tensor(logits).view({2, 10}), ForwardLogits(module_, card_, x)));
+}
+
+TEST_F(TorchTeacherTest, AModelThatCannotBeLoadedIsRefused) {
+  options_.model_path = folder_.File("absent.pt");
+  EXPECT_THAT(LoadTorchTeacher(options_), StatusIs(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace distillery
