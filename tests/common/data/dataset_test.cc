@@ -1,0 +1,154 @@
+#include "common/data/dataset.h"
+
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "common/data/digits.h"
+#include "common/data/pixels.h"
+#include "tests/common/data/files.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::shared_ptr<const Dataset> Make(StoredSamples samples, const std::string& split = "train",
+                                    int64_t shard_size = 10) {
+  const std::string name = samples.name;
+  return *Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
+                          {name, split, shard_size});
+}
+
+std::multiset<int64_t> Stored(const Dataset& dataset) {
+  std::multiset<int64_t> indexes;
+  for (int64_t row = 0; row < dataset.size(); ++row) indexes.insert(dataset.StoredIndex(row));
+  return indexes;
+}
+
+TEST(Dataset, OrderHoldsEachSampleOfTheSplitOnce) {
+  const auto dataset = Make(*ReadBuiltInDigits());
+  const StoredSamples digits = *ReadBuiltInDigits();
+  EXPECT_EQ(Stored(*dataset), std::multiset<int64_t>(digits.train.begin(), digits.train.end()));
+}
+
+TEST(Dataset, FitAndValidationAreTheTrainingSplitAsFourFifthsAndOneFifth) {
+  const StoredSamples digits = *ReadBuiltInDigits();
+  const auto fit = Make(digits, "fit");
+  const auto validation = Make(digits, "validation");
+  EXPECT_EQ(fit->size(), 1120);
+  EXPECT_EQ(validation->size(), 280);
+  std::multiset<int64_t> both = Stored(*fit);
+  for (const int64_t index : Stored(*validation)) both.insert(index);
+  EXPECT_EQ(both, std::multiset<int64_t>(digits.train.begin(), digits.train.end()));
+}
+
+TEST(Dataset, DataSortedByClassGivesNoOneClassShards) {
+  const auto dataset = Make(SortedByClass(10, 100), "train", 100);
+  ASSERT_EQ(dataset->shard_count(), 10);
+  for (int64_t shard = 0; shard < 10; ++shard) {
+    const RowRange rows = *dataset->Shard(shard);
+    std::set<int32_t> classes;
+    for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
+      classes.insert(dataset->Label(row));
+    }
+    // 100 random samples of 10 classes: a class is missing with a chance of 0.9^100 = 3e-5.
+    EXPECT_EQ(classes.size(), 10) << shard;
+  }
+}
+
+TEST(Dataset, RowsKeepPixelsAndLabelsTogether) {
+  const auto dataset = Make(SortedByClass(10, 10));
+  for (int64_t row = 0; row < dataset->size(); ++row) {
+    EXPECT_EQ(*dataset->Pixels(row), dataset->Label(row));
+    EXPECT_EQ(dataset->StoredIndex(row) / 10, dataset->Label(row));
+  }
+}
+
+TEST(Dataset, LastShardMayBeShorter) {
+  const auto dataset = Make(SortedByClass(5, 5), "train", 10);
+  EXPECT_EQ(dataset->shard_count(), 3);
+  EXPECT_EQ(dataset->Shard(0)->first, 0);
+  EXPECT_EQ(dataset->Shard(0)->count, 10);
+  EXPECT_EQ(dataset->Shard(2)->first, 20);
+  EXPECT_EQ(dataset->Shard(2)->count, 5);
+  for (const int64_t shard : {int64_t{-1}, int64_t{3}}) {
+    EXPECT_THAT(dataset->Shard(shard),
+                StatusIs(absl::StatusCode::kNotFound, HasSubstr("shards are 0 to 2")));
+  }
+}
+
+// Part of the contract between teacher, worker and coordinator of different builds: if this value
+// changes, so must the "distillery dataset 1" that the digest begins with.
+TEST(Dataset, DigestOfTheDigitsIsStable) {
+  EXPECT_EQ(Make(*ReadBuiltInDigits(), "train", 128)->digest(), 
+            "ec57c342eea8c40076034e390fe5b477a03c6a145a30c4b985f71dd80a9013f9");
+}
+
+TEST(Dataset, DigestChangesWithWhateverIsServed) {
+  const StoredSamples base = SortedByClass(3, 4);
+  std::set<std::string> digests = {Make(base)->digest()};
+  EXPECT_EQ(digests.count(Make(base)->digest()), 1);
+  const auto changed = [&](const std::function<void(StoredSamples&)>& change) {
+    StoredSamples samples = base;
+    change(samples);
+    return Make(samples)->digest();
+  };
+  digests.insert(changed([](StoredSamples& s) { s.pixels[11] ^= 1; }));
+  digests.insert(changed([](StoredSamples& s) { s.labels[0] = 2; }));
+  digests.insert(changed([](StoredSamples& s) { s.pixel_max = 254; }));
+  digests.insert(changed([](StoredSamples& s) { s.class_names[2] = "two"; }));
+  digests.insert(changed([](StoredSamples& s) { s.train.pop_back(); }));
+  digests.insert(changed([](StoredSamples& s) { std::swap(s.train[0], s.train[1]); }));
+  digests.insert(Make(base, "train", 9)->digest());
+  EXPECT_EQ(digests.size(), 8);
+}
+
+TEST(Dataset, BadReferencesAreRefused) {
+  const auto samples = std::make_shared<const StoredSamples>(SortedByClass(2, 2));
+  EXPECT_THAT(Dataset::Create(samples, {"../x", "train", 10}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Dataset::Create(samples, {"x", "trian", 10}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("did you mean \"train\"")));
+  for (const int64_t size : {int64_t{0}, int64_t{-1}, int64_t{65537}}) {
+    EXPECT_THAT(Dataset::Create(samples, {"x", "train", size}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("shard_size")));
+  }
+  EXPECT_THAT(Dataset::Create(samples, {"x", "test", 10}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no samples")));
+}
+
+TEST(LoadPixels, ScalesToZeroToOneInTheOrderAskedFor) {
+  StoredSamples samples = SortedByClass(3, 1);
+  samples.pixels = {0, 51, 255};
+  const auto dataset = Make(samples);
+  std::vector<int64_t> rows = {2, 0, 1, 2};
+  std::vector<float> output(4, -1);
+  LoadPixels(*dataset, rows, View{}, output.data());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    // 0, 51 / 255 = 0.2, 1
+    const float expected[] = {0, 0.2F, 1};
+    EXPECT_EQ(output[i], expected[dataset->StoredIndex(rows[i])]);
+  }
+}
+
+TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
+  const StoredSamples digits = *ReadBuiltInDigits();
+  const View view{*Augmentation::Parse("jitter:2"), 5, 3};
+  const auto train = Make(digits, "train");
+  const auto fit = Make(digits, "fit");
+  // The same sample stands in other rows of the two splits.
+  for (int64_t row = 0; row < 20; ++row) {
+    int64_t other = 0;
+    while (train->StoredIndex(other) != fit->StoredIndex(row)) ++other;
+    std::vector<float> a(64);
+    std::vector<float> b(64);
+    LoadPixels(*fit, {row}, view, a.data());
+    LoadPixels(*train, {other}, view, b.data());
+    EXPECT_EQ(a, b);
+  }
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,68 @@
+// Data files for tests: IDX bytes and gzip.
+#pragma once
+
+#include <zlib.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/files.h"
+#include "common/data/samples.h"
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+
+// An IDX file of unsigned bytes: magic 00 00 08 DD, sizes big-endian, elements.
+inline std::string IdxBytes(const std::vector<uint32_t>& sizes, const std::string& elements) {
+  std::string bytes = {'\0', '\0', '\x08', static_cast<char>(sizes.size())};
+  for (const uint32_t size : sizes) {
+    for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(size >> shift));
+  }
+  return bytes + elements;
+}
+
+inline std::string Gzip(const std::string& bytes) {
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string input = bytes;
+  std::string output(deflateBound(&stream, input.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  stream.next_out = reinterpret_cast<Bytef*>(output.data());
+  stream.avail_out = static_cast<uInt>(output.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  output.resize(stream.total_out);
+  deflateEnd(&stream);
+  return output;
+}
+
+// Three training images and one test image of 1 x 2 pixels in `folder`.
+inline void WriteIdxFolder(const std::string& folder) {
+  ASSERT_THAT(MakeFolders(folder), IsOk());
+  const auto write = [&](const char* name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(folder + "/" + name, bytes), IsOk());
+  };
+  write("train-images-idx3-ubyte", IdxBytes({3, 1, 2}, std::string("\x00\x01\x10\x11\x20\xFF", 6)));
+  write("train-labels-idx1-ubyte", IdxBytes({3}, std::string("\x00\x02\x01", 3)));
+  write("t10k-images-idx3-ubyte", IdxBytes({1, 1, 2}, std::string("\x30\x31", 2)));
+  write("t10k-labels-idx1-ubyte", IdxBytes({1}, std::string("\x02", 1)));
+}
+
+// `per_class` samples of 1 x 1 pixel in each of `classes`, stored class by class; all for training.
+inline StoredSamples SortedByClass(int classes, int per_class) {
+  StoredSamples samples;
+  samples.name = "sorted";
+  samples.shape = {1, 1, 1};
+  for (int c = 0; c < classes; ++c) {
+    samples.class_names.push_back(std::to_string(c));
+    for (int i = 0; i < per_class; ++i) {
+      samples.train.push_back(samples.size());
+      samples.pixels.push_back(static_cast<uint8_t>(c));
+      samples.labels.push_back(c);
+    }
+  }
+  return samples;
+}
+
+}  // namespace distillery

@@ -1,0 +1,105 @@
+#include "common/data/idx.h"
+
+#include "tests/common/data/files.h"
+#include "tests/common/temporary_folder.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
+
+TEST(ParseIdx, ReadsSizesAndElements) {
+  absl::string_view elements;
+  const std::string file = IdxBytes({2, 1, 3}, "abcdef");
+  ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> sizes, ParseIdx(file, 3, "x", &elements));
+  EXPECT_THAT(sizes, ElementsAre(2, 1, 3));
+  EXPECT_EQ(elements, "abcdef");
+}
+
+TEST(ParseIdx, EveryLengthButTheRightOneIsDataLoss) {
+  absl::string_view elements;
+  const std::string file = IdxBytes({2, 1, 3}, "abcdef");
+  for (size_t size = 0; size < file.size(); ++size) {
+    EXPECT_THAT(ParseIdx(file.substr(0, size), 3, "cut", &elements),
+                StatusIs(kDataLoss, HasSubstr("cut")));
+  }
+  EXPECT_THAT(ParseIdx(file + "g", 3, "long", &elements), StatusIs(kDataLoss));
+}
+
+TEST(ParseIdx, OtherTypesAndDimensionsAreDataLoss) {
+  absl::string_view elements;
+  std::string floats = IdxBytes({1}, "a");
+  floats[2] = '\x0D';
+  EXPECT_THAT(ParseIdx(floats, 1, "x", &elements), StatusIs(kDataLoss));
+  EXPECT_THAT(ParseIdx(IdxBytes({1}, "a"), 3, "x", &elements), StatusIs(kDataLoss));
+}
+
+TEST(ParseIdx, SizesThatOverflowAreDataLoss) {
+  absl::string_view elements;
+  // 2^32 - 1 thrice does not fit; 2^31 * 2^31 * 4 would be 2^64, that is 0 if it wrapped.
+  EXPECT_THAT(ParseIdx(IdxBytes({~0U, ~0U, ~0U}, ""), 3, "x", &elements), StatusIs(kDataLoss));
+  EXPECT_THAT(ParseIdx(IdxBytes({1U << 31, 1U << 31, 4}, ""), 3, "x", &elements),
+              StatusIs(kDataLoss));
+}
+
+class IdxFolderTest : public ::testing::Test {
+ protected:
+  IdxFolderTest() { WriteIdxFolder(folder_.path()); }
+  void Replace(const std::string& name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(folder_.File(name), bytes), IsOk());
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(IdxFolderTest, FourFilesMakeADataSet) {
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadIdxFolder("tiny", folder_.path()));
+  EXPECT_EQ(samples.name, "tiny");
+  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 2}));
+  EXPECT_EQ(samples.pixel_max, 255);
+  EXPECT_THAT(samples.labels, ElementsAre(0, 2, 1, 2));
+  EXPECT_THAT(samples.pixels, ElementsAre(0x00, 0x01, 0x10, 0x11, 0x20, 0xFF, 0x30, 0x31));
+  EXPECT_THAT(samples.train, ElementsAre(0, 1, 2));
+  EXPECT_THAT(samples.test, ElementsAre(3));
+  EXPECT_THAT(samples.class_names, ElementsAre("0", "1", "2"));
+}
+
+TEST_F(IdxFolderTest, CompressedFilesGiveTheSameSamples) {
+  ASSERT_OK_AND_ASSIGN(const StoredSamples plain, ReadIdxFolder("tiny", folder_.path()));
+  for (const std::string name : {"train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
+    Replace(name + ".gz", Gzip(*ReadFile(folder_.File(name), 1000)));
+    ASSERT_THAT(RemoveFile(folder_.File(name)), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const StoredSamples packed, ReadIdxFolder("tiny", folder_.path()));
+  EXPECT_EQ(packed.pixels, plain.pixels);
+  EXPECT_EQ(packed.labels, plain.labels);
+}
+
+TEST_F(IdxFolderTest, MissingFileIsNamed) {
+  ASSERT_THAT(RemoveFile(folder_.File("t10k-labels-idx1-ubyte")), IsOk());
+  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("t10k-labels-idx1-ubyte")));
+}
+
+TEST_F(IdxFolderTest, FileCutShortIsDataLossAndNamed) {
+  Replace("train-images-idx3-ubyte", IdxBytes({3, 1, 2}, "abcde"));
+  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()),
+              StatusIs(kDataLoss, HasSubstr("train-images-idx3-ubyte")));
+}
+
+TEST_F(IdxFolderTest, CountsThatDifferAreDataLoss) {
+  Replace("train-labels-idx1-ubyte", IdxBytes({2}, "ab"));
+  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()),
+              StatusIs(kDataLoss, AllOf(HasSubstr("3 images"), HasSubstr("2 labels"))));
+}
+
+TEST_F(IdxFolderTest, SplitsOfDifferentShapesAreDataLoss) {
+  Replace("t10k-images-idx3-ubyte", IdxBytes({1, 2, 1}, "ab"));
+  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()), StatusIs(kDataLoss, HasSubstr("2 x 1")));
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,92 @@
+#include "common/rpc/proto_conversion.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include "tests/common/run/full_spec.h"
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Names of fields that have no value, also within groups.
+std::vector<std::string> UnsetFields(const google::protobuf::Message& message) {
+  std::vector<std::string> unset;
+  const auto& reflection = *message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const auto* const field = message.GetDescriptor()->field(i);
+    if (!reflection.HasField(message, field)) {
+      unset.push_back(field->name());
+    } else if (field->message_type() != nullptr) {
+      for (const std::string& name : UnsetFields(reflection.GetMessage(message, field))) {
+        unset.push_back(name);
+      }
+    }
+  }
+  return unset;
+}
+
+TEST(RunSpecConversion, EveryFieldOfTheMessageIsFilledAndReadBack) {
+  const v1::RunSpec proto = ToProto(FullSpec());
+  EXPECT_THAT(UnsetFields(proto), ElementsAre("local_steps"));  // 0 beside local_epochs
+  ASSERT_OK_AND_ASSIGN(const RunSpec spec, FromProto(proto));
+  EXPECT_EQ(ValuesOf(spec), ValuesOf(FullSpec()));
+  RunSpec by_steps = FullSpec();
+  by_steps.training.local_epochs = 0;
+  by_steps.training.local_steps = 9;
+  EXPECT_EQ(FromProto(ToProto(by_steps))->training.local_steps, 9);
+}
+
+TEST(RunSpecConversion, UnsetFieldsAreZeroNotTheYamlDefault) {
+  v1::RunSpec proto = ToProto(FullSpec());
+  proto.mutable_loss()->clear_temperature();
+  EXPECT_THAT(FromProto(proto),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("loss.temperature")));
+  EXPECT_THAT(FromProto(v1::RunSpec()), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(LeaseConversion, GoesThereAndBack) {
+  const Lease lease{{"run-1", TaskKind::kEvaluate, 7, 3}, 41, "worker-1"};
+  ASSERT_OK_AND_ASSIGN(const Lease back, FromProto(ToProto(lease)));
+  EXPECT_EQ(back.task, lease.task);
+  EXPECT_EQ(back.fencing_token, 41);
+  EXPECT_EQ(back.worker_id, "worker-1");
+}
+
+TEST(LeaseConversion, KindsAreThoseOfTheDomain) {
+  EXPECT_EQ(static_cast<int>(TaskKind::kInitialise), v1::TASK_KIND_INITIALISE);
+  EXPECT_EQ(static_cast<int>(TaskKind::kTrain), v1::TASK_KIND_TRAIN);
+  EXPECT_EQ(static_cast<int>(TaskKind::kEvaluate), v1::TASK_KIND_EVALUATE);
+}
+
+TEST(LeaseConversion, RefusesUnknownKindsAndIdsThatAreNoNames) {
+  const v1::TaskLease good = ToProto(Lease{{"run-1", TaskKind::kTrain, 7, 3}, 41, "worker-1"});
+  const auto refused = [](const char* field) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(field));
+  };
+  v1::TaskLease bad = good;
+  bad.clear_kind();
+  EXPECT_THAT(FromProto(bad), refused("lease.kind"));
+  bad.set_kind(static_cast<v1::TaskKind>(99));
+  EXPECT_THAT(FromProto(bad), refused("lease.kind"));
+  bad = good;
+  bad.set_run_id("../run");
+  EXPECT_THAT(FromProto(bad), refused("lease.run_id"));
+  bad = good;
+  bad.clear_worker_id();
+  EXPECT_THAT(FromProto(bad), refused("lease.worker_id"));
+}
+
+TEST(MetricsConversion, GoesThereAndBack) {
+  const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7});
+  EXPECT_THAT(UnsetFields(train), ElementsAre());
+  EXPECT_EQ(ToProto(FromProto(train)).SerializeAsString(), train.SerializeAsString());
+  const v1::EvaluationMetrics evaluation = ToProto(EvaluationMetrics{10, 9, 0.5, -1});
+  EXPECT_THAT(UnsetFields(evaluation), ElementsAre());
+  EXPECT_EQ(ToProto(FromProto(evaluation)).SerializeAsString(), evaluation.SerializeAsString());
+}
+
+}  // namespace
+}  // namespace distillery

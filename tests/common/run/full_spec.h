@@ -1,0 +1,74 @@
+// A valid RunSpec that differs from the defaults in every field, and a spec's fields as text.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/run/run_spec.h"
+
+namespace distillery {
+
+inline RunSpec FullSpec() {
+  RunSpec spec;
+  spec.name = "full.run-1";
+  spec.seed = -9007199254740993;  // no double holds it
+  spec.dataset = {"mnist", "fit", "validation", 256, "jitter:2", 3};
+  spec.teacher.model = "folder with spaces/\"t\": #1 \xC3\xA9\t\n.pt";
+  spec.teacher.digest = std::string(64, 'b');
+  spec.student.architecture = "lenet";
+  spec.loss.alpha = 0.1;
+  spec.loss.temperature = 1.0 / 3;
+  spec.training.rounds = 7;
+  spec.training.replicas = 5;
+  spec.training.local_epochs = 2;
+  spec.training.local_steps = 0;
+  spec.training.batch_size = 32;
+  spec.training.learning_rate = 1e-7;
+  spec.training.schedule = "one_cycle";
+  spec.training.momentum = 0.5;
+  spec.training.weight_decay = 5e-4;
+  spec.outer = {"nesterov", 0.7, 0.8};
+  spec.evaluation.every_rounds = 2;
+  spec.numerics = "portable";
+  spec.compute_threads = 4;
+  spec.exact = true;
+  return spec;
+}
+
+// Collects "path=value" of each field; doubles by their bits.
+class FieldLister {
+ public:
+  void Field(const std::string& name, const std::string& value) { Add(name, value); }
+  void Field(const std::string& name, int64_t value) { Add(name, absl::StrCat(value)); }
+  void Field(const std::string& name, bool value) { Add(name, value ? "true" : "false"); }
+  void Field(const std::string& name, double value) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof(bits));
+    Add(name, absl::StrCat(absl::Hex(bits)));
+  }
+  template <typename Body>
+  void Group(const std::string& name, Body body) {
+    prefix_ = name + ".";
+    body();
+    prefix_.clear();
+  }
+  const std::vector<std::string>& values() const { return values_; }
+
+ private:
+  void Add(const std::string& name, const std::string& value) {
+    // The one field that must be 0, beside local_epochs.
+    if (name != "local_steps") values_.push_back(prefix_ + name + "=" + value);
+  }
+  std::string prefix_;
+  std::vector<std::string> values_;
+};
+
+inline std::vector<std::string> ValuesOf(const RunSpec& spec) {
+  FieldLister lister;
+  VisitRunSpec(lister, spec);
+  return lister.values();
+}
+
+}  // namespace distillery

@@ -1,0 +1,153 @@
+#include "common/run/run_spec.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <set>
+
+#include "tests/common/run/full_spec.h"
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+RunSpec ValidSpec() {
+  RunSpec spec;
+  spec.student.architecture = "mlp:64-10";
+  spec.training.local_epochs = 1;
+  return spec;
+}
+
+TEST(ValidateRunSpec, DefaultsNeedAnArchitectureAndAnAmountOfTraining) {
+  RunSpec spec;
+  EXPECT_EQ(FindFieldError(spec).path, "student.architecture");
+  spec.student.architecture = "mlp:64-10";
+  EXPECT_EQ(FindFieldError(spec).path, "training");
+  spec.training.local_steps = 5;
+  EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+  spec.training.local_epochs = 1;
+  EXPECT_EQ(FindFieldError(spec).path, "training.local_steps");
+}
+
+TEST(ValidateRunSpec, MessageSaysFieldRuleAndValue) {
+  RunSpec spec = ValidSpec();
+  spec.loss.temperature = -1;
+  EXPECT_THAT(ValidateRunSpec(spec),
+              StatusIs(kInvalid, std::string("loss.temperature must be > 0, got -1")));
+}
+
+struct FieldCase {
+  const char* path;
+  std::function<void(RunSpec&)> change;
+};
+
+TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
+  const double nan = std::nan("");
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<FieldCase> cases = {
+      {"name", [](RunSpec& s) { s.name = ""; }},
+      {"name", [](RunSpec& s) { s.name = "a/b"; }},
+      {"name", [](RunSpec& s) { s.name = std::string(65, 'a'); }},
+      {"dataset.name", [](RunSpec& s) { s.dataset.name = "../x"; }},
+      {"dataset.train_split", [](RunSpec& s) { s.dataset.train_split = "trian"; }},
+      {"dataset.evaluation_split", [](RunSpec& s) { s.dataset.evaluation_split = ""; }},
+      {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 0; }},
+      {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 65537; }},
+      {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "jitter:9"; }},
+      {"dataset.views", [](RunSpec& s) { s.dataset.views = 0; }},
+      {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(63, 'a'); }},
+      {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(64, 'A'); }},
+      {"loss.alpha", [](RunSpec& s) { s.loss.alpha = -0.1; }},
+      {"loss.alpha", [](RunSpec& s) { s.loss.alpha = 1.1; }},
+      {"loss.alpha", [=](RunSpec& s) { s.loss.alpha = nan; }},
+      {"loss.temperature", [](RunSpec& s) { s.loss.temperature = 0; }},
+      {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = infinity; }},
+      {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = nan; }},
+      {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
+      {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
+      {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
+      {"training.local_epochs", [](RunSpec& s) { s.training.local_epochs = -1; }},
+      {"training.batch_size", [](RunSpec& s) { s.training.batch_size = 0; }},
+      {"training.learning_rate", [](RunSpec& s) { s.training.learning_rate = 0; }},
+      {"training.schedule", [](RunSpec& s) { s.training.schedule = "cosin"; }},
+      {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
+      {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
+      {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
+      {"outer.learning_rate", [=](RunSpec& s) { s.outer.learning_rate = nan; }},
+      {"outer.momentum", [](RunSpec& s) { s.outer.momentum = 0.9; }},  // sgd takes none
+      {"evaluation.every_rounds", [](RunSpec& s) { s.evaluation.every_rounds = -1; }},
+      {"numerics", [](RunSpec& s) { s.numerics = "exact"; }},
+      {"compute_threads", [](RunSpec& s) { s.compute_threads = 0; }},
+  };
+  for (const FieldCase& c : cases) {
+    RunSpec spec = ValidSpec();
+    c.change(spec);
+    EXPECT_EQ(FindFieldError(spec).path, c.path);
+    EXPECT_THAT(ValidateRunSpec(spec), StatusIs(kInvalid, StartsWith(c.path)));
+  }
+}
+
+TEST(ValidateRunSpec, TheBoundsThemselvesAreTaken) {
+  RunSpec spec = ValidSpec();
+  spec.name = std::string(64, 'a');
+  spec.loss.alpha = 1;
+  spec.dataset.shard_size = 65536;
+  spec.training.rounds = 1'000'000;
+  spec.training.replicas = 4096;
+  spec.training.momentum = 0;
+  spec.teacher.digest = std::string(64, 'a');
+  EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+}
+
+TEST(RunSpec, EvaluatesEveryNthRoundAndTheLast) {
+  RunSpec spec = ValidSpec();
+  spec.training.rounds = 10;
+  spec.evaluation.every_rounds = 4;
+  std::set<int64_t> rounds;
+  for (int64_t round = 0; round <= 10; ++round) {
+    if (spec.EvaluatesAt(round)) rounds.insert(round);
+  }
+  EXPECT_EQ(rounds, (std::set<int64_t>{4, 8, 10}));
+  spec.evaluation.every_rounds = 0;
+  EXPECT_FALSE(spec.EvaluatesAt(4));
+  EXPECT_TRUE(spec.EvaluatesAt(10));
+}
+
+TEST(RunSpec, NeedsATeacherUnlessAlphaIsZero) {
+  RunSpec spec = ValidSpec();
+  EXPECT_TRUE(spec.needs_teacher());
+  spec.loss.alpha = 0;
+  EXPECT_FALSE(spec.needs_teacher());
+}
+
+TEST(RunSpecToJson, IsReadBackToTheSameSpec) {
+  const RunSpec spec = FullSpec();
+  const std::string json = RunSpecToJson(spec);
+  EXPECT_EQ(json.find('\n'), std::string::npos);
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, ParseRunSpec(json, "json"));
+  EXPECT_EQ(RunSpecToJson(read), json);
+  // Not only the text: the numbers are the same bits, and text of any kind survives.
+  EXPECT_EQ(read.training.learning_rate, spec.training.learning_rate);
+  EXPECT_EQ(read.seed, spec.seed);
+  EXPECT_EQ(read.teacher.model, spec.teacher.model);
+}
+
+TEST(RunSpecToJson, HoldsEveryField) {
+  // A spec that differs from the defaults everywhere differs in the text everywhere.
+  const RunSpec defaults;
+  const RunSpec full = FullSpec();
+  EXPECT_EQ(ValuesOf(full).size(), ValuesOf(defaults).size());
+  for (size_t i = 0; i < ValuesOf(full).size(); ++i) {
+    EXPECT_NE(ValuesOf(full)[i], ValuesOf(defaults)[i]);
+  }
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, ParseRunSpec(RunSpecToJson(full), "json"));
+  EXPECT_EQ(ValuesOf(read), ValuesOf(full));
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,205 @@
+#include "common/weights/layout.h"
+
+#include <utility>
+
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::HasSubstr;
+
+TensorSpec Spec(const std::string& name, ScalarType type, std::vector<int64_t> shape) {
+  TensorSpec spec;
+  spec.name = name;
+  spec.type = type;
+  spec.shape = std::move(shape);
+  return spec;
+}
+
+// Header length, header, `data_bytes` zeros.
+std::string File(const std::string& json, size_t data_bytes) {
+  const uint64_t size = json.size();
+  return std::string(reinterpret_cast<const char*>(&size), sizeof(size)) + json +
+         std::string(data_bytes, '\0');
+}
+
+std::string Entry(const std::string& name, const std::string& type, const std::string& shape,
+                  const std::string& offsets) {
+  return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape +
+         ",\"data_offsets\":" + offsets + "}";
+}
+
+TEST(WeightsLayout, CanonicalHeaderIsSortedCompactAndPadded) {
+  ASSERT_OK_AND_ASSIGN(const WeightsLayout layout,
+                       WeightsLayout::Create({Spec("b", ScalarType::kInt64, {}),
+                                              Spec("a", ScalarType::kFloat32, {2, 3})}));
+  const std::string json =
+      R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+      R"("b":{"dtype":"I64","shape":[],"data_offsets":[24,32]}})";
+  const std::string header = layout.Header();
+  EXPECT_EQ(header.size() % 8, 0);
+  EXPECT_EQ(header.substr(8, json.size()), json);
+  EXPECT_EQ(header.find_first_not_of(' ', 8 + json.size()), std::string::npos);
+  // The padding is part of the header's length.
+  EXPECT_EQ(header.substr(0, 8), File(std::string(header.size() - 8, ' '), 0).substr(0, 8));
+  EXPECT_EQ(layout.data_start(), static_cast<int64_t>(header.size()));
+  EXPECT_EQ(layout.file_size(), static_cast<int64_t>(header.size()) + 32);
+}
+
+TEST(WeightsLayout, CanonicalFileIsReadBackAsCanonical) {
+  ASSERT_OK_AND_ASSIGN(const WeightsLayout layout,
+                       WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {2}),
+                                              Spec("empty", ScalarType::kFloat32, {0}),
+                                              Spec("\"quoted\"\n", ScalarType::kBool, {1})}));
+  ASSERT_OK_AND_ASSIGN(const WeightsLayout read,
+                       WeightsLayout::Parse(layout.Header() + std::string(9, '\0')));
+  EXPECT_TRUE(read.canonical());
+  EXPECT_EQ(read.Header(), layout.Header());
+  EXPECT_NE(read.Find("\"quoted\"\n"), nullptr);
+  EXPECT_EQ(read.Find("v"), nullptr);
+}
+
+TEST(WeightsLayout, OtherValidFilesAreNotCanonical) {
+  const std::string w = Entry("w", "F32", "[1]", "[0,4]");
+  const std::string a = Entry("a", "F32", "[1]", "[4,8]");
+  // Metadata; places not in the order of names; spaces in the JSON.
+  for (const std::string& file :
+       {File("{\"__metadata__\":{\"k\":\"v\"}," + w + "}", 4), File("{" + w + "," + a + "}", 8),
+        File("{ " + w + "}", 4)}) {
+    ASSERT_OK_AND_ASSIGN(const WeightsLayout layout, WeightsLayout::Parse(file));
+    EXPECT_FALSE(layout.canonical());
+  }
+}
+
+TEST(WeightsLayout, TypesHaveTheSizesOfTheFormat) {
+  for (const auto& [name, size] : {std::pair<const char*, int64_t>{"F64", 8}, {"F32", 4},
+                                   {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4}, {"I16", 2},
+                                   {"I8", 1}, {"U8", 1}, {"BOOL", 1}}) {
+    const std::string offsets = "[0," + std::to_string(size) + "]";
+    EXPECT_THAT(WeightsLayout::Parse(File("{" + Entry("w", name, "[1]", offsets) + "}",
+                                          static_cast<size_t>(size))),
+                IsOk())
+        << name;
+  }
+}
+
+struct MalformedCase {
+  const char* name;
+  std::string file;
+  std::string message;
+};
+
+class MalformedTest : public ::testing::TestWithParam<MalformedCase> {};
+
+TEST_P(MalformedTest, IsInvalidArgument) {
+  EXPECT_THAT(WeightsLayout::Parse(GetParam().file),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(GetParam().message)));
+}
+
+std::string One(const std::string& type, const std::string& shape, const std::string& offsets,
+                size_t bytes) {
+  return File("{" + Entry("w", type, shape, offsets) + "}", bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, MalformedTest,
+    ::testing::Values(
+        MalformedCase{"Empty", "", "shorter"},
+        MalformedCase{"SevenBytes", "1234567", "shorter"},
+        MalformedCase{"HeaderBeyondTheFile", std::string("\x09\0\0\0\0\0\0\0{}", 10), "header of 9"},
+        MalformedCase{"HeaderLengthOverflows", std::string(8, '\xFF') + "{}", "header of"},
+        MalformedCase{"NoJson", File("{\"w\":", 0), "not a JSON object"},
+        MalformedCase{"EmptyHeader", File("", 0), "not a JSON object"},
+        MalformedCase{"Array", File("[]", 0), "not a JSON object"},
+        MalformedCase{"BytesAfterTheJson", File("{} x", 0), "not a JSON object"},
+        MalformedCase{"DeepNesting", File("{\"w\":" + std::string(100'000, '['), 0),
+                      "not a JSON object"},
+        MalformedCase{"BadUtf8", File("{\"\xFF\":1}", 0), "not a JSON object"},
+        MalformedCase{"EntryIsNoObject", File("{\"w\":1}", 0), "\"w\" needs dtype"},
+        MalformedCase{"NoType", File(R"({"w":{"shape":[1],"data_offsets":[0,4]}})", 4), "needs"},
+        MalformedCase{"NoShape", File(R"({"w":{"dtype":"F32","data_offsets":[0,4]}})", 4), "needs"},
+        MalformedCase{"NoOffsets", File(R"({"w":{"dtype":"F32","shape":[1]}})", 4), "needs"},
+        MalformedCase{"UnknownKey",
+                      File(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4),
+                      "alone"},
+        MalformedCase{"UnknownType", One("F8", "[1]", "[0,1]", 1), "unknown dtype"},
+        MalformedCase{"TypeIsNoText", File(R"({"w":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4),
+                      "needs"},
+        MalformedCase{"NegativeSize", One("F32", "[-1]", "[0,4]", 4), "bad shape"},
+        MalformedCase{"FractionalSize", One("F32", "[1.5]", "[0,6]", 6), "bad shape"},
+        MalformedCase{"SizeBeyond64Bits", One("F32", "[18446744073709551616]", "[0,4]", 4),
+                      "bad shape"},
+        MalformedCase{"NineDimensions", One("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]", 4),
+                      "9 dimensions"},
+        MalformedCase{"ProductOverflows", One("F32", "[4294967296,4294967296,4]", "[0,4]", 4),
+                      "more than"},
+        MalformedCase{"ByteCountOverflows", One("F64", "[2305843009213693952]", "[0,0]", 0), "\"w\""},
+        MalformedCase{"OneOffset", One("F32", "[1]", "[0]", 4), "needs"},
+        MalformedCase{"OffsetsTooNear", One("F32", "[1]", "[0,3]", 3), "do not hold 4 bytes"},
+        MalformedCase{"OffsetsReversed", One("F32", "[1]", "[4,0]", 4), "do not hold 4 bytes"},
+        MalformedCase{"NegativeOffset", One("F32", "[1]", "[-4,0]", 4), "do not hold 4 bytes"},
+        MalformedCase{"GapAtTheStart", One("F32", "[1]", "[4,8]", 8), "gap or overlap at byte 0"},
+        MalformedCase{"Gap",
+                      File("{" + Entry("a", "F32", "[1]", "[0,4]") + "," +
+                               Entry("b", "F32", "[1]", "[8,12]") + "}",
+                           12),
+                      "gap or overlap at byte 4"},
+        MalformedCase{"Overlap",
+                      File("{" + Entry("a", "F32", "[2]", "[0,8]") + "," +
+                               Entry("b", "F32", "[1]", "[4,8]") + "}",
+                           8),
+                      "gap or overlap at byte 8"},
+        MalformedCase{"SameName",
+                      File("{" + Entry("w", "F32", "[1]", "[0,4]") + "," +
+                               Entry("w", "F32", "[1]", "[0,4]") + "}",
+                           4),
+                      "twice"},
+        MalformedCase{"BytesAfterTheData", One("F32", "[1]", "[0,4]", 5), "the data has 5 bytes"},
+        MalformedCase{"DataCutShort", One("F32", "[1]", "[0,4]", 3), "the data has 3 bytes"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(WeightsLayout, EveryCutOfAFileIsInvalid) {
+  const std::string file = *[] {
+    const auto layout = WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {3})});
+    return absl::StatusOr<std::string>(layout->Header() + std::string(12, '\x01'));
+  }();
+  ASSERT_THAT(WeightsLayout::Parse(file), IsOk());
+  for (size_t size = 0; size < file.size(); ++size) {
+    EXPECT_THAT(WeightsLayout::Parse(file.substr(0, size)),
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << size;
+  }
+}
+
+TEST(WeightsLayout, CreateRefusesWhatCannotBe) {
+  const auto refused = StatusIs(absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(WeightsLayout::Create({Spec("", ScalarType::kFloat32, {1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create({Spec("__metadata__", ScalarType::kFloat32, {1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {-1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create(
+                  {Spec("w", ScalarType::kFloat32, {1}), Spec("w", ScalarType::kFloat32, {1})}),
+              refused);
+}
+
+TEST(CheckSameLayout, NamesTheFirstDifference) {
+  const WeightsLayout expected = *WeightsLayout::Create(
+      {Spec("a", ScalarType::kFloat32, {2}), Spec("b", ScalarType::kFloat32, {3})});
+  const auto check = [&](std::vector<TensorSpec> got) {
+    return CheckSameLayout(expected, *WeightsLayout::Create(std::move(got)));
+  };
+  const auto differs = [](const char* message) {
+    return StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(message));
+  };
+  const TensorSpec a = Spec("a", ScalarType::kFloat32, {2});
+  const TensorSpec b = Spec("b", ScalarType::kFloat32, {3});
+  EXPECT_THAT(check({b, a}), IsOk());
+  EXPECT_THAT(check({a}), differs("\"b\" is missing"));
+  EXPECT_THAT(check({a, b, Spec("c", ScalarType::kFloat32, {1})}), differs("\"c\" is not expected"));
+  EXPECT_THAT(check({a, Spec("b", ScalarType::kFloat32, {1, 3})}),
+              differs("\"b\" is F32 [1, 3], expected F32 [3]"));
+  EXPECT_THAT(check({Spec("a", ScalarType::kInt32, {2}), b}), differs("\"a\" is I32 [2]"));
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,192 @@
+// The rules of the contract (AIP and buf STANDARD naming, and our own), checked on every element of
+// every .proto file.
+#include <gmock/gmock.h>
+
+#include <regex>
+#include <set>
+
+#include "distillery/v1/coordinator_service.pb.h"
+#include "distillery/v1/teacher_service.pb.h"
+#include "tests/proto/contract.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// Read once.
+const Contract& Protos() {
+  static const auto* const contract = new Contract;
+  return *contract;
+}
+
+TEST(Contract, FilesAreThoseThatAreCompiledIn) {
+  // Named here, so that the linker keeps them.
+  std::set<std::string> names = {v1::GetTeacherRequest::descriptor()->file()->name(),
+                                 v1::GetRunRequest::descriptor()->file()->name(),
+                                 v1::Tensor::descriptor()->file()->name()};
+  EXPECT_EQ(Protos().files().size(), names.size());
+  for (const FileDescriptor* const file : Protos().files()) {
+    const FileDescriptor* const compiled =
+        google::protobuf::DescriptorPool::generated_pool()->FindFileByName(file->name());
+    ASSERT_NE(compiled, nullptr) << file->name() << " is not in proto/CMakeLists.txt";
+    EXPECT_EQ(compiled->message_type_count(), file->message_type_count());
+    EXPECT_EQ(names.count(file->name()), 1) << file->name();
+  }
+}
+
+TEST(Contract, PackageIsDistilleryV1InItsFolder) {
+  for (const FileDescriptor* const file : Protos().files()) {
+    EXPECT_EQ(file->package(), "distillery.v1");
+    EXPECT_THAT(file->name(), StartsWith("distillery/v1/"));
+    EXPECT_EQ(file->syntax(), FileDescriptor::SYNTAX_PROTO3);
+  }
+}
+
+TEST(Contract, ServicesEndInService) {
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    EXPECT_THAT(method->service()->name(), EndsWith("Service"));
+  }
+}
+
+TEST(Contract, EachRpcHasARequestAndAResponseOfItsOwn) {
+  std::set<std::string> messages;
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    EXPECT_EQ(method->input_type()->name(), method->name() + "Request");
+    EXPECT_EQ(method->output_type()->name(), method->name() + "Response");
+    EXPECT_TRUE(messages.insert(method->input_type()->full_name()).second);
+    EXPECT_TRUE(messages.insert(method->output_type()->full_name()).second);
+  }
+  EXPECT_FALSE(messages.empty());
+}
+
+TEST(Contract, EnumValuesCarryTheEnumsNameAndBeginUnspecified) {
+  ASSERT_FALSE(Protos().Enums().empty());
+  for (const EnumDescriptor* const type : Protos().Enums()) {
+    const std::string prefix = UpperSnake(type->name()) + "_";
+    EXPECT_EQ(type->value(0)->name(), prefix + "UNSPECIFIED");
+    EXPECT_EQ(type->value(0)->number(), 0);
+    for (int i = 0; i < type->value_count(); ++i) {
+      EXPECT_THAT(type->value(i)->name(), StartsWith(prefix));
+    }
+  }
+}
+
+TEST(Contract, FieldsAreNamedInLowerSnakeCase) {
+  const std::regex snake("[a-z][a-z0-9]*(_[a-z0-9]+)*");
+  for (const FieldDescriptor* const field : Protos().Fields()) {
+    EXPECT_TRUE(std::regex_match(field->name(), snake)) << field->full_name();
+  }
+}
+
+TEST(Contract, NoFieldIsUnsignedButChecksums) {
+  for (const FieldDescriptor* const field : Protos().Fields()) {
+    const bool is_unsigned = field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32 ||
+                             field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64;
+    if (field->name() == "crc32c") {
+      EXPECT_EQ(field->type(), FieldDescriptor::TYPE_FIXED32) << field->full_name();
+    } else {
+      EXPECT_FALSE(is_unsigned) << field->full_name();
+    }
+  }
+}
+
+TEST(Contract, CountsEndInCountAndDurationsInTheirUnit) {
+  // Other ways to write them.
+  const std::regex count("(num|number|nr|no|n|total|count)_.*|.*_(num|number|total|counts)|count");
+  const std::regex duration(".*_(sec|secs|ms|millis|us|ns|time|timeout|duration|interval|wait)");
+  for (const FieldDescriptor* const field : Protos().Fields()) {
+    EXPECT_FALSE(std::regex_match(field->name(), count)) << field->full_name();
+    EXPECT_FALSE(std::regex_match(field->name(), duration)) << field->full_name();
+    if (std::regex_match(field->name(), std::regex(".*_count"))) {
+      const bool whole = field->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ||
+                         field->cpp_type() == FieldDescriptor::CPPTYPE_INT64;
+      EXPECT_TRUE(whole && !field->is_repeated()) << field->full_name();
+    }
+  }
+}
+
+TEST(Contract, EveryElementHasAComment) {
+  const auto commented = [](const auto& element, const std::string& name) {
+    EXPECT_GT(Comment(element).size(), 3) << name << " has no comment above it";
+  };
+  for (const FileDescriptor* const file : Protos().files()) {
+    for (int i = 0; i < file->service_count(); ++i) {
+      commented(*file->service(i), file->service(i)->full_name());
+    }
+  }
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    commented(*method, method->full_name());
+  }
+  for (const Descriptor* const message : Protos().Messages()) {
+    commented(*message, message->full_name());
+  }
+  for (const FieldDescriptor* const field : Protos().Fields()) {
+    commented(*field, field->full_name());
+  }
+  for (const EnumDescriptor* const type : Protos().Enums()) {
+    commented(*type, type->full_name());
+    for (int i = 0; i < type->value_count(); ++i) {
+      commented(*type->value(i), type->value(i)->full_name());
+    }
+  }
+}
+
+TEST(Contract, EveryRpcNamesItsStatusCodes) {
+  const std::regex code(
+      "\\b(INVALID_ARGUMENT|FAILED_PRECONDITION|NOT_FOUND|ABORTED|UNAVAILABLE|RESOURCE_EXHAUSTED|"
+      "DATA_LOSS|UNAUTHENTICATED|PERMISSION_DENIED)\\b|as [A-Z][A-Za-z]+\\.");
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    const std::string comment = Comment(*method);
+    EXPECT_THAT(comment, HasSubstr("Errors: ")) << method->full_name();
+    EXPECT_TRUE(std::regex_search(comment, code)) << method->full_name() << ": " << comment;
+    // These two are bugs, never part of a contract.
+    EXPECT_THAT(comment, Not(HasSubstr("UNKNOWN"))) << method->full_name();
+    EXPECT_THAT(comment, Not(HasSubstr("INTERNAL"))) << method->full_name();
+  }
+}
+
+// Read() returns false both at the end and on a message that does not parse: only an explicit last
+// message tells a whole stream from a broken one.
+TEST(Contract, BulkStreamsAreHeaderChunksAndTrailer) {
+  int streams = 0;
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    if (method->name() == "WatchRun") continue;  // each of its messages is whole in itself
+    for (const Descriptor* const message :
+         {method->client_streaming() ? method->input_type() : nullptr,
+          method->server_streaming() ? method->output_type() : nullptr}) {
+      if (message == nullptr) continue;
+      ++streams;
+      ASSERT_EQ(message->oneof_decl_count(), 1) << message->full_name();
+      const auto* const choice = message->oneof_decl(0);
+      EXPECT_EQ(choice->field_count(), message->field_count()) << message->full_name();
+      EXPECT_EQ(choice->field(0)->name(), "header") << message->full_name();
+      const FieldDescriptor* const trailer = choice->field(choice->field_count() - 1);
+      ASSERT_EQ(trailer->name(), "trailer") << message->full_name();
+      EXPECT_NE(trailer->message_type()->FindFieldByName("byte_count"), nullptr);
+      EXPECT_NE(trailer->message_type()->FindFieldByName("crc32c"), nullptr);
+    }
+  }
+  EXPECT_GE(streams, 3);  // soft targets, weights down, deltas up
+}
+
+TEST(Contract, ControlCallsThatChangeSomethingCarryARequestId) {
+  for (const MethodDescriptor* const method : Protos().Methods()) {
+    const bool reads = std::regex_match(
+        method->name(), std::regex("(Get|List|Watch|Stream|Download|Compute).*"));
+    // A renewal may be repeated as it is: it sets the deadline anew.
+    if (reads || method->name() == "RenewLease" || method->client_streaming()) continue;
+    EXPECT_NE(method->input_type()->FindFieldByName("request_id"), nullptr) << method->full_name();
+  }
+}
+
+TEST(UpperSnake, FollowsTheWords) {
+  EXPECT_EQ(UpperSnake("TaskKind"), "TASK_KIND");
+  EXPECT_EQ(UpperSnake("Encoding"), "ENCODING");
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,136 @@
+// Greps the includes of the whole tree. Link lines cannot forbid one: every system header is in
+// /usr/include, and so is every header of ours on the include path.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "tests/structure/include_rules.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const std::string kRoot = DISTILLERY_SOURCE_DIR;
+
+// Content of every .h and .cc, by path from the root.
+std::map<std::string, std::string> Sources() {
+  std::map<std::string, std::string> sources;
+  for (const char* const folder :
+       {"common", "teacher_service", "student_worker", "coordinator", "cli", "tests"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(kRoot + "/" + folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".h" && extension != ".cc") continue;
+      std::ifstream stream(entry.path());
+      std::stringstream content;
+      content << stream.rdbuf();
+      sources[std::filesystem::relative(entry.path(), kRoot).string()] = content.str();
+    }
+  }
+  return sources;
+}
+
+bool Exists(const std::string& path) {
+  return std::filesystem::is_regular_file(kRoot + "/" + path);
+}
+
+TEST(Structure, NoIncludeIsForbidden) {
+  const auto sources = Sources();
+  ASSERT_GT(sources.size(), 100);
+  for (const auto& [file, text] : sources) {
+    EXPECT_THAT(CheckIncludes(file, text, Exists), IsEmpty());
+  }
+}
+
+// Also through other headers: what the coordinator reads must build where there is no LibTorch.
+TEST(Structure, CoordinatorReachesNoTorchHeader) {
+  const auto sources = Sources();
+  std::set<std::string> seen;
+  std::vector<std::string> open;
+  for (const auto& [file, text] : sources) {
+    if (file.rfind("coordinator/", 0) == 0) open.push_back(file);
+  }
+  ASSERT_FALSE(open.empty());
+  while (!open.empty()) {
+    const std::string file = open.back();
+    open.pop_back();
+    const auto source = sources.find(file);
+    if (source == sources.end() || !seen.insert(file).second) continue;
+    for (const Include& include : IncludesOf(source->second)) {
+      EXPECT_FALSE(IsTorchHeader(include.path)) << file << ":" << include.line;
+      open.push_back(include.path);
+    }
+  }
+  EXPECT_GT(seen.size(), 20);
+}
+
+TEST(Structure, EveryHeaderIsReadOnce) {
+  for (const auto& [file, text] : Sources()) {
+    if (file.substr(file.size() - 2) != ".h") continue;
+    EXPECT_THAT(text, HasSubstr("\n#pragma once\n")) << file;
+  }
+}
+
+// The checker itself: each rule finds what is planted for it.
+std::vector<std::string> Check(const std::string& file, const std::string& line) {
+  return CheckIncludes(file, "// A comment.\n" + line + "\n",
+                       [](const std::string& path) { return path != "common/base/none.h"; });
+}
+
+TEST(IncludeRules, ForbidArrowsBetweenServicesAndUpwards) {
+  EXPECT_THAT(Check("coordinator/record.cc", "#include \"teacher_service/teacher.h\""),
+              ElementsAre("coordinator/record.cc:2: teacher_service/teacher.h: coordinator may not "
+                          "include teacher_service"));
+  EXPECT_THAT(Check("common/base/files.cc", "#include \"coordinator/record.h\""),
+              ElementsAre(HasSubstr("common may not include coordinator")));
+  EXPECT_THAT(Check("student_worker/trainer.cc", "#include \"cli/progress.h\""),
+              ElementsAre(HasSubstr("student_worker may not include cli")));
+  EXPECT_THAT(Check("cli/main.cc", "#include \"tests/common/tensor_file.h\""),
+              ElementsAre(HasSubstr("cli may not include tests")));
+  EXPECT_THAT(Check("cli/main.cc", "#include \"coordinator/coordinator.h\""), IsEmpty());
+}
+
+TEST(IncludeRules, KeepGrpcInTheSkin) {
+  const auto forbidden = ElementsAre(HasSubstr("stay in the skin"));
+  EXPECT_THAT(Check("coordinator/average.cc", "#include <grpcpp/grpcpp.h>"), forbidden);
+  EXPECT_THAT(Check("common/run/task.h", "#include \"distillery/v1/tensor.pb.h\""), forbidden);
+  EXPECT_THAT(Check("coordinator/coordinator.h", "#include \"common/rpc/transport.h\""), forbidden);
+  EXPECT_THAT(Check("coordinator/coordinator.cc", "#include \"coordinator/view_service.h\""),
+              forbidden);
+  EXPECT_THAT(Check("student_worker/trainer.h", "#include \"student_worker/worker.h\""), forbidden);
+  EXPECT_THAT(Check("coordinator/view_service.cc", "#include \"distillery/v1/tensor.pb.h\""),
+              IsEmpty());
+  EXPECT_THAT(Check("coordinator/main.cc", "#include \"common/rpc/server.h\""), IsEmpty());
+}
+
+TEST(IncludeRules, KeepTorchWhereNumbersAreMade) {
+  const auto forbidden = ElementsAre(HasSubstr("LibTorch is not for this file"));
+  EXPECT_THAT(Check("coordinator/average.cc", "#include <torch/script.h>"), forbidden);
+  EXPECT_THAT(Check("common/base/files.h", "#include <c10/util/Half.h>"), forbidden);
+  EXPECT_THAT(Check("teacher_service/main.cc", "#include <ATen/ATen.h>"), forbidden);
+  EXPECT_THAT(Check("common/model/inputs.cc", "#include <torch/script.h>"), IsEmpty());
+}
+
+TEST(IncludeRules, AskForQuotedPathsFromTheRootThatExist) {
+  EXPECT_THAT(Check("common/base/a.cc", "#include \"common/base/none.h\""),
+              ElementsAre(HasSubstr("no such file")));
+  EXPECT_THAT(Check("common/base/a.cc", "#include <common/base/files.h>"),
+              ElementsAre(HasSubstr("with quotes")));
+  EXPECT_THAT(Check("common/base/a.cc", "#include \"absl/strings/str_cat.h\""), IsEmpty());
+}
+
+TEST(IncludeRules, SeeOddSpellings) {
+  EXPECT_THAT(Check("coordinator/average.cc", "  #  include   <torch/script.h>  // why not"),
+              ElementsAre(HasSubstr("LibTorch")));
+  EXPECT_THAT(Check("coordinator/average.cc", "// #include <torch/script.h>"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace distillery
