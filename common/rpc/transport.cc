@@ -46,7 +46,10 @@ absl::StatusOr<TlsFiles> ReadTlsFiles(const TransportOptions& options) {
 }  // namespace
 
 bool IsLoopback(const std::string& address) {
-  return absl::StartsWith(address, "127.") || absl::StartsWith(address, "localhost:") ||
+  // Digits and dots alone: "127.0.0.1.example.org" is a name, and may be anywhere.
+  const size_t number_end = address.find_first_not_of("0123456789.");
+  const bool ipv4 = number_end != std::string::npos && address[number_end] == ':';
+  return (ipv4 && absl::StartsWith(address, "127.")) || absl::StartsWith(address, "localhost:") ||
          absl::StartsWith(address, "[::1]:") || absl::StartsWith(address, "unix:");
 }
 
