@@ -84,10 +84,10 @@ int ParseFlags(CLI::App* app, int argc, char** argv) {
     std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(),
                  DescribeExtras(Innermost(app), argc, argv).c_str());
   } catch (const CLI::ParseError& error) {
-    // A required flag is often missing because another was misspelt: say that first.
+    // A required flag or command is often missing because another was misspelt: say that first.
     std::string text = absl::StrReplaceAll(error.what(), {{"\n", " "}});
     const std::string extras = DescribeExtras(Innermost(app), argc, argv);
-    if (absl::StartsWith(extras, "unknown flag")) text = extras;
+    if (absl::StartsWith(extras, "unknown ")) text = extras;
     std::fprintf(stderr, "%s: %s%s\n", app->get_name().c_str(), text.c_str(),
                  absl::StrContains(text, "--help") ? "" : " (see --help)");
   }

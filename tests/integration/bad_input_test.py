@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Bad input gives one clear line and the right exit code, and never a hang."""
+
+import gzip
+import os
+import shutil
+import socket
+import unittest
+
+import specs
+from services import TeacherTestCase, run, wait_for
+
+
+class BadInputTest(TeacherTestCase):
+    def refused(self, code, expected, *arguments):
+        """The program ends with `code` after one line on stderr that holds `expected`."""
+        done = run(*arguments, check=False)
+        self.assertEqual(done.returncode, code, done.stderr + done.stdout)
+        # Beside it: log lines of what went well, and progress.
+        lines = [line for line in done.stderr.splitlines()
+                 if " I " not in line and not line.startswith("identity ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn(expected, lines[0])
+
+    def refused_spec(self, expected, change):
+        text = specs.digits(self.teacher_file)
+        old, new = change
+        self.assertIn(old, text)
+        path = self.write("run.yaml", text.replace(old, new))
+        for command in (("run",), ("submit", "--coordinator", "127.0.0.1:1")):
+            self.refused(2, expected, "distillery", command[0], path, *command[1:])
+
+    def test_run_specs_are_refused_with_file_line_and_reason(self):
+        for value, shown in (("0", "0"), ("-1", "-1"), (".nan", "nan"), (".inf", "inf")):
+            self.refused_spec(f"run.yaml:6: loss.temperature must be > 0",
+                              ("temperature: 2", f"temperature: {value}"))
+        self.refused_spec('unknown key "loss.temprature"; did you mean "loss.temperature"?',
+                          ("temperature", "temprature"))
+        self.refused_spec('run.yaml:8: training.rounds must be a whole number, got "many"',
+                          ("rounds: 5", "rounds: many"))
+
+    def test_unknown_flags_and_commands_are_refused_with_the_nearest(self):
+        self.refused(2, "did you mean --listen", "coordinator", "--listne", "127.0.0.1:0")
+        self.refused(2, 'did you mean "submit"', "distillery", "submti", "x")
+        self.refused(2, "--model is required", "teacher_service")
+
+    def test_an_unknown_dataset_fails_the_run_with_its_name(self):
+        path = self.write("run.yaml", specs.digits(self.teacher_file, alpha=0).replace(
+            "name: digits,", "name: digist,"))
+        self.refused(1, 'unknown data set "digist"; did you mean "digits"?', "distillery", "run",
+                     path, "--output", self.path("out"))
+
+    def test_a_truncated_idx_file_is_named(self):
+        os.makedirs(self.path("data/mnist"))
+        # An IDX header that announces two images of 4 x 4, and half of one.
+        images = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 4]) + bytes(8)
+        labels = bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 1])
+        for part in ("train", "t10k"):
+            with open(self.path(f"data/mnist/{part}-images-idx3-ubyte"), "wb") as file:
+                file.write(images)
+            with gzip.open(self.path(f"data/mnist/{part}-labels-idx1-ubyte.gz"), "wb") as file:
+                file.write(labels)
+        self.refused(1, "train-images-idx3-ubyte has 8 bytes of elements, its header says 32",
+                     "distillery", "evaluate", self.teacher_file, "--dataset", "mnist",
+                     "--data-dir", self.path("data"))
+
+    def test_a_file_that_is_no_torchscript_is_refused(self):
+        path = self.write("model.pt", "not a model")
+        self.refused(2, "is not a TorchScript model", "teacher_service", "--model", path,
+                     "--listen", "127.0.0.1:0")
+        with open(self.teacher_file, "rb") as whole:
+            half = whole.read()[:20000]
+        with open(self.path("half.pt"), "wb") as file:
+            file.write(half)
+        self.refused(2, "is not a TorchScript model", "distillery", "evaluate",
+                     self.path("half.pt"))
+        self.refused(1, "cannot open", "distillery", "evaluate", self.path("absent.pt"))
+
+    def test_class_counts_that_differ_are_named(self):
+        path = self.write("run.yaml", specs.digits(alpha=0, architecture="mlp:64-20-7"))
+        self.refused(1, "mlp:64-20-7 has 7 outputs, the data has 10 classes", "distillery", "run",
+                     path, "--output", self.path("out"))
+
+    def test_a_port_in_use_is_one_clear_line(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            self.refused(1, f"cannot listen on {address}: the port is taken", "coordinator",
+                         "--state-dir", self.path("state"), "--listen", address)
+            self.refused(1, f"cannot listen on {address}: the port is taken", "teacher_service",
+                         "--model", self.teacher_file, "--listen", address)
+
+    def test_Fault16_a_second_coordinator_on_a_state_folder_is_refused(self):
+        first = self.coordinator()
+        self.refused(1, f"is in use by process {first.child.pid}", "coordinator", "--state-dir",
+                     self.path("state"), "--listen", "127.0.0.1:0")
+
+    def test_workers_wait_for_an_absent_teacher_and_say_so(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        coordinator = self.coordinator("--lease-seconds", 1)
+        worker = self.worker("patient", coordinator.address, address)
+        spec = self.write("run.yaml", specs.digits(self.teacher_file, rounds=1))
+        run_id = self.submit(spec, coordinator.address)
+        wait_for("the worker to say what it waits for",
+                 lambda: f"teacher {address}" in worker.log() and "waiting" in worker.log())
+        shown = wait_for("the run to say so", lambda: "waiting for teacher" in run(
+            "distillery", "runs", "--json", "--coordinator", coordinator.address).stdout)
+        self.assertTrue(shown)
+        self.start("teacher", "teacher_service", "--model", self.teacher_file, "--listen", address)
+        done = self.finish(run_id, coordinator.address)
+        self.assertEqual(done["state"], "RUN_STATE_SUCCEEDED")
+        self.assertEqual(int(done["lost_lease_count"]), 0)
+
+    def test_no_coordinator_is_one_clear_line(self):
+        self.refused(1, "no coordinator answers at 127.0.0.1:1", "distillery", "runs",
+                     "--coordinator", "127.0.0.1:1")
+
+    def test_addresses_beyond_loopback_ask_for_tls_or_insecure(self):
+        self.refused(2, "is not loopback: give --tls-certificate", "coordinator", "--state-dir",
+                     self.path("state"), "--listen", "0.0.0.0:0")
+        self.refused(2, "is not loopback: give --tls-certificate", "student_worker",
+                     "--coordinator", "coordinator.example:7002")
+        self.refused(2, "go together", "coordinator", "--state-dir", self.path("state"),
+                     "--listen", "127.0.0.1:0", "--tls-key", "x")
+
+    def test_mnist_without_data_or_network_says_what_to_do(self):
+        empty = self.path("empty")
+        os.makedirs(empty)
+        environment = dict(os.environ, https_proxy="http://127.0.0.1:1")
+        done = run("distillery", "demo", "--dataset", "mnist", "--data-dir", empty, "--output",
+                   self.path("demo"), check=False, env=environment)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot download MNIST", done.stderr)
+        self.assertIn("--data-dir", done.stderr)
+        shutil.rmtree(empty)
+
+
+if __name__ == "__main__":
+    unittest.main()
