@@ -1,0 +1,296 @@
+// Streams over gRPC: weights down, deltas up, runs watched.
+#include "coordinator/stream_service.h"
+
+#include "tests/coordinator/service_fixture.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+// 700,000 floats: three chunks of at most 1 MiB.
+std::string LargeModel() {
+  std::vector<float> w(700'000);
+  for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i);
+  return ModelFile(std::move(w));
+}
+
+class Downloads : public CoordinatorServiceTest {
+ protected:
+  struct Download {
+    std::vector<v1::DownloadWeightsResponse> messages;
+    absl::Status status;
+    std::string Bytes() const {
+      std::string bytes;
+      for (const auto& message : messages) bytes += message.chunk().data();
+      return bytes;
+    }
+  };
+  Download Get(const std::string& run_id, int round = -1, int64_t offset = 0) {
+    v1::DownloadWeightsRequest request;
+    request.set_run_id(run_id);
+    request.set_round(round);
+    request.set_start_offset(offset);
+    grpc::ClientContext context;
+    Download download;
+    const auto reader = stub_->DownloadWeights(&context, request);
+    v1::DownloadWeightsResponse message;
+    while (reader->Read(&message)) download.messages.push_back(message);
+    download.status = FromGrpcStatus(reader->Finish());
+    return download;
+  }
+};
+
+TEST_F(Downloads, WeightsComeAsHeaderChunksAndTrailer) {
+  const std::string file = LargeModel();
+  const std::string run_id = StartRun(SmallSpec(), file);
+  const Download download = Get(run_id);
+  ASSERT_THAT(download.status, IsOk());
+  ASSERT_EQ(download.messages.size(), 5);
+  const v1::WeightsHeader& header = download.messages[0].header();
+  EXPECT_EQ(header.byte_count(), static_cast<int64_t>(file.size()));
+  EXPECT_EQ(header.sha256(), Sha256Hex(file));
+  EXPECT_EQ(header.round(), 0);
+  EXPECT_THAT(header.buffer_names(), ElementsAre("mean", "steps"));
+  EXPECT_EQ(header.model_card(), "{}");
+  int64_t next = 0;
+  for (size_t i = 1; i + 1 < download.messages.size(); ++i) {
+    EXPECT_EQ(download.messages[i].chunk().offset(), next);
+    next += static_cast<int64_t>(download.messages[i].chunk().data().size());
+  }
+  EXPECT_TRUE(download.Bytes() == file);
+  const v1::BytesTrailer& trailer = download.messages.back().trailer();
+  EXPECT_EQ(trailer.chunk_count(), 3);
+  EXPECT_EQ(trailer.byte_count(), static_cast<int64_t>(file.size()));
+  EXPECT_EQ(trailer.crc32c(), Crc32c(file));
+}
+
+TEST_F(Downloads, ResumeAtAnyOffsetGivesTheRest) {
+  const std::string file = LargeModel();
+  const std::string run_id = StartRun(SmallSpec(), file);
+  const auto size = static_cast<int64_t>(file.size());
+  for (const int64_t offset : {int64_t{1}, int64_t{1 << 20}, size - 1, size}) {
+    const Download download = Get(run_id, 0, offset);
+    ASSERT_THAT(download.status, IsOk()) << offset;
+    const std::string rest = file.substr(static_cast<size_t>(offset));
+    EXPECT_TRUE(download.Bytes() == rest) << offset;
+    EXPECT_EQ(download.messages[0].header().byte_count(), size);
+    // The trailer is about this stream alone.
+    const v1::BytesTrailer& trailer = download.messages.back().trailer();
+    EXPECT_EQ(trailer.byte_count(), size - offset);
+    EXPECT_EQ(trailer.crc32c(), Crc32c(rest));
+  }
+}
+
+TEST_F(Downloads, OffsetsOutsideTheFileAreRefused) {
+  const std::string file = ModelFile({1, 2});
+  const std::string run_id = StartRun(SmallSpec(), file);
+  const auto refused = StatusIs(kInvalid, HasSubstr("start_offset"));
+  EXPECT_THAT(Get(run_id, 0, -1).status, refused);
+  EXPECT_THAT(Get(run_id, 0, static_cast<int64_t>(file.size()) + 1).status, refused);
+}
+
+TEST_F(Downloads, RoundsThatAreNotThereAreNamed) {
+  const std::string run_id = StartRun(SmallSpec());
+  EXPECT_THAT(Get("nobody").status, StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Get("../state").status, StatusIs(kInvalid));
+  EXPECT_THAT(Get(run_id, 1).status,
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has not begun")));
+  ASSERT_THAT(RemoveFile(StateFile("weights/" + run_id + "/00000000.safetensors")), IsOk());
+  EXPECT_THAT(Get(run_id, 0).status,
+              StatusIs(absl::StatusCode::kNotFound, Not(HasSubstr(folder_.path()))));
+}
+
+TEST_F(Downloads, ClientThatGoesAwayInTheMiddleHarmsNobody) {
+  const std::string file = LargeModel();
+  const std::string run_id = StartRun(SmallSpec(), file);
+  for (int i = 0; i < 20; ++i) {
+    v1::DownloadWeightsRequest request;
+    request.set_run_id(run_id);
+    grpc::ClientContext context;
+    const auto reader = stub_->DownloadWeights(&context, request);
+    v1::DownloadWeightsResponse message;
+    EXPECT_TRUE(reader->Read(&message));
+    context.TryCancel();
+    EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  EXPECT_TRUE(Get(run_id).Bytes() == file);
+}
+
+class Uploads : public CoordinatorServiceTest {
+ protected:
+  Uploads() : run_id_(StartRun(SmallSpec())), lease_(Take(Register()).lease) {}
+
+  // Nothing was counted: the whole upload is the first.
+  void ExpectNothingCounted() {
+    ASSERT_OK_AND_ASSIGN(const bool duplicate, Upload(header_, delta_));
+    EXPECT_FALSE(duplicate);
+    EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
+  }
+
+  const std::string delta_ = ModelFile({0.5, 0.5});
+  const std::string run_id_;
+  const Lease lease_;
+  const UploadHeader header_ = HeaderFor(lease_, delta_);
+};
+
+TEST_F(Uploads, WholeRunGoesOverTheWire) {
+  ASSERT_THAT(Upload(header_, delta_), IsOk());
+  const Lease other = Take(Register()).lease;
+  ASSERT_THAT(Upload(HeaderFor(other, delta_), delta_), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
+  // W_0 = [1, 2], both deltas [0.5, 0.5].
+  EXPECT_THAT(TensorValues<float>(std::string(weights.file->bytes()), "w"),
+              ElementsAre(1.5F, 2.5F));
+}
+
+TEST_F(Uploads, RetryIsADuplicate) {
+  ASSERT_OK_AND_ASSIGN(const bool first, Upload(header_, delta_));
+  ASSERT_OK_AND_ASSIGN(const bool second, Upload(header_, delta_));
+  EXPECT_FALSE(first);
+  EXPECT_TRUE(second);
+}
+
+TEST_F(Uploads, Fault45_StreamWithoutItsTrailerIsAbortedAndNothingIsCounted) {
+  const auto aborted = StatusIs(absl::StatusCode::kAborted, HasSubstr("without its trailer"));
+  EXPECT_THAT(Upload({}), aborted);
+  EXPECT_THAT(Upload({HeaderMessage(header_)}), aborted);
+  EXPECT_THAT(Upload({HeaderMessage(header_), ChunkMessage(0, delta_)}), aborted);
+  ExpectNothingCounted();
+}
+
+TEST_F(Uploads, Fault44_MessagesOutOfOrderAreRefused) {
+  EXPECT_THAT(Upload({ChunkMessage(0, delta_)}), StatusIs(kInvalid, HasSubstr("before the header")));
+  EXPECT_THAT(Upload({TrailerMessage(0, "")}), StatusIs(kInvalid, HasSubstr("before the header")));
+  EXPECT_THAT(Upload({HeaderMessage(header_), HeaderMessage(header_)}),
+              StatusIs(kInvalid, HasSubstr("twice")));
+  EXPECT_THAT(Upload({HeaderMessage(header_), ChunkMessage(1, delta_)}),
+              StatusIs(kInvalid, HasSubstr("chunk.offset")));
+  ExpectNothingCounted();
+}
+
+TEST_F(Uploads, Fault44_WrongCrcIsDataLoss) {
+  v1::UploadDeltaRequest trailer = TrailerMessage(1, delta_);
+  trailer.mutable_trailer()->set_crc32c(trailer.trailer().crc32c() ^ 1);
+  EXPECT_THAT(Upload({HeaderMessage(header_), ChunkMessage(0, delta_), trailer}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  ExpectNothingCounted();
+}
+
+TEST_F(Uploads, EmptyMessageIsRefused) {
+  EXPECT_THAT(Upload({v1::UploadDeltaRequest()}), StatusIs(kInvalid, HasSubstr("none is set")));
+  EXPECT_THAT(Upload({HeaderMessage(header_), v1::UploadDeltaRequest()}),
+              StatusIs(kInvalid, HasSubstr("none is set")));
+  ExpectNothingCounted();
+}
+
+TEST_F(Uploads, Fault46_CodesOfTheDomainReachTheWorker) {
+  UploadHeader stolen = header_;
+  stolen.lease.worker_id = Register();
+  EXPECT_THAT(Upload(stolen, delta_), StatusIs(absl::StatusCode::kPermissionDenied));
+  UploadHeader future = header_;
+  future.lease.task.round = 1;
+  EXPECT_THAT(Upload(future, delta_), StatusIs(absl::StatusCode::kFailedPrecondition));
+  UploadHeader old = header_;
+  old.lease.fencing_token = 0;
+  EXPECT_THAT(Upload(old, delta_), StatusIs(absl::StatusCode::kAborted));
+  UploadHeader unknown = header_;
+  unknown.lease.task.run_id = "nobody";
+  EXPECT_THAT(Upload(unknown, delta_), StatusIs(absl::StatusCode::kNotFound));
+  UploadHeader large = header_;
+  large.byte_count = options_.max_model_bytes + 1;
+  EXPECT_THAT(Upload(large, delta_), StatusIs(absl::StatusCode::kResourceExhausted));
+  ExpectNothingCounted();
+}
+
+TEST_F(Uploads, WorkerThatGoesAwayInTheMiddleLeavesNothing) {
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    v1::UploadDeltaResponse response;
+    const auto writer = stub_->UploadDelta(&context, &response);
+    writer->Write(HeaderMessage(header_));
+    writer->Write(ChunkMessage(0, delta_.substr(0, 8)));
+    context.TryCancel();
+    EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  ASSERT_OK_AND_ASSIGN(const bool duplicate, Upload(header_, delta_));
+  EXPECT_FALSE(duplicate);
+}
+
+class Watches : public CoordinatorServiceTest {
+ protected:
+  std::unique_ptr<grpc::ClientReader<v1::WatchRunResponse>> Watch(const std::string& run_id) {
+    v1::WatchRunRequest request;
+    request.set_run_id(run_id);
+    return stub_->WatchRun(&context_, request);
+  }
+  grpc::ClientContext context_;
+};
+
+TEST_F(Watches, PresentStateComesFirstAndTheEndLast) {
+  const std::string run_id = Submit(SmallSpec());
+  const auto watch = Watch(run_id);
+  v1::WatchRunResponse message;
+  ASSERT_TRUE(watch->Read(&message));
+  EXPECT_EQ(message.run().state(), v1::RUN_STATE_PENDING);
+  ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 2})), IsOk());
+  coordinator_->Tick();
+  ASSERT_TRUE(watch->Read(&message));
+  EXPECT_EQ(message.run().state(), v1::RUN_STATE_RUNNING);
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  coordinator_->Tick();
+  ASSERT_TRUE(watch->Read(&message));
+  EXPECT_EQ(message.run().state(), v1::RUN_STATE_CANCELLED);
+  EXPECT_FALSE(watch->Read(&message));
+  EXPECT_THAT(FromGrpcStatus(watch->Finish()), IsOk());
+}
+
+TEST_F(Watches, RunThatHasEndedIsShownOnce) {
+  const std::string run_id = Submit(SmallSpec());
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  const auto watch = Watch(run_id);
+  v1::WatchRunResponse message;
+  ASSERT_TRUE(watch->Read(&message));
+  EXPECT_EQ(message.run().state(), v1::RUN_STATE_CANCELLED);
+  EXPECT_FALSE(watch->Read(&message));
+  EXPECT_THAT(FromGrpcStatus(watch->Finish()), IsOk());
+}
+
+TEST_F(Watches, UnknownRunIsNotFound) {
+  const auto watch = Watch("nobody");
+  v1::WatchRunResponse message;
+  EXPECT_FALSE(watch->Read(&message));
+  EXPECT_THAT(FromGrpcStatus(watch->Finish()), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(Watches, StoppingCoordinatorEndsThemUnavailable) {
+  const auto watch = Watch(Submit(SmallSpec()));
+  v1::WatchRunResponse message;
+  ASSERT_TRUE(watch->Read(&message));
+  coordinator_->Close();
+  while (watch->Read(&message)) {
+  }
+  EXPECT_THAT(FromGrpcStatus(watch->Finish()), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(Watches, WatcherThatGoesAwayIsForgotten) {
+  const std::string run_id = Submit(SmallSpec());
+  {
+    const auto watch = Watch(run_id);
+    v1::WatchRunResponse message;
+    ASSERT_TRUE(watch->Read(&message));
+    context_.TryCancel();
+    EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  coordinator_->Tick();
+  EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
+}
+
+}  // namespace
+}  // namespace distillery
