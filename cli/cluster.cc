@@ -9,6 +9,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "common/model/environment.h"
 
 namespace distillery {
 namespace {
@@ -92,6 +93,7 @@ absl::Status Cluster::StartMember(const std::string& name, std::vector<std::stri
   child.log_path = absl::StrCat(options_.folder, "/logs/", name, ".log");
   // Ctrl-C is for this process: it ends the others in order.
   child.own_group = true;
+  child.environment = SharedComputeEnvironment(options_.workers);
   DISTILLERY_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(child));
   members_.push_back({name, child.log_path, std::move(process)});
   return absl::OkStatus();

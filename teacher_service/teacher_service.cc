@@ -1,5 +1,6 @@
 #include "teacher_service/teacher_service.h"
 
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -51,6 +52,15 @@ void FillTensor(int64_t rows, int64_t classes, Encoding encoding, std::string va
   tensor->set_data(std::move(values));
 }
 
+// CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any more: work that has queued for
+// long must not reach the device. The news of a cancel may lag, the deadline is known.
+absl::Status StillWanted(grpc::CallbackServerContext& context) {
+  if (context.deadline() <= std::chrono::system_clock::now()) {
+    return absl::DeadlineExceededError("the deadline has passed");
+  }
+  return context.IsCancelled() ? absl::CancelledError("the client went away") : absl::OkStatus();
+}
+
 absl::Status CheckExpected(absl::string_view what, const std::string& expected,
                            const std::string& actual) {
   if (expected.empty() || expected == actual) return absl::OkStatus();
@@ -65,8 +75,9 @@ absl::Status CheckExpected(absl::string_view what, const std::string& expected,
 // Threads: the pool computes, gRPC calls back; `mutex_` joins them.
 class SoftTargetStream : public grpc::ServerWriteReactor<v1::StreamSoftTargetsResponse> {
  public:
-  SoftTargetStream(TeacherServiceImpl* service, const v1::StreamSoftTargetsRequest& request)
-      : service_(service), request_(request) {}
+  SoftTargetStream(TeacherServiceImpl* service, grpc::CallbackServerContext* context,
+                   const v1::StreamSoftTargetsRequest& request)
+      : service_(service), context_(context), request_(request) {}
 
   void Start() {
     service_->pool_.Add([this] {
@@ -161,15 +172,10 @@ class SoftTargetStream : public grpc::ServerWriteReactor<v1::StreamSoftTargetsRe
 
   void ComputeNext() {
     auto message = std::make_unique<Message>();
-    absl::Status status;
-    bool cancelled = false;
-    {
-      MutexLock lock(mutex_);
-      cancelled = cancelled_;
-    }
+    absl::Status status = StillWanted(*context_);
     if (service_->draining_.load()) {
       status = absl::UnavailableError("the teacher is draining");
-    } else if (!cancelled) {
+    } else if (status.ok()) {
       status = MakeNext(message.get());
     }
     MutexLock lock(mutex_);
@@ -212,6 +218,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<v1::StreamSoftTargetsRe
   }
 
   TeacherServiceImpl* const service_;
+  // Lives until OnDone.
+  grpc::CallbackServerContext* const context_;
   const v1::StreamSoftTargetsRequest request_;
   // Used by one pool thread at a time.
   std::unique_ptr<ShardReader> reader_;
@@ -268,8 +276,8 @@ grpc::ServerUnaryReactor* TeacherServiceImpl::GetTeacher(Context* context,
 }
 
 grpc::ServerWriteReactor<v1::StreamSoftTargetsResponse>* TeacherServiceImpl::StreamSoftTargets(
-    Context* /*context*/, const v1::StreamSoftTargetsRequest* request) {
-  auto* const stream = new SoftTargetStream(this, *request);
+    Context* context, const v1::StreamSoftTargetsRequest* request) {
+  auto* const stream = new SoftTargetStream(this, context, *request);
   stream->Start();
   return stream;
 }
@@ -279,8 +287,8 @@ grpc::ServerUnaryReactor* TeacherServiceImpl::ComputeSoftTargets(
     v1::ComputeSoftTargetsResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   pool_.Add([=] {
-    const absl::Status status = context->IsCancelled() ? absl::CancelledError("cancelled")
-                                                       : Compute(*request, response);
+    absl::Status status = StillWanted(*context);
+    if (status.ok()) status = Compute(*request, response);
     reactor->Finish(ToGrpcStatus(status));
   });
   return reactor;

@@ -15,6 +15,7 @@ namespace {
 
 // Marks a process whose environment is as its value says.
 constexpr char kMarker[] = "DISTILLERY_NUMERICS";
+constexpr char kBlasThreads[] = "OPENBLAS_NUM_THREADS";
 
 }  // namespace
 
@@ -53,11 +54,17 @@ void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
   }
   setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite);
   setenv("OMP_NUM_THREADS", "1", overwrite);
-  setenv("OPENBLAS_NUM_THREADS", std::to_string(AvailableCores()).c_str(), overwrite);
+  setenv(kBlasThreads, std::to_string(AvailableCores()).c_str(), overwrite);
   setenv(kMarker, numerics.c_str(), 1);
   execv("/proc/self/exe", argv);
   std::fprintf(stderr, "cannot start anew with the compute environment: %s; going on without\n",
                std::strerror(errno));
+}
+
+std::vector<std::pair<std::string, std::string>> SharedComputeEnvironment(int processes) {
+  const char* const set = std::getenv(kBlasThreads);
+  const int threads = set == nullptr ? AvailableCores() : std::atoi(set);
+  return {{kBlasThreads, std::to_string(std::max(1, threads / std::max(1, processes)))}};
 }
 
 std::string ProcessNumerics() {

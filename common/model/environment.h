@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace distillery {
 
@@ -15,6 +17,10 @@ int AvailableCores();
 // 3.7), one OpenMP thread unless asked for, OpenBLAS on the cores available.
 // REQUIRES: no thread has been started. `argv` as main got it.
 void EnsureComputeEnvironment(const std::string& numerics, char** argv);
+
+// Environment for one of `processes` that compute on this machine at the same time, so that they share
+// its cores rather than fight for them. Changes no result: only OpenBLAS's threads, not LibTorch's.
+std::vector<std::pair<std::string, std::string>> SharedComputeEnvironment(int processes);
 
 // The numerics that this process was started with.
 std::string ProcessNumerics();

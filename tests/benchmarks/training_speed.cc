@@ -96,6 +96,7 @@ nlohmann::ordered_json Measure(const std::string& architecture,
                                const std::shared_ptr<const Dataset>& dataset) {
   RunSpec spec;
   spec.student.architecture = architecture;
+  spec.dataset.shard_size = dataset->reference().shard_size;
   spec.loss.alpha = 0;
   spec.training.local_epochs = 1;
   spec.training.batch_size = kBatch;
