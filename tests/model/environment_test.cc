@@ -133,5 +133,17 @@ TEST(ComputeEnvironment, IsLeftAloneWhereItIsRight) {
   EXPECT_EQ(ProcessNumerics(), "fastest");
 }
 
+TEST(SharedComputeEnvironment, DividesTheCoresAmongProcesses) {
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  ASSERT_EQ(setenv("OPENBLAS_NUM_THREADS", "8", 1), 0);
+  EXPECT_EQ(SharedComputeEnvironment(1), (Variables{{"OPENBLAS_NUM_THREADS", "8"}}));
+  EXPECT_EQ(SharedComputeEnvironment(3), (Variables{{"OPENBLAS_NUM_THREADS", "2"}}));  // 8 / 3
+  EXPECT_EQ(SharedComputeEnvironment(9), (Variables{{"OPENBLAS_NUM_THREADS", "1"}}));
+  EXPECT_EQ(SharedComputeEnvironment(0), (Variables{{"OPENBLAS_NUM_THREADS", "8"}}));
+  ASSERT_EQ(unsetenv("OPENBLAS_NUM_THREADS"), 0);
+  EXPECT_EQ(SharedComputeEnvironment(1),
+            (Variables{{"OPENBLAS_NUM_THREADS", std::to_string(AvailableCores())}}));
+}
+
 }  // namespace
 }  // namespace distillery
