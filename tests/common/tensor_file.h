@@ -35,6 +35,7 @@ inline std::string MakeTensorFile(const std::map<std::string, std::vector<float>
     const void* const source = vector != vectors.end()
                                    ? static_cast<const void*>(vector->second.data())
                                    : &scalars.at(tensor.name);
+    if (tensor.byte_count == 0) continue;  // an empty vector may have no address
     std::memcpy(weights.Bytes(tensor), source, static_cast<size_t>(tensor.byte_count));
   }
   return weights.file();
