@@ -1,0 +1,25 @@
+// Image files: PNG, JPEG, PGM and PPM, told apart by their first bytes, whatever they are called.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/data/image.h"
+
+namespace distillery {
+
+inline constexpr int64_t kMaxImageFileBytes = int64_t{64} << 20;
+
+// Decodes a file's bytes to an image of 1 (grey, by luma) or 3 (red, green, blue) channels; 0: as
+// many as the file has. Every machine gets the same pixels. `name` is named in messages:
+//   INVALID_ARGUMENT     none of these formats, or a kind of one that is not read
+//   DATA_LOSS            damaged, truncated or empty
+//   RESOURCE_EXHAUSTED   more than kMaxImageFileBytes, or too many pixels (CheckImageSize)
+absl::StatusOr<Image> DecodeImage(absl::string_view bytes, int64_t channels,
+                                  absl::string_view name);
+
+// True for names that end in .png, .jpg, .jpeg, .pgm or .ppm, in small or capital letters.
+bool HasImageExtension(absl::string_view file_name);
+
+}  // namespace distillery

@@ -1,0 +1,95 @@
+#include "common/data/image_resize.h"
+
+#include <algorithm>
+
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+// For each new place of one direction: the old places that it is made of, with whole weights.
+struct Axis {
+  struct Taps {
+    int64_t first = 0;
+    std::vector<uint64_t> weights;
+  };
+  // What the weights of each place sum up to.
+  uint64_t total = 0;
+  std::vector<Taps> places;
+};
+
+// In units of 1 / (from * to) of the whole, new place i is [i * from, (i + 1) * from) and old place
+// j is [j * to, (j + 1) * to); the weights are the overlaps.
+Axis ShrinkingAxis(int64_t from, int64_t to) {
+  Axis axis{static_cast<uint64_t>(from), {}};
+  for (int64_t i = 0; i < to; ++i) {
+    const int64_t begin = i * from;
+    const int64_t end = begin + from;
+    Axis::Taps taps{begin / to, {}};
+    for (int64_t j = taps.first; j * to < end; ++j) {
+      taps.weights.push_back(
+          static_cast<uint64_t>(std::min(end, (j + 1) * to) - std::max(begin, j * to)));
+    }
+    axis.places.push_back(std::move(taps));
+  }
+  return axis;
+}
+
+// The centre of new place i lies at (i + 1/2) * from / to - 1/2 old places, that is at
+// ((2i + 1) * from - to) / (2 * to).
+Axis GrowingAxis(int64_t from, int64_t to) {
+  const int64_t unit = 2 * to;
+  Axis axis{static_cast<uint64_t>(unit), {}};
+  for (int64_t i = 0; i < to; ++i) {
+    const int64_t centre = std::clamp<int64_t>((2 * i + 1) * from - to, 0, unit * (from - 1));
+    const int64_t right = centre % unit;
+    Axis::Taps taps{centre / unit, {static_cast<uint64_t>(unit - right)}};
+    if (right != 0) taps.weights.push_back(static_cast<uint64_t>(right));
+    axis.places.push_back(std::move(taps));
+  }
+  return axis;
+}
+
+Axis MakeAxis(int64_t from, int64_t to) {
+  return to < from ? ShrinkingAxis(from, to) : GrowingAxis(from, to);
+}
+
+}  // namespace
+
+absl::StatusOr<Image> Resize(const Image& image, int64_t height, int64_t width) {
+  DISTILLERY_RETURN_IF_ERROR(CheckImage(image));
+  const absl::Status size = CheckImageSize(height, width, "the size wanted");
+  if (!size.ok()) return absl::InvalidArgumentError(size.message());
+  const ImageShape from = image.shape;
+  if (height == from.height && width == from.width) return image;
+  const Axis down = MakeAxis(from.height, height);
+  const Axis across = MakeAxis(from.width, width);
+  // At most (2 * 65535)^2 < 2^35, so sums of 255 times that are far from 64 bits.
+  const uint64_t total = down.total * across.total;
+  Image result{{from.channels, height, width}, {}};
+  result.pixels.reserve(static_cast<size_t>(result.shape.size()));
+  std::vector<uint64_t> sums(static_cast<size_t>(width));
+  for (int64_t channel = 0; channel < from.channels; ++channel) {
+    for (const Axis::Taps& rows : down.places) {
+      std::fill(sums.begin(), sums.end(), 0);
+      const uint8_t* row = &image.pixels[(channel * from.height + rows.first) * from.width];
+      for (const uint64_t row_weight : rows.weights) {
+        for (int64_t x = 0; x < width; ++x) {
+          const Axis::Taps& columns = across.places[x];
+          uint64_t sum = 0;
+          for (size_t i = 0; i < columns.weights.size(); ++i) {
+            sum += columns.weights[i] * row[columns.first + static_cast<int64_t>(i)];
+          }
+          sums[x] += row_weight * sum;
+        }
+        row += from.width;
+      }
+      for (const uint64_t sum : sums) {
+        result.pixels.push_back(static_cast<uint8_t>((2 * sum + total) / (2 * total)));
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace distillery
