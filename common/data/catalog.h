@@ -1,4 +1,5 @@
-// Finds data sets by name: the built-in digits, and IDX folders under a data folder.
+// Finds data sets by name: the built-in digits, and folders under a data folder, whatever their
+// format: MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, image files by class.
 //
 // Threads: safe for all. The first Open of a data set reads its files and blocks; later ones share
 // the samples. Keeps what it read for its lifetime.
@@ -20,8 +21,9 @@ class DatasetCatalog {
   // that itself holds the four files is taken as "mnist". Empty: built-in data only.
   explicit DatasetCatalog(std::string data_dir) : data_dir_(std::move(data_dir)) {}
 
-  // NOT_FOUND for an unknown name or split, with the nearest known one; INVALID_ARGUMENT for an
-  // unsafe reference; DATA_LOSS for damaged files.
+  // NOT_FOUND for an unknown name or split, with the nearest known one, and for a missing file;
+  // INVALID_ARGUMENT for an unsafe reference, or files that do not make a data set; DATA_LOSS for
+  // damaged files; RESOURCE_EXHAUSTED for too large ones.
   absl::StatusOr<std::shared_ptr<const Dataset>> Open(const DatasetReference& reference);
 
  private:

@@ -4,8 +4,10 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/data/class_names.h"
 #include "common/data/gzip.h"
 
 namespace distillery {
@@ -77,13 +79,18 @@ absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimen
   return sizes;
 }
 
+bool HoldsIdx(const std::string& folder) {
+  const std::string path = folder + "/train-images-idx3-ubyte";
+  return FileExists(path) || FileExists(path + ".gz");
+}
+
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder) {
   StoredSamples samples;
   samples.name = name;
   DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(folder, "train", &samples));
   DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(folder, "t10k", &samples));
-  const int32_t classes = *std::max_element(samples.labels.begin(), samples.labels.end()) + 1;
-  for (int32_t i = 0; i < classes; ++i) samples.class_names.push_back(std::to_string(i));
+  samples.class_names =
+      NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
   return samples;
 }
 

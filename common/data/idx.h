@@ -16,6 +16,9 @@ absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimen
                                               absl::string_view name,
                                               absl::string_view* elements);
 
+// Whether the folder is one for ReadIdxFolder: holds the training images, plain or .gz.
+bool HoldsIdx(const std::string& folder);
+
 // Reads MNIST's four files (plain or .gz) from `folder`. NOT_FOUND names the missing file;
 // DATA_LOSS names the damaged one.
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace distillery {
@@ -40,5 +41,13 @@ struct StoredSamples {
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
   const uint8_t* Pixels(int64_t index) const { return &pixels[index * shape.size()]; }
 };
+
+// The most bytes of pixels that one data set may hold: it is kept in memory.
+inline constexpr int64_t kMaxStoredBytes = int64_t{4} << 30;
+
+// Whether what a format gave is what StoredSamples promises. INVALID_ARGUMENT: an empty split, or
+// class names as CheckClassNames; DATA_LOSS: a label that is no class, or pixels, labels and splits
+// that do not fit together.
+absl::Status CheckSamples(const StoredSamples& samples);
 
 }  // namespace distillery

@@ -69,6 +69,65 @@ TEST(DatasetCatalog, UnknownNamesSayWhatIsThere) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--data-dir")));
 }
 
+TEST(DatasetCatalog, EveryFormatIsFound) {
+  TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    const std::string path = folder.File(name);
+    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
+    ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
+  };
+  WriteNpyFolder(folder.File("npy"));
+  for (int i = 1; i <= 5; ++i) {
+    write("ten/data_batch_" + std::to_string(i) + ".bin", std::string(3073, '\1'));
+  }
+  write("ten/test_batch.bin", std::string(3073, '\1'));
+  write("hundred/train.bin", std::string(3074, '\1'));
+  write("hundred/test.bin", std::string(3074, '\1'));
+  for (const char* const name : {"train/a/1.pgm", "train/b/1.pgm", "test/b/1.pgm"}) {
+    write(std::string("photos/") + name, "P5 2 1 255 xy");
+  }
+  DatasetCatalog catalog(folder.path());
+  const std::vector<std::pair<std::string, int64_t>> train_sizes = {
+      {"npy", 2}, {"ten", 5}, {"hundred", 1}, {"photos", 2}};
+  for (const auto& [name, size] : train_sizes) {
+    ASSERT_OK_AND_ASSIGN(const auto dataset, catalog.Open({name, "train", 2}));
+    EXPECT_EQ(dataset->size(), size) << name;
+    EXPECT_THAT(catalog.Open({name, "test", 2}), IsOk()) << name;
+  }
+  EXPECT_THAT(catalog.Open({"none", "train", 2}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("hundred"), HasSubstr("npy"), HasSubstr("photos"),
+                             HasSubstr("ten"))));
+}
+
+TEST(DatasetCatalog, FolderOfNoKnownFormatSaysWhichThereAre) {
+  TemporaryFolder folder;
+  ASSERT_THAT(MakeFolders(folder.File("odd/training")), IsOk());
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"odd", "train", 2}),
+              StatusIs(absl::StatusCode::kNotFound,
+                       AllOf(HasSubstr("its folder holds none of"), HasSubstr("CIFAR-10"))));
+}
+
+TEST(DatasetCatalog, FolderThatIsADataSetItselfIsPointedOut) {
+  TemporaryFolder folder;
+  WriteNpyFolder(folder.path());
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"flowers", "train", 2}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("give the one above it")));
+}
+
+TEST(DatasetCatalog, SamplesOfOneClassAreNoDataSet) {
+  TemporaryFolder folder;
+  WriteNpyFolder(folder.File("one"));
+  for (const char* const name : {"one/train_labels.npy", "one/test_labels.npy"}) {
+    const bool train = std::string(name).find("train") != std::string::npos;
+    ASSERT_THAT(WriteFileDurably(folder.File(name), NpyBytes("|u1", train ? "2," : "1,",
+                                                             std::string(train ? 2 : 1, '\0'))),
+                IsOk());
+  }
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"one", "train", 2}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2 to 65536 classes")));
+}
+
 TEST(DatasetCatalog, Fault48_PathsInNamesAreRefused) {
   TemporaryFolder folder;
   WriteIdxFolder(folder.File("secret"));

@@ -1,4 +1,4 @@
-// Data files for tests: IDX bytes and gzip.
+// Data files for tests: IDX and NPY bytes, and gzip.
 #pragma once
 
 #include <zlib.h>
@@ -20,6 +20,18 @@ inline std::string IdxBytes(const std::vector<uint32_t>& sizes, const std::strin
     for (const int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(size >> shift));
   }
   return bytes + elements;
+}
+
+// An NPY file of version 1.0: `type` as in "|u1", `shape` as in "3, 1, 2".
+inline std::string NpyBytes(const std::string& type, const std::string& shape,
+                            const std::string& elements) {
+  const std::string header =
+      "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }\n";
+  std::string bytes = "\x93NUMPY";
+  for (const size_t byte : {size_t{1}, size_t{0}, header.size() % 256, header.size() / 256}) {
+    bytes.push_back(static_cast<char>(byte));
+  }
+  return bytes + header + elements;
 }
 
 inline std::string Gzip(const std::string& bytes) {
@@ -47,6 +59,18 @@ inline void WriteIdxFolder(const std::string& folder) {
   write("train-labels-idx1-ubyte", IdxBytes({3}, std::string("\x00\x02\x01", 3)));
   write("t10k-images-idx3-ubyte", IdxBytes({1, 1, 2}, std::string("\x30\x31", 2)));
   write("t10k-labels-idx1-ubyte", IdxBytes({1}, std::string("\x02", 1)));
+}
+
+// Two training images and one test image of 1 x 2 pixels in `folder`.
+inline void WriteNpyFolder(const std::string& folder) {
+  ASSERT_THAT(MakeFolders(folder), IsOk());
+  const auto write = [&](const char* name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(folder + "/" + name, bytes), IsOk());
+  };
+  write("train_images.npy", NpyBytes("|u1", "2, 1, 2", "abcd"));
+  write("train_labels.npy", NpyBytes("|u1", "2,", std::string("\x00\x02", 2)));
+  write("test_images.npy", NpyBytes("|u1", "1, 1, 2", "ef"));
+  write("test_labels.npy", NpyBytes("|u1", "1,", "\x01"));
 }
 
 // `per_class` samples of 1 x 1 pixel in each of `classes`, stored class by class; all for training.

@@ -1,0 +1,40 @@
+// The binary versions of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html):
+// records of one label byte (CIFAR-100: a coarse and a fine one) and 3,072 pixels, [3, 32, 32].
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/data/samples.h"
+
+namespace distillery {
+
+// How the records of one of the two look.
+struct CifarLayout {
+  const char* name;
+  // Bytes before the pixels; the last one is the label.
+  int64_t label_bytes;
+  int64_t class_count;
+};
+inline constexpr CifarLayout kCifar10 = {"CIFAR-10", 1, 10};
+inline constexpr CifarLayout kCifar100 = {"CIFAR-100", 2, 100};
+
+// Appends the records of one file to the pixels and labels. DATA_LOSS, naming `name`, for a size
+// that is no multiple of a record's or is 0, or a label out of range, with the record.
+absl::Status AppendCifarRecords(absl::string_view bytes, const CifarLayout& layout,
+                                absl::string_view name, StoredSamples* samples);
+
+// Whether the folder holds data_batch_1.bin; whether it holds train.bin.
+bool HoldsCifar10(const std::string& folder);
+bool HoldsCifar100(const std::string& folder);
+
+// Reads data_batch_1.bin to data_batch_5.bin and test_batch.bin, and the names of the classes from
+// batches.meta.txt if it is there (else they are numbers). NOT_FOUND names the missing file,
+// DATA_LOSS the damaged one; INVALID_ARGUMENT if there are not 10 names.
+absl::StatusOr<StoredSamples> ReadCifar10Folder(const std::string& name, const std::string& folder);
+
+// The same with train.bin, test.bin, and the 100 names of fine_label_names.txt.
+absl::StatusOr<StoredSamples> ReadCifar100Folder(const std::string& name,
+                                                 const std::string& folder);
+
+}  // namespace distillery

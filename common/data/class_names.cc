@@ -1,0 +1,73 @@
+#include "common/data/class_names.h"
+
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{32} << 20;
+constexpr size_t kMaxNameBytes = 256;
+
+// Replacing what is no UTF-8 changes the text, leaving it out does too, but not alike.
+bool IsUtf8(const std::string& text) {
+  using Handler = nlohmann::json::error_handler_t;
+  const nlohmann::json json(text);
+  return json.dump(-1, ' ', false, Handler::replace) == json.dump(-1, ' ', false, Handler::ignore);
+}
+
+bool IsPrintable(const std::string& text) {
+  for (const char letter : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(letter))) return false;
+  }
+  return IsUtf8(text);
+}
+
+}  // namespace
+
+std::vector<std::string> NumberedClassNames(int64_t count) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  std::vector<std::string> names;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    names.emplace_back(absl::StripAsciiWhitespace(line));
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  return names;
+}
+
+absl::Status CheckClassNames(const std::vector<std::string>& names) {
+  const auto count = static_cast<int64_t>(names.size());
+  if (count < 2 || count > kMaxClasses) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there must be 2 to ", kMaxClasses, " classes, not ", count));
+  }
+  std::set<std::string> seen;
+  for (int64_t i = 0; i < count; ++i) {
+    const std::string& name = names[i];
+    const auto wrong = [&](absl::string_view why) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("class ", i, " has the name \"", absl::CHexEscape(name), "\", ", why));
+    };
+    if (name.empty() || name.size() > kMaxNameBytes) {
+      return wrong(absl::StrCat("names have 1 to ", kMaxNameBytes, " bytes"));
+    }
+    if (!IsPrintable(name)) return wrong("names are printable UTF-8");
+    if (!seen.insert(name).second) return wrong("which another class has too");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace distillery

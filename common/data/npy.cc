@@ -1,0 +1,159 @@
+#include "common/data/npy.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "common/base/shape.h"
+#include "common/base/status_macros.h"
+#include "common/data/samples.h"
+
+namespace distillery {
+namespace {
+
+constexpr size_t kMaxHeaderBytes = 65536;
+
+uint64_t LittleEndian(absl::string_view bytes) {
+  uint64_t value = 0;
+  for (size_t i = bytes.size(); i > 0; --i)
+    value = (value << 8) | static_cast<uint8_t>(bytes[i - 1]);
+  return value;
+}
+
+// Reads the dictionary: the three keys in any order, each once, and nothing else.
+class HeaderReader {
+ public:
+  explicit HeaderReader(absl::string_view text) : rest_(text) {}
+
+  bool Read() {
+    if (!Take("{")) return false;
+    while (!Take("}")) {
+      std::string key;
+      if (!TakeText(&key) || !Take(":")) return false;
+      if (key == "descr" && !has_type_) {
+        has_type_ = TakeText(&type);
+        if (!has_type_) return false;
+      } else if (key == "fortran_order" && !has_order_) {
+        fortran_order = Take("True");
+        if (!fortran_order && !Take("False")) return false;
+        has_order_ = true;
+      } else if (key == "shape" && !has_shape_) {
+        has_shape_ = TakeTuple();
+        if (!has_shape_) return false;
+      } else {
+        return false;
+      }
+      if (!Take(",") && !absl::StartsWith(rest_, "}")) return false;
+    }
+    SkipSpace();
+    return rest_.empty() && has_type_ && has_order_ && has_shape_;
+  }
+
+  std::string type;
+  bool fortran_order = false;
+  std::vector<int64_t> shape;
+
+ private:
+  void SkipSpace() { rest_ = absl::StripLeadingAsciiWhitespace(rest_); }
+  // Takes `word` and the white space around it, if it is next.
+  bool Take(absl::string_view word) {
+    SkipSpace();
+    const bool taken = absl::ConsumePrefix(&rest_, word);
+    SkipSpace();
+    return taken;
+  }
+  bool TakeText(std::string* text) {
+    for (const char* const quote : {"'", "\""}) {
+      if (!absl::ConsumePrefix(&rest_, quote)) continue;
+      const size_t end = rest_.find(quote);
+      if (end == absl::string_view::npos) return false;
+      *text = std::string(rest_.substr(0, end));
+      rest_.remove_prefix(end + 1);
+      return text->find('\\') == std::string::npos;
+    }
+    return false;
+  }
+  bool TakeTuple() {
+    if (!Take("(")) return false;
+    bool comma = true;
+    while (!Take(")")) {
+      size_t digits = 0;
+      while (digits < rest_.size() && absl::ascii_isdigit(rest_[digits])) ++digits;
+      int64_t size = 0;
+      if (!comma || !absl::SimpleAtoi(rest_.substr(0, digits), &size)) return false;
+      rest_.remove_prefix(digits);
+      shape.push_back(size);
+      comma = Take(",");
+    }
+    // "(3)" is a number in Python, "(3,)" a tuple.
+    return shape.size() != 1 || comma;
+  }
+
+  absl::string_view rest_;
+  bool has_type_ = false;
+  bool has_order_ = false;
+  bool has_shape_ = false;
+};
+
+}  // namespace
+
+int64_t NpyArray::Integer(int64_t index) const {
+  const auto size = static_cast<size_t>(type.back() - '0');
+  const uint64_t value = LittleEndian(elements.substr(static_cast<size_t>(index) * size, size));
+  if (type[1] == 'u' || size == 8) return static_cast<int64_t>(value);
+  const uint64_t sign = uint64_t{1} << (8 * size - 1);
+  return static_cast<int64_t>((value ^ sign) - sign);
+}
+
+absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, const std::vector<std::string>& wanted,
+                                  absl::string_view name) {
+  absl::string_view rest = bytes;
+  if (!absl::ConsumePrefix(&rest, "\x93NUMPY") || rest.size() < 2) {
+    return absl::DataLossError(absl::StrCat(name, " is not an NPY file or is cut short"));
+  }
+  const int major = static_cast<uint8_t>(rest[0]);
+  const int minor = static_cast<uint8_t>(rest[1]);
+  if (major < 1 || major > 3 || minor != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " has the NPY version ", major, ".", minor,
+                                                   "; 1.0, 2.0 and 3.0 are read"));
+  }
+  rest.remove_prefix(2);
+  const size_t length_bytes = major == 1 ? 2 : 4;
+  const uint64_t length = LittleEndian(rest.substr(0, length_bytes));
+  if (rest.size() < length_bytes || length > kMaxHeaderBytes ||
+      rest.size() - length_bytes < length) {
+    return absl::DataLossError(absl::StrCat(name, " is damaged or cut short in its header"));
+  }
+  HeaderReader header(rest.substr(length_bytes, length));
+  if (!header.Read()) {
+    return absl::DataLossError(absl::StrCat(
+        name, " has a header that is not {'descr': 'TYPE', 'fortran_order': ..., 'shape': ...}"));
+  }
+  if (std::find(wanted.begin(), wanted.end(), header.type) == wanted.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " holds elements of type ", header.type,
+                                                   ", wanted: ", absl::StrJoin(wanted, ", ")));
+  }
+  if (header.fortran_order) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " is in Fortran order; save numpy.ascontiguousarray(array) to have C order"));
+  }
+  const int64_t element_bytes = header.type.back() - '0';
+  const absl::StatusOr<int64_t> count =
+      CheckedElementCount(header.shape, kMaxStoredBytes / element_bytes);
+  if (!count.ok()) {
+    return absl::DataLossError(absl::StrCat(name, ": ", count.status().message()));
+  }
+  rest.remove_prefix(length_bytes + length);
+  if (static_cast<int64_t>(rest.size()) != *count * element_bytes) {
+    return absl::DataLossError(absl::StrCat(name, " has ", rest.size(),
+                                            " bytes of elements, its header says ",
+                                            *count * element_bytes));
+  }
+  return NpyArray{header.type, header.shape, rest};
+}
+
+}  // namespace distillery

@@ -1,0 +1,122 @@
+#include "common/data/cifar.h"
+
+#include "common/base/files.h"
+#include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
+
+// A record: its label bytes, a red plane of 'r', a green one of 'g', a blue one of 'b'.
+std::string Record(const std::string& labels) {
+  return labels + std::string(1024, 'r') + std::string(1024, 'g') + std::string(1024, 'b');
+}
+
+std::string Ten(char label) { return Record(std::string(1, label)); }
+
+TEST(AppendCifarRecords, TakesLabelsAndPlanes) {
+  StoredSamples samples;
+  ASSERT_THAT(AppendCifarRecords(Ten(9) + Ten(0), kCifar10, "x", &samples), IsOk());
+  EXPECT_THAT(samples.labels, ElementsAre(9, 0));
+  ASSERT_EQ(samples.pixels.size(), 2 * 3072);
+  EXPECT_EQ(samples.pixels[0], 'r');
+  EXPECT_EQ(samples.pixels[1024], 'g');
+  EXPECT_EQ(samples.pixels[3071], 'b');
+  EXPECT_EQ(samples.pixels[3072], 'r');
+}
+
+TEST(AppendCifarRecords, TakesTheFineLabelOfCifar100) {
+  StoredSamples samples;
+  ASSERT_THAT(AppendCifarRecords(Record("\x13\x63"), kCifar100, "x", &samples), IsOk());
+  EXPECT_THAT(samples.labels, ElementsAre(99));
+  EXPECT_EQ(samples.pixels.size(), 3072);
+}
+
+TEST(AppendCifarRecords, SizesThatAreNoMultipleAreDataLoss) {
+  for (const size_t size : {0, 1, 3072, 3074, 6145}) {
+    StoredSamples samples;
+    EXPECT_THAT(AppendCifarRecords(std::string(size, '\0'), kCifar10, "cut.bin", &samples),
+                StatusIs(kDataLoss, AllOf(HasSubstr("cut.bin"), HasSubstr(std::to_string(size)),
+                                          HasSubstr("3073"))));
+  }
+}
+
+TEST(AppendCifarRecords, LabelsOutOfRangeAreDataLossWithTheirRecord) {
+  StoredSamples samples;
+  EXPECT_THAT(AppendCifarRecords(Ten(1) + Ten(10), kCifar10, "x.bin", &samples),
+              StatusIs(kDataLoss, AllOf(HasSubstr("x.bin"), HasSubstr("record 1"),
+                                        HasSubstr("label 10"), HasSubstr("0 to 9"))));
+  EXPECT_THAT(AppendCifarRecords(Record("\x01\xFF"), kCifar100, "x.bin", &samples),
+              StatusIs(kDataLoss, AllOf(HasSubstr("label 255"), HasSubstr("0 to 99"))));
+}
+
+class CifarFolderTest : public ::testing::Test {
+ protected:
+  void Write(const std::string& name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(folder_.File(name), bytes), IsOk());
+  }
+  void WriteTen() {
+    for (char i = 1; i <= 5; ++i) {
+      Write("data_batch_" + std::to_string(i) + ".bin", Ten(i) + Ten(0));
+    }
+    Write("test_batch.bin", Ten(7));
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(CifarFolderTest, SixFilesAreCifar10) {
+  EXPECT_FALSE(HoldsCifar10(folder_.path()));
+  WriteTen();
+  EXPECT_TRUE(HoldsCifar10(folder_.path()));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar10Folder("ten", folder_.path()));
+  EXPECT_THAT(CheckSamples(samples), IsOk());
+  EXPECT_EQ(samples.shape, (ImageShape{3, 32, 32}));
+  EXPECT_THAT(samples.labels, ElementsAre(1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 7));
+  EXPECT_THAT(samples.train, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+  EXPECT_THAT(samples.test, ElementsAre(10));
+  EXPECT_EQ(samples.class_names.size(), 10);
+  EXPECT_EQ(samples.class_names[9], "9");
+}
+
+TEST_F(CifarFolderTest, NamesOfTheClassesAreTakenIfTheyAreThere) {
+  WriteTen();
+  Write("batches.meta.txt",
+        "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n");
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar10Folder("ten", folder_.path()));
+  EXPECT_EQ(samples.class_names[9], "truck");
+  Write("batches.meta.txt", "airplane\nautomobile\n");
+  EXPECT_THAT(ReadCifar10Folder("ten", folder_.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("batches.meta.txt has 2 names"), HasSubstr("10"))));
+}
+
+TEST_F(CifarFolderTest, MissingAndDamagedFilesAreNamed) {
+  WriteTen();
+  ASSERT_THAT(RemoveFile(folder_.File("data_batch_4.bin")), IsOk());
+  EXPECT_THAT(ReadCifar10Folder("ten", folder_.path()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("data_batch_4.bin")));
+  Write("data_batch_4.bin", Ten(1).substr(1));
+  EXPECT_THAT(ReadCifar10Folder("ten", folder_.path()),
+              StatusIs(kDataLoss, HasSubstr("ten: data_batch_4.bin has 3072 bytes")));
+}
+
+TEST_F(CifarFolderTest, TwoFilesAreCifar100) {
+  Write("train.bin", Record(std::string("\x00\x05", 2)) + Record("\x01\x06"));
+  Write("test.bin", Record("\x02\x07"));
+  EXPECT_TRUE(HoldsCifar100(folder_.path()));
+  EXPECT_FALSE(HoldsCifar10(folder_.path()));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar100Folder("c", folder_.path()));
+  EXPECT_THAT(CheckSamples(samples), IsOk());
+  EXPECT_THAT(samples.labels, ElementsAre(5, 6, 7));
+  EXPECT_THAT(samples.test, ElementsAre(2));
+  EXPECT_EQ(samples.class_names.size(), 100);
+}
+
+}  // namespace
+}  // namespace distillery
