@@ -1,0 +1,86 @@
+#include "common/data/contact_sheet.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+constexpr uint8_t kLineShade = 128;
+// Keeps the products below from overflowing; far beyond what fits on a sheet.
+constexpr int64_t kMaxOption = int64_t{1} << 20;
+
+// Where samples of one shape go on the sheet.
+struct Grid {
+  ImageShape sample;
+  // Each pixel of a sample becomes zoom x zoom pixels.
+  int64_t zoom = 1;
+  int pixel_max = 255;
+
+  // From one sample to the next, with the line between.
+  int64_t step_down() const { return sample.height * zoom + 1; }
+  int64_t step_across() const { return sample.width * zoom + 1; }
+};
+
+void Draw(const uint8_t* pixels, const Grid& grid, int64_t row, int64_t column, Image* sheet) {
+  const int64_t top = row * grid.step_down();
+  const int64_t left = column * grid.step_across();
+  for (int64_t channel = 0; channel < grid.sample.channels; ++channel) {
+    for (int64_t y = 0; y < grid.sample.height * grid.zoom; ++y) {
+      const uint8_t* const from =
+          pixels + (channel * grid.sample.height + y / grid.zoom) * grid.sample.width;
+      uint8_t* const to =
+          &sheet->pixels[(channel * sheet->shape.height + top + y) * sheet->shape.width + left];
+      for (int64_t x = 0; x < grid.sample.width * grid.zoom; ++x) {
+        const int value = (from[x / grid.zoom] * 255 + grid.pixel_max / 2) / grid.pixel_max;
+        to[x] = static_cast<uint8_t>(std::min(value, 255));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactSheetOptions& options) {
+  for (const auto& [name, value] :
+       {std::pair{"columns", options.columns}, std::pair{"rows_per_class", options.rows_per_class},
+        std::pair{"min_sample_side", options.min_sample_side},
+        std::pair{"max_classes", options.max_classes + 1}}) {
+    if (value < 1 || value > kMaxOption) {
+      return absl::InvalidArgumentError(absl::StrCat("contact sheet: ", name, " is out of range"));
+    }
+  }
+  const ImageShape& sample = dataset.shape();
+  if (sample.channels != 1 && sample.channels != 3) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("contact sheet: images have 1 or 3 channels, those of ",
+                     dataset.reference().name, " have ", sample.channels));
+  }
+  const int64_t longer = std::max(sample.height, sample.width);
+  const Grid grid{sample, (options.min_sample_side + longer - 1) / longer, dataset.pixel_max()};
+  const int64_t classes = options.max_classes == 0
+                              ? dataset.class_count()
+                              : std::min(options.max_classes, dataset.class_count());
+  const ImageShape shape{sample.channels, classes * options.rows_per_class * grid.step_down() - 1,
+                         options.columns * grid.step_across() - 1};
+  const absl::Status size = CheckImageSize(shape.height, shape.width, "the contact sheet");
+  if (!size.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(size.message(), "; ask for fewer columns, rows or classes"));
+  }
+  Image sheet{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()), kLineShade)};
+  const int64_t per_class = options.columns * options.rows_per_class;
+  std::vector<int64_t> drawn(static_cast<size_t>(classes));
+  for (int64_t row = 0; row < dataset.size(); ++row) {
+    const int32_t label = dataset.Label(row);
+    if (label >= classes || drawn[label] == per_class) continue;
+    const int64_t place = drawn[label]++;
+    Draw(dataset.Pixels(row), grid, label * options.rows_per_class + place / options.columns,
+         place % options.columns, &sheet);
+  }
+  return sheet;
+}
+
+}  // namespace distillery
