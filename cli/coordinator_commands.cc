@@ -1,4 +1,5 @@
 // distillery submit, runs, watch, cancel, export: a coordinator from the command line.
+#include <array>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -8,13 +9,17 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "cli/command.h"
+#include "cli/model_export.h"
 #include "cli/progress.h"
 #include "cli/run_client.h"
+#include "cli/run_comparison.h"
 #include "cli/run_folder.h"
+#include "cli/spec_files.h"
 #include "cli/text_table.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
@@ -79,7 +84,8 @@ class SubmitCommand : public CoordinatorCommand {
   }
 
   absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, ReadRunSpec(spec_path_));
+    DISTILLERY_ASSIGN_OR_RETURN(RunSpec spec, ReadRunSpec(spec_path_));
+    DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &spec));
     if (!folder_.empty() && !wait_) {
       return absl::InvalidArgumentError("--output needs --wait");
     }
@@ -110,10 +116,16 @@ class RunsCommand : public CoordinatorCommand {
   explicit RunsCommand(CLI::App* parent)
       : CoordinatorCommand(parent, "runs", "List the runs of a coordinator, newest first.",
                            "  distillery runs\n"
-                           "  distillery runs --json | jq -r '.[0].weights_sha256'") {}
+                           "  distillery runs compare hard-1a2b3c distilled-4d5e6f\n"
+                           "  distillery runs --json | jq -r '.[0].weights_sha256'") {
+    compare_ = app_->add_subcommand("compare", "Put two runs side by side.");
+    compare_->add_option("a", compared_[0], "a run's id")->required();
+    compare_->add_option("b", compared_[1], "another run's id")->required();
+  }
 
   absl::Status Run() override {
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
+    if (compare_->parsed()) return Compare(client);
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, client.List());
     if (json_) {
       std::string text;
@@ -142,6 +154,17 @@ class RunsCommand : public CoordinatorCommand {
     std::fputs(FormatTable(rows).c_str(), stdout);
     return absl::OkStatus();
   }
+
+ private:
+  absl::Status Compare(const RunClient& client) const {
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse a, client.Get(compared_[0]));
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse b, client.Get(compared_[1]));
+    std::fputs((json_ ? ComparisonToJson(a, b) : FormatComparison(a, b)).c_str(), stdout);
+    return absl::OkStatus();
+  }
+
+  CLI::App* compare_ = nullptr;
+  std::array<std::string, 2> compared_;
 };
 
 class WatchCommand : public CoordinatorCommand {
@@ -182,25 +205,33 @@ class CancelCommand : public CoordinatorCommand {
 class ExportCommand : public CoordinatorCommand {
  public:
   explicit ExportCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "export", "Save a run's student, finished or not.",
+      : CoordinatorCommand(parent, "export",
+                           "Save a run's student, finished or not, or a model file, as TorchScript "
+                           "(.pt), for mobile (.ptl), as safetensors or as ONNX.",
                            "  distillery export RUN --output student.pt\n"
-                           "  distillery export RUN --round 3 --output round3.safetensors") {
-    AddRunArgument();
+                           "  distillery export RUN --round 3 --output round3.safetensors\n"
+                           "  distillery export --model runs/demo/student.pt --output "
+                           "student.onnx") {
+    app_->add_option("run", run_id_, "the run's id");
+    app_->add_option("--model", model_path_, "a model file instead of a run");
+    app_->add_option("--card", card_path_, "model card (JSON) for a model file that carries none");
     app_->add_option("--output", output_,
-                     "file to write: .pt is TorchScript, .safetensors is safetensors")
+                     "file to write; its ending names the format: .pt, .ptl, .safetensors, .onnx")
         ->required();
     app_->add_option("--round", round_, "weights W_r; the newest few rounds are kept")
         ->default_str("newest");
+    app_->add_option("--student", student_file_,
+                     "TorchScript file of the student, for a run whose student is a file");
   }
   absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
-    DISTILLERY_ASSIGN_OR_RETURN(const auto answer, client.Get(run_id_));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const std::string sha256,
-        ExportStudent(client, answer.run(), round_.value_or(-1), output_));
+    if (run_id_.empty() == model_path_.empty()) {
+      return absl::InvalidArgumentError("give either a run or --model FILE");
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(const std::string sha256, Export());
     if (json_) {
-      std::printf("{\"file\": \"%s\", \"weights_sha256\": \"%s\"}\n", output_.c_str(),
-                  sha256.c_str());
+      std::printf("%s\n", nlohmann::ordered_json({{"file", output_}, {"weights_sha256", sha256}})
+                              .dump()
+                              .c_str());
     } else {
       std::printf("%s\nweights SHA-256 %s\n", output_.c_str(), sha256.c_str());
     }
@@ -208,7 +239,17 @@ class ExportCommand : public CoordinatorCommand {
   }
 
  private:
+  absl::StatusOr<std::string> Export() {
+    if (!model_path_.empty()) return ExportModelFile(model_path_, card_path_, output_);
+    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
+    DISTILLERY_ASSIGN_OR_RETURN(const auto answer, client.Get(run_id_));
+    return ExportStudent(client, answer.run(), round_.value_or(-1), output_, student_file_);
+  }
+
+  std::string model_path_;
+  std::string card_path_;
   std::string output_;
+  std::string student_file_;
   std::optional<int64_t> round_;
 };
 

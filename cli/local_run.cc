@@ -30,6 +30,7 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   LocalServices::Options options;
   options.state_dir = state_dir;
   options.data_dir = run.data_dir;
+  options.student_dir = run.spec.student.model;
   if (run.spec.needs_teacher()) options.teacher_model = run.spec.teacher.model;
   DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
   const RunClient client(services->coordinator(), "this process");

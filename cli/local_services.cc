@@ -51,6 +51,7 @@ class InProcess : public LocalServices {
     Worker::Options worker;
     worker.name = "in-process";
     worker.data_dir = options.data_dir;
+    worker.student_dir = options.student_dir;
     worker_ = std::make_unique<Worker>(worker, coordinator_server_->InProcessChannel(),
                                        std::move(teacher_channel));
     worker_thread_ = std::thread([this] { worker_->Run(); });

@@ -21,6 +21,8 @@ class LocalServices {
     std::string data_dir;
     // Empty: no teacher.
     std::string teacher_model;
+    // Folder or file of TorchScript students; empty: built-in architectures alone.
+    std::string student_dir;
   };
   // Errors of Coordinator::Open and LoadTorchTeacher.
   static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);

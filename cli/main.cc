@@ -19,6 +19,8 @@ constexpr char kExamples[] =
     "      a teacher, three workers and two students on this machine in a minute\n"
     "  distillery run deploy/examples/digits.yaml\n"
     "      one run, all in this process\n"
+    "  distillery query --index 12\n"
+    "      what a running teacher thinks of one image, at several temperatures\n"
     "  distillery submit run.yaml --coordinator c.example:7002 --insecure --wait\n"
     "      one run on a coordinator's workers\n"
     "distillery COMMAND --help says more of each.";
@@ -35,7 +37,9 @@ int Main(int argc, char** argv) {
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto make : {MakeDemoCommand, MakeRunCommand, MakeTrainTeacherCommand,
                           MakeEvaluateCommand, MakeSubmitCommand, MakeRunsCommand,
-                          MakeWatchCommand, MakeCancelCommand, MakeExportCommand}) {
+                          MakeWatchCommand, MakeCancelCommand, MakeExportCommand,
+                          MakePredictCommand, MakeQueryCommand, MakeModelCommand,
+                          MakeDatasetCommand, MakeHealthcheckCommand, MakeCompletionCommand}) {
     commands.push_back(make(&app));
   }
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;

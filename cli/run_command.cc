@@ -2,12 +2,11 @@
 #include <cstdio>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
 #include "cli/local_run.h"
 #include "cli/run_folder.h"
-#include "common/base/files.h"
+#include "cli/spec_files.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -38,6 +37,7 @@ class RunCommand : public Command {
   absl::Status Run() override {
     LocalRun run;
     run.spec = spec_;
+    DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &run.spec));
     std::string& model = run.spec.teacher.model;
     if (spec_.needs_teacher()) {
       if (model.empty()) {
@@ -46,7 +46,7 @@ class RunCommand : public Command {
             " but teacher.model is missing: name a TorchScript file (distillery train-teacher "
             "makes one), or set loss.alpha to 0"));
       }
-      if (!absl::StartsWith(model, "/")) model = absl::StrCat(FolderOf(spec_path_), "/", model);
+      model = BesideSpec(spec_path_, model);
     }
     run.folder = folder_.empty() ? "runs/" + spec_.name : folder_;
     run.data_dir = data_dir_;

@@ -2,10 +2,9 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/student_model.h"
+#include "cli/model_export.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "student_worker/coordinator_client.h"
@@ -13,23 +12,20 @@
 namespace distillery {
 
 absl::StatusOr<std::string> ExportStudent(const RunClient& client, const v1::Run& run,
-                                          int64_t round, const std::string& path) {
-  const bool torchscript = absl::EndsWith(path, ".pt");
-  if (!torchscript && !absl::EndsWith(path, ".safetensors")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot tell the format of ", path, ": end it in .pt or .safetensors"));
-  }
+                                          int64_t round, const std::string& path,
+                                          const std::string& student_file) {
+  DISTILLERY_RETURN_IF_ERROR(CheckExportPath(path));
   CallCanceller canceller;
   CoordinatorClient downloads(client.channel(), &canceller);
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights download,
                               downloads.DownloadWeights(run.run_id(), round));
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(path)));
-  if (torchscript) {
-    DISTILLERY_RETURN_IF_ERROR(SaveStudent(run.spec().student().architecture(),
-                                           download.model_card, download.weights, path));
-  } else {
-    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path, download.weights.file()));
-  }
+  StudentExport student;
+  student.architecture = run.spec().student().architecture();
+  student.file = student_file.empty() ? run.spec().student().model() : student_file;
+  student.digest = run.spec().student().digest();
+  student.card = download.model_card;
+  student.weights = &download.weights;
+  DISTILLERY_RETURN_IF_ERROR(ExportStudentTo(student, path));
   return download.sha256;
 }
 

@@ -9,10 +9,12 @@
 
 namespace distillery {
 
-// Downloads W_round (-1: the newest) and writes it to `path`: TorchScript for ".pt", safetensors for
-// ".safetensors"; INVALID_ARGUMENT for other names. Returns the SHA-256 of the weights.
+// Downloads W_round (-1: the newest) and writes it to `path`, in the format that its ending names (see
+// model_export.h). Returns the SHA-256 of the weights. `student_file`: the TorchScript file of a
+// student that is one; "": the path in the run's spec.
 absl::StatusOr<std::string> ExportStudent(const RunClient& client, const v1::Run& run,
-                                          int64_t round, const std::string& path);
+                                          int64_t round, const std::string& path,
+                                          const std::string& student_file = "");
 
 // Writes student.pt, student.safetensors, metrics.json and README.txt of a run that succeeded.
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,

@@ -1,19 +1,17 @@
-// Models as files: from a run's weights to TorchScript, and from a file to figures.
+// What a model file holds, how well it does, and what it says of an image.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/sample.h"
 #include "common/data/dataset.h"
+#include "common/model/card.h"
 #include "common/run/task.h"
-#include "common/weights/weights.h"
 
 namespace distillery {
-
-// Writes the architecture with `weights` as TorchScript with its card (JSON) in eval mode.
-// FAILED_PRECONDITION if the weights are of another architecture.
-absl::Status SaveStudent(const std::string& architecture, const std::string& card_json,
-                         const Weights& weights, const std::string& path);
 
 struct ModelFigures {
   std::string architecture;
@@ -36,5 +34,40 @@ struct ModelQuestion {
 
 // Errors of LoadModel and DatasetCatalog; CANCELLED after a stop signal.
 absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question);
+
+struct ModelDescription {
+  ModelCard card;
+  std::string sha256;
+  int64_t file_bytes = 0;
+  int64_t parameter_count = 0;
+  struct Tensor {
+    std::string name;
+    std::vector<int64_t> shape;
+    bool buffer = false;
+  };
+  std::vector<Tensor> tensors;
+};
+
+// Errors of LoadModel.
+absl::StatusOr<ModelDescription> DescribeModel(const std::string& model_path,
+                                               const std::string& card_path);
+
+// A model asked about one image at a time. Threads: one.
+class Predictor {
+ public:
+  // Errors of LoadModel.
+  static absl::StatusOr<std::unique_ptr<Predictor>> Load(const std::string& model_path,
+                                                         const std::string& card_path);
+  ~Predictor();
+  const ModelCard& card() const;
+  // softmax of the logits at T = 1, one per class. REQUIRES: the sample has the card's shape.
+  absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample);
+
+ private:
+  // Keeps LibTorch's headers out of here.
+  class Model;
+  explicit Predictor(std::unique_ptr<Model> model);
+  const std::unique_ptr<Model> model_;
+};
 
 }  // namespace distillery

@@ -84,6 +84,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--data-dir", flags.worker.data_dir,
                  "folder of data sets, such as DIR/mnist; digits is built in");
+  app.add_option("--student-dir", flags.worker.student_dir,
+                 "folder of TorchScript files of students that are no built-in architecture");
   app.add_option("--slots", flags.slots, "tasks done at once, each by a process of its own")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -3,10 +3,10 @@
 #include <torch/script.h>
 
 #include "common/base/status_macros.h"
-#include "common/model/architecture.h"
 #include "common/model/evaluation.h"
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
+#include "common/model/student.h"
 
 namespace distillery {
 
@@ -14,8 +14,8 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
   ConfigureTorch(job.spec->compute_threads);
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
-      BuildArchitecture(job.spec->student.architecture, job.dataset->shape(),
-                        job.dataset->class_count(), job.spec->seed));
+      BuildStudent({job.spec->student.architecture, job.student_file, job.spec->student.digest},
+                   *job.card, job.spec->seed));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(*job.weights, module));
   TeacherLogits teacher;
   if (job.teacher != nullptr) {

@@ -14,6 +14,8 @@ struct EvaluationJob {
   const Weights* weights = nullptr;
   const ModelCard* card = nullptr;
   const Dataset* dataset = nullptr;
+  // The student's TorchScript file, if it is no built-in architecture.
+  std::string student_file;
   // Null: agreement is not measured.
   SoftTargetSource* teacher = nullptr;
   std::string teacher_digest;

@@ -12,12 +12,12 @@
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
-#include "common/model/architecture.h"
 #include "common/model/distillation_loss.h"
 #include "common/model/flat_parameters.h"
 #include "common/model/inputs.h"
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
+#include "common/model/student.h"
 #include "common/run/replica_plan.h"
 #include "common/run/schedule.h"
 #include "student_worker/prefetcher.h"
@@ -160,8 +160,8 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
-      BuildArchitecture(spec.student.architecture, job.dataset->shape(),
-                        job.dataset->class_count(), spec.seed));
+      BuildStudent({spec.student.architecture, job.student_file, spec.student.digest}, *job.card,
+                   spec.seed));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(*job.weights, module));
   DISTILLERY_ASSIGN_OR_RETURN(
       FlatSgd optimizer,
@@ -211,14 +211,15 @@ absl::StatusOr<TrainResult> TrainReplica(const TrainJob& job) {
   return result;
 }
 
-absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset) {
+absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset,
+                                                  const std::string& student_file) {
+  ModelCard card = CardForDataset(dataset, spec.student.architecture);
   DISTILLERY_ASSIGN_OR_RETURN(
       const torch::jit::Module module,
-      BuildArchitecture(spec.student.architecture, dataset.shape(), dataset.class_count(),
-                        spec.seed));
+      BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,
+                   spec.seed));
   DISTILLERY_ASSIGN_OR_RETURN(Weights weights, WeightsOf(module));
-  return InitialWeights{std::move(weights), BufferNames(module),
-                        CardForDataset(dataset, spec.student.architecture)};
+  return InitialWeights{std::move(weights), BufferNames(module), std::move(card)};
 }
 
 }  // namespace distillery

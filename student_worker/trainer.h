@@ -25,6 +25,8 @@ struct TrainJob {
   const Weights* weights = nullptr;
   const ModelCard* card = nullptr;
   const Dataset* dataset = nullptr;
+  // The student's TorchScript file, if it is no built-in architecture.
+  std::string student_file;
   // Null if the spec needs no teacher.
   SoftTargetSource* teacher = nullptr;
   // Empty: any.
@@ -50,7 +52,9 @@ struct InitialWeights {
   ModelCard card;
 };
 
-// W_0 and the card of the spec's architecture for the data: pure in architecture, data and seed.
-absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset);
+// W_0 and the card of the spec's student for the data: pure in student, data and seed. A student that
+// is a file starts from the weights in it.
+absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset,
+                                                  const std::string& student_file = "");
 
 }  // namespace distillery

@@ -40,6 +40,7 @@ Worker::Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinato
                std::shared_ptr<grpc::Channel> teacher)
     : options_(options),
       catalog_(options.data_dir),
+      students_(options.student_dir),
       teacher_channel_(std::move(teacher)),
       coordinator_(std::move(coordinator), &canceller_) {}
 
@@ -198,6 +199,11 @@ absl::StatusOr<std::shared_ptr<const Dataset>> Worker::OpenDataset(
   return dataset;
 }
 
+absl::StatusOr<std::string> Worker::FindStudent(const RunSpec& spec) {
+  if (!spec.student_is_file()) return std::string();
+  return students_.Find(spec.student.digest);
+}
+
 absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& task,
                                                               Current* current) {
   if (weights_ != nullptr && weights_->sha256 == task.weights_sha256) return weights_.get();
@@ -221,8 +227,9 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
                               OpenDataset(task, task.spec.TrainingData(),
                                           task.expected_dataset_digest));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string student_file, FindStudent(task.spec));
   DISTILLERY_ASSIGN_OR_RETURN(const InitialWeights initial,
-                              MakeInitialWeights(task.spec, *dataset));
+                              MakeInitialWeights(task.spec, *dataset, student_file));
   ResultHeader header;
   header.request_id = RandomHex(16);
   header.lease = task.lease;
@@ -247,6 +254,7 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
                           waiting_for_ = waiting_for;
                         });
   TrainJob job;
+  DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;
   job.round = task.lease.task.round;
   job.replica = task.lease.task.replica;
@@ -278,6 +286,7 @@ absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
                           waiting_for_ = waiting_for;
                         });
   EvaluationJob job;
+  DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;
   job.weights = &weights->weights;
   job.card = &card;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "common/base/mutex.h"
 #include "common/data/catalog.h"
+#include "common/model/model_shelf.h"
 #include "common/rpc/call_canceller.h"
 #include "student_worker/coordinator_client.h"
 
@@ -24,6 +25,8 @@ class Worker {
     // For the coordinator's record and for people.
     std::string name = "worker";
     std::string data_dir;
+    // Folder (or file) of the TorchScript students that runs may name by digest.
+    std::string student_dir;
     std::string coordinator_address = "127.0.0.1:7002";
     // May be empty for runs that need no teacher.
     std::string teacher_address = "127.0.0.1:7001";
@@ -49,6 +52,8 @@ class Worker {
   absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const WorkerTask& task,
                                                              const DatasetReference& reference,
                                                              const std::string& expected_digest);
+  // The file of a student that is one; "" for a built-in architecture.
+  absl::StatusOr<std::string> FindStudent(const RunSpec& spec);
   // Keeps the weights downloaded last: tasks of one round start from the same.
   absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task, Current* current);
   // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled.
@@ -56,6 +61,7 @@ class Worker {
 
   const Options options_;
   DatasetCatalog catalog_;
+  ModelShelf students_;
   CallCanceller canceller_;
   const std::shared_ptr<grpc::Channel> teacher_channel_;
   CoordinatorClient coordinator_;

@@ -14,7 +14,6 @@ namespace distillery {
 namespace {
 
 constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
-constexpr char kCardName[] = "distillery.json";
 constexpr int64_t kProbeRows = 4;
 
 // Runs a seeded batch through the model and checks what comes out against the card.
@@ -87,6 +86,15 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(checked.message())));
   }
   return model;
+}
+
+absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,
+                                              const std::string& card_path) {
+  if (card_path.empty()) return LoadModel(path);
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string json, ReadFile(card_path, 1 << 20));
+  const absl::StatusOr<ModelCard> card = ParseModelCard(json);
+  if (!card.ok()) return Annotate(card.status(), card_path);
+  return LoadModel(path, *card);
 }
 
 absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,

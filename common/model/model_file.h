@@ -12,6 +12,9 @@
 
 namespace distillery {
 
+// The extra file of a TorchScript file that is its card.
+inline constexpr char kCardName[] = "distillery.json";
+
 struct LoadedModel {
   // In eval mode.
   torch::jit::Module module;
@@ -26,6 +29,10 @@ struct LoadedModel {
 // or outputs that look like probabilities while the card says logits.
 absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
+
+// The same with the card read from a JSON file; "": the card in the model file.
+absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,
+                                              const std::string& card_path);
 
 // Replaces the file in one step.
 absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,

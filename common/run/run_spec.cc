@@ -92,8 +92,15 @@ FieldError FindFieldError(const RunSpec& spec) {
   if (!spec.teacher.digest.empty() && !IsDigest(spec.teacher.digest)) {
     check.Report("teacher.digest", "must be 64 hex digits");
   }
-  if (spec.student.architecture.empty()) {
+  const bool student_file = !spec.student.model.empty() || !spec.student.digest.empty();
+  if (spec.student.architecture.empty() && !student_file) {
     check.Report("student.architecture", "is missing; for example mlp:64-32-10");
+  }
+  if (!spec.student.architecture.empty() && student_file) {
+    check.Report("student.architecture", "and student.model exclude each other");
+  }
+  if (!spec.student.digest.empty() && !IsDigest(spec.student.digest)) {
+    check.Report("student.digest", "must be 64 hex digits");
   }
   check.Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
   check.Positive("loss.temperature", spec.loss.temperature);

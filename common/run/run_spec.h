@@ -28,6 +28,8 @@ struct RunSpec {
   } teacher;
   struct {
     std::string architecture;
+    std::string model;
+    std::string digest;
   } student;
   struct {
     double alpha = 0.9;
@@ -64,6 +66,8 @@ struct RunSpec {
     return {dataset.name, dataset.evaluation_split, dataset.shard_size};
   }
   bool needs_teacher() const { return loss.alpha > 0; }
+  // The student is a TorchScript file that the workers hold, not a built-in architecture.
+  bool student_is_file() const { return student.architecture.empty(); }
   // True if W_round is to be evaluated.
   bool EvaluatesAt(int64_t round) const {
     return round == training.rounds ||
@@ -90,7 +94,11 @@ void VisitRunSpec(Visitor& v, Spec& s) {
     v.Field("model", s.teacher.model);
     v.Field("digest", s.teacher.digest);
   });
-  v.Group("student", [&] { v.Field("architecture", s.student.architecture); });
+  v.Group("student", [&] {
+    v.Field("architecture", s.student.architecture);
+    v.Field("model", s.student.model);
+    v.Field("digest", s.student.digest);
+  });
   v.Group("loss", [&] {
     v.Field("alpha", s.loss.alpha);
     v.Field("temperature", s.loss.temperature);

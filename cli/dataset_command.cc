@@ -1,0 +1,105 @@
+// distillery dataset inspect: what is in a data set, and a picture of it.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "cli/command.h"
+#include "cli/text_table.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/data/catalog.h"
+#include "common/data/contact_sheet.h"
+#include "common/data/png_file.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+class DatasetCommand : public Command {
+ public:
+  explicit DatasetCommand(CLI::App* parent)
+      : Command(parent, "dataset", "Look into a data set.",
+                "  distillery dataset inspect digits --sheet digits.png\n"
+                "  distillery dataset inspect mnist --data-dir data --split test --json") {
+    app_->require_subcommand(1);
+    CLI::App* const inspect = app_->add_subcommand(
+        "inspect", "Print counts by class, image sizes, shards and the digest; draw samples.");
+    inspect->add_option("dataset", reference_.name, "digits (built in), or a folder's name")
+        ->required();
+    inspect->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
+    inspect->add_option("--split", reference_.split, "train, test, fit or validation")
+        ->capture_default_str();
+    inspect->add_option("--shard-size", reference_.shard_size, "samples per shard")
+        ->capture_default_str();
+    inspect->add_option("--sheet", sheet_path_, "draw the first samples of each class into a PNG");
+    inspect->add_option("--per-class", per_class_, "samples of each class on the sheet")
+        ->check(CLI::Range(1, 100))
+        ->capture_default_str();
+    inspect->add_flag("--json", json_, "print it as JSON");
+  }
+  absl::StatusOr<std::string> Numerics() override { return std::string(); }
+
+  absl::Status Run() override {
+    DatasetCatalog catalog(data_dir_);
+    DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(reference_));
+    std::vector<int64_t> counts(dataset->class_names().size());
+    for (int64_t row = 0; row < dataset->size(); ++row) ++counts[dataset->Label(row)];
+    if (!sheet_path_.empty()) {
+      ContactSheetOptions options;
+      options.columns = per_class_;
+      DISTILLERY_ASSIGN_OR_RETURN(const Image sheet, MakeContactSheet(*dataset, options));
+      DISTILLERY_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
+      DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(sheet_path_, png));
+    }
+    std::fputs((json_ ? Json(*dataset, counts) : Text(*dataset, counts)).c_str(), stdout);
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string Text(const Dataset& dataset, const std::vector<int64_t>& counts) const {
+    std::string text = absl::StrFormat(
+        "%s/%s: %d images of %s, values 0..%d\n%d shards of %d, digest %s\n\n", reference_.name,
+        reference_.split, dataset.size(), absl::StrJoin(dataset.shape().ToVector(), " x "),
+        dataset.pixel_max(), dataset.shard_count(), reference_.shard_size, dataset.digest());
+    std::vector<std::vector<std::string>> rows = {{"class", "images"}};
+    for (size_t i = 0; i < counts.size(); ++i) {
+      rows.push_back({dataset.class_names()[i], absl::StrCat(counts[i])});
+    }
+    absl::StrAppend(&text, FormatTable(rows));
+    if (!sheet_path_.empty()) absl::StrAppend(&text, "\npicture in ", sheet_path_, "\n");
+    return text;
+  }
+
+  std::string Json(const Dataset& dataset, const std::vector<int64_t>& counts) const {
+    nlohmann::ordered_json json;
+    json["name"] = reference_.name;
+    json["split"] = reference_.split;
+    json["sample_count"] = dataset.size();
+    json["shape"] = dataset.shape().ToVector();
+    json["pixel_max"] = dataset.pixel_max();
+    json["shard_size"] = reference_.shard_size;
+    json["shard_count"] = dataset.shard_count();
+    json["digest"] = dataset.digest();
+    for (size_t i = 0; i < counts.size(); ++i) {
+      json["classes"].push_back({{"name", dataset.class_names()[i]}, {"sample_count", counts[i]}});
+    }
+    return json.dump(2) + "\n";
+  }
+
+  DatasetReference reference_ = {"", "train", 128};
+  std::string data_dir_;
+  std::string sheet_path_;
+  int64_t per_class_ = 12;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeDatasetCommand(CLI::App* parent) {
+  return std::make_unique<DatasetCommand>(parent);
+}
+
+}  // namespace distillery

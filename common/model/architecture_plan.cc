@@ -1,0 +1,159 @@
+#include "common/model/architecture_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+struct Options {
+  double dropout = 0;
+  double input_dropout = 0;
+};
+
+// "name,dropout=0.5" -> name and options.
+absl::Status SplitOptions(const std::string& architecture, std::string* name, Options* options) {
+  const std::vector<std::string> parts = absl::StrSplit(architecture, ',');
+  *name = parts[0];
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const std::vector<std::string> pair = absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
+    double* const target = pair[0] == "dropout"         ? &options->dropout
+                           : pair[0] == "input_dropout" ? &options->input_dropout
+                                                        : nullptr;
+    if (target == nullptr) {
+      return absl::InvalidArgumentError(
+          UnknownName("architecture option", pair[0], {"dropout", "input_dropout"}));
+    }
+    if (pair.size() != 2 || !absl::SimpleAtod(pair[1], target) ||
+        !(*target >= 0 && *target < 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(pair[0], " must be 0 to below 1 in ", architecture));
+    }
+  }
+  return absl::OkStatus();
+}
+
+class PlanBuilder {
+ public:
+  void Flatten() { Add(Layer::Kind::kFlatten); }
+  void Relu() { Add(Layer::Kind::kRelu); }
+  void MaxPool() { Add(Layer::Kind::kMaxPool); }
+  void Linear(const std::string& name, int64_t in, int64_t out) {
+    Layer& layer = Add(Layer::Kind::kLinear);
+    layer.name = name;
+    layer.in = in;
+    layer.out = out;
+  }
+  void Convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel,
+                   int64_t padding) {
+    Layer& layer = Add(Layer::Kind::kConvolution);
+    layer.name = name;
+    layer.in = in;
+    layer.out = out;
+    layer.kernel = kernel;
+    layer.padding = padding;
+  }
+  void Dropout(double rate) {
+    if (rate > 0) Add(Layer::Kind::kDropout).rate = rate;
+  }
+  std::vector<Layer> Finish() { return std::move(layers_); }
+
+ private:
+  Layer& Add(Layer::Kind kind) {
+    layers_.emplace_back().kind = kind;
+    return layers_.back();
+  }
+  std::vector<Layer> layers_;
+};
+
+absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text, const Options& options,
+                                           const ImageShape& input, int64_t class_count) {
+  std::vector<int64_t> sizes;
+  for (const absl::string_view text : absl::StrSplit(sizes_text, '-')) {
+    int64_t size = 0;
+    if (!absl::SimpleAtoi(text, &size) || size < 1 || size > 1'000'000) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("mlp:", sizes_text, ": each size must be 1 to 1000000, as in mlp:64-32-10"));
+    }
+    sizes.push_back(size);
+  }
+  if (sizes.size() < 2) {
+    return absl::InvalidArgumentError("mlp needs at least input and output size, as in mlp:64-10");
+  }
+  if (sizes.front() != input.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mlp:", sizes_text, " takes ", sizes.front(), " inputs, the data has ",
+                     absl::StrJoin(input.ToVector(), " x "), " = ", input.size()));
+  }
+  if (sizes.back() != class_count) {
+    return absl::InvalidArgumentError(absl::StrCat("mlp:", sizes_text, " has ", sizes.back(),
+                                                   " outputs, the data has ", class_count,
+                                                   " classes"));
+  }
+  PlanBuilder plan;
+  plan.Flatten();
+  plan.Dropout(options.input_dropout);
+  for (size_t i = 0; i + 1 < sizes.size(); ++i) {
+    plan.Linear(absl::StrCat("fc", i + 1), sizes[i], sizes[i + 1]);
+    if (i + 2 < sizes.size()) {
+      plan.Relu();
+      plan.Dropout(options.dropout);
+    }
+  }
+  return plan.Finish();
+}
+
+absl::StatusOr<std::vector<Layer>> PlanLenet(const Options& options, const ImageShape& input,
+                                             int64_t class_count) {
+  constexpr int64_t kKernel = 5;
+  // The second convolution shrinks the image as in the paper where it is large enough.
+  const int64_t padding = std::min(input.height, input.width) / 2 >= kKernel + 1 ? 0 : 2;
+  const auto shrink = [&](int64_t size) { return (size / 2 + 2 * padding - kKernel + 1) / 2; };
+  if (shrink(input.height) < 1 || shrink(input.width) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("lenet needs images of at least 4 x 4, the data has ",
+                     absl::StrJoin(input.ToVector(), " x ")));
+  }
+  PlanBuilder plan;
+  plan.Dropout(options.input_dropout);
+  plan.Convolution("conv1", input.channels, 6, kKernel, 2);
+  plan.Relu();
+  plan.MaxPool();
+  plan.Convolution("conv2", 6, 16, kKernel, padding);
+  plan.Relu();
+  plan.MaxPool();
+  plan.Flatten();
+  plan.Linear("fc1", 16 * shrink(input.height) * shrink(input.width), 120);
+  plan.Relu();
+  plan.Dropout(options.dropout);
+  plan.Linear("fc2", 120, 84);
+  plan.Relu();
+  plan.Dropout(options.dropout);
+  plan.Linear("fc3", 84, class_count);
+  return plan.Finish();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,
+                                                    const ImageShape& input,
+                                                    int64_t class_count) {
+  std::string name;
+  Options options;
+  DISTILLERY_RETURN_IF_ERROR(SplitOptions(architecture, &name, &options));
+  if (absl::StartsWith(name, "mlp:")) {
+    return PlanMlp(name.substr(4), options, input, class_count);
+  }
+  if (name == "lenet") return PlanLenet(options, input, class_count);
+  return absl::InvalidArgumentError(UnknownName("architecture", name, {"mlp:SIZES", "lenet"}));
+}
+
+}  // namespace distillery
