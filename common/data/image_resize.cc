@@ -68,23 +68,21 @@ absl::StatusOr<Image> Resize(const Image& image, int64_t height, int64_t width) 
   const uint64_t total = down.total * across.total;
   Image result{{from.channels, height, width}, {}};
   result.pixels.reserve(static_cast<size_t>(result.shape.size()));
-  std::vector<uint64_t> sums(static_cast<size_t>(width));
+  // Each column's weighted sum over the rows that one new row is made of.
+  std::vector<uint64_t> sums(static_cast<size_t>(from.width));
   for (int64_t channel = 0; channel < from.channels; ++channel) {
     for (const Axis::Taps& rows : down.places) {
       std::fill(sums.begin(), sums.end(), 0);
       const uint8_t* row = &image.pixels[(channel * from.height + rows.first) * from.width];
-      for (const uint64_t row_weight : rows.weights) {
-        for (int64_t x = 0; x < width; ++x) {
-          const Axis::Taps& columns = across.places[x];
-          uint64_t sum = 0;
-          for (size_t i = 0; i < columns.weights.size(); ++i) {
-            sum += columns.weights[i] * row[columns.first + static_cast<int64_t>(i)];
-          }
-          sums[x] += row_weight * sum;
-        }
+      for (const uint64_t weight : rows.weights) {
+        for (int64_t x = 0; x < from.width; ++x) sums[x] += weight * row[x];
         row += from.width;
       }
-      for (const uint64_t sum : sums) {
+      for (const Axis::Taps& columns : across.places) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < columns.weights.size(); ++i) {
+          sum += columns.weights[i] * sums[columns.first + static_cast<int64_t>(i)];
+        }
         result.pixels.push_back(static_cast<uint8_t>((2 * sum + total) / (2 * total)));
       }
     }
