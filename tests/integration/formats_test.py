@@ -76,7 +76,7 @@ class FormatsTest(TeacherTestCase):
         for name in STUDENTS:
             path, expected = self.student(name)
             mobile = _load_for_lite_interpreter(self.export(path, "ptl"))
-            self.assertLess(numpy.abs(mobile.forward(self.inputs).numpy() - expected).max(), 1e-5)
+            self.assertLess(numpy.abs(mobile.forward(self.inputs).detach().numpy() - expected).max(), 1e-5)
 
     def test_torchscript_again_is_the_same_model(self):
         path, expected = self.student("mlp")
