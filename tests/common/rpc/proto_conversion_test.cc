@@ -2,6 +2,9 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <set>
+#include <string>
+
 #include "tests/common/run/full_spec.h"
 #include "tests/common/status_matchers.h"
 
@@ -12,31 +15,32 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Names of fields that have no value, also within groups.
-std::vector<std::string> UnsetFields(const google::protobuf::Message& message) {
-  std::vector<std::string> unset;
+std::set<std::string> UnsetFields(const google::protobuf::Message& message) {
+  std::set<std::string> unset;
   const auto& reflection = *message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const auto* const field = message.GetDescriptor()->field(i);
     if (!reflection.HasField(message, field)) {
-      unset.push_back(field->name());
+      unset.insert(field->full_name());
     } else if (field->message_type() != nullptr) {
-      for (const std::string& name : UnsetFields(reflection.GetMessage(message, field))) {
-        unset.push_back(name);
-      }
+      unset.merge(UnsetFields(reflection.GetMessage(message, field)));
     }
   }
   return unset;
 }
 
-TEST(RunSpecConversion, EveryFieldOfTheMessageIsFilledAndReadBack) {
-  const v1::RunSpec proto = ToProto(FullSpec());
-  EXPECT_THAT(UnsetFields(proto), ElementsAre("local_steps"));  // 0 beside local_epochs
-  ASSERT_OK_AND_ASSIGN(const RunSpec spec, FromProto(proto));
-  EXPECT_EQ(ValuesOf(spec), ValuesOf(FullSpec()));
-  RunSpec by_steps = FullSpec();
-  by_steps.training.local_epochs = 0;
-  by_steps.training.local_steps = 9;
-  EXPECT_EQ(FromProto(ToProto(by_steps))->training.local_steps, 9);
+TEST(RunSpecConversion, EveryFieldIsReadBack) {
+  for (const RunSpec& spec : {FullSpec(), FullSpecOfFiles()}) {
+    ASSERT_OK_AND_ASSIGN(const RunSpec read, FromProto(ToProto(spec)));
+    EXPECT_EQ(ValuesOf(read), ValuesOf(spec));
+  }
+}
+
+TEST(RunSpecConversion, EveryFieldOfTheMessageIsFilled) {
+  const std::set<std::string> unset = UnsetFields(ToProto(FullSpec()));
+  for (const std::string& name : UnsetFields(ToProto(FullSpecOfFiles()))) {
+    EXPECT_EQ(unset.count(name), 0) << name << " is filled by neither";
+  }
 }
 
 TEST(RunSpecConversion, UnsetFieldsAreZeroNotTheYamlDefault) {

@@ -1,4 +1,5 @@
-// A valid RunSpec that differs from the defaults in every field, and a spec's fields as text.
+// Two valid RunSpecs, of which one at least differs from the defaults in any field, and a spec's
+// fields as text.
 #pragma once
 
 #include <cstring>
@@ -37,6 +38,17 @@ inline RunSpec FullSpec() {
   return spec;
 }
 
+// The same with the fields that exclude some of those above.
+inline RunSpec FullSpecOfFiles() {
+  RunSpec spec = FullSpec();
+  spec.student.architecture.clear();
+  spec.student.model = "student.pt";
+  spec.student.digest = std::string(64, 'c');
+  spec.training.local_epochs = 0;
+  spec.training.local_steps = 9;
+  return spec;
+}
+
 // Collects "path=value" of each field; doubles by their bits.
 class FieldLister {
  public:
@@ -58,8 +70,7 @@ class FieldLister {
 
  private:
   void Add(const std::string& name, const std::string& value) {
-    // The one field that must be 0, beside local_epochs.
-    if (name != "local_steps") values_.push_back(prefix_ + name + "=" + value);
+    values_.push_back(prefix_ + name + "=" + value);
   }
   std::string prefix_;
   std::vector<std::string> values_;
