@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
@@ -336,13 +337,15 @@ bool Coordinator::AverageNext() {
     return true;
   }
   spdlog::error("run {}: averaging round {}: {}", run_id, round, std::string(status.message()));
-  if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) {
-    (void)EndRun(run, RunState::kFailed,
-                 absl::StrCat("averaging round ", round, ": ", status.message()));
+  // Reasons are shown to clients, which need not know where the folder is.
+  const std::string reason =
+      absl::StrReplaceAll(status.message(), {{options_.state_dir, "the state folder"}});
+  if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) {
+    (void)EndRun(run, RunState::kFailed, absl::StrCat("averaging round ", round, ": ", reason));
     return true;
   }
   // The disk may be full for a while: nothing is lost by trying again.
-  run.row.state_reason = absl::StrCat("averaging waits: ", status.message());
+  run.row.state_reason = absl::StrCat("averaging waits: ", reason);
   to_average_.push_back(run_id);
   Changed(run);
   const absl::Duration until = Now() + kRetryAfterDiskError;

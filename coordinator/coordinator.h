@@ -131,7 +131,9 @@ class Coordinator {
   void CancelWait(int64_t wait_id);
   // ABORTED: the lease has ended; PERMISSION_DENIED: it is another worker's.
   absl::Status RenewLease(const Lease& lease, int64_t sample_count, const std::string& waiting_for);
-  absl::Status ReleaseTask(const Lease& lease, bool failed, const std::string& message);
+  // The same request_id again, if one is given: OK, and counted once.
+  absl::Status ReleaseTask(const Lease& lease, bool failed, const std::string& message,
+                           const std::string& request_id = "");
   absl::Duration lease_duration() const { return options_.lease_duration; }
   const std::string& state_dir() const { return options_.state_dir; }
 

@@ -203,7 +203,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
       return absl::InvalidArgumentError("reason must be stopping or failed");
     }
     return coordinator_->ReleaseTask(lease, request->reason() == v1::RELEASE_REASON_FAILED,
-                                     request->message());
+                                     request->message(), request->request_id());
   });
 }
 

@@ -254,10 +254,11 @@ absl::Status Coordinator::RenewLease(const Lease& lease, int64_t /*sample_count*
   return absl::OkStatus();
 }
 
-absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed,
-                                      const std::string& message) {
+absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std::string& message,
+                                      const std::string& request_id) {
   constexpr size_t kLongestMessage = 1000;
   MutexLock lock(mutex_);
+  if (!request_id.empty() && counted_requests_.count(request_id) > 0) return absl::OkStatus();
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
   RunEntry& run = *runs_.at(lease.task.run_id);
   TaskEntry* const task = run.Find(lease.task);
@@ -267,6 +268,7 @@ absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed,
     DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
     return failed && task != nullptr ? record_->Put(task->row) : absl::OkStatus();
   }));
+  if (!request_id.empty()) counted_requests_.insert(request_id);
   if (!failed || task == nullptr) return absl::OkStatus();
   const std::string reason = absl::StrCat(lease.task.ToString(), " failed: ",
                                           message.substr(0, kLongestMessage));

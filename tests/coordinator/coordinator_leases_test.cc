@@ -1,6 +1,7 @@
 // Workers and leases: who gets which task, until when.
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/coordinator.h"
 #include "tests/coordinator/fixture.h"
 
@@ -181,6 +182,20 @@ TEST_F(Leases, ReleasedTaskIsLeasedAgainAtOnce) {
   const TaskGrant first = Take(Register());
   ASSERT_THAT(coordinator_->ReleaseTask(first.lease, /*failed=*/false, ""), IsOk());
   EXPECT_EQ(Take(Register()).lease.task, first.lease.task);
+}
+
+TEST_F(Leases, ReleaseSentTwiceCountsOneFailure) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string worker = Register();
+  for (int i = 0; i < 2; ++i) {
+    const Lease lease = Take(worker).lease;
+    const std::string request = absl::StrCat("release-", i);
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      EXPECT_THAT(coordinator_->ReleaseTask(lease, /*failed=*/true, "bad", request), IsOk());
+    }
+  }
+  // Four would have been one too many.
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
 
 TEST_F(Leases, TaskThatFailsThreeTimesEndsTheRun) {
