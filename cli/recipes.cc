@@ -44,10 +44,10 @@ Recipe Mnist() {
   teacher.dataset.views = 40;
   teacher.student.architecture = "mlp:784-1200-1200-10,dropout=0.5,input_dropout=0.2";
   teacher.loss.alpha = 0;
-  teacher.training.rounds = 20;
+  teacher.training.rounds = 10;
   teacher.training.local_epochs = 1;
   teacher.training.batch_size = 128;
-  teacher.training.learning_rate = 0.1;
+  teacher.training.learning_rate = 0.03;
   teacher.training.schedule = "one_cycle";
   RunSpec& student = recipe.student;
   student.name = "student";

@@ -240,7 +240,8 @@ absl::Status Coordinator::EndRun(RunEntry& run, RunState state, const std::strin
   RunRow row = run.row;
   row.state = state;
   row.state_reason = reason;
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
     for (const LeaseRow& lease : leases_.OfRun(row.run_id)) {
       LeaseRow ended = lease;
@@ -377,7 +378,8 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
   row.completed_rounds = round + 1;
   row.weights_sha256 = sha256;
   row.state_reason.clear();
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(round_row));
     return record_->Put(row);
   }));

@@ -173,7 +173,8 @@ absl::StatusOr<TaskGrant> Coordinator::Grant(RunEntry& run, TaskEntry& task,
       run_row.inexact = true;
     }
   }
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
     return record_->Put(run_row);
   }));
@@ -217,7 +218,7 @@ LeaseRow Coordinator::EndLease(const LeaseRow& row, const std::string& outcome) 
 absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outcome) {
   const LeaseRow ended = EndLease(row, outcome);
   const auto run = runs_.find(row.lease.task.run_id);
-  return record_->Transaction([&]() -> absl::Status {
+  return record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
     if (run == runs_.end()) return absl::OkStatus();
     ++run->second->row.lost_leases;
@@ -264,7 +265,8 @@ absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std
   TaskEntry* const task = run.Find(lease.task);
   const LeaseRow ended = EndLease(row, failed ? "failed" : "released");
   if (failed && task != nullptr) ++task->row.failures;
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
     return failed && task != nullptr ? record_->Put(task->row) : absl::OkStatus();
   }));
@@ -387,7 +389,8 @@ absl::StatusOr<bool> Coordinator::CommitUpload(const UploadHeader& header, const
   LeaseRow lease_row = active;
   lease_row.outcome = "done";
   lease_row.ended_unix_millis = WallMillis();
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(task_row));
     DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
     return record_->Put(run_row);
@@ -430,7 +433,8 @@ absl::StatusOr<bool> Coordinator::ReportEvaluation(const std::string& request_id
   LeaseRow lease_row = active;
   lease_row.outcome = "done";
   lease_row.ended_unix_millis = WallMillis();
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]() -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(
         record_->Put(EvaluationRow{run.row.run_id, lease.task.round, metrics}));
     DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
