@@ -107,6 +107,7 @@ absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
 absl::StatusOr<Table> Table::Open(Database* database, const std::string& name,
                                   const std::vector<std::string>& columns, int key_columns) {
   std::vector<std::string> keys;
+  keys.reserve(static_cast<size_t>(key_columns));
   for (int i = 0; i < key_columns; ++i) {
     keys.push_back(std::string(*absl::StrSplit(columns[i], ' ').begin()));
   }
@@ -159,9 +160,9 @@ absl::Status Table::Put(const Row& row) {
   }
   sqlite3_bind_int64(put_, static_cast<int>(row.size()) + 1, Crc32c(Serialise(row)));
   const int code = sqlite3_step(put_);
-  const absl::Status status = code == SQLITE_DONE
-                                  ? absl::OkStatus()
-                                  : database_->Error(absl::StrCat("cannot write ", name_), code);
+  absl::Status status = code == SQLITE_DONE
+                            ? absl::OkStatus()
+                            : database_->Error(absl::StrCat("cannot write ", name_), code);
   sqlite3_reset(put_);
   sqlite3_clear_bindings(put_);
   return status;

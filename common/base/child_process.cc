@@ -45,12 +45,13 @@ std::vector<std::string> MergedEnvironment(
     for (const auto& change : changes) changed = changed || change.first == name;
     if (!changed) merged.push_back(text);
   }
-  for (const auto& [name, value] : changes) merged.push_back(name + "=" + value);
+  for (const auto& [name, value] : changes) merged.push_back(absl::StrCat(name, "=", value));
   return merged;
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;

@@ -35,7 +35,7 @@ void Augmentation::Apply(const ImageShape& shape, const uint8_t* image, int64_t 
   }
   RandomStream random(seed, "jitter", static_cast<uint64_t>(stored_index),
                       static_cast<uint64_t>(view));
-  const auto span = static_cast<uint64_t>(2 * jitter_ + 1);
+  const auto span = 2 * static_cast<uint64_t>(jitter_) + 1;
   const int64_t down = static_cast<int64_t>(random.Below(span)) - jitter_;
   const int64_t right = static_cast<int64_t>(random.Below(span)) - jitter_;
   std::memset(output, 0, bytes);

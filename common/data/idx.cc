@@ -66,6 +66,7 @@ absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimen
         name, " is not an IDX file of unsigned bytes with ", dimensions, " dimension(s)"));
   }
   std::vector<int64_t> sizes;
+  sizes.reserve(static_cast<size_t>(dimensions));
   for (int i = 0; i < dimensions; ++i) sizes.push_back(BigEndian32(bytes, 4 + 4 * i));
   const absl::StatusOr<int64_t> count = CheckedElementCount(sizes, kMaxFileBytes);
   if (!count.ok()) {

@@ -23,11 +23,12 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kSamples = 6400;
+// What each of three replicas trains on in a round over MNIST, in whole batches.
+constexpr int64_t kSamples = 19968;
 constexpr int64_t kBatch = 128;
 constexpr double kRate = 0.01;
 constexpr double kMomentum = 0.9;
-constexpr int kRepeats = 7;
+constexpr int kRepeats = 5;
 
 std::shared_ptr<const Dataset> MakeDataset() {
   StoredSamples samples;
@@ -43,7 +44,7 @@ std::shared_ptr<const Dataset> MakeDataset() {
     samples.train.push_back(i);
   }
   return *Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
-                          {"random", "train", 640});
+                          {"random", "train", 2000});
 }
 
 torch::nn::Sequential BareModel(const std::string& architecture) {
