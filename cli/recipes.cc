@@ -56,13 +56,13 @@ Recipe Mnist() {
   student.dataset.views = 1;
   student.student.architecture = "mlp:784-32-10";
   student.loss.alpha = 0.9;
-  student.loss.temperature = 4;
+  student.loss.temperature = 2;
   student.training.rounds = 10;
   student.training.replicas = 3;
-  student.training.local_epochs = 1;
+  student.training.local_epochs = 2;
   student.training.batch_size = 64;
   student.training.schedule = "cosine";
-  recipe.rates = {0.03, 0.1, 0.3};
+  recipe.rates = {0.01, 0.03, 0.1};
   return recipe;
 }
 
