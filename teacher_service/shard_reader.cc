@@ -13,8 +13,8 @@ namespace distillery {
 absl::StatusOr<std::unique_ptr<ShardReader>> ShardReader::Create(
     Teacher* teacher, std::shared_ptr<const Dataset> dataset, int64_t shard, const View& view,
     const SoftTargetFormat& format) {
-  DISTILLERY_RETURN_IF_ERROR(format.Validate());
   const ModelCard& card = teacher->info().card;
+  DISTILLERY_RETURN_IF_ERROR(format.Validate(card.class_count()));
   if (!(card.input_shape == dataset->shape()) || card.class_count() != dataset->class_count()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "data set ", dataset->reference().name, " has images of ",
@@ -49,12 +49,13 @@ absl::StatusOr<ShardReader::Piece> ShardReader::Read(int64_t row, int64_t max_by
   if (cut != cut_) DISTILLERY_RETURN_IF_ERROR(ComputeCut(cut));
   const int64_t first = cut * info.batch_rows;
   const int64_t cut_rows = static_cast<int64_t>(logits_.size()) / classes;
-  const int64_t fit = std::max<int64_t>(1, max_bytes / (classes * format_.element_bytes()));
+  const int64_t fit = std::max<int64_t>(1, max_bytes / format_.SizesOf(1, classes).total());
   Piece piece;
   piece.start_row = row;
   piece.rows = std::min(fit, first + cut_rows - row);
   piece.values = EncodeSoftTargets(&logits_[static_cast<size_t>((row - first) * classes)],
-                                   piece.rows, classes, format_);
+                                   piece.rows, classes, format_)
+                      .values;
   return piece;
 }
 

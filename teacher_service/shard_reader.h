@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/data/augmentation.h"
 #include "common/data/dataset.h"
-#include "teacher_service/soft_targets.h"
+#include "common/soft_targets/encode.h"
 #include "teacher_service/teacher.h"
 
 namespace distillery {

@@ -22,7 +22,7 @@ constexpr int64_t kMaxComputeElements = kMaxMessageBytes / 4;
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding) {
   SoftTargetFormat format;
   format.temperature = temperature;
-  DISTILLERY_RETURN_IF_ERROR(format.Validate());
+  DISTILLERY_RETURN_IF_ERROR(format.Validate(/*classes=*/1));
   switch (representation) {
     case v1::REPRESENTATION_UNSPECIFIED:
     case v1::REPRESENTATION_LOGITS: format.representation = Representation::kLogits; break;
@@ -322,7 +322,7 @@ absl::Status TeacherServiceImpl::Compute(const v1::ComputeSoftTargetsRequest& re
                                                    " bytes, its shape needs ", *count * 4));
   }
   const int64_t classes = teacher->info().card.class_count();
-  if (shape[0] * classes * format.element_bytes() > kMaxMessageBytes - 4096) {
+  if (format.SizesOf(shape[0], classes).total() > kMaxMessageBytes - 4096) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the answer for ", shape[0], " rows would be over 4 MiB: send fewer"));
   }
@@ -331,7 +331,7 @@ absl::Status TeacherServiceImpl::Compute(const v1::ComputeSoftTargetsRequest& re
   std::vector<float> logits(static_cast<size_t>(shape[0] * classes));
   DISTILLERY_RETURN_IF_ERROR(teacher->ComputeLogits(pixels.data(), shape[0], logits.data()));
   FillTensor(shape[0], classes, format.encoding,
-             EncodeSoftTargets(logits.data(), shape[0], classes, format),
+             EncodeSoftTargets(logits.data(), shape[0], classes, format).values,
              response->mutable_soft_targets());
   response->set_teacher_digest(teacher->info().digest);
   return absl::OkStatus();

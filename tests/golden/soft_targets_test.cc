@@ -1,9 +1,10 @@
 // EncodeSoftTargets against PyTorch's softmax.
-#include "teacher_service/soft_targets.h"
+#include "common/soft_targets/encode.h"
 
 #include <cmath>
 #include <cstring>
 
+#include "common/soft_targets/half.h"
 #include "tests/golden/golden_file.h"
 
 namespace distillery {
@@ -22,7 +23,7 @@ TEST(GoldenSoftTargets, ProbabilitiesEqualPyTorchsSoftmax) {
     SoftTargetFormat format;
     format.temperature = one.at("temperature").get<double>();
     format.representation = Representation::kProbabilities;
-    const std::string bytes = EncodeSoftTargets(logits.data(), 4, 5, format);
+    const std::string bytes = EncodeSoftTargets(logits.data(), 4, 5, format).values;
     const std::vector<double> expected = Flatten(one.at("probabilities"));
     ASSERT_EQ(bytes.size(), expected.size() * sizeof(float));
     for (size_t i = 0; i < expected.size(); ++i) {
@@ -42,7 +43,7 @@ TEST(GoldenSoftTargets, HalfProbabilitiesAreWithinTheirBound) {
     format.temperature = one.at("temperature").get<double>();
     format.representation = Representation::kProbabilities;
     format.encoding = Encoding::kFloat16;
-    const std::string bytes = EncodeSoftTargets(logits.data(), 4, 5, format);
+    const std::string bytes = EncodeSoftTargets(logits.data(), 4, 5, format).values;
     const std::vector<double> expected = Flatten(one.at("probabilities"));
     ASSERT_EQ(bytes.size(), expected.size() * 2);
     for (size_t i = 0; i < expected.size(); ++i) {

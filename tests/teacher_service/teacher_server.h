@@ -13,7 +13,7 @@
 
 #include "common/rpc/server.h"
 #include "common/rpc/status_conversion.h"
-#include "teacher_service/soft_targets.h"
+#include "common/soft_targets/encode.h"
 #include "teacher_service/teacher_service.h"
 #include "tests/common/status_matchers.h"
 #include "tests/teacher_service/fake_teacher.h"

@@ -1,0 +1,46 @@
+// Logits to soft targets as they go over the wire: little-endian, row-major.
+//
+// Threads: safe for all. Nothing fails: what is not finite in the logits is still not finite, or
+// saturated, in the rows, and the decoder refuses it; a teacher checks its outputs before.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/soft_targets/format.h"
+
+namespace distillery {
+
+// The tensors of encoded rows; those that the format does not have are empty.
+struct EncodedRows {
+  // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k], largest first.
+  std::string values;
+  // float32 [rows]
+  std::string row_scales;
+  // int16 or int32 [rows, top_k]
+  std::string class_indexes;
+  // float16 [rows]
+  std::string tail_mass;
+};
+
+// Where EncodeSoftTargets writes: format.SizesOf(rows, classes) bytes each, of any alignment.
+struct EncodedBuffers {
+  char* values = nullptr;
+  char* row_scales = nullptr;
+  char* class_indexes = nullptr;
+  char* tail_mass = nullptr;
+};
+
+// logits z [rows, classes] -> v = z/T by float32 division, or softmax(z/T) with sums in double, in
+// the encoding asked for:
+//   int8:  scale = max|v| / 127 per row, q = v/scale to nearest even; scale 0 has bytes 0.
+//   top-k: the largest of softmax(z/T), of equal ones the lower class first, and the sum of the
+//          others, added up by themselves (1 - sum would leave nothing of a small tail).
+// REQUIRES: format.Validate(classes) is OK.
+EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
+                              const SoftTargetFormat& format);
+// The same into the caller's memory.
+void EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
+                       const SoftTargetFormat& format, const EncodedBuffers& output);
+
+}  // namespace distillery
