@@ -2,56 +2,203 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/base/names.h"
 #include "common/base/philox.h"
+#include "common/base/status_macros.h"
 
 namespace distillery {
+namespace {
+
+using Kind = AugmentationPart::Kind;
+
+constexpr char kNone[] = "none";
+constexpr int kMaxParts = 4;
+
+struct KnownPart {
+  Kind kind;
+  const char* name;
+  // The largest N; 0 if the part takes none.
+  int max_pixels;
+};
+constexpr KnownPart kKnownParts[] = {
+    {Kind::kJitter, "jitter", 8}, {Kind::kCrop, "crop", 32}, {Kind::kFlip, "flip", 0}};
+
+const KnownPart& Known(Kind kind) {
+  return *std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
+                       [kind](const KnownPart& known) { return known.kind == kind; });
+}
+
+// "augmentation \"PART\" TEXT"; the part is cut short, for a text from the network can be long.
+template <typename... Text>
+absl::Status PartError(absl::string_view part, const Text&... text) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("augmentation \"", absl::CHexEscape(part.substr(0, 40)), "\" ", text...));
+}
+
+absl::StatusOr<AugmentationPart> ParsePart(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> words =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  const absl::string_view name = words.first;
+  if (name == kNone) return PartError(text, "stands alone, without a number or other parts");
+  const auto* const known = std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
+                                         [&](const KnownPart& k) { return name == k.name; });
+  if (known == std::end(kKnownParts)) {
+    std::vector<std::string> names = {kNone};
+    for (const KnownPart& k : kKnownParts) names.emplace_back(k.name);
+    return absl::InvalidArgumentError(UnknownName("augmentation", name, names));
+  }
+  AugmentationPart part{known->kind};
+  if (known->max_pixels == 0) {
+    if (name != text) return PartError(text, "takes no number: write ", name);
+    return part;
+  }
+  const absl::string_view number = words.second;
+  if (!std::all_of(number.begin(), number.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(number, &part.pixels) || part.pixels < 1 ||
+      part.pixels > known->max_pixels) {
+    return PartError(text, "must be ", name, ":N with N pixels, 1 to ", known->max_pixels);
+  }
+  return part;
+}
+
+// Writes the `size` bytes that end at `end`, the last one first.
+void CopyReversed(const uint8_t* end, int64_t size, uint8_t* output) {
+  for (; size >= 8; size -= 8) {
+    end -= 8;
+    uint64_t word = 0;
+    std::memcpy(&word, end, 8);
+    word = __builtin_bswap64(word);
+    std::memcpy(output, &word, 8);
+    output += 8;
+  }
+  for (; size > 0; --size) *output++ = *--end;
+}
+
+// Where each pixel of a picture comes from: out[y][x] = in[y - down][x - right], or mirrored
+// in[y - down][right - x], inside a window; 0 outside it. Such maps stay such maps when shifted and
+// flipped, so that a composition needs no picture between its parts.
+class PixelMap {
+ public:
+  explicit PixelMap(const ImageShape& shape)
+      : shape_(shape), bottom_(shape.height), window_right_(shape.width) {}
+
+  // What leaves the picture is lost, even if a later shift goes back.
+  void Shift(int64_t down, int64_t right) {
+    down_ += down;
+    right_ += right;
+    top_ = std::max<int64_t>(0, top_ + down);
+    bottom_ = std::min(shape_.height, bottom_ + down);
+    window_left_ = std::max<int64_t>(0, window_left_ + right);
+    window_right_ = std::min(shape_.width, window_right_ + right);
+  }
+  void Flip() {
+    right_ = shape_.width - 1 - right_;
+    mirrored_ = !mirrored_;
+    window_left_ = shape_.width - std::exchange(window_right_, shape_.width - window_left_);
+  }
+  void Draw(const uint8_t* image, uint8_t* output) const {
+    const int64_t width = shape_.width;
+    const int64_t count = window_right_ - window_left_;
+    const bool whole = bottom_ - top_ == shape_.height && count == width;
+    if (whole && !mirrored_) {
+      std::memcpy(output, image, static_cast<size_t>(shape_.size()));
+      return;
+    }
+    if (!whole) std::memset(output, 0, static_cast<size_t>(shape_.size()));
+    if (count <= 0) return;
+    for (int64_t channel = 0; channel < shape_.channels; ++channel) {
+      const int64_t plane = channel * shape_.height;
+      for (int64_t y = top_; y < bottom_; ++y) {
+        const uint8_t* const from = image + (plane + y - down_) * width;
+        uint8_t* const to = output + (plane + y) * width + window_left_;
+        if (mirrored_) {
+          CopyReversed(from + right_ - window_left_ + 1, count, to);
+        } else {
+          std::memcpy(to, from + window_left_ - right_, static_cast<size_t>(count));
+        }
+      }
+    }
+  }
+
+ private:
+  const ImageShape& shape_;
+  bool mirrored_ = false;
+  int64_t down_ = 0;
+  int64_t right_ = 0;
+  // The window: rows [top_, bottom_), columns [window_left_, window_right_). Empty if not ordered.
+  int64_t top_ = 0;
+  int64_t bottom_;
+  int64_t window_left_ = 0;
+  int64_t window_right_;
+};
+
+}  // namespace
 
 absl::StatusOr<Augmentation> Augmentation::Parse(const std::string& text) {
-  constexpr int kMaxJitter = 8;
   Augmentation result;
-  if (text.empty() || text == "none") return result;
-  if (absl::StartsWith(text, "jitter:")) {
-    if (absl::SimpleAtoi(text.substr(7), &result.jitter_) && result.jitter_ >= 1 &&
-        result.jitter_ <= kMaxJitter) {
-      return result;
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("augmentation jitter:N needs N pixels, 1 to ", kMaxJitter));
+  if (text.empty() || text == kNone) return result;
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('+', kMaxParts));
+  if (parts.size() > kMaxParts) {
+    return PartError(text, "has more than ", kMaxParts, " parts joined by '+'");
   }
-  return absl::InvalidArgumentError(UnknownName("augmentation", text, {"none", "jitter:N"}));
+  for (const absl::string_view text_of_part : parts) {
+    DISTILLERY_ASSIGN_OR_RETURN(const AugmentationPart part, ParsePart(text_of_part));
+    for (const AugmentationPart& earlier : result.parts_) {
+      if (earlier.kind == part.kind) {
+        return PartError(text, "has ", Known(part.kind).name, " twice; once is the most");
+      }
+    }
+    result.parts_.push_back(part);
+  }
+  return result;
+}
+
+std::string Augmentation::ToString() const {
+  if (identity()) return kNone;
+  return absl::StrJoin(parts_, "+", [](std::string* text, const AugmentationPart& part) {
+    absl::StrAppend(text, Known(part.kind).name);
+    if (part.pixels > 0) absl::StrAppend(text, ":", part.pixels);
+  });
 }
 
 void Augmentation::Apply(const ImageShape& shape, const uint8_t* image, int64_t seed,
                          int64_t stored_index, int64_t view, uint8_t* output) const {
-  const auto bytes = static_cast<size_t>(shape.size());
-  if (jitter_ == 0) {
-    std::memcpy(output, image, bytes);
-    return;
-  }
-  RandomStream random(seed, "jitter", static_cast<uint64_t>(stored_index),
-                      static_cast<uint64_t>(view));
-  const auto span = 2 * static_cast<uint64_t>(jitter_) + 1;
-  const int64_t down = static_cast<int64_t>(random.Below(span)) - jitter_;
-  const int64_t right = static_cast<int64_t>(random.Below(span)) - jitter_;
-  std::memset(output, 0, bytes);
-  const int64_t first = std::max<int64_t>(0, right);
-  const int64_t last = std::min(shape.width, shape.width + right);
-  if (first >= last) return;
-  for (int64_t channel = 0; channel < shape.channels; ++channel) {
-    for (int64_t y = 0; y < shape.height; ++y) {
-      const int64_t from = y - down;
-      if (from < 0 || from >= shape.height) continue;
-      const int64_t plane = channel * shape.height;
-      std::memcpy(output + (plane + y) * shape.width + first,
-                  image + (plane + from) * shape.width + first - right,
-                  static_cast<size_t>(last - first));
+  PixelMap map(shape);
+  for (const AugmentationPart& part : parts_) {
+    RandomStream random(seed, Known(part.kind).name, static_cast<uint64_t>(stored_index),
+                        static_cast<uint64_t>(view));
+    // Uniform in -pixels..pixels.
+    const auto offset = [&random, &part] {
+      return static_cast<int64_t>(random.Below(2 * static_cast<uint64_t>(part.pixels) + 1)) -
+             part.pixels;
+    };
+    switch (part.kind) {
+      case Kind::kJitter: {
+        const int64_t down = offset();
+        map.Shift(down, offset());
+        break;
+      }
+      case Kind::kCrop: {
+        // A cut that lies lower shows the image higher.
+        const int64_t lower = offset();
+        map.Shift(-lower, -offset());
+        break;
+      }
+      case Kind::kFlip:
+        if (random.Below(2) == 1) map.Flip();
+        break;
     }
   }
+  map.Draw(image, output);
 }
 
 }  // namespace distillery

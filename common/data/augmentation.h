@@ -5,24 +5,49 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/data/samples.h"
 
 namespace distillery {
 
+// One step of an augmentation; what each does stands at Augmentation::Parse.
+struct AugmentationPart {
+  enum class Kind { kJitter, kCrop, kFlip };
+  Kind kind;
+  // N of jitter:N and crop:N.
+  int pixels = 0;
+};
+
+// Parts applied one after the other: "crop:4+flip" is not "flip+crop:4". Each part draws from a
+// random stream of its own name, so that adding one leaves what the others do as it was.
+//
+// Threads: immutable once parsed, safe for all.
 class Augmentation {
  public:
-  // "none", "" (none) or "jitter:N", N pixels 1..8. INVALID_ARGUMENT otherwise.
-  static absl::StatusOr<Augmentation> Parse(const std::string& text);
+  // The identity.
+  Augmentation() = default;
 
-  bool identity() const { return jitter_ == 0; }
-  // Writes view `view` of the image [channels, height, width] to `output`; pixels shifted in are 0.
+  // "" or "none", the identity; or parts joined by '+', at most 4 and each name at most once:
+  //   jitter:N  shifts by up to N pixels, 1 to 8, in each direction; 0 is shifted in
+  //   crop:N    pads N pixels, 1 to 32, of 0 on each side and cuts out a place of the image's size
+  //   flip      mirrors left and right with probability 1/2
+  // INVALID_ARGUMENT otherwise, naming the part.
+  static absl::StatusOr<Augmentation> Parse(const std::string& text);
+  // The one text of this augmentation, fit for a key: "none", or as "crop:4+flip".
+  std::string ToString() const;
+
+  // Whether every view is the stored image: true for "none" alone.
+  bool identity() const { return parts_.empty(); }
+
+  // Writes view `view` of the image [channels, height, width] to `output`. Allocates nothing.
+  // REQUIRES: image and output do not overlap.
   void Apply(const ImageShape& shape, const uint8_t* image, int64_t seed, int64_t stored_index,
              int64_t view, uint8_t* output) const;
 
  private:
-  int jitter_ = 0;
+  std::vector<AugmentationPart> parts_;
 };
 
 // Which picture of each sample: an augmentation with its seed and view.

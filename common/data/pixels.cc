@@ -1,20 +1,44 @@
 #include "common/data/pixels.h"
 
+#include "absl/container/fixed_array.h"
+
 namespace distillery {
+namespace {
+
+// REQUIRES: 0 <= row < dataset.size().
+void LoadImage(const Dataset& dataset, int64_t row, const View& view, uint8_t* output) {
+  view.augmentation.Apply(dataset.shape(), dataset.Pixels(row), view.seed, dataset.StoredIndex(row),
+                          view.view, output);
+}
+
+}  // namespace
+
+void LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                    uint8_t* output) {
+  for (const int64_t row : rows) {
+    LoadImage(dataset, row, view, output);
+    output += dataset.shape().size();
+  }
+}
+
+void ScalePixels(const uint8_t* bytes, int64_t count, int pixel_max, float* output) {
+  const auto scale = static_cast<float>(pixel_max);
+  // Vectorised, a division costs 0.2 ns: a table of the 256 quotients takes 1.7 times as long.
+  for (int64_t i = 0; i < count; ++i) output[i] = static_cast<float>(bytes[i]) / scale;
+}
 
 void LoadPixels(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                 float* output) {
-  const auto size = static_cast<size_t>(dataset.shape().size());
-  const auto scale = static_cast<float>(dataset.pixel_max());
-  std::vector<uint8_t> picture(size);
+  const int64_t size = dataset.shape().size();
+  // On the stack up to 4 KiB: training loads sample by sample.
+  absl::FixedArray<uint8_t, 4096> picture(static_cast<size_t>(size));
   for (const int64_t row : rows) {
     const uint8_t* bytes = dataset.Pixels(row);
     if (!view.augmentation.identity()) {
-      view.augmentation.Apply(dataset.shape(), bytes, view.seed, dataset.StoredIndex(row),
-                              view.view, picture.data());
+      LoadImage(dataset, row, view, picture.data());
       bytes = picture.data();
     }
-    for (size_t i = 0; i < size; ++i) output[i] = static_cast<float>(bytes[i]) / scale;
+    ScalePixels(bytes, size, dataset.pixel_max(), output);
     output += size;
   }
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "common/data/digits.h"
-#include "common/data/pixels.h"
 #include "tests/common/data/files.h"
 
 namespace distillery {
@@ -117,37 +116,6 @@ TEST(Dataset, BadReferencesAreRefused) {
   }
   EXPECT_THAT(Dataset::Create(samples, {"x", "test", 10}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no samples")));
-}
-
-TEST(LoadPixels, ScalesToZeroToOneInTheOrderAskedFor) {
-  StoredSamples samples = SortedByClass(3, 1);
-  samples.pixels = {0, 51, 255};
-  const auto dataset = Make(samples);
-  std::vector<int64_t> rows = {2, 0, 1, 2};
-  std::vector<float> output(4, -1);
-  LoadPixels(*dataset, rows, View{}, output.data());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    // 0, 51 / 255 = 0.2, 1
-    const float expected[] = {0, 0.2F, 1};
-    EXPECT_EQ(output[i], expected[dataset->StoredIndex(rows[i])]);
-  }
-}
-
-TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
-  const StoredSamples digits = *ReadBuiltInDigits();
-  const View view{*Augmentation::Parse("jitter:2"), 5, 3};
-  const auto train = Make(digits, "train");
-  const auto fit = Make(digits, "fit");
-  // The same sample stands in other rows of the two splits.
-  for (int64_t row = 0; row < 20; ++row) {
-    int64_t other = 0;
-    while (train->StoredIndex(other) != fit->StoredIndex(row)) ++other;
-    std::vector<float> a(64);
-    std::vector<float> b(64);
-    LoadPixels(*fit, {row}, view, a.data());
-    LoadPixels(*train, {other}, view, b.data());
-    EXPECT_EQ(a, b);
-  }
 }
 
 }  // namespace

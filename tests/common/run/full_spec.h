@@ -15,7 +15,7 @@ inline RunSpec FullSpec() {
   RunSpec spec;
   spec.name = "full.run-1";
   spec.seed = -9007199254740993;  // no double holds it
-  spec.dataset = {"mnist", "fit", "validation", 256, "jitter:2", 3};
+  spec.dataset = {"mnist", "fit", "validation", 256, "crop:4+flip", 3};
   spec.teacher.model = "folder with spaces/\"t\": #1 \xC3\xA9\t\n.pt";
   spec.teacher.digest = std::string(64, 'b');
   spec.student.architecture = "lenet";

@@ -41,6 +41,14 @@ TEST(ValidateRunSpec, MessageSaysFieldRuleAndValue) {
               StatusIs(kInvalid, std::string("loss.temperature must be > 0, got -1")));
 }
 
+TEST(ValidateRunSpec, MessageNamesThePartOfTheAugmentation) {
+  RunSpec spec = ValidSpec();
+  spec.dataset.augmentation = "crop:4+flop";
+  EXPECT_THAT(ValidateRunSpec(spec),
+              StatusIs(kInvalid, std::string("dataset.augmentation is not valid: unknown "
+                                             "augmentation \"flop\"; did you mean \"flip\"?")));
+}
+
 struct FieldCase {
   const char* path;
   std::function<void(RunSpec&)> change;
@@ -59,6 +67,7 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
       {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 0; }},
       {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 65537; }},
       {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "jitter:9"; }},
+      {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "flip+crop:33"; }},
       {"dataset.views", [](RunSpec& s) { s.dataset.views = 0; }},
       {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(63, 'a'); }},
       {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(64, 'A'); }},
@@ -129,6 +138,16 @@ TEST(RunSpec, NeedsATeacherUnlessAlphaIsZero) {
   EXPECT_TRUE(spec.needs_teacher());
   spec.loss.alpha = 0;
   EXPECT_FALSE(spec.needs_teacher());
+}
+
+// A run's record holds what was asked for; only caches use the one text of an augmentation.
+TEST(RunSpecToJson, KeepsTheAugmentationAsWritten) {
+  RunSpec spec = ValidSpec();
+  for (const char* const text : {"", "none", "jitter:02", "flip+crop:4"}) {
+    spec.dataset.augmentation = text;
+    ASSERT_OK_AND_ASSIGN(const RunSpec read, ParseRunSpec(RunSpecToJson(spec), "json"));
+    EXPECT_EQ(read.dataset.augmentation, text);
+  }
 }
 
 TEST(RunSpecToJson, IsReadBackToTheSameSpec) {

@@ -40,6 +40,13 @@ TEST(ParseRunSpec, EmptyGroupIsAllDefaults) {
   EXPECT_EQ(spec.loss.temperature, 4);
 }
 
+TEST(ParseRunSpec, AugmentationNeedsNoQuotes) {
+  ASSERT_OK_AND_ASSIGN(const RunSpec lines, Parse("dataset:\n  augmentation: crop:4+flip\n"));
+  EXPECT_EQ(lines.dataset.augmentation, "crop:4+flip");
+  ASSERT_OK_AND_ASSIGN(const RunSpec flow, Parse("dataset: {augmentation: crop:4+flip}\n"));
+  EXPECT_EQ(flow.dataset.augmentation, "crop:4+flip");
+}
+
 TEST(ParseRunSpec, UnknownKeyIsNamedWithTheNearest) {
   EXPECT_THAT(Parse("loss:\n  temprature: 4\n"),
               Refused("run.yaml:6: ", "did you mean \"loss.temperature\"?"));
