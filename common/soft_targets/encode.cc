@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <vector>
 
+#include "common/soft_targets/finite.h"
 #include "common/soft_targets/half.h"
+#include "common/soft_targets/top_k_encoder.h"
 
 namespace distillery {
 namespace {
@@ -30,15 +31,15 @@ void Softmax(float* row, int64_t classes, double* exponentials) {
   for (int64_t i = 0; i < classes; ++i) row[i] = static_cast<float>(exponentials[i] / sum);
 }
 
-// Returns the scale. NaN or infinity in the row makes it the scale.
+int32_t BitsOf(float value) {
+  int32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+// Returns the scale; it is not finite if the row is not.
 float RowToInt8(const float* row, int64_t classes, char* output) {
-  // As integers, magnitudes order like floats, with infinity and NaN last.
-  uint32_t largest = 0;
-  for (int64_t i = 0; i < classes; ++i) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, row + i, sizeof(bits));
-    largest = std::max(largest, bits & 0x7FFFFFFFU);
-  }
+  const int32_t largest = LargestMagnitudeBits(row, classes);
   float scale = 0;
   std::memcpy(&scale, &largest, sizeof(scale));
   scale /= 127;
@@ -47,77 +48,15 @@ float RowToInt8(const float* row, int64_t classes, char* output) {
     return scale;
   }
   for (int64_t i = 0; i < classes; ++i) {
-    // Added to 1.5 * 2^23 a number is rounded to an integer, the low byte of the sum's bits.
-    const float clamped = std::min(127.0F, std::max(-127.0F, row[i] / scale));
-    const float sum = clamped + 0x1.8p23F;
-    uint32_t bits = 0;
-    std::memcpy(&bits, &sum, sizeof(bits));
-    output[i] = static_cast<char>(bits);
+    // Added to 1.5 * 2^23 a small number is rounded to an integer, the low bits of the sum. A scale
+    // that is subnormal may be too small for the largest values, so clamp.
+    const int32_t rounded = BitsOf(row[i] / scale + 0x1.8p23F) - BitsOf(0x1.8p23F);
+    output[i] = static_cast<char>(std::min(127, std::max(-127, rounded)));
   }
   return scale;
 }
 
-// Grows with the value, and among equal values with a lower class. A total order of all floats.
-uint64_t SortKey(float value, int64_t index) {
-  value += 0.0F;  // -0 equals 0
-  int32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(bits));
-  const int32_t ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF);
-  return (static_cast<uint64_t>(static_cast<uint32_t>(ordered) ^ 0x80000000U) << 32) |
-         (~static_cast<uint32_t>(index));
-}
-
-// Encodes rows one at a time; holds the scratch memory that they share.
-class TopKEncoder {
- public:
-  TopKEncoder(int64_t classes, int64_t top_k)
-      : classes_(classes),
-        top_k_(top_k),
-        index_bytes_(ClassIndexBytes(classes)),
-        keys_(static_cast<size_t>(classes)),
-        top_(static_cast<size_t>(top_k)) {}
-
-  // `row` z/T [classes] is overwritten.
-  void Encode(float* row, char* values, char* indexes, char* tail_mass) {
-    for (int64_t i = 0; i < classes_; ++i) keys_[i] = SortKey(row[i], i);
-    std::partial_sort(keys_.begin(), keys_.begin() + top_k_, keys_.end(), std::greater<>());
-    const float largest = row[ClassOf(keys_[0])];
-    double top_sum = 0;
-    for (int64_t i = 0; i < top_k_; ++i) {
-      const int64_t index = ClassOf(keys_[i]);
-      top_[i] = std::exp(static_cast<double>(row[index]) - largest);
-      top_sum += top_[i];
-      row[index] = -std::numeric_limits<float>::infinity();  // exp: 0
-      const auto stored = static_cast<int32_t>(index);
-      std::memcpy(indexes + i * index_bytes_, &stored, static_cast<size_t>(index_bytes_));
-    }
-    double others = 0;
-    if (top_k_ < classes_) {
-      for (int64_t i = 0; i < classes_; ++i) {
-        others += std::exp(static_cast<double>(row[i]) - largest);
-      }
-    }
-    const double sum = top_sum + others;
-    for (int64_t i = 0; i < top_k_; ++i) StoreHalf(top_[i] / sum, values + i * 2);
-    StoreHalf(others / sum, tail_mass);
-  }
-
- private:
-  static int64_t ClassOf(uint64_t key) { return ~static_cast<uint32_t>(key); }
-  static void StoreHalf(double value, char* output) {
-    const uint16_t half = FloatToHalf(static_cast<float>(value));
-    std::memcpy(output, &half, sizeof(half));
-  }
-
-  const int64_t classes_;
-  const int64_t top_k_;
-  const int64_t index_bytes_;
-  std::vector<uint64_t> keys_;
-  // exp(z/T - largest) [top_k]
-  std::vector<double> top_;
-};
-
-// z/T in a dense encoding that needs no view of a whole row.
+// z/T in an encoding that needs no view of a whole row.
 void EncodeElements(const float* logits, int64_t count, float temperature, Encoding encoding,
                     char* output) {
   if (encoding == Encoding::kFloat32 && temperature == 1) {
@@ -136,39 +75,46 @@ void EncodeElements(const float* logits, int64_t count, float temperature, Encod
   }
 }
 
+void EncodeTopK(const float* logits, int64_t rows, int64_t classes, const SoftTargetFormat& format,
+                const EncodedBuffers& output) {
+  const EncodedSizes step = format.SizesOf(1, classes);
+  TopKEncoder encoder(classes, format.top_k);
+  std::vector<float> row(static_cast<size_t>(classes));
+  for (int64_t r = 0; r < rows; ++r) {
+    Divide(logits + r * classes, classes, static_cast<float>(format.temperature), row.data());
+    encoder.Encode(row.data(), output.values + r * step.values,
+                   output.class_indexes + r * step.class_indexes,
+                   output.tail_mass + r * step.tail_mass);
+  }
+}
+
 }  // namespace
 
 void EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
                        const SoftTargetFormat& format, const EncodedBuffers& output) {
   if (format.representation == Representation::kNone) return;
+  if (format.encoding == Encoding::kTopK) {
+    EncodeTopK(logits, rows, classes, format, output);
+    return;
+  }
   const auto temperature = static_cast<float>(format.temperature);
   const bool probabilities = format.representation == Representation::kProbabilities;
-  if (!probabilities &&
-      (format.encoding == Encoding::kFloat32 || format.encoding == Encoding::kFloat16)) {
+  if (!probabilities && format.encoding != Encoding::kInt8) {
     EncodeElements(logits, rows * classes, temperature, format.encoding, output.values);
     return;
   }
-  const EncodedSizes step = format.SizesOf(1, classes);
+  const int64_t row_bytes = format.SizesOf(1, classes).values;
   std::vector<float> row(static_cast<size_t>(classes));
-  const bool top_k = format.encoding == Encoding::kTopK;
-  std::vector<double> exponentials(static_cast<size_t>(top_k ? 0 : classes));
-  TopKEncoder encoder(top_k ? classes : 0, format.top_k);
+  std::vector<double> exponentials(static_cast<size_t>(classes));
   for (int64_t r = 0; r < rows; ++r) {
     Divide(logits + r * classes, classes, temperature, row.data());
-    char* const values = output.values + r * step.values;
-    if (top_k) {
-      encoder.Encode(row.data(), values, output.class_indexes + r * step.class_indexes,
-                     output.tail_mass + r * step.tail_mass);
-      continue;
-    }
     if (probabilities) Softmax(row.data(), classes, exponentials.data());
-    if (format.encoding == Encoding::kFloat32) {
-      std::memcpy(values, row.data(), row.size() * sizeof(float));
-    } else if (format.encoding == Encoding::kFloat16) {
-      FloatsToHalves(row.data(), classes, values);
-    } else {
+    char* const values = output.values + r * row_bytes;
+    if (format.encoding == Encoding::kInt8) {
       const float scale = RowToInt8(row.data(), classes, values);
-      std::memcpy(output.row_scales + r * step.row_scales, &scale, sizeof(scale));
+      std::memcpy(output.row_scales + r * 4, &scale, sizeof(scale));
+    } else {
+      EncodeElements(row.data(), classes, /*temperature=*/1, format.encoding, values);
     }
   }
 }

@@ -1,0 +1,34 @@
+// Decoded rows of soft targets, as a student computes with them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace distillery {
+
+// Dense or top-k; what a format does not have is empty.
+struct SoftTargetRows {
+  int64_t row_count = 0;
+  // Dense: z/T or softmax(z/T) [rows, classes].
+  std::vector<float> values;
+  // Top-k: probabilities [rows, k] with their classes [rows, k], and the mass of all other classes
+  // [rows]. A row's sum is 1 up to the rounding of float16.
+  std::vector<float> probabilities;
+  std::vector<int32_t> class_indexes;
+  std::vector<float> tail_mass;
+
+  // Keeps the first `rows` rows. REQUIRES: 0 <= rows <= row_count.
+  void Truncate(int64_t rows) {
+    if (row_count == 0) return;
+    const auto cut = [&](auto& column) {
+      column.resize(column.size() / static_cast<size_t>(row_count) * static_cast<size_t>(rows));
+    };
+    cut(values);
+    cut(probabilities);
+    cut(class_indexes);
+    cut(tail_mass);
+    row_count = rows;
+  }
+};
+
+}  // namespace distillery
