@@ -104,6 +104,16 @@ FieldError FindFieldError(const RunSpec& spec) {
   }
   check.Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
   check.Positive("loss.temperature", spec.loss.temperature);
+  if (!spec.soft_targets.encoding.empty()) {
+    check.OneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
+  }
+  if (spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+    check.Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
+  } else if (spec.soft_targets.top_k != 0) {
+    check.Report("soft_targets.top_k",
+                 absl::StrCat("is for soft_targets.encoding top_k: else it must be 0, got ",
+                              spec.soft_targets.top_k));
+  }
   check.Range<int64_t>("training.rounds", spec.training.rounds, 1, kLargestCount);
   check.Range<int64_t>("training.replicas", spec.training.replicas, 1, 4096);
   check.Range<int64_t>("training.local_epochs", spec.training.local_epochs, 0, kLargestCount);
@@ -138,6 +148,14 @@ FieldError FindFieldError(const RunSpec& spec) {
 absl::Status ValidateRunSpec(const RunSpec& spec) {
   const FieldError error = FindFieldError(spec);
   return error.path.empty() ? absl::OkStatus() : absl::InvalidArgumentError(error.message);
+}
+
+SoftTargetFormat RunSpec::soft_target_format() const {
+  SoftTargetFormat format;
+  format.temperature = loss.temperature;
+  format.encoding = ParseEncoding(soft_targets.encoding).value_or(Encoding::kFloat32);
+  format.top_k = soft_targets.top_k;
+  return format;
 }
 
 std::string RunSpecToJson(const RunSpec& spec) {

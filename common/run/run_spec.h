@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/data/dataset.h"
+#include "common/soft_targets/format.h"
 
 namespace distillery {
 
@@ -35,6 +36,10 @@ struct RunSpec {
     double alpha = 0.9;
     double temperature = 4;
   } loss;
+  struct {
+    std::string encoding = "float32";
+    int64_t top_k = 0;
+  } soft_targets;
   struct {
     int64_t rounds = 10;
     int64_t replicas = 1;
@@ -66,6 +71,8 @@ struct RunSpec {
     return {dataset.name, dataset.evaluation_split, dataset.shard_size};
   }
   bool needs_teacher() const { return loss.alpha > 0; }
+  // What training asks a teacher for. REQUIRES: a valid spec.
+  SoftTargetFormat soft_target_format() const;
   // The student is a TorchScript file that the workers hold, not a built-in architecture.
   bool student_is_file() const { return student.architecture.empty(); }
   // True if W_round is to be evaluated.
@@ -102,6 +109,10 @@ void VisitRunSpec(Visitor& v, Spec& s) {
   v.Group("loss", [&] {
     v.Field("alpha", s.loss.alpha);
     v.Field("temperature", s.loss.temperature);
+  });
+  v.Group("soft_targets", [&] {
+    v.Field("encoding", s.soft_targets.encoding);
+    v.Field("top_k", s.soft_targets.top_k);
   });
   v.Group("training", [&] {
     v.Field("rounds", s.training.rounds);

@@ -21,6 +21,7 @@ inline RunSpec FullSpec() {
   spec.student.architecture = "lenet";
   spec.loss.alpha = 0.1;
   spec.loss.temperature = 1.0 / 3;
+  spec.soft_targets = {"top_k", 5};
   spec.training.rounds = 7;
   spec.training.replicas = 5;
   spec.training.local_epochs = 2;

@@ -83,6 +83,11 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
       {"loss.temperature", [](RunSpec& s) { s.loss.temperature = 0; }},
       {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = infinity; }},
       {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = nan; }},
+      {"soft_targets.encoding", [](RunSpec& s) { s.soft_targets.encoding = "bfloat16"; }},
+      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets.top_k = 1; }},
+      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"int8", -1}; }},
+      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"top_k", 0}; }},
+      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"top_k", 1'000'001}; }},
       {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
       {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
       {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
@@ -117,6 +122,33 @@ TEST(ValidateRunSpec, TheBoundsThemselvesAreTaken) {
   spec.training.momentum = 0;
   spec.teacher.digest = std::string(64, 'a');
   EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+}
+
+TEST(ValidateRunSpec, TheNearestEncodingIsNamed) {
+  RunSpec spec = ValidSpec();
+  spec.soft_targets.encoding = "topk";
+  EXPECT_THAT(ValidateRunSpec(spec),
+              StatusIs(kInvalid, std::string("soft_targets.encoding has an unknown value \"topk\"; "
+                                             "did you mean \"top_k\"?")));
+}
+
+TEST(RunSpec, TheSoftTargetFormatFollowsFromItsFields) {
+  RunSpec spec = ValidSpec();
+  spec.loss.temperature = 3;
+  EXPECT_EQ(spec.soft_target_format().temperature, 3);
+  EXPECT_EQ(spec.soft_target_format().representation, Representation::kLogits);
+  // Clients that know no encodings leave the field empty.
+  for (const char* const encoding : {"", "float32", "float16", "int8"}) {
+    spec.soft_targets.encoding = encoding;
+    EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+    EXPECT_EQ(EncodingName(spec.soft_target_format().encoding),
+              *encoding == '\0' ? "float32" : encoding);
+    EXPECT_EQ(spec.soft_target_format().top_k, 0);
+  }
+  spec.soft_targets = {"top_k", 16};
+  EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+  EXPECT_EQ(spec.soft_target_format().encoding, Encoding::kTopK);
+  EXPECT_EQ(spec.soft_target_format().top_k, 16);
 }
 
 TEST(RunSpec, EvaluatesEveryNthRoundAndTheLast) {
