@@ -40,7 +40,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
   }
   std::vector<std::string> teacher = {"teacher_service", "--model", options.teacher_model,
                                       "--listen", "127.0.0.1:0", "--address-file",
-                                      cluster->AddressFile("teacher_service")};
+                                      cluster->AddressFile("teacher_service"), "--cache-dir",
+                                      options.folder + "/cache"};
   teacher.insert(teacher.end(), data.begin(), data.end());
   if (!options.teacher_card.empty()) {
     teacher.insert(teacher.end(), {"--card", options.teacher_card});

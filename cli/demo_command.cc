@@ -211,6 +211,7 @@ class DemoCommand : public Command {
                      "student_hard.pt  the same student on hard labels alone\n"
                      "metrics.json     grid, figures, RunSpecs and every round of both runs\n"
                      "logs/            what each process said\n"
+                     "cache/           the teacher's logits, safe to delete\n"
                      "state/           the coordinator's record: sqlite3 -readonly "
                      "state/record.sqlite3\n"
                      "teacher/         the teacher's own training run, if it was trained here\n",

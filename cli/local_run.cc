@@ -31,7 +31,10 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   options.state_dir = state_dir;
   options.data_dir = run.data_dir;
   options.student_dir = run.spec.student.model;
-  if (run.spec.needs_teacher()) options.teacher_model = run.spec.teacher.model;
+  if (run.spec.needs_teacher()) {
+    options.teacher_model = run.spec.teacher.model;
+    options.cache_dir = run.folder + "/cache";
+  }
   DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
   const RunClient client(services->coordinator(), "this process");
   DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, client.SubmitOrResume(run.spec));

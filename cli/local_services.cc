@@ -19,11 +19,12 @@ class InProcess : public LocalServices {
   ~InProcess() override {
     if (worker_ != nullptr) worker_->Stop();
     if (worker_thread_.joinable()) worker_thread_.join();
-    if (teacher_ != nullptr) teacher_->Drain();
+    if (host_ != nullptr) host_->Drain();
     if (coordinator_ != nullptr) coordinator_->Close();
     for (RpcServer* const server : {teacher_server_.get(), coordinator_server_.get()}) {
       if (server != nullptr) server->Shutdown(absl::Seconds(2));
     }
+    if (host_ != nullptr) host_->Close();
   }
 
   absl::Status Start(const Options& options) {
@@ -36,24 +37,29 @@ class InProcess : public LocalServices {
     DISTILLERY_ASSIGN_OR_RETURN(coordinator_server_,
                                 StartServer(coordinator_service_.get()));
     coordinator_->Start();
-    std::shared_ptr<grpc::Channel> teacher_channel;
+    std::unique_ptr<TeacherChannels> teachers;
     if (!options.teacher_model.empty()) {
       TorchTeacherOptions teacher;
+      teacher.name = "teacher";
       teacher.model_path = options.teacher_model;
-      DISTILLERY_ASSIGN_OR_RETURN(auto loaded, LoadTorchTeacher(teacher));
-      TeacherServiceImpl::Options service;
-      service.data_dir = options.data_dir;
-      teacher_ = std::make_unique<TeacherServiceImpl>(service);
-      teacher_->SetTeacher(std::move(loaded));
+      DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> loaded, LoadTorchTeacher(teacher));
+      TeacherHost::Options host;
+      host.data_dir = options.data_dir;
+      host.cache.folder = options.cache_dir;
+      host.cache.max_bytes = int64_t{10} << 30;
+      DISTILLERY_ASSIGN_OR_RETURN(host_, TeacherHost::Create(host));
+      DISTILLERY_RETURN_IF_ERROR(host_->models().Declare(teacher.name));
+      DISTILLERY_RETURN_IF_ERROR(host_->models().Set(teacher.name, std::move(loaded)));
+      teacher_ = std::make_unique<TeacherServiceImpl>(TeacherServiceImpl::Options(), host_.get());
       DISTILLERY_ASSIGN_OR_RETURN(teacher_server_, StartServer(teacher_.get()));
-      teacher_channel = teacher_server_->InProcessChannel();
+      teachers = TeacherChannels::Of(teacher_server_->InProcessChannel(), "of this process");
     }
     Worker::Options worker;
     worker.name = "in-process";
     worker.data_dir = options.data_dir;
     worker.student_dir = options.student_dir;
     worker_ = std::make_unique<Worker>(worker, coordinator_server_->InProcessChannel(),
-                                       std::move(teacher_channel));
+                                       std::move(teachers));
     worker_thread_ = std::thread([this] { worker_->Run(); });
     return absl::OkStatus();
   }
@@ -73,6 +79,7 @@ class InProcess : public LocalServices {
 
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<CoordinatorServiceImpl> coordinator_service_;
+  std::unique_ptr<TeacherHost> host_;
   std::unique_ptr<TeacherServiceImpl> teacher_;
   std::unique_ptr<RpcServer> coordinator_server_;
   std::unique_ptr<RpcServer> teacher_server_;

@@ -21,6 +21,8 @@ class LocalServices {
     std::string data_dir;
     // Empty: no teacher.
     std::string teacher_model;
+    // Folder for the teacher's logits; empty: in memory alone.
+    std::string cache_dir;
     // Folder or file of TorchScript students; empty: built-in architectures alone.
     std::string student_dir;
   };

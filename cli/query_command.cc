@@ -46,7 +46,7 @@ class QueryCommand : public Command {
     }
     DISTILLERY_ASSIGN_OR_RETURN(const TeacherQuery teacher,
                                 TeacherQuery::Connect(address_, transport_));
-    DISTILLERY_ASSIGN_OR_RETURN(const v1::GetTeacherResponse about, teacher.Describe());
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::Teacher about, teacher.Describe());
     DISTILLERY_ASSIGN_OR_RETURN(const Sample sample, ReadSample(about));
     SoftTargetView view;
     view.sample = sample.name;
@@ -69,7 +69,7 @@ class QueryCommand : public Command {
   }
 
  private:
-  absl::StatusOr<Sample> ReadSample(const v1::GetTeacherResponse& about) const {
+  absl::StatusOr<Sample> ReadSample(const v1::Teacher& about) const {
     if (image_path_.empty()) return ReadDatasetSample(dataset_, split_, data_dir_, index_);
     if (about.input_shape_size() != 3) {
       return absl::FailedPreconditionError("the teacher's input is no image");

@@ -30,13 +30,13 @@ absl::Status TeacherQuery::Explain(const grpc::Status& status) const {
                    std::string(plain.message()), ")"));
 }
 
-absl::StatusOr<v1::GetTeacherResponse> TeacherQuery::Describe() const {
+absl::StatusOr<v1::Teacher> TeacherQuery::Describe() const {
   const auto stub = v1::TeacherService::NewStub(channel_);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
   v1::GetTeacherResponse response;
   DISTILLERY_RETURN_IF_ERROR(Explain(stub->GetTeacher(&context, {}, &response)));
-  return response;
+  return std::move(*response.mutable_teacher());
 }
 
 absl::StatusOr<std::vector<float>> TeacherQuery::Probabilities(const Sample& sample,

@@ -18,7 +18,7 @@ class TeacherQuery {
   static absl::StatusOr<TeacherQuery> Connect(const std::string& address,
                                               const TransportOptions& transport);
   // Each: UNAVAILABLE says where the teacher was looked for; else as the rpc's comment.
-  absl::StatusOr<v1::GetTeacherResponse> Describe() const;
+  absl::StatusOr<v1::Teacher> Describe() const;
   // softmax(z/T) of one sample, one per class.
   absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample, double temperature) const;
 

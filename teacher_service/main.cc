@@ -1,9 +1,14 @@
-// teacher_service: serves soft targets of a TorchScript model over gRPC.
+// teacher_service: serves soft targets of TorchScript models over gRPC.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -12,50 +17,277 @@
 #include "common/model/numerics.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/server.h"
+#include "teacher_service/inference_service.h"
+#include "teacher_service/model_flags.h"
 #include "teacher_service/teacher_service.h"
 #include "teacher_service/torch_teacher.h"
+#include "teacher_service/warm.h"
 
 namespace distillery {
 namespace {
 
 struct Flags {
   RpcServer::Options server;
-  TorchTeacherOptions teacher;
+  TeacherHost::Options host;
   TeacherServiceImpl::Options service;
-  std::string card_path;
+  std::vector<std::string> models;
+  std::vector<std::string> ensembles;
+  std::string ensemble_mean = "probabilities";
+  ModelFlag model_defaults;
+  int64_t compute_threads = 1;
+  double cache_gib = 10;
+  int64_t cache_memory_mib = 256;
+  std::string cache_precision = "float32";
+  double queue_delay_ms = 2;
+  double idle_seconds = 60;
   std::string numerics = "fastest";
   std::string log_level = "info";
+  // Of `warm`.
+  std::string warm_dataset;
+  std::string warm_augmentation = "none";
+  WarmJob warm;
+  bool json = false;
 };
 
 constexpr char kExamples[] =
     "Examples:\n"
     "  teacher_service --model teacher.pt\n"
     "      serve on loopback; the built-in digits data is there\n"
-    "  teacher_service --model teacher.pt --data-dir /data --listen 0.0.0.0:7001 \\\n"
-    "      --tls-certificate t.pem --tls-key t.key --tls-ca ca.pem\n"
-    "      serve MNIST shards to other machines over mutual TLS";
+    "  teacher_service --model teacher.pt --data-dir /data --cache-dir /var/cache/distillery \\\n"
+    "      --listen 0.0.0.0:7001 --tls-certificate t.pem --tls-key t.key --tls-ca ca.pem\n"
+    "      serve MNIST shards to other machines over mutual TLS, each computed once\n"
+    "  teacher_service --model big=big.pt,max_batch_rows=256 --model small=small.pt \\\n"
+    "      --ensemble both=big:0.7,small:0.3\n"
+    "      two models, and a third that is their mean\n"
+    "  teacher_service --model teacher.pt --cache-dir cache warm --dataset mnist/train@2000\n"
+    "      fill the cache ahead";
+
+class Models {
+ public:
+  explicit Models(const Flags& flags) : flags_(flags) {}
+
+  // Names all models, so that calls for them wait rather than fail.
+  absl::Status Declare(ModelRegistry& registry) {
+    for (const std::string& text : flags_.models) {
+      DISTILLERY_ASSIGN_OR_RETURN(ModelFlag model, ParseModelFlag(text, flags_.model_defaults));
+      DISTILLERY_RETURN_IF_ERROR(registry.Declare(model.name));
+      models_.push_back(std::move(model));
+    }
+    for (const std::string& text : flags_.ensembles) {
+      const std::pair<std::string, std::string> pair =
+          absl::StrSplit(text, absl::MaxSplits('=', 1));
+      EnsembleOptions options;
+      options.mean = flags_.ensemble_mean == "logits" ? EnsembleOptions::Mean::kLogits
+                                                      : EnsembleOptions::Mean::kProbabilities;
+      DISTILLERY_ASSIGN_OR_RETURN(options.members, ParseEnsembleMembers(pair.second));
+      DISTILLERY_RETURN_IF_ERROR(registry.DeclareEnsemble(pair.first, options));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::shared_ptr<Teacher>> Load(const std::string& name) const {
+    for (const ModelFlag& model : models_) {
+      if (model.name != name) continue;
+      TorchTeacherOptions options;
+      options.name = model.name;
+      options.model_path = model.path;
+      if (!model.card_path.empty()) {
+        DISTILLERY_ASSIGN_OR_RETURN(const std::string json, ReadFile(model.card_path, 1 << 20));
+        absl::StatusOr<ModelCard> card = ParseModelCard(json);
+        if (!card.ok()) return Annotate(card.status(), model.card_path);
+        options.card = *std::move(card);
+      }
+      options.batch_rows = model.batch_rows;
+      options.max_batch_rows = model.max_batch_rows;
+      options.compute_threads = flags_.compute_threads;
+      options.device = model.device;
+      options.precision = model.precision;
+      options.half_logits = flags_.cache_precision == "float16";
+      return LoadTorchTeacher(options);
+    }
+    return absl::NotFoundError(absl::StrCat("no model ", name));
+  }
+
+  absl::Status LoadAll(ModelRegistry& registry, const std::function<void(std::string)>& loaded) {
+    for (const ModelFlag& model : models_) {
+      DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> teacher, Load(model.name));
+      const TeacherInfo info = teacher->info();
+      DISTILLERY_RETURN_IF_ERROR(registry.Set(model.name, std::move(teacher)));
+      spdlog::info("teacher {}: {} parameters, {} classes, digest {}", info.model_name,
+                   info.parameter_count, info.card.class_count(), info.digest);
+      loaded(model.name);
+    }
+    for (const std::string& name : registry.Names()) {
+      if (!registry.IsEnsemble(name)) continue;
+      DISTILLERY_ASSIGN_OR_RETURN(const auto teacher, registry.Find(name));
+      spdlog::info("ensemble {}: digest {}", name, teacher->info().digest);
+      loaded(name);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const Flags& flags_;
+  std::vector<ModelFlag> models_;
+};
+
+absl::Status Warm(const Flags& flags) {
+  WarmJob job = flags.warm;
+  const std::pair<std::string, std::string> sized =
+      absl::StrSplit(flags.warm_dataset, absl::MaxSplits('@', 1));
+  const std::pair<std::string, std::string> named =
+      absl::StrSplit(sized.first, absl::MaxSplits('/', 1));
+  job.dataset.name = named.first;
+  job.dataset.split = named.second.empty() ? "train" : named.second;
+  job.dataset.shard_size = 128;
+  if (!sized.second.empty() && !absl::SimpleAtoi(sized.second, &job.dataset.shard_size)) {
+    return absl::InvalidArgumentError(absl::StrCat("--dataset \"", flags.warm_dataset,
+                                                   "\": write NAME/SPLIT@SHARD_SIZE"));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(job.view.augmentation, Augmentation::Parse(flags.warm_augmentation));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
+  Models models(flags);
+  DISTILLERY_RETURN_IF_ERROR(models.Declare(host->models()));
+  spdlog::info("{}", ComputeDescription(flags.compute_threads));
+  DISTILLERY_RETURN_IF_ERROR(models.LoadAll(host->models(), [](const std::string&) {}));
+  const absl::StatusOr<WarmResult> result = WarmCache(*host, job);
+  host->Close();
+  if (!result.ok()) return result.status();
+  if (flags.json) {
+    const nlohmann::json json = {{"shard_count", result->shard_count},
+                                 {"cached_count", result->cached_count},
+                                 {"row_count", result->row_count},
+                                 {"cache_bytes", host->cache()->stats().bytes}};
+    std::puts(json.dump().c_str());
+  } else {
+    std::printf("%lld shards of %s are in %s (%lld were there), %.1f MiB\n",
+                static_cast<long long>(result->shard_count), flags.warm_dataset.c_str(),
+                flags.host.cache.folder.c_str(), static_cast<long long>(result->cached_count),
+                static_cast<double>(host->cache()->stats().bytes) / (1 << 20));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Serve(Flags flags) {
-  if (!flags.card_path.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(const std::string json, ReadFile(flags.card_path, 1 << 20));
-    DISTILLERY_ASSIGN_OR_RETURN(flags.teacher.card, ParseModelCard(json));
-  }
-  TeacherServiceImpl service(flags.service);
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(flags.server, {&service}));
-  spdlog::info("{}", ComputeDescription(flags.teacher.compute_threads));
-  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<Teacher> teacher, LoadTorchTeacher(flags.teacher));
-  const TeacherInfo info = teacher->info();
-  service.SetTeacher(std::move(teacher));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
+  Models models(flags);
+  DISTILLERY_RETURN_IF_ERROR(models.Declare(host->models()));
+  flags.service.load = [&models](const std::string& name) { return models.Load(name); };
+  TeacherServiceImpl service(flags.service, host.get());
+  InferenceServiceImpl inference(host.get());
+  DISTILLERY_ASSIGN_OR_RETURN(const auto server,
+                              RpcServer::Start(flags.server, {&service, &inference}));
+  spdlog::info("{}", ComputeDescription(flags.compute_threads));
+  for (const std::string& name : host->models().Names()) server->SetServing(name, false);
+  DISTILLERY_RETURN_IF_ERROR(models.LoadAll(
+      host->models(), [&](const std::string& name) { server->SetServing(name, true); }));
   server->SetServing(true);
-  spdlog::info("teacher {}: {} parameters, {} classes, digest {}", info.model_name,
-               info.parameter_count, info.card.class_count(), info.digest);
   spdlog::info("teacher_service {} listens on {}", DISTILLERY_VERSION, server->address());
   StopSignal::Wait();
   spdlog::info("draining");
   server->SetServing(false);
-  service.Drain();
+  host->Drain();
   server->Shutdown(absl::Seconds(5));
+  host->Close();
   return absl::OkStatus();
+}
+
+void AddModelFlags(CLI::App* app, Flags* flags) {
+  app->add_option("--model", flags->models,
+                  "TorchScript file of a teacher, FILE or NAME=FILE, and ,KEY=VALUE of device, "
+                  "precision, batch_rows, max_batch_rows, card; may be repeated")
+      ->required();
+  app->add_option("--ensemble", flags->ensembles,
+                  "NAME=a:0.7,b:0.3: the weighted mean of models; may be repeated");
+  app->add_option("--ensemble-mean", flags->ensemble_mean, "of probabilities, or of logits")
+      ->check(CLI::IsMember({"probabilities", "logits"}))
+      ->capture_default_str();
+  app->add_option("--card", flags->model_defaults.card_path,
+                  "model card (JSON) for model files that carry none");
+  app->add_option("--batch-rows", flags->model_defaults.batch_rows,
+                  "rows of a shard computed together; part of the teacher digest")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app->add_option("--max-batch-rows", flags->model_defaults.max_batch_rows,
+                  "most rows of queries computed together")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app->add_option("--compute-threads", flags->compute_threads,
+                  "LibTorch threads per batch; part of the teacher digest")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app->add_option("--numerics", flags->numerics,
+                  "fastest, or portable: pinned to AVX2 so that unlike machines agree")
+      ->check(CLI::IsMember({"fastest", "portable"}))
+      ->capture_default_str();
+  app->add_option("--allow-reload", flags->service.reload_clients,
+                  "who may call ReloadModel: a client certificate's name, or \"loopback\"; may be "
+                  "repeated");
+}
+
+void AddComputeFlags(CLI::App* app, Flags* flags) {
+  const std::string group = "Scheduling";
+  app->add_option("--compute-slots", flags->host.compute.slots, "batches computed at once")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--stream-weight", flags->host.compute.queue.stream_weight,
+                  "share of the device for streams of shards, against --query-weight")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--query-weight", flags->host.compute.queue.query_weight,
+                  "share of the device for ad-hoc queries")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--max-queue-delay-ms", flags->queue_delay_ms,
+                  "how long a batch of queries that is not full lets streams go first")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--max-queued-rows", flags->host.compute.queue.max_queued_rows,
+                  "rows of queries that may wait; more get UNAVAILABLE")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--max-streams-per-client", flags->service.streams.max_streams_per_client,
+                  "streams that one client may have open")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--max-queries-per-client", flags->service.max_queries_per_client,
+                  "queries that one client may have in flight")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--stream-idle-seconds", flags->idle_seconds,
+                  "a stream whose client reads nothing for so long is ended")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+}
+
+void AddCacheFlags(CLI::App* app, Flags* flags) {
+  const std::string group = "Cache";
+  app->add_option("--cache-dir", flags->host.cache.folder,
+                  "folder for computed logits; safe to delete at any time (default: none)")
+      ->group(group);
+  app->add_option("--cache-size-gib", flags->cache_gib,
+                  "its largest size; the shards used longest ago go first")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--cache-precision", flags->cache_precision,
+                  "float32, or float16: half the size; part of the teacher digest")
+      ->check(CLI::IsMember({"float32", "float16"}))
+      ->capture_default_str()
+      ->group(group);
+  app->add_option("--cache-memory-mib", flags->cache_memory_mib,
+                  "logits computed lately that are kept in memory")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(group);
 }
 
 int Main(int argc, char** argv) {
@@ -63,40 +295,42 @@ int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7001";
-  flags.service.compute_slots = AvailableCores();
-  CLI::App app("Serves the temperature-softened outputs of a TorchScript model over gRPC.",
+  flags.host.compute.slots = AvailableCores();
+  CLI::App app("Serves the temperature-softened outputs of TorchScript models over gRPC.",
                "teacher_service");
-  app.add_option("--model", flags.teacher.model_path, "TorchScript file of the teacher")
-      ->required();
-  app.add_option("--card", flags.card_path,
-                 "model card (JSON) for a model file that carries none");
+  AddModelFlags(&app, &flags);
   app.add_option("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
       ->capture_default_str();
   app.add_option("--address-file", flags.server.address_file,
                  "write the address here once it is served");
-  app.add_option("--data-dir", flags.service.data_dir,
+  app.add_option("--data-dir", flags.host.data_dir,
                  "folder of data sets, such as DIR/mnist; digits is built in");
-  app.add_option("--batch-rows", flags.teacher.batch_rows,
-                 "rows computed together; part of the teacher digest")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
-  app.add_option("--compute-slots", flags.service.compute_slots, "batches computed at once")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--compute-threads", flags.teacher.compute_threads,
-                 "LibTorch threads per batch; part of the teacher digest")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--numerics", flags.numerics,
-                 "fastest, or portable: pinned to AVX2 so that unlike machines agree")
-      ->check(CLI::IsMember({"fastest", "portable"}))
-      ->capture_default_str();
+  AddCacheFlags(&app, &flags);
+  AddComputeFlags(&app, &flags);
   AddTransportFlags(&app, &flags.server.transport);
   AddCommonFlags(&app, &flags.log_level);
+  CLI::App* const warm = app.add_subcommand("warm", "fill the cache ahead, then end");
+  warm->add_option("--dataset", flags.warm_dataset, "NAME/SPLIT@SHARD_SIZE, as in the RunSpec")
+      ->required();
+  warm->add_option("--augmentation", flags.warm_augmentation, "as in the RunSpec")
+      ->capture_default_str();
+  warm->add_option("--views", flags.warm.views, "views to compute, from the first")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  warm->add_option("--seed", flags.warm.view.seed, "the run's seed, which augmentation draws from")
+      ->default_val(1);
+  warm->add_option("--model-name", flags.warm.model_name, "which model (default: the first)");
+  warm->add_flag("--json", flags.json, "print the result as JSON");
   app.footer(kExamples);
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
   ConfigureLogging(flags.log_level);
-  return ReportStatus("teacher_service", Serve(flags));
+  flags.host.cache.max_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
+  flags.host.logits.memory_bytes = flags.cache_memory_mib << 20;
+  flags.host.compute.queue.max_queue_delay = absl::Milliseconds(flags.queue_delay_ms);
+  flags.service.streams.idle_limit = absl::Seconds(flags.idle_seconds);
+  flags.service.streams.read_ahead_cuts = flags.host.compute.slots + 1;
+  return ReportStatus("teacher_service",
+                      warm->parsed() ? Warm(flags) : Serve(std::move(flags)));
 }
 
 }  // namespace

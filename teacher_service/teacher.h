@@ -1,25 +1,39 @@
-// The numeric seam: inputs in, logits out. LibTorch, and later cache, ensemble and batching, stand
-// behind it, and so does a test's fake.
+// The numeric seam: inputs in, logits out. LibTorch, ensembles and a test's fake stand behind it.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "common/model/card.h"
 
 namespace distillery {
 
+// One model's part in an ensemble.
+struct EnsembleMember {
+  std::string model_name;
+  // > 0; those of an ensemble sum to 1.
+  double weight = 0;
+};
+
 struct TeacherInfo {
-  // SHA-256 (hex) over the model file and what else changes outputs.
+  // SHA-256 (hex) over the model files and what else changes outputs.
   std::string digest;
-  // File name without folder.
+  // Its name in requests.
   std::string model_name;
   ModelCard card;
   int64_t parameter_count = 0;
   std::string numerics_fingerprint;
-  // Rows that are computed together, cut at multiples of it from the start of a shard.
+  // Rows of a shard that are computed together, cut at multiples of it from the start of the shard.
   int64_t batch_rows = 0;
+  // Most rows of ad-hoc inputs that are computed together.
+  int64_t max_batch_rows = 1024;
+  // Logits are rounded to float16: what a float16 cache holds is then what is computed anew.
+  bool half_logits = false;
+  // Empty: one model.
+  std::vector<EnsembleMember> members;
 };
 
 // Threads: safe for all; calls may run at the same time.

@@ -1,53 +1,78 @@
-// The gRPC skin of the teacher. Computing runs on its own pool; reactors never block.
+// The gRPC skin of the teacher: distillery.v1.TeacherService. Reactors never block.
 #pragma once
 
-#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "common/base/mutex.h"
 #include "common/base/task_pool.h"
-#include "common/data/catalog.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
-#include "teacher_service/teacher.h"
+#include "teacher_service/stream_service.h"
+#include "teacher_service/teacher_host.h"
 
 namespace distillery {
 
-class TeacherServiceImpl final : public v1::TeacherService::CallbackService {
+class TeacherServiceImpl final
+    : public v1::TeacherService::WithRawCallbackMethod_StreamSoftTargets<
+          v1::TeacherService::CallbackService> {
  public:
   struct Options {
-    std::string data_dir;
-    // Cuts computed at the same time.
-    int compute_slots = 1;
+    StreamService::Options streams;
+    int64_t max_queries_per_client = 1024;
+    // Who may call ReloadModel: names of client certificates, and "loopback" for plain-text calls
+    // from this machine. Empty: nobody.
+    std::vector<std::string> reload_clients;
+    // Loads a model's file anew.
+    std::function<absl::StatusOr<std::shared_ptr<Teacher>>(const std::string& name)> load;
   };
-  // Answers UNAVAILABLE until SetTeacher. Shut the server down before destroying this.
-  explicit TeacherServiceImpl(const Options& options);
+  // Shut the server down before destroying this.
+  TeacherServiceImpl(const Options& options, TeacherHost* host);
 
-  // Call once, when the teacher is warm.
-  void SetTeacher(std::unique_ptr<Teacher> teacher);
-  // From now on new calls get UNAVAILABLE, and streams end so at their next chunk.
-  void Drain() { draining_.store(true); }
+  StreamService& streams() { return streams_; }
 
   using Context = grpc::CallbackServerContext;
   grpc::ServerUnaryReactor* GetTeacher(Context* context, const v1::GetTeacherRequest* request,
                                        v1::GetTeacherResponse* response) override;
-  grpc::ServerWriteReactor<v1::StreamSoftTargetsResponse>* StreamSoftTargets(
-      Context* context, const v1::StreamSoftTargetsRequest* request) override;
+  grpc::ServerUnaryReactor* ListTeachers(Context* context,
+                                         const v1::ListTeachersRequest* request,
+                                         v1::ListTeachersResponse* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSoftTargets(
+      Context* context, const grpc::ByteBuffer* request) override {
+    return streams_.Open(context, request);
+  }
   grpc::ServerUnaryReactor* ComputeSoftTargets(Context* context,
                                                const v1::ComputeSoftTargetsRequest* request,
                                                v1::ComputeSoftTargetsResponse* response) override;
+  grpc::ServerUnaryReactor* DescribeDataset(Context* context,
+                                            const v1::DescribeDatasetRequest* request,
+                                            v1::DescribeDatasetResponse* response) override;
+  grpc::ServerUnaryReactor* ReloadModel(Context* context, const v1::ReloadModelRequest* request,
+                                        v1::ReloadModelResponse* response) override;
 
  private:
-  friend class SoftTargetStream;
-  // The teacher, or UNAVAILABLE while loading or draining.
-  absl::StatusOr<Teacher*> ReadyTeacher() const;
-  absl::Status Compute(const v1::ComputeSoftTargetsRequest& request,
-                       v1::ComputeSoftTargetsResponse* response);
+  // Queues the inputs; `reactor` is finished then, or when the logits are there.
+  absl::Status Compute(Context* context, const v1::ComputeSoftTargetsRequest& request,
+                       v1::ComputeSoftTargetsResponse* response,
+                       grpc::ServerUnaryReactor* reactor);
+  absl::Status Describe(const v1::DescribeDatasetRequest& request,
+                        v1::DescribeDatasetResponse* response);
+  absl::Status Reload(const v1::ReloadModelRequest& request, v1::ReloadModelResponse* response);
+  bool MayReload(const Context& context) const;
 
   const Options options_;
-  DatasetCatalog catalog_;
-  std::unique_ptr<Teacher> owned_teacher_;
-  std::atomic<Teacher*> teacher_{nullptr};
-  std::atomic<bool> draining_{false};
-  TaskPool pool_;
+  TeacherHost* const host_;
+  ClientLimits query_limits_;
+  StreamService streams_;
+  Mutex reload_mutex_;
+  // By request_id; the oldest are forgotten.
+  std::map<std::string, v1::ReloadModelResponse> reloads_ ABSL_GUARDED_BY(reload_mutex_);
+  std::deque<std::string> reload_order_ ABSL_GUARDED_BY(reload_mutex_);
+  // Files are read here. Last: it uses the others.
+  TaskPool pool_{1};
 };
 
 }  // namespace distillery

@@ -11,15 +11,27 @@
 namespace distillery {
 
 struct TorchTeacherOptions {
+  // Its name in requests.
+  std::string name;
   std::string model_path;
   // For model files that carry no card.
   std::optional<ModelCard> card;
+  // Rows of a shard that are computed together; part of the digest.
   int64_t batch_rows = 256;
+  // Most rows of ad-hoc inputs that are computed together.
+  int64_t max_batch_rows = 1024;
   // LibTorch threads inside one operation; part of the digest.
   int64_t compute_threads = 1;
+  // "cpu", "cuda" or "cuda:1"; part of the digest.
+  std::string device = "cpu";
+  // "float32", "bfloat16" or "float16" (CUDA alone) inside the model; part of the digest.
+  std::string precision = "float32";
+  // Round logits to float16, as a float16 cache stores them; part of the digest.
+  bool half_logits = false;
 };
 
-// Loads and warms up. Errors as LoadModel (model_file.h).
+// Loads and warms up. Errors as LoadModel (model_file.h); INVALID_ARGUMENT for an unknown device or
+// precision; FAILED_PRECONDITION for a device that is not there.
 absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOptions& options);
 
 }  // namespace distillery

@@ -51,6 +51,8 @@ class Dataset {
   int64_t class_count() const { return static_cast<int64_t>(class_names().size()); }
 
   int64_t size() const { return static_cast<int64_t>(order_.size()); }
+  // Samples of all splits; stored indexes are below it.
+  int64_t stored_size() const { return samples_->size(); }
   int64_t shard_count() const;
   // NOT_FOUND if there is no such shard.
   absl::StatusOr<RowRange> Shard(int64_t shard) const;

@@ -35,7 +35,9 @@ class RpcServer {
   // "host:port" with the port taken.
   const std::string& address() const { return address_; }
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  // Health of the whole server, and of one name, such as a model's.
   void SetServing(bool serving);
+  void SetServing(const std::string& name, bool serving);
   // Stops listening, lets calls in flight end within `grace`, then cancels them. Blocks.
   void Shutdown(absl::Duration grace);
 

@@ -1,28 +1,12 @@
 #include "common/rpc/status_conversion.h"
 
 #include "absl/strings/str_replace.h"
+#include "common/base/proto_wire.h"
 
 namespace distillery {
 namespace {
 
-// Protobuf wire format by hand: google/rpc/status.proto is not among Debian's C++ packages.
-void AppendVarint(uint64_t value, std::string* out) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out->push_back(static_cast<char>(value));
-}
-void AppendVarintField(int field, uint64_t value, std::string* out) {
-  AppendVarint(static_cast<uint64_t>(field) << 3, out);
-  AppendVarint(value, out);
-}
-void AppendBytesField(int field, absl::string_view bytes, std::string* out) {
-  AppendVarint((static_cast<uint64_t>(field) << 3) | 2, out);
-  AppendVarint(bytes.size(), out);
-  out->append(bytes.data(), bytes.size());
-}
-
+// By hand: google/rpc/status.proto is not among Debian's C++ packages.
 // google.rpc.Status{code = 1, message = 2, details = 3: Any{type_url = 1, value = 2}} with
 // RetryInfo{retry_delay = 1: Duration{seconds = 1}}.
 std::string RetryDetails(int code, absl::string_view message) {

@@ -83,7 +83,8 @@ class ExamplesTest(TeacherTestCase):
             with open(os.path.join(EXAMPLES, "grpcurl", name + ".json")) as file:
                 return json_format.Parse(file.read(), message)
 
-        about = teacher.GetTeacher(body("GetTeacher", messages.GetTeacherRequest()), timeout=30)
+        about = teacher.GetTeacher(body("GetTeacher", messages.GetTeacherRequest()),
+                                   timeout=30).teacher
         self.assertEqual(len(about.class_names), 10)
         streamed = list(teacher.StreamSoftTargets(
             body("StreamSoftTargets", messages.StreamSoftTargetsRequest()), timeout=30))

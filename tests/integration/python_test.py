@@ -76,7 +76,7 @@ class PythonTest(TeacherTestCase):
 
     def test_soft_targets_of_a_shard_at_several_temperatures(self):
         stub = self.stub(self.teacher(self.teacher_file).address)
-        teacher = stub.GetTeacher(self.messages.GetTeacherRequest(), timeout=30)
+        teacher = stub.GetTeacher(self.messages.GetTeacherRequest(), timeout=30).teacher
         self.assertEqual(list(teacher.input_shape), [1, 8, 8])
         self.assertEqual(len(teacher.class_names), 10)
         raw = self.stream(stub, 0, 1, self.messages.REPRESENTATION_LOGITS)

@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 class ComputeTest : public ::testing::Test {
  protected:
   ComputeTest() {
-    server_.service().SetTeacher(std::make_unique<FakeTeacher>(/*batch_rows=*/32, &probe_));
+    server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
   }
   // Refused, and the teacher has not been asked.
   void ExpectRefused(const v1::ComputeSoftTargetsRequest& request, absl::StatusCode code,
@@ -34,10 +34,10 @@ v1::ComputeSoftTargetsRequest WithShape(const std::vector<int64_t>& shape) {
 }
 
 TEST_F(ComputeTest, DescribesItsTeacher) {
-  v1::GetTeacherResponse response;
+  v1::Teacher response;
   ASSERT_THAT(server_.GetTeacher(&response), IsOk());
   EXPECT_EQ(response.teacher_digest(), "fake-teacher-digest");
-  EXPECT_EQ(response.model_name(), "fake.pt");
+  EXPECT_EQ(response.model_name(), "fake");
   EXPECT_THAT(response.input_shape(), ElementsAre(1, 8, 8));
   EXPECT_EQ(response.class_names_size(), 10);
   EXPECT_EQ(response.parameter_count(), 7);
@@ -150,12 +150,29 @@ TEST_F(ComputeTest, Fault37_MessageOverTheLimitLeavesTheConnectionUsable) {
 
 TEST_F(ComputeTest, ATeacherErrorReachesTheCaller) {
   probe_.before = [](int64_t call) {
-    return call == 0 ? absl::ResourceExhaustedError("no memory") : absl::OkStatus();
+    return call == 0 ? absl::InternalError("the model threw") : absl::OkStatus();
   };
   v1::ComputeSoftTargetsResponse response;
   EXPECT_THAT(server_.Compute(ComputeRequest(), &response),
-              StatusIs(absl::StatusCode::kResourceExhausted, "no memory"));
+              StatusIs(absl::StatusCode::kInternal, "the model threw"));
   EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());
+}
+
+TEST_F(ComputeTest, Fault34_ABatchThatTheDeviceHasNoMemoryForIsSplitAndTriedOnce) {
+  std::atomic<int64_t> failures{1};
+  probe_.before = [&](int64_t /*call*/) {
+    return failures.fetch_sub(1) > 0 ? absl::ResourceExhaustedError("no memory")
+                                     : absl::OkStatus();
+  };
+  v1::ComputeSoftTargetsResponse response;
+  EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());
+  EXPECT_EQ(probe_.calls.load(), 3);  // both rows, then each
+  EXPECT_EQ(server_.host().scheduler().statistics()["fake"].split_batch_count, 1);
+  failures = 1000;
+  EXPECT_THAT(server_.Compute(ComputeRequest(), &response),
+              StatusIs(absl::StatusCode::kResourceExhausted, "no memory"));
+  failures = 0;
+  EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());  // it stays up
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ TEST(DamagedData, Fault32_ADamagedDataFileIsDataLossAndOtherDataGoOn) {
       << std::string("\0\0\x08\x03\0\0\0\x01\0\0\0\x08\0\0\0\x08", 16) << std::string(64, '\1');
   std::ofstream(folder.File("broken/t10k-labels-idx1-ubyte"))
       << std::string("\0\0\x08\x01\0\0\0\x01\0", 9);
-  TeacherServiceImpl::Options options;
-  options.data_dir = folder.path();
+  TeacherServer::Options options;
+  options.host.data_dir = folder.path();
   TeacherServer server(options);
-  server.service().SetTeacher(std::make_unique<FakeTeacher>(32, nullptr));
+  server.SetTeacher(std::make_shared<FakeTeacher>(32, nullptr));
   v1::StreamSoftTargetsRequest request = StreamRequest();
   request.mutable_dataset()->set_name("broken");
   const absl::Status status = ReadWholeStream(server, request).status;

@@ -25,7 +25,7 @@ class FakeTeacher : public Teacher {
   // `probe` may be null, else it must outlive this.
   FakeTeacher(int64_t batch_rows, FakeTeacherProbe* probe) : probe_(probe) {
     info_.digest = "fake-teacher-digest";
-    info_.model_name = "fake.pt";
+    info_.model_name = "fake";
     info_.card.input_shape = {1, 8, 8};
     info_.card.mean = {0};
     info_.card.deviation = {1};

@@ -15,11 +15,11 @@ constexpr char kStream[] = "/distillery.v1.TeacherService/StreamSoftTargets";
 class HostileRequest : public ::testing::Test {
  protected:
   HostileRequest() : server_(WithDataDir(folder_.path())) {
-    server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+    server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   }
-  static TeacherServiceImpl::Options WithDataDir(const std::string& folder) {
-    TeacherServiceImpl::Options options;
-    options.data_dir = folder;
+  static TeacherServer::Options WithDataDir(const std::string& folder) {
+    TeacherServer::Options options;
+    options.host.data_dir = folder;
     return options;
   }
   void ExpectUsable() {

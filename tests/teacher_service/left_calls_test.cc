@@ -35,7 +35,7 @@ TEST(LeftCalls, Fault24_WorkPastItsDeadlineIsDroppedBeforeTheDevice) {
     return absl::OkStatus();
   };
   TeacherServer server;  // one compute slot
-  server.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe));
+  server.SetTeacher(std::make_shared<FakeTeacher>(32, &probe));
   std::thread busy([&] {
     v1::ComputeSoftTargetsResponse response;
     EXPECT_THAT(server.Compute(ComputeRequest(), &response), IsOk());
@@ -58,7 +58,7 @@ TEST(LeftCalls, Fault24_WorkPastItsDeadlineIsDroppedBeforeTheDevice) {
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   // The server's clock counts in steps of a millisecond: other calls go on until it must be past.
   while (absl::Now() < deadline + absl::Milliseconds(5)) {
-    v1::GetTeacherResponse response;
+    v1::Teacher response;
     EXPECT_THAT(server.GetTeacher(&response), IsOk());
   }
   gate.Open();
@@ -76,7 +76,7 @@ TEST(LeftCalls, ACancelledStreamLeavesTheServiceUsable) {
     return absl::OkStatus();
   };
   TeacherServer server;
-  server.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe));
+  server.SetTeacher(std::make_shared<FakeTeacher>(32, &probe));
   grpc::ClientContext context;
   const auto reader = server.stub().StreamSoftTargets(&context, StreamRequest());
   v1::StreamSoftTargetsResponse message;
@@ -90,7 +90,7 @@ TEST(LeftCalls, ACancelledStreamLeavesTheServiceUsable) {
 
 TEST(LeftCalls, Fault25_AThousandCancelledStreamsLeaveNothingBehind) {
   TeacherServer server;
-  server.service().SetTeacher(std::make_unique<FakeTeacher>(/*batch_rows=*/8, nullptr));
+  server.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/8, nullptr));
   const auto cancel_one = [&](int i) {
     grpc::ClientContext context;
     const auto reader = server.stub().StreamSoftTargets(&context, StreamRequest());

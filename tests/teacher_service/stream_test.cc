@@ -16,7 +16,7 @@ constexpr int64_t kRowBytes = kFakeClasses * 4;
 class StreamTest : public ::testing::Test {
  protected:
   StreamTest() {
-    server_.service().SetTeacher(std::make_unique<FakeTeacher>(/*batch_rows=*/32, &probe_));
+    server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
   }
   FakeTeacherProbe probe_;
   TeacherServer server_;

@@ -20,10 +20,16 @@
 
 namespace distillery {
 
-// Its teacher is set by hand; goes down with no grace.
+// One model, "fake", which is set by hand; goes down with no grace.
 class TeacherServer {
  public:
-  explicit TeacherServer(TeacherServiceImpl::Options options = {}) : service_(options) {
+  struct Options {
+    TeacherHost::Options host;
+    TeacherServiceImpl::Options service;
+  };
+  explicit TeacherServer(const Options& options = {}, Clock* clock = Clock::Real())
+      : host_(*TeacherHost::Create(options.host, clock)), service_(options.service, host_.get()) {
+    EXPECT_THAT(host_->models().Declare("fake"), IsOk());
     RpcServer::Options server;
     server.address.clear();
     auto started = RpcServer::Start(server, {&service_});
@@ -31,16 +37,26 @@ class TeacherServer {
     server_ = *std::move(started);
     stub_ = v1::TeacherService::NewStub(channel());
   }
-  ~TeacherServer() { server_->Shutdown(absl::ZeroDuration()); }
+  ~TeacherServer() {
+    server_->Shutdown(absl::ZeroDuration());
+    host_->Close();
+  }
 
+  void SetTeacher(std::shared_ptr<Teacher> teacher) {
+    EXPECT_THAT(host_->models().Set("fake", std::move(teacher)), IsOk());
+  }
+  TeacherHost& host() { return *host_; }
   TeacherServiceImpl& service() { return service_; }
   RpcServer& server() { return *server_; }
   v1::TeacherService::Stub& stub() { return *stub_; }
   std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel(); }
 
-  absl::Status GetTeacher(v1::GetTeacherResponse* response) {
+  absl::Status GetTeacher(v1::Teacher* teacher) {
     grpc::ClientContext context;
-    return FromGrpcStatus(stub_->GetTeacher(&context, {}, response));
+    v1::GetTeacherResponse response;
+    const grpc::Status status = stub_->GetTeacher(&context, {}, &response);
+    *teacher = response.teacher();
+    return FromGrpcStatus(status);
   }
   absl::Status Compute(const v1::ComputeSoftTargetsRequest& request,
                        v1::ComputeSoftTargetsResponse* response) {
@@ -49,6 +65,7 @@ class TeacherServer {
   }
 
  private:
+  const std::unique_ptr<TeacherHost> host_;
   TeacherServiceImpl service_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<v1::TeacherService::Stub> stub_;

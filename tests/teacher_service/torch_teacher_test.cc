@@ -23,6 +23,8 @@ class TorchTeacherTest : public ::testing::Test {
     card_.mean = {0.25F};
     card_.deviation = {0.5F};
     card_.class_names = std::vector<std::string>(10, "c");
+    options_.name = "mine";
+    options_.model_path = folder_.File("teacher.pt");
     ASSERT_OK_AND_ASSIGN(module_, BuildArchitecture(kStudent, card_.input_shape, 10, 1));
     ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
   }
@@ -34,7 +36,7 @@ class TorchTeacherTest : public ::testing::Test {
 
   static constexpr char kStudent[] = "mlp:64-32-10,dropout=0.5";
   const TemporaryFolder folder_;
-  TorchTeacherOptions options_{folder_.File("teacher.pt"), std::nullopt, 256, 1};
+  TorchTeacherOptions options_;
   torch::jit::Module module_;
   ModelCard card_;
 };
@@ -71,7 +73,7 @@ TEST_F(TorchTeacherTest, ThreadsThatComputeAtOnceGetTheSameBits) {
 TEST_F(TorchTeacherTest, DescribesItsModel) {
   ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
   const TeacherInfo& info = teacher->info();
-  EXPECT_EQ(info.model_name, "teacher.pt");
+  EXPECT_EQ(info.model_name, "mine");
   EXPECT_EQ(info.parameter_count, 64 * 32 + 32 + 32 * 10 + 10);
   EXPECT_EQ(info.batch_rows, 256);
   EXPECT_EQ(info.card.class_count(), 10);
@@ -93,6 +95,15 @@ TEST_F(TorchTeacherTest, DigestIsOfTheModelAndWhatElseChangesOutputs) {
   EXPECT_EQ(Digest(other), digest) << "the file's own card, given by hand, changes nothing";
   other.card->mean = {0.5F};
   EXPECT_NE(Digest(other), digest);
+  other = options_;
+  other.precision = "bfloat16";
+  EXPECT_NE(Digest(other), digest);
+  other = options_;
+  other.half_logits = true;
+  EXPECT_NE(Digest(other), digest);
+  other = options_;
+  other.max_batch_rows = 7;
+  EXPECT_EQ(Digest(other), digest) << "how queries are batched is no promise";
   // The same model under another name is the same teacher; another seed is another.
   other = options_;
   other.model_path = folder_.File("renamed.pt");
@@ -111,6 +122,46 @@ TEST_F(TorchTeacherTest, ServesAFrozenModule) {
   std::vector<float> logits(20);
   ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 2, logits.data()), IsOk());
   EXPECT_TRUE(at::allclose(torch::tensor(logits).view({2, 10}), ForwardLogits(module_, card_, x)));
+}
+
+TEST_F(TorchTeacherTest, ComputesInBfloat16WithinItsPrecision) {
+  ASSERT_OK_AND_ASSIGN(const auto exact, LoadTorchTeacher(options_));
+  options_.precision = "bfloat16";
+  ASSERT_OK_AND_ASSIGN(const auto rounded, LoadTorchTeacher(options_));
+  const at::Tensor x = torch::rand({5, 1, 8, 8});
+  std::vector<float> a(50);
+  std::vector<float> b(50);
+  ASSERT_THAT(exact->ComputeLogits(x.data_ptr<float>(), 5, a.data()), IsOk());
+  ASSERT_THAT(rounded->ComputeLogits(x.data_ptr<float>(), 5, b.data()), IsOk());
+  EXPECT_NE(a, b);
+  // bfloat16 has 8 bits of mantissa; three layers' roundings add up.
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 0.05);
+}
+
+TEST_F(TorchTeacherTest, UnknownDevicesAndPrecisionsAreRefused) {
+  TorchTeacherOptions other = options_;
+  other.precision = "float23";
+  EXPECT_THAT(LoadTorchTeacher(other),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("did you mean")));
+  other.precision = "float16";
+  EXPECT_THAT(LoadTorchTeacher(other),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("CUDA")));
+  other = options_;
+  other.device = "gpu";
+  EXPECT_THAT(LoadTorchTeacher(other), StatusIs(absl::StatusCode::kInvalidArgument));
+  other.device = "cuda:99";
+  EXPECT_THAT(LoadTorchTeacher(other),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("cuda:99 is not there")));
+}
+
+TEST_F(TorchTeacherTest, ALogitThatIsNotFiniteIsAnErrorOfTheModel) {
+  {
+    const torch::NoGradGuard no_grad;
+    for (at::Tensor parameter : module_.parameters()) parameter.fill_(3e38);
+  }
+  ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
+  EXPECT_THAT(LoadTorchTeacher(options_).status(),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("answered with")));
 }
 
 TEST_F(TorchTeacherTest, AModelThatCannotBeLoadedIsRefused) {

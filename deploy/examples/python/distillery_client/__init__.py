@@ -36,8 +36,9 @@ class Teacher:
         self._channel.close()
 
     def about(self):
-        """Digest, input shape, class names ... (GetTeacherResponse)."""
-        return self._stub.GetTeacher(messages.GetTeacherRequest(), timeout=self._timeout)
+        """Digest, input shape, class names ... (Teacher)."""
+        return self._stub.GetTeacher(messages.GetTeacherRequest(),
+                                     timeout=self._timeout).teacher
 
     def compute(self, images, temperature, representation=PROBABILITIES):
         """Soft targets [n, classes] of images [n, channels, height, width] with pixels 0..1."""

@@ -1,0 +1,179 @@
+#include "teacher_service/soft_target_chunk.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "common/base/proto_wire.h"
+#include "common/data/pixels.h"
+#include "common/soft_targets/encode.h"
+#include "common/soft_targets/half.h"
+
+namespace distillery {
+namespace {
+
+// Fields of SoftTargetChunk.
+constexpr int kStartRow = 1;
+constexpr int kValues = 2;
+constexpr int kRowScales = 3;
+constexpr int kClassIndexes = 4;
+constexpr int kTailMass = 5;
+constexpr int kInputs = 6;
+constexpr int kLabels = 7;
+// Of StreamSoftTargetsResponse.
+constexpr int kChunk = 2;
+// Of Tensor.
+constexpr int kDataType = 1;
+constexpr int kShape = 2;
+constexpr int kData = 3;
+
+// A Tensor up to the bytes of its data.
+std::string TensorPrefix(const TensorView& tensor) {
+  std::string shape;
+  for (const int64_t size : tensor.shape) AppendVarint(static_cast<uint64_t>(size), &shape);
+  std::string prefix;
+  AppendVarintField(kDataType, static_cast<uint64_t>(tensor.type), &prefix);
+  AppendBytesField(kShape, shape, &prefix);
+  if (!tensor.bytes.empty()) AppendLengthField(kData, tensor.bytes.size(), &prefix);
+  return prefix;
+}
+
+ElementType DenseType(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kFloat32: return ElementType::kFloat32;
+    case Encoding::kInt8: return ElementType::kInt8;
+    case Encoding::kFloat16:
+    case Encoding::kTopK: return ElementType::kFloat16;
+  }
+  return ElementType::kFloat32;
+}
+
+}  // namespace
+
+std::vector<std::string> ChunkWireParts(const SoftTargetChunk& chunk) {
+  std::vector<std::string> parts;
+  std::string head;
+  if (chunk.start_row != 0) {
+    AppendVarintField(kStartRow, static_cast<uint64_t>(chunk.start_row), &head);
+  }
+  uint64_t size = 0;
+  for (const TensorView& tensor : chunk.tensors) {
+    const std::string prefix = TensorPrefix(tensor);
+    AppendLengthField(tensor.field, prefix.size() + tensor.bytes.size(), &head);
+    head += prefix;
+    size += head.size() + tensor.bytes.size();
+    parts.push_back(std::move(head));
+    head.clear();
+  }
+  if (parts.empty()) {
+    size = head.size();
+    parts.push_back(std::move(head));
+  }
+  std::string outer;
+  AppendLengthField(kChunk, size, &outer);
+  parts.front().insert(0, outer);
+  return parts;
+}
+
+ChunkMaker::ChunkMaker(const Options& options, const Dataset* dataset, RowRange shard,
+                       BufferPool* pool)
+    : options_(options), dataset_(dataset), shard_(shard), pool_(pool),
+      classes_(dataset->class_count()) {}
+
+int64_t ChunkMaker::RowBytes() const {
+  int64_t bytes = 0;
+  if (options_.format.representation != Representation::kNone) {
+    bytes += options_.format.SizesOf(1, classes_).total();
+  }
+  if (options_.include_samples) bytes += dataset_->shape().size() + 4;
+  return std::max<int64_t>(1, bytes);
+}
+
+SoftTargetChunk ChunkMaker::Make(const LogitRows& logits) {
+  const int64_t fit = std::max<int64_t>(1, options_.max_bytes / RowBytes());
+  return Build(&logits, logits.first_row, std::min(fit, logits.rows));
+}
+
+SoftTargetChunk ChunkMaker::MakeSamples(int64_t start_row, int64_t rows) {
+  const int64_t fit = std::max<int64_t>(1, options_.max_bytes / RowBytes());
+  return Build(nullptr, start_row, std::min(fit, rows));
+}
+
+SoftTargetChunk ChunkMaker::Build(const LogitRows* logits, int64_t start_row, int64_t rows) {
+  SoftTargetChunk chunk;
+  chunk.start_row = start_row;
+  chunk.rows = rows;
+  const SoftTargetFormat& format = options_.format;
+  const bool as_stored = logits != nullptr && format.temperature == 1 &&
+                         format.representation == Representation::kLogits &&
+                         format.encoding == (logits->half ? Encoding::kFloat16 : Encoding::kFloat32);
+  const bool encode = logits != nullptr && !as_stored;
+  EncodedSizes sizes;
+  if (encode) sizes = format.SizesOf(rows, classes_);
+  const int64_t pixel_bytes = options_.include_samples ? rows * dataset_->shape().size() : 0;
+  const int64_t label_bytes = options_.include_samples ? rows * 4 : 0;
+  const int64_t total = sizes.total() + pixel_bytes + label_bytes;
+  std::shared_ptr<char> buffer;
+  if (total > 0) buffer = pool_->Take(total);
+  char* next = buffer.get();
+  const auto add = [&](int field, ElementType type, std::vector<int64_t> shape, int64_t bytes) {
+    if (bytes == 0) return static_cast<char*>(nullptr);
+    char* const start = next;
+    chunk.tensors.push_back(
+        {field, type, std::move(shape), {start, static_cast<size_t>(bytes)}});
+    next += bytes;
+    return start;
+  };
+  if (as_stored) {
+    const int64_t bytes = rows * classes_ * (logits->half ? 2 : 4);
+    chunk.tensors.push_back({kValues,
+                             logits->half ? ElementType::kFloat16 : ElementType::kFloat32,
+                             {rows, classes_},
+                             {logits->data, static_cast<size_t>(bytes)}});
+  } else if (encode) {
+    const bool top_k = format.encoding == Encoding::kTopK;
+    const int64_t columns = top_k ? format.top_k : classes_;
+    EncodedBuffers output;
+    output.values = add(kValues, DenseType(format.encoding), {rows, columns}, sizes.values);
+    output.row_scales = add(kRowScales, ElementType::kFloat32, {rows}, sizes.row_scales);
+    output.class_indexes =
+        add(kClassIndexes,
+            ClassIndexBytes(classes_) == 2 ? ElementType::kInt16 : ElementType::kInt32,
+            {rows, columns}, sizes.class_indexes);
+    output.tail_mass = add(kTailMass, ElementType::kFloat16, {rows}, sizes.tail_mass);
+    if (logits->half) {
+      std::vector<float> floats(static_cast<size_t>(rows * classes_));
+      HalvesToFloats(logits->data, rows * classes_, floats.data());
+      EncodeSoftTargets(floats.data(), rows, classes_, format, output);
+    } else {
+      EncodeSoftTargets(reinterpret_cast<const float*>(logits->data), rows, classes_, format,
+                        output);
+    }
+  }
+  if (options_.include_samples) {
+    const ImageShape& shape = dataset_->shape();
+    char* const pixels = add(kInputs, ElementType::kUint8,
+                             {rows, shape.channels, shape.height, shape.width}, pixel_bytes);
+    std::vector<int64_t> indexes(static_cast<size_t>(rows));
+    std::iota(indexes.begin(), indexes.end(), shard_.first + start_row);
+    LoadImageBytes(*dataset_, indexes, options_.view, reinterpret_cast<uint8_t*>(pixels));
+    char* label = add(kLabels, ElementType::kInt32, {rows}, label_bytes);
+    for (const int64_t index : indexes) {
+      const int32_t value = dataset_->Label(index);
+      std::memcpy(label, &value, sizeof(value));
+      label += sizeof(value);
+    }
+  }
+  if (as_stored && buffer != nullptr) {
+    using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
+    chunk.owner = std::make_shared<Both>(buffer, logits->owner);
+  } else if (as_stored) {
+    chunk.owner = logits->owner;
+  } else {
+    chunk.owner = buffer;
+  }
+  return chunk;
+}
+
+}  // namespace distillery

@@ -1,0 +1,73 @@
+// One chunk of a stream: consecutive rows of soft targets, and of samples, as tensors.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "common/data/augmentation.h"
+#include "common/data/dataset.h"
+#include "common/soft_targets/format.h"
+#include "teacher_service/buffer_pool.h"
+#include "teacher_service/logit_source.h"
+
+namespace distillery {
+
+// As DataType in tensor.proto; the numbers are those on the wire.
+enum class ElementType { kFloat32 = 1, kFloat16 = 2, kInt8 = 3, kUint8 = 4, kInt16 = 5, kInt32 = 6 };
+
+// A tensor in memory that somebody else holds.
+struct TensorView {
+  // Field of SoftTargetChunk.
+  int field = 0;
+  ElementType type = ElementType::kFloat32;
+  std::vector<int64_t> shape;
+  absl::string_view bytes;
+};
+
+struct SoftTargetChunk {
+  int64_t start_row = 0;
+  int64_t rows = 0;
+  // In the order of the fields.
+  std::vector<TensorView> tensors;
+  // Keeps the tensors' bytes alive.
+  std::shared_ptr<const void> owner;
+};
+
+// The bytes that go before each tensor's own bytes, so that together they are the serialized
+// StreamSoftTargetsResponse with this chunk, byte for byte as the generated class writes it.
+// Field numbers as in teacher_service.proto and tensor.proto.
+std::vector<std::string> ChunkWireParts(const SoftTargetChunk& chunk);
+
+// Makes the chunks of one shard's stream. The data set must outlive it. Not thread-safe.
+class ChunkMaker {
+ public:
+  struct Options {
+    SoftTargetFormat format;
+    bool include_samples = false;
+    View view;
+    int64_t max_bytes = 1 << 20;
+  };
+  // `shard`: its rows in the data set. `pool` must outlive this.
+  ChunkMaker(const Options& options, const Dataset* dataset, RowRange shard, BufferPool* pool);
+
+  // As many rows from the first of `logits` on as fit into max_bytes, at least one. Raw logits that
+  // are stored as they are asked for are not copied.
+  SoftTargetChunk Make(const LogitRows& logits);
+  // Samples alone, of up to `rows` rows from start_row on.
+  SoftTargetChunk MakeSamples(int64_t start_row, int64_t rows);
+
+ private:
+  int64_t RowBytes() const;
+  SoftTargetChunk Build(const LogitRows* logits, int64_t start_row, int64_t rows);
+
+  const Options options_;
+  const Dataset* const dataset_;
+  const RowRange shard_;
+  BufferPool* const pool_;
+  const int64_t classes_;
+};
+
+}  // namespace distillery

@@ -1,0 +1,76 @@
+// StreamSoftTargets: the streams of one service.
+//
+// Messages are raw bytes: tensors go from the cache's mapping, or from one conversion pass, to the
+// wire without a copy into a message.
+//
+// Threads: safe for all. Opening and encoding run on a pool of its own, computing on the scheduler's
+// threads; gRPC's callbacks never block.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <set>
+#include <thread>
+
+#include "common/base/mutex.h"
+#include "common/base/task_pool.h"
+#include "teacher_service/buffer_pool.h"
+#include "teacher_service/client_limits.h"
+#include "teacher_service/teacher_host.h"
+
+namespace distillery {
+
+class SoftTargetStream;
+
+// What streams have done since the service started.
+struct StreamStatistics {
+  int64_t open_count = 0;
+  int64_t finished_count = 0;
+  int64_t failed_count = 0;
+  int64_t row_count = 0;
+  int64_t byte_count = 0;
+  absl::Duration encode_time;
+};
+
+class StreamService {
+ public:
+  struct Options {
+    // Threads that open shards and encode.
+    int threads = 2;
+    // Cuts that one stream has in flight or ready.
+    int read_ahead_cuts = 3;
+    // A client that reads nothing for so long loses its stream.
+    absl::Duration idle_limit = absl::Seconds(60);
+    int64_t max_streams_per_client = 64;
+  };
+  StreamService(const Options& options, TeacherHost* host);
+  // No stream may be left: shut the server down first.
+  ~StreamService();
+
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Open(grpc::CallbackServerContext* context,
+                                                   const grpc::ByteBuffer* request);
+  // Ends the streams whose clients have not read for the idle limit. Called each second by a thread
+  // of the service's own; for tests with another clock.
+  void EndIdle(absl::Duration now);
+  StreamStatistics statistics() const;
+
+ private:
+  friend class SoftTargetStream;
+  void Watch();
+
+  const Options options_;
+  TeacherHost* const host_;
+  ClientLimits limits_;
+  BufferPool buffers_;
+  mutable Mutex mutex_;
+  ConditionVariable changed_;
+  std::set<SoftTargetStream*> streams_ ABSL_GUARDED_BY(mutex_);
+  StreamStatistics statistics_ ABSL_GUARDED_BY(mutex_);
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  TaskPool pool_;
+  std::thread watcher_;
+};
+
+}  // namespace distillery

@@ -1,0 +1,220 @@
+// Keys, file names, the index, and what the cache's tests do not see of its files.
+#include "teacher_service/logit_cache_file.h"
+
+#include <gmock/gmock.h>
+#include <sys/file.h>
+
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "common/base/checksum.h"
+#include "common/base/files.h"
+#include "teacher_service/logit_cache_index.h"
+#include "teacher_service/unfinished_logit_file.h"
+#include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::MatchesRegex;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+LogitKey SomeKey() { return {"0123456789abcdef0123", "fedcba9876543210fedc", 12, "none", 0, 1}; }
+
+TEST(LogitKey, NamesItsFileReadably) {
+  EXPECT_EQ(SomeKey().ToString(),
+            "teacher \"0123456789abcdef0123\" dataset \"fedcba9876543210fedc\" shard 12 "
+            "augmentation \"none\" seed 0 view 1");
+  EXPECT_EQ(LogitFilePath(SomeKey(), StoredType::kFloat16),
+            "0123456789abcdef/fedcba9876543210/shard-000012-view-000001-" +
+                Sha256Hex(SomeKey().ToString()).substr(0, 8) + ".f16.logits");
+}
+
+TEST(LogitKey, UnlikeKeysHaveUnlikeTexts) {
+  std::set<std::string> texts;
+  const std::vector<LogitKey> keys = {{"a", "b", 1, "c", 2, 3},
+                                      {"ab", "", 1, "c", 2, 3},
+                                      {"", "ab", 1, "c", 2, 3},
+                                      {"a\"", "b", 1, "c", 2, 3},
+                                      {"a\\\"", "b", 1, "c", 2, 3},
+                                      {"a", "b", 1, "c\" seed 2", 2, 3},
+                                      {"a", "b", 11, "c", 2, 3},
+                                      {"a", "b", 1, "c", 23, 0},
+                                      {"a", "b", 1, "c", 2, 30},
+                                      {"a\n", "b", 1, "c", 2, 3},
+                                      {"a\\n", "b", 1, "c", 2, 3},
+                                      {"a\x01"
+                                       "1",
+                                       "b", 1, "c", 2, 3},
+                                      {"a\x11", "b", 1, "c", 2, 3},
+                                      {"a", "b", -1, "c", -2, -3}};
+  for (const LogitKey& key : keys) texts.insert(key.ToString());
+  EXPECT_THAT(texts, SizeIs(keys.size()));
+}
+
+TEST(LogitKey, Fault48_TextsFromOutsideNeverLeadOutOfTheFolder) {
+  const std::string nul("\0x", 2);
+  for (const std::string& text :
+       {std::string(), std::string(".."), std::string("../../etc"), std::string("/etc/passwd"),
+        std::string("a/b"), nul, std::string("."), std::string(1 << 20, '/'),
+        std::string("\xff\xfe"), std::string("a b\n")}) {
+    for (const int64_t number : {INT64_MIN, int64_t{-1}, int64_t{0}, INT64_MAX}) {
+      const std::string path =
+          LogitFilePath({text, text, number, text, number, number}, StoredType::kFloat32);
+      EXPECT_THAT(path, MatchesRegex("[0-9a-f]+/[0-9a-f]+/shard--?[0-9]+-view--?[0-9]+-"
+                                     "[0-9a-f]+.f32.logits"));
+      EXPECT_LT(path.size(), 150);
+    }
+  }
+}
+
+TEST(LogitKey, FileNamesAreTold) {
+  for (const int64_t number : {INT64_MIN, int64_t{-1}, int64_t{7}, INT64_MAX}) {
+    for (const StoredType type : {StoredType::kFloat16, StoredType::kFloat32}) {
+      const std::string path = LogitFilePath({"a", "b", number, "", 0, number}, type);
+      EXPECT_TRUE(IsLogitFileName(BaseName(path))) << path;
+      EXPECT_FALSE(IsTemporaryLogitFileName(BaseName(path)));
+      const std::string temporary = TemporaryLogitFilePath(path);
+      EXPECT_THAT(temporary, StartsWith(path));
+      EXPECT_NE(TemporaryLogitFilePath(path), temporary);
+      EXPECT_TRUE(IsTemporaryLogitFileName(BaseName(temporary))) << temporary;
+      EXPECT_FALSE(IsLogitFileName(BaseName(temporary)));
+    }
+  }
+  for (const char* const name :
+       {"", "x.logits", "shard-1-view-1-0123456.f32.logits", "shard-1-view-1-01234567.f64.logits",
+        "shard--view-1-01234567.f32.logits", "shard-1-view-1-0123456g.f32.logits",
+        "shard-1-view-1-01234567.f32.logits.bak", "xshard-1-view-1-01234567.f32.logits"}) {
+    EXPECT_FALSE(IsLogitFileName(name)) << name;
+    EXPECT_FALSE(IsTemporaryLogitFileName(std::string(name) + ".tmp")) << name;
+  }
+}
+
+// The layout is what other versions and other programs read.
+TEST(LogitCacheFormat, HasItsNumbersWhereTheyBelong) {
+  const TemporaryFolder folder;
+  const LogitFileSpec spec{SomeKey(), 2, 3, StoredType::kFloat16};
+  const std::string path = folder.File("a");
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
+    ASSERT_THAT(file->Write(1, "ghijkl"), IsOk());
+    ASSERT_THAT(file->Write(0, "abcdef"), IsOk());
+    ASSERT_THAT(file->Complete(absl::UnixEpoch() + absl::Seconds(5)), IsOk());
+    ASSERT_THAT(file->Rename(), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(path, 1000));
+  ASSERT_THAT(bytes, SizeIs(128 + 12));
+  const auto number = [&](size_t offset, size_t size) {
+    uint64_t value = 0;
+    for (size_t i = size; i > 0; --i) {
+      value = value << 8 | static_cast<unsigned char>(bytes[offset + i - 1]);
+    }
+    return value;
+  };
+  EXPECT_EQ(bytes.substr(0, 8), "DSTLOGIT");
+  EXPECT_EQ(number(8, 4), 1);   // version
+  EXPECT_EQ(number(12, 4), 2);  // float16
+  EXPECT_EQ(number(16, 8), 2);
+  EXPECT_EQ(number(24, 8), 3);
+  EXPECT_EQ(bytes.substr(32, 64), Sha256Hex(SomeKey().ToString()));
+  EXPECT_EQ(bytes.substr(96, 24), std::string(24, '\0'));
+  EXPECT_EQ(number(120, 4), Crc32c("abcdefghijkl"));
+  EXPECT_EQ(number(124, 4), Crc32c(bytes.substr(0, 124)));
+  EXPECT_EQ(bytes.substr(128), "abcdefghijkl");
+}
+
+TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("a");
+  const LogitFileSpec spec{SomeKey(), 700, 257, StoredType::kFloat32};  // 719,600 bytes
+  std::string logits(static_cast<size_t>(spec.payload_bytes()), '\0');
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<char>(i * 7 + i / 256);
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
+    ASSERT_THAT(file->Write(0, logits), IsOk());
+    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
+    ASSERT_THAT(file->Rename(), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const LogitFile sound, LogitFile::Open(path));
+  ASSERT_THAT(sound.Check(spec), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto mapped, sound.Map(spec));
+  EXPECT_TRUE(mapped->Rows(0, 700) == logits);
+  ASSERT_OK_AND_ASSIGN(std::string bytes, ReadFile(path, 1 << 20));
+  for (const size_t at : {size_t{128}, size_t{128} + 262144, bytes.size() - 1}) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    ASSERT_THAT(WriteFileDurably(path, damaged), IsOk());
+    ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(path));
+    EXPECT_THAT(file.CheckHeader(spec), IsOk());
+    EXPECT_THAT(file.Check(spec), StatusIs(absl::StatusCode::kDataLoss)) << at;
+  }
+}
+
+TEST(UnfinishedLogitFile, IsLeftBehindWhenNobodyLocksIt) {
+  const TemporaryFolder folder;
+  const LogitFileSpec spec{SomeKey(), 2, 3, StoredType::kFloat16};
+  const std::string path = folder.File(BaseName(LogitFilePath(spec.key, spec.type)));
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      found.push_back(entry.path().string());
+    }
+    return found;
+  };
+  ASSERT_OK_AND_ASSIGN(auto file, UnfinishedLogitFile::Create(path, spec));
+  ASSERT_THAT(names(), SizeIs(1));
+  const std::string held = names().front();
+  UnfinishedLogitFile::RemoveIfLeftBehind(held, absl::Now() + absl::Hours(48));
+  EXPECT_TRUE(FileExists(held));  // however old it is
+  file.reset();
+  EXPECT_FALSE(FileExists(held));
+  ASSERT_THAT(WriteFileDurably(held, "left"), IsOk());
+  UnfinishedLogitFile::RemoveIfLeftBehind(held, absl::UnixEpoch());
+  EXPECT_FALSE(FileExists(held));
+}
+
+TEST(LogitCacheIndex, KeepsBytesAndOrderOfUse) {
+  const auto at = [](int64_t second) { return absl::FromUnixSeconds(second); };
+  LogitCacheIndex index;
+  index.Put("a", {10, at(1), {}, {}});
+  index.Put("b", {20, at(3), {}, {}});
+  index.Put("c", {30, at(2), {}, {}});
+  EXPECT_EQ(index.Oldest(), "a");
+  index.Put("a", {11, at(4), {}, {}});
+  EXPECT_EQ(index.Oldest(), "c");
+  EXPECT_EQ(index.bytes(), 61);
+  index.Erase("c");
+  index.Erase("none");
+  EXPECT_EQ(index.Oldest(), "b");
+  EXPECT_EQ(index.bytes(), 31);
+  EXPECT_EQ(index.count(), 2);
+  EXPECT_EQ(index.Find("c"), nullptr);
+}
+
+TEST(LogitCacheIndex, AScanAddsForgetsAndSparesWhatCameMeanwhile) {
+  const auto at = [](int64_t second) { return absl::FromUnixSeconds(second); };
+  LogitCacheIndex index;
+  index.Put("gone", {10, at(1), {}, {}});
+  index.Put("stays", {10, at(5), {1, 2, 3, 4}, {}});
+  index.Put("used elsewhere", {10, at(2), {1, 2, 3, 4}, {}});
+  const int64_t scan = index.StartScan();
+  index.Put("came meanwhile", {10, at(6), {}, {}});
+  index.Merge({{"stays", 10, at(4)}, {"used elsewhere", 10, at(9)}, {"new", 7, at(3)}}, scan);
+  EXPECT_EQ(index.Find("gone"), nullptr);
+  EXPECT_NE(index.Find("came meanwhile"), nullptr);
+  ASSERT_NE(index.Find("stays"), nullptr);
+  EXPECT_EQ(index.Find("stays")->used, at(5));
+  EXPECT_EQ(index.Find("used elsewhere")->used, at(9));
+  EXPECT_TRUE(index.Find("used elsewhere")->checked == (FileVersion{1, 2, 3, 4}));
+  EXPECT_EQ(index.Oldest(), "new");
+  EXPECT_EQ(index.bytes(), 37);
+  // The next one does find it gone.
+  index.Merge({{"new", 7, at(3)}}, index.StartScan());
+  EXPECT_EQ(index.count(), 1);
+}
+
+}  // namespace
+}  // namespace distillery
