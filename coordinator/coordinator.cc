@@ -370,6 +370,7 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
     total.hard_loss += weight * part.hard_loss;
     total.seconds += part.seconds;
     total.teacher_wait_seconds += part.teacher_wait_seconds;
+    total.teacher_failover_count += part.teacher_failover_count;
   }
   for (double* const mean : {&total.loss, &total.soft_loss, &total.hard_loss}) {
     *mean /= static_cast<double>(total.sample_count);

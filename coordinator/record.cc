@@ -36,7 +36,7 @@ class RowReader {
   }
   RowReader& operator>>(TrainMetrics& m) {
     return *this >> m.sample_count >> m.step_count >> m.loss >> m.soft_loss >> m.hard_loss >>
-           m.seconds >> m.teacher_wait_seconds;
+           m.seconds >> m.teacher_wait_seconds >> m.teacher_failover_count;
   }
 
  private:
@@ -60,7 +60,7 @@ class RowWriter {
   }
   RowWriter& operator<<(const TrainMetrics& m) {
     return *this << m.sample_count << m.step_count << m.loss << m.soft_loss << m.hard_loss
-                 << m.seconds << m.teacher_wait_seconds;
+                 << m.seconds << m.teacher_wait_seconds << m.teacher_failover_count;
   }
   const Row& row() const { return row_; }
 
@@ -125,7 +125,7 @@ RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
 
 constexpr char kMetricColumns[] =
     "sample_count INTEGER,step_count INTEGER,loss REAL,soft_loss REAL,hard_loss REAL,seconds REAL,"
-    "teacher_wait_seconds REAL";
+    "teacher_wait_seconds REAL,teacher_failover_count INTEGER";
 constexpr char kTaskColumns[] = "run_id TEXT,kind INTEGER,round INTEGER,replica INTEGER";
 
 std::vector<std::string> Columns(const std::string& list) {

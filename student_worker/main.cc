@@ -23,6 +23,8 @@ namespace {
 struct Flags {
   Worker::Options worker;
   TransportOptions transport;
+  // May be empty for runs that need no teacher.
+  std::string teachers = "127.0.0.1:7001";
   int slots = 1;
   std::string numerics = "fastest";
   std::string log_level = "info";
@@ -35,6 +37,10 @@ constexpr char kExamples[] =
     "  student_worker --coordinator c.example:7002 --teacher t.example:7001 --slots 4 \\\n"
     "      --data-dir /data --tls-certificate w.pem --tls-key w.key --tls-ca ca.pem\n"
     "      four tasks at once, MNIST in /data/mnist\n"
+    "  student_worker --teacher t0.example:7001,t1.example:7001 ...\n"
+    "      two teachers share the shards; when one is away the other has them all\n"
+    "  student_worker --teacher teachers.example:7001 ...\n"
+    "      all addresses of the name, which may come and go (a Kubernetes headless service)\n"
     "Stop it with SIGTERM or Ctrl-C: its task is given back and done by another worker.";
 
 std::string DefaultName() {
@@ -46,15 +52,14 @@ std::string DefaultName() {
 absl::Status Work(const Flags& flags, char** argv) {
   DISTILLERY_ASSIGN_OR_RETURN(auto coordinator,
                               MakeChannel(flags.worker.coordinator_address, flags.transport));
-  std::shared_ptr<grpc::Channel> teacher;
-  if (!flags.worker.teacher_address.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(teacher,
-                                MakeChannel(flags.worker.teacher_address, flags.transport));
+  std::unique_ptr<TeacherChannels> teachers;
+  if (!flags.teachers.empty()) {
+    DISTILLERY_ASSIGN_OR_RETURN(teachers, TeacherChannels::Open(flags.teachers, flags.transport));
   }
   spdlog::info("student_worker {}: {}", DISTILLERY_VERSION, ComputeDescription(1));
   std::string wanted_numerics;
   {
-    Worker worker(flags.worker, std::move(coordinator), std::move(teacher));
+    Worker worker(flags.worker, std::move(coordinator), std::move(teachers));
     std::thread stopper([&worker] {
       StopSignal::Wait();
       worker.Stop();
@@ -79,8 +84,9 @@ int Main(int argc, char** argv) {
                "student_worker");
   app.add_option("--coordinator", flags.worker.coordinator_address, "the coordinator, HOST:PORT")
       ->capture_default_str();
-  app.add_option("--teacher", flags.worker.teacher_address,
-                 "the teacher service, HOST:PORT; \"\" for hard labels alone")
+  app.add_option("--teacher", flags.teachers,
+                 "teacher services, HOST:PORT[,HOST:PORT...]; a name stands for all its addresses; "
+                 "\"\" for hard labels alone")
       ->capture_default_str();
   app.add_option("--data-dir", flags.worker.data_dir,
                  "folder of data sets, such as DIR/mnist; digits is built in");

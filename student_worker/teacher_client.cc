@@ -1,10 +1,11 @@
 #include "student_worker/teacher_client.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/backoff.h"
 #include "common/base/checksum.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -16,6 +17,9 @@ namespace {
 
 // A stream that takes longer is given up and resumed.
 constexpr absl::Duration kStreamDeadline = absl::Minutes(10);
+constexpr absl::Duration kDigestDeadline = absl::Seconds(5);
+// How long a wait may overlook that it is cancelled.
+constexpr absl::Duration kCancelPoll = absl::Milliseconds(50);
 
 v1::StreamSoftTargetsRequest ToProto(const ShardRequest& request, int64_t start_row) {
   v1::StreamSoftTargetsRequest proto;
@@ -35,15 +39,18 @@ v1::StreamSoftTargetsRequest ToProto(const ShardRequest& request, int64_t start_
   return proto;
 }
 
-absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest& request) {
+// `other_digest` is set to the teacher's if that is what is wrong.
+absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest& request,
+                         std::string* other_digest) {
+  if (!request.teacher_digest.empty() && header.teacher_digest() != request.teacher_digest) {
+    *other_digest = header.teacher_digest();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "teacher digest is ", header.teacher_digest(), ", expected ", request.teacher_digest));
+  }
   if (header.row_count() != request.row_count || header.class_count() != request.class_count) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the teacher's shard has ", header.row_count(), " rows of ", header.class_count(),
         " classes, ours ", request.row_count, " of ", request.class_count));
-  }
-  if (!request.teacher_digest.empty() && header.teacher_digest() != request.teacher_digest) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "teacher digest is ", header.teacher_digest(), ", expected ", request.teacher_digest));
   }
   if (!request.dataset_digest.empty() && header.dataset_digest() != request.dataset_digest) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -52,92 +59,152 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
   return absl::OkStatus();
 }
 
+bool IsPassing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsAborted(status) ||
+         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) ||
+         absl::IsResourceExhausted(status);
+}
+
+// Appends the rows of a chunk. DATA_LOSS unless it goes on where `rows` ends and stays in the shard.
+absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const ShardRequest& request,
+                         uint32_t* crc, std::vector<float>* rows) {
+  const std::string& data = chunk.values().data();
+  const auto row_bytes = static_cast<size_t>(request.class_count) * sizeof(float);
+  const auto next_row = static_cast<int64_t>(rows->size()) / request.class_count;
+  if (chunk.start_row() != next_row || data.size() % row_bytes != 0 ||
+      next_row + static_cast<int64_t>(data.size() / row_bytes) > request.row_count) {
+    return absl::DataLossError("the teacher's stream has a gap or a wrong size");
+  }
+  *crc = Crc32c(data, *crc);
+  const size_t old_size = rows->size();
+  rows->resize(old_size + data.size() / sizeof(float));
+  std::memcpy(rows->data() + old_size, data.data(), data.size());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-TeacherClient::TeacherClient(std::shared_ptr<grpc::Channel> channel, std::string address,
-                             CallCanceller* canceller,
+TeacherClient::TeacherClient(TeacherChannels* teachers, CallCanceller* canceller,
                              std::function<void(const std::string&)> waiting)
-    : channel_(std::move(channel)),
-      address_(std::move(address)),
-      canceller_(canceller),
-      waiting_(std::move(waiting)) {}
+    : teachers_(teachers), canceller_(canceller), waiting_(std::move(waiting)) {}
 
 absl::Status TeacherClient::ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                                       std::vector<float>* rows) {
   rows->clear();
-  Backoff backoff;
-  bool waited = false;
-  while (true) {
-    if (cancelled()) return absl::CancelledError("cancelled");
-    const size_t before = rows->size();
-    const absl::Status status = ReadOnce(request, rows);
-    const bool passing = absl::IsUnavailable(status) || absl::IsAborted(status) ||
-                         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
-    if (status.ok() || !passing) {
-      if (waited) waiting_("");
-      return status;
+  TeacherSet::Question question;
+  question.key = {request->dataset_digest, request->shard, request->view};
+  std::string told;
+  while (!cancelled()) {
+    question.teacher_digest = request->teacher_digest;
+    DISTILLERY_ASSIGN_OR_RETURN(const std::optional<TeacherChannels::Teacher> teacher,
+                                teachers_->Pick(question));
+    if (teacher.has_value()) {
+      const size_t held = rows->size();
+      const StreamEnd end = ReadOnce(teacher->channel, request, rows);
+      if (cancelled()) break;
+      Learn(*teacher, *request, end, /*progress=*/rows->size() > held, &question);
+      if (!end.status.ok()) continue;
+      if (!told.empty()) waiting_("");
+      return absl::OkStatus();
     }
-    if (cancelled()) return absl::CancelledError("cancelled");
-    if (rows->size() > before) backoff.Reset();
-    const std::string text = absl::StrCat("teacher ", address_, ": ",
-                                          std::string(status.message()));
-    if (!waited) spdlog::warn("{}; waiting for it", text);
-    waiting_(absl::StrCat("waiting for ", text));
-    waited = true;
-    absl::SleepFor(backoff.Next());
+    const TeacherSet::Outlook outlook = teachers_->set().Consider(question);
+    if (!outlook.status.ok()) {
+      if (!told.empty()) waiting_("");
+      return outlook.status;
+    }
+    if (!outlook.waiting_for.empty() && outlook.waiting_for != told) {
+      if (told.empty()) spdlog::warn("no teacher answers for shard {}; waiting", request->shard);
+      told = outlook.waiting_for;
+      waiting_(absl::StrCat("waiting for ", told));
+      if (cancelled()) break;
+    }
+    teachers_->set().AwaitNews(std::min(outlook.wait, kCancelPoll));
+  }
+  return absl::CancelledError("cancelled");
+}
+
+void TeacherClient::Learn(const TeacherChannels::Teacher& teacher, const ShardRequest& request,
+                          const StreamEnd& end, bool progress, TeacherSet::Question* question) {
+  TeacherSet& set = teachers_->set();
+  const TeacherAddress& address = teacher.address;
+  const std::string message(end.status.message());
+  if (end.status.ok()) {
+    if (set.Succeeded(address.target)) spdlog::info("teacher {} is back", address.label);
+  } else if (!end.other_digest.empty()) {
+    if (set.LeaveOut(address.target, request.teacher_digest, end.other_digest)) {
+      spdlog::warn("teacher {} is left out: its digest is {}, expected {}", address.label,
+                   end.other_digest, request.teacher_digest);
+    }
+  } else if (IsPassing(end.status)) {
+    if (set.Failed(address.target, end.status, progress)) {
+      spdlog::warn("teacher {}: {}", address.label, message);
+    }
+  } else {
+    spdlog::debug("teacher {} refuses shard {}: {}", address.label, request.shard, message);
+    question->refusals.emplace(address.target, end.status);
   }
 }
 
-absl::Status TeacherClient::ReadOnce(ShardRequest* request, std::vector<float>* rows) {
-  const auto classes = static_cast<size_t>(request->class_count);
-  const auto stub = v1::TeacherService::NewStub(channel_);
+TeacherClient::StreamEnd TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>& channel,
+                                                 ShardRequest* request,
+                                                 std::vector<float>* rows) {
+  const auto stub = v1::TeacherService::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kStreamDeadline));
   const CallCanceller::Scope scope(canceller_, &context);
-  const auto first_row = static_cast<int64_t>(rows->size() / classes);
+  const size_t held = rows->size();
+  const int64_t first_row = static_cast<int64_t>(held) / request->class_count;
   const auto stream = stub->StreamSoftTargets(&context, ToProto(*request, first_row));
   v1::StreamSoftTargetsResponse message;
   uint32_t crc = 0;
   bool header_seen = false;
   bool complete = false;
   absl::Status problem;
+  StreamEnd end;
   while (problem.ok() && !complete && stream->Read(&message)) {
     if (message.has_header()) {
-      problem = CheckHeader(message.header(), *request);
+      problem = CheckHeader(message.header(), *request, &end.other_digest);
+      if (!problem.ok()) break;
       request->teacher_digest = message.header().teacher_digest();
+      if (!header_seen && held > 0) failover_count_.fetch_add(1);
       header_seen = true;
+    } else if (!header_seen) {
+      problem = absl::DataLossError("the teacher's stream does not begin with its header");
     } else if (message.has_chunk()) {
-      const v1::SoftTargetChunk& chunk = message.chunk();
-      const std::string& data = chunk.values().data();
-      const auto next_row = static_cast<int64_t>(rows->size() / classes);
-      if (!header_seen || chunk.start_row() != next_row ||
-          data.size() % (classes * sizeof(float)) != 0 ||
-          next_row + static_cast<int64_t>(data.size() / (classes * sizeof(float))) >
-              request->row_count) {
-        problem = absl::DataLossError("the teacher's stream has a gap or a wrong size");
-        break;
-      }
-      crc = Crc32c(data, crc);
-      const size_t old_size = rows->size();
-      rows->resize(old_size + data.size() / sizeof(float));
-      std::memcpy(rows->data() + old_size, data.data(), data.size());
+      problem = AppendChunk(message.chunk(), *request, &crc, rows);
     } else if (message.has_trailer()) {
-      const auto received = static_cast<int64_t>(rows->size() / classes) - first_row;
+      const int64_t received = static_cast<int64_t>(rows->size()) / request->class_count - first_row;
       if (message.trailer().row_count() != received || message.trailer().crc32c() != crc) {
-        rows->resize(static_cast<size_t>(first_row) * classes);
         problem = absl::DataLossError("the teacher's stream does not match its trailer");
       }
       complete = problem.ok();
     }
   }
   if (!problem.ok()) context.TryCancel();
-  const grpc::Status status = stream->Finish();
-  if (!problem.ok()) return problem;
-  if (!status.ok()) return FromGrpcStatus(status);
-  if (!complete || static_cast<int64_t>(rows->size() / classes) != request->row_count) {
-    return absl::AbortedError("the stream ended without its trailer");
+  end.status = FromGrpcStatus(stream->Finish());
+  if (!problem.ok()) end.status = problem;
+  // What came with the damage is not to be trusted either.
+  if (absl::IsDataLoss(problem)) rows->resize(held);
+  if (end.status.ok() &&
+      (!complete ||
+       static_cast<int64_t>(rows->size()) != request->row_count * request->class_count)) {
+    end.status = absl::AbortedError("the stream ended without its trailer");
   }
-  return absl::OkStatus();
+  if (absl::IsFailedPrecondition(end.status) && !request->teacher_digest.empty() &&
+      end.other_digest.empty()) {
+    const std::string digest = DigestOf(channel);
+    if (digest != request->teacher_digest) end.other_digest = digest;
+  }
+  return end;
+}
+
+std::string TeacherClient::DigestOf(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kDigestDeadline));
+  const CallCanceller::Scope scope(canceller_, &context);
+  v1::GetTeacherResponse response;
+  const auto stub = v1::TeacherService::NewStub(channel);
+  return stub->GetTeacher(&context, {}, &response).ok() ? response.teacher().teacher_digest() : "";
 }
 
 }  // namespace distillery

@@ -1,34 +1,54 @@
-// Soft targets over gRPC from a teacher service.
+// Soft targets over gRPC from whichever teacher is best for a shard.
+//
+// A shard is asked of its teacher by rendezvous hashing; when that one fails or breaks off, of the
+// next at once, from the first row that is missing. Only when none is left does ReadShard wait, and
+// says so. A teacher with another digest is left out, with one warning.
 #pragma once
 
-#include <grpcpp/channel.h>
-
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "common/rpc/call_canceller.h"
 #include "student_worker/soft_target_source.h"
+#include "student_worker/teacher_channels_client.h"
 
 namespace distillery {
 
 class TeacherClient : public SoftTargetSource {
  public:
-  // `address` is for messages. `waiting` is told what is waited for, and "" when that is over.
-  TeacherClient(std::shared_ptr<grpc::Channel> channel, std::string address,
-                CallCanceller* canceller, std::function<void(const std::string&)> waiting);
+  // `waiting` is told what is waited for, and "" when that is over.
+  TeacherClient(TeacherChannels* teachers, CallCanceller* canceller,
+                std::function<void(const std::string&)> waiting);
 
+  // FAILED_PRECONDITION also if no teacher has the expected digest, naming those found; what a
+  // teacher refuses is asked of the others before it is the answer.
   absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                          std::vector<float>* rows) override;
 
- private:
-  // One stream from the first row that is missing; OK when its trailer has come and all fits.
-  absl::Status ReadOnce(ShardRequest* request, std::vector<float>* rows);
+  // Streams that went on, at the same or at another teacher, after some rows of a shard were held.
+  int64_t failover_count() const { return failover_count_.load(); }
 
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::string address_;
+ private:
+  struct StreamEnd {
+    absl::Status status;
+    // The teacher's digest if it is not the expected one: why `status` is not OK.
+    std::string other_digest;
+  };
+  // One stream from the first row that is missing; OK when its trailer has come and all fits.
+  StreamEnd ReadOnce(const std::shared_ptr<grpc::Channel>& channel, ShardRequest* request,
+                     std::vector<float>* rows);
+  // Asks the teacher for its digest. Empty if it does not say.
+  std::string DigestOf(const std::shared_ptr<grpc::Channel>& channel);
+  // Keeps in mind how a stream of `teacher` ended; `progress`: not without rows.
+  void Learn(const TeacherChannels::Teacher& teacher, const ShardRequest& request,
+             const StreamEnd& end, bool progress, TeacherSet::Question* question);
+
+  TeacherChannels* const teachers_;
   CallCanceller* const canceller_;
   const std::function<void(const std::string&)> waiting_;
+  std::atomic<int64_t> failover_count_{0};
 };
 
 }  // namespace distillery

@@ -37,11 +37,11 @@ struct Worker::Current {
 };
 
 Worker::Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
-               std::shared_ptr<grpc::Channel> teacher)
+               std::unique_ptr<TeacherChannels> teachers)
     : options_(options),
       catalog_(options.data_dir),
       students_(options.student_dir),
-      teacher_channel_(std::move(teacher)),
+      teachers_(std::move(teachers)),
       coordinator_(std::move(coordinator), &canceller_) {}
 
 void Worker::Stop() {
@@ -243,12 +243,12 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
                               OpenDataset(task, task.spec.TrainingData(),
                                           task.expected_dataset_digest));
-  if (task.spec.needs_teacher() && teacher_channel_ == nullptr) {
+  if (task.spec.needs_teacher() && teachers_ == nullptr) {
     return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
   }
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
-  TeacherClient teacher(teacher_channel_, options_.teacher_address, &current->canceller,
+  TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) {
                           MutexLock lock(mutex_);
                           waiting_for_ = waiting_for;
@@ -270,6 +270,7 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   header.request_id = RandomHex(16);
   header.lease = task.lease;
   header.metrics = result.metrics;
+  header.metrics.teacher_failover_count = teacher.failover_count();
   header.teacher_digest = result.teacher_digest;
   header.dataset_digest = dataset->digest();
   return Persist(current, [&] { return coordinator_.UploadDelta(header, result.delta.file()); });
@@ -280,7 +281,7 @@ absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
                               OpenDataset(task, task.spec.EvaluationData(), ""));
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
-  TeacherClient teacher(teacher_channel_, options_.teacher_address, &current->canceller,
+  TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) {
                           MutexLock lock(mutex_);
                           waiting_for_ = waiting_for;
@@ -291,7 +292,7 @@ absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   job.weights = &weights->weights;
   job.card = &card;
   job.dataset = dataset.get();
-  job.teacher = task.spec.needs_teacher() && teacher_channel_ != nullptr ? &teacher : nullptr;
+  job.teacher = task.spec.needs_teacher() && teachers_ != nullptr ? &teacher : nullptr;
   job.teacher_digest = task.expected_teacher_digest;
   job.cancel = &current->cancel;
   DISTILLERY_ASSIGN_OR_RETURN(const EvaluationMetrics metrics, EvaluateWeights(job));

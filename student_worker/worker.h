@@ -16,6 +16,7 @@
 #include "common/model/model_shelf.h"
 #include "common/rpc/call_canceller.h"
 #include "student_worker/coordinator_client.h"
+#include "student_worker/teacher_channels_client.h"
 
 namespace distillery {
 
@@ -28,12 +29,10 @@ class Worker {
     // Folder (or file) of the TorchScript students that runs may name by digest.
     std::string student_dir;
     std::string coordinator_address = "127.0.0.1:7002";
-    // May be empty for runs that need no teacher.
-    std::string teacher_address = "127.0.0.1:7001";
   };
-  // `teacher` may be null: tasks that need one then fail.
+  // `teachers` may be null: tasks that need one then fail.
   Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
-         std::shared_ptr<grpc::Channel> teacher);
+         std::unique_ptr<TeacherChannels> teachers);
 
   // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
   // need if that is not this process's own: start anew with it.
@@ -63,7 +62,7 @@ class Worker {
   DatasetCatalog catalog_;
   ModelShelf students_;
   CallCanceller canceller_;
-  const std::shared_ptr<grpc::Channel> teacher_channel_;
+  const std::unique_ptr<TeacherChannels> teachers_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
   std::unique_ptr<DownloadedWeights> weights_;

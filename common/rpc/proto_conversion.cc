@@ -131,13 +131,14 @@ v1::TrainMetrics ToProto(const TrainMetrics& metrics) {
   proto.set_hard_loss(metrics.hard_loss);
   proto.set_seconds(metrics.seconds);
   proto.set_teacher_wait_seconds(metrics.teacher_wait_seconds);
+  proto.set_teacher_failover_count(metrics.teacher_failover_count);
   return proto;
 }
 
 TrainMetrics FromProto(const v1::TrainMetrics& proto) {
   return {proto.sample_count(), proto.step_count(), proto.loss(),
           proto.soft_loss(),    proto.hard_loss(),  proto.seconds(),
-          proto.teacher_wait_seconds()};
+          proto.teacher_wait_seconds(), proto.teacher_failover_count()};
 }
 
 v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {

@@ -66,7 +66,8 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& address,
-                                                           const TransportOptions& options) {
+                                                           const TransportOptions& options,
+                                                           const std::string& tls_name) {
   DISTILLERY_RETURN_IF_ERROR(CheckAddress(address, options));
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (WantsTls(options)) {
@@ -74,6 +75,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& ad
     credentials = grpc::SslCredentials({files.ca, files.key, files.certificate});
   }
   grpc::ChannelArguments arguments;
+  if (!tls_name.empty()) arguments.SetSslTargetNameOverride(tls_name);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

@@ -31,10 +31,12 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options);
 
 // A channel with keepalive (peer gone for 40 s ends calls) and messages up to 4 MiB. Does not connect
-// yet. Repeating calls is the caller's: gRPC would only repeat what its buffer holds. Errors as
+// yet. Repeating calls is the caller's: gRPC would only repeat what its buffer holds. `tls_name`: the
+// name that the server's certificate must show, if not the host of `address`. Errors as
 // MakeServerCredentials.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& address,
-                                                           const TransportOptions& options);
+                                                           const TransportOptions& options,
+                                                           const std::string& tls_name = "");
 
 // The largest message either side accepts.
 inline constexpr int kMaxMessageBytes = 4 << 20;

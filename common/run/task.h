@@ -53,6 +53,7 @@ struct TrainMetrics {
   double hard_loss = 0;
   double seconds = 0;
   double teacher_wait_seconds = 0;
+  int64_t teacher_failover_count = 0;
 };
 
 // See EvaluationMetrics in coordinator_service.proto for units.

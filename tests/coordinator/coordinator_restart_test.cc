@@ -119,6 +119,21 @@ TEST_F(Restart, FiguresThatAreNoNumbersDoNotDamageTheRecord) {
   EXPECT_EQ(Take(Register()).lease.task.replica, 1);
 }
 
+TEST_F(Restart, FailOversOfARoundStayOnRecord) {
+  const std::string run_id = StartRun(SmallSpec());
+  for (const int64_t failovers : {3, 4}) {
+    UploadHeader header = HeaderFor(Take(Register()).lease, delta_);
+    header.metrics.teacher_failover_count = failovers;
+    ASSERT_THAT(Send(header, delta_), IsOk());
+    Reopen();
+  }
+  ASSERT_TRUE(coordinator_->AverageNext());
+  Reopen();
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_EQ(rounds.size(), 1);
+  EXPECT_EQ(rounds[0].row.metrics.teacher_failover_count, 7);
+}
+
 TEST_F(Restart, Fault04_RetryOfARecordedResultIsADuplicateAfterACrash) {
   const std::string run_id = StartRun(SmallSpec());
   const UploadHeader header = HeaderFor(Take(Register()).lease, delta_);

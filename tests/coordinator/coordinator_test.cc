@@ -82,7 +82,7 @@ TEST_F(Runs, RoundFiguresAreSumsAndMeansBySamples) {
   const std::string delta = ModelFile({0, 0});
   for (const auto& [samples, loss] : {std::pair<int64_t, double>{100, 1}, {300, 2}}) {
     UploadHeader header = HeaderFor(Take(Register()).lease, delta);
-    header.metrics = {samples, 4, loss, loss / 2, loss / 4, 8, 2};
+    header.metrics = {samples, 4, loss, loss / 2, loss / 4, 8, 2, 3};
     ASSERT_THAT(Send(header, delta), IsOk());
   }
   ASSERT_TRUE(coordinator_->AverageNext());
@@ -96,6 +96,7 @@ TEST_F(Runs, RoundFiguresAreSumsAndMeansBySamples) {
   EXPECT_DOUBLE_EQ(total.hard_loss, 0.4375);  // a quarter
   EXPECT_DOUBLE_EQ(total.seconds, 16);
   EXPECT_DOUBLE_EQ(total.teacher_wait_seconds, 4);
+  EXPECT_EQ(total.teacher_failover_count, 6);
 }
 
 TEST_F(Runs, WeightsOfARoundThatHasNotBegunAreRefused) {

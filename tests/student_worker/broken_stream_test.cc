@@ -11,11 +11,11 @@ using ::testing::HasSubstr;
 // Reads the scripts' shard; fails the test if the client asks more often than the script allows.
 absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, std::vector<float>* rows) {
   CallCanceller canceller;
-  TeacherClient client(teacher.channel(), "teacher:7001", &canceller, [](const std::string&) {});
-  request->dataset = {"digits", "train", 5};
-  request->dataset_digest = "data";
-  request->row_count = kScriptRows;
-  request->class_count = kScriptClasses;
+  const auto teachers = TeacherChannels::Of(teacher.channel(), "teacher:7001");
+  TeacherClient client(teachers.get(), &canceller, [](const std::string&) {});
+  const std::string teacher_digest = request->teacher_digest;
+  *request = ScriptRequest();
+  request->teacher_digest = teacher_digest;
   return client.ReadShard(
       request, [&] { return teacher.requests().size() >= 4; }, rows);
 }

@@ -9,6 +9,7 @@
 #include "common/base/checksum.h"
 #include "common/rpc/server.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
+#include "student_worker/soft_target_source.h"
 #include "tests/common/status_matchers.h"
 
 namespace distillery {
@@ -20,9 +21,11 @@ class ScriptedTeacher : public v1::TeacherService::Service {
   using Script =
       std::function<grpc::Status(size_t call, const v1::StreamSoftTargetsRequest&, Writer*)>;
 
-  explicit ScriptedTeacher(Script script) : script_(std::move(script)) {
+  // `address`: as RpcServer::Options; empty: in-process channels alone.
+  explicit ScriptedTeacher(Script script, const std::string& address = "")
+      : script_(std::move(script)) {
     RpcServer::Options options;
-    options.address.clear();
+    options.address = address;
     auto started = RpcServer::Start(options, {this});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
@@ -35,6 +38,17 @@ class ScriptedTeacher : public v1::TeacherService::Service {
     return script_(requests_.size() - 1, *request, writer);
   }
 
+  // UNIMPLEMENTED unless `digest` is set.
+  grpc::Status GetTeacher(grpc::ServerContext* context, const v1::GetTeacherRequest* request,
+                          v1::GetTeacherResponse* response) override {
+    if (digest.empty()) return Service::GetTeacher(context, request, response);
+    response->mutable_teacher()->set_teacher_digest(digest);
+    return grpc::Status::OK;
+  }
+
+  // Set before any call.
+  std::string digest;
+  const std::string& address() const { return server_->address(); }
   std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel(); }
   // Read once no call is in flight.
   const std::vector<v1::StreamSoftTargetsRequest>& requests() const { return requests_; }
@@ -88,6 +102,29 @@ inline v1::StreamSoftTargetsResponse Trailer(int64_t first) {
   message.mutable_trailer()->set_byte_count(static_cast<int64_t>(bytes.size()));
   message.mutable_trailer()->set_crc32c(Crc32c(bytes));
   return message;
+}
+
+// Serves the shard from the row asked for.
+inline grpc::Status ServeShard(const v1::StreamSoftTargetsRequest& request,
+                               ScriptedTeacher::Writer* writer,
+                               const std::string& teacher_digest = "teacher") {
+  writer->Write(Header(teacher_digest));
+  if (request.start_row() < kScriptRows) {
+    writer->Write(Chunk(request.start_row(), kScriptRows - request.start_row()));
+  }
+  writer->Write(Trailer(request.start_row()));
+  return grpc::Status::OK;
+}
+
+// The shard of these scripts, asked for.
+inline ShardRequest ScriptRequest(int64_t shard = 0) {
+  ShardRequest request;
+  request.dataset = {"digits", "train", kScriptRows};
+  request.dataset_digest = "data";
+  request.shard = shard;
+  request.row_count = kScriptRows;
+  request.class_count = kScriptClasses;
+  return request;
 }
 
 }  // namespace distillery

@@ -19,7 +19,8 @@ class TeacherClientTest : public ::testing::Test {
   TeacherClientTest() : dataset_(*catalog_.Open({"digits", "train", 100})) {}
 
   std::unique_ptr<TeacherClient> Client() {
-    return std::make_unique<TeacherClient>(server_.channel(), "teacher:7001", &canceller_,
+    teachers_ = TeacherChannels::Of(server_.channel(), "teacher:7001");
+    return std::make_unique<TeacherClient>(teachers_.get(), &canceller_,
                                            [this](const std::string& text) {
                                              told_.push_back(text);
                                              if (when_waiting_ && !text.empty()) when_waiting_();
@@ -41,6 +42,7 @@ class TeacherClientTest : public ::testing::Test {
   Gate gate_;
   FakeTeacherProbe probe_;
   TeacherServer server_;
+  std::unique_ptr<TeacherChannels> teachers_;
   CallCanceller canceller_;
   // What `waiting` was told.
   std::vector<std::string> told_;
@@ -48,7 +50,7 @@ class TeacherClientTest : public ::testing::Test {
 };
 
 TEST_F(TeacherClientTest, ReadsAWholeShardOfScaledLogits) {
-  server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
   std::vector<float> rows = {99};  // replaced, not appended to
   ASSERT_THAT(Client()->ReadShard(&request, Never, &rows), IsOk());
@@ -61,15 +63,15 @@ TEST_F(TeacherClientTest, ReadsAWholeShardOfScaledLogits) {
 TEST_F(TeacherClientTest, WaitsForATeacherThatIsLoadingAndSaysSo) {
   when_waiting_ = [&] {
     if (told_.size() == 1) {
-      server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+      server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
     }
   };
   ShardRequest request = Request();
   std::vector<float> rows;
   ASSERT_THAT(Client()->ReadShard(&request, Never, &rows), IsOk());
   EXPECT_EQ(rows.size(), 1000U);
-  EXPECT_THAT(told_, ElementsAre("waiting for teacher teacher:7001: the teacher is loading its "
-                                 "model",
+  EXPECT_THAT(told_, ElementsAre("waiting for teacher teacher:7001: the teacher is loading model "
+                                 "fake",
                                  ""));
 }
 
@@ -86,9 +88,9 @@ TEST_F(TeacherClientTest, EndsAtCancelWhileItWaits) {
 
 TEST_F(TeacherClientTest, WaitsForATeacherThatNobodyServes) {
   // Port 1 is reserved and refuses at once.
-  ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel("127.0.0.1:1", TransportOptions{}));
+  ASSERT_OK_AND_ASSIGN(const auto teachers, TeacherChannels::Open("127.0.0.1:1", {}));
   bool cancelled = false;
-  TeacherClient client(channel, "127.0.0.1:1", &canceller_, [&](const std::string& text) {
+  TeacherClient client(teachers.get(), &canceller_, [&](const std::string& text) {
     told_.push_back(text);
     cancelled = true;
   });
@@ -105,7 +107,7 @@ TEST_F(TeacherClientTest, CancelBreaksACallInFlight) {
     gate_.Pass();
     return absl::OkStatus();
   };
-  server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   std::atomic<bool> cancelled{false};
   std::thread stopper([&] {
     gate_.AwaitArrival();
@@ -122,7 +124,7 @@ TEST_F(TeacherClientTest, CancelBreaksACallInFlight) {
 }
 
 TEST_F(TeacherClientTest, AnotherTeacherIsAFailedPrecondition) {
-  server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
   request.teacher_digest = "the run's teacher";
   std::vector<float> rows;
@@ -132,7 +134,7 @@ TEST_F(TeacherClientTest, AnotherTeacherIsAFailedPrecondition) {
 }
 
 TEST_F(TeacherClientTest, AnotherDataSetIsAFailedPrecondition) {
-  server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
   request.dataset_digest = "our data";
   std::vector<float> rows;
@@ -141,7 +143,7 @@ TEST_F(TeacherClientTest, AnotherDataSetIsAFailedPrecondition) {
 }
 
 TEST_F(TeacherClientTest, WhatTheTeacherRefusesIsNotRepeated) {
-  server_.service().SetTeacher(std::make_unique<FakeTeacher>(32, &probe_));
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request(/*shard=*/14);
   std::vector<float> rows;
   EXPECT_THAT(Client()->ReadShard(&request, Never, &rows), StatusIs(absl::StatusCode::kNotFound));

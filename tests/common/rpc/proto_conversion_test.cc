@@ -84,7 +84,7 @@ TEST(LeaseConversion, RefusesUnknownKindsAndIdsThatAreNoNames) {
 }
 
 TEST(MetricsConversion, GoesThereAndBack) {
-  const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7});
+  const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7, 8});
   EXPECT_THAT(UnsetFields(train), ElementsAre());
   EXPECT_EQ(ToProto(FromProto(train)).SerializeAsString(), train.SerializeAsString());
   const v1::EvaluationMetrics evaluation = ToProto(EvaluationMetrics{10, 9, 0.5, -1});

@@ -1,0 +1,51 @@
+// Channels to the teachers of a TeacherSet, each opened when its teacher is first asked and kept as
+// long as the set knows it.
+//
+// Threads: safe for all.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/rpc/transport.h"
+#include "student_worker/teacher_set.h"
+
+namespace distillery {
+
+class TeacherChannels {
+ public:
+  using Factory =
+      std::function<absl::StatusOr<std::shared_ptr<grpc::Channel>>(const TeacherAddress&)>;
+  TeacherChannels(std::unique_ptr<TeacherSet> teachers, Factory factory);
+
+  // To the teachers of a list as TeacherAddresses::Create takes it. Errors of that and of MakeChannel;
+  // connects to none yet.
+  static absl::StatusOr<std::unique_ptr<TeacherChannels>> Open(const std::string& list,
+                                                               const TransportOptions& transport);
+  // To one teacher, over a channel that there is. `label` is for people.
+  static std::unique_ptr<TeacherChannels> Of(std::shared_ptr<grpc::Channel> channel,
+                                             const std::string& label);
+
+  struct Teacher {
+    TeacherAddress address;
+    std::shared_ptr<grpc::Channel> channel;
+  };
+  // As TeacherSet::Pick. One that was left out is asked anew once its connection has been lost.
+  absl::StatusOr<std::optional<Teacher>> Pick(const TeacherSet::Question& question);
+
+  TeacherSet& set() { return *set_; }
+
+ private:
+  const std::unique_ptr<TeacherSet> set_;
+  const Factory factory_;
+  Mutex mutex_;
+  // By target.
+  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace distillery
