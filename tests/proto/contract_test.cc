@@ -1,5 +1,5 @@
 // The rules of the contract (AIP and buf STANDARD naming, and our own), checked on every element of
-// every .proto file.
+// every .proto file. Of a protocol of others, comments are all that is asked.
 #include <gmock/gmock.h>
 
 #include <regex>
@@ -7,19 +7,27 @@
 
 #include "distillery/v1/coordinator_service.pb.h"
 #include "distillery/v1/teacher_service.pb.h"
+#include "inference/grpc_service.pb.h"
 #include "tests/proto/contract.h"
+#include "tests/proto/open_inference_fields.h"
 
 namespace distillery {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAreArray;
 
 // Read once.
 const Contract& Protos() {
-  static const auto* const contract = new Contract;
+  static const auto* const contract = new Contract(Contract::Owner::kOurs);
+  return *contract;
+}
+const Contract& Foreign() {
+  static const auto* const contract = new Contract(Contract::Owner::kForeign);
   return *contract;
 }
 
@@ -35,6 +43,9 @@ TEST(Contract, FilesAreThoseThatAreCompiledIn) {
     ASSERT_NE(compiled, nullptr) << file->name() << " is not in proto/CMakeLists.txt";
     EXPECT_EQ(compiled->message_type_count(), file->message_type_count());
     EXPECT_EQ(names.count(file->name()), 1) << file->name();
+  }
+  for (const FileDescriptor* const file : Foreign().files()) {
+    EXPECT_EQ(file->name(), inference::ModelInferRequest::descriptor()->file()->name());
   }
 }
 
@@ -109,30 +120,65 @@ TEST(Contract, CountsEndInCountAndDurationsInTheirUnit) {
   }
 }
 
-TEST(Contract, EveryElementHasAComment) {
+void ExpectComments(const Contract& protos) {
   const auto commented = [](const auto& element, const std::string& name) {
     EXPECT_GT(Comment(element).size(), 3) << name << " has no comment above it";
   };
-  for (const FileDescriptor* const file : Protos().files()) {
+  for (const FileDescriptor* const file : protos.files()) {
     for (int i = 0; i < file->service_count(); ++i) {
       commented(*file->service(i), file->service(i)->full_name());
     }
   }
-  for (const MethodDescriptor* const method : Protos().Methods()) {
+  for (const MethodDescriptor* const method : protos.Methods()) {
     commented(*method, method->full_name());
   }
-  for (const Descriptor* const message : Protos().Messages()) {
+  for (const Descriptor* const message : protos.Messages()) {
     commented(*message, message->full_name());
   }
-  for (const FieldDescriptor* const field : Protos().Fields()) {
+  for (const FieldDescriptor* const field : protos.Fields()) {
     commented(*field, field->full_name());
   }
-  for (const EnumDescriptor* const type : Protos().Enums()) {
+  for (const EnumDescriptor* const type : protos.Enums()) {
     commented(*type, type->full_name());
     for (int i = 0; i < type->value_count(); ++i) {
       commented(*type->value(i), type->value(i)->full_name());
     }
   }
+}
+
+TEST(Contract, EveryElementHasAComment) { ExpectComments(Protos()); }
+
+TEST(ForeignContract, EveryElementHasAComment) { ExpectComments(Foreign()); }
+
+// Stock clients bring their own copy of the file: a number that moved would go unseen by ours.
+TEST(ForeignContract, NumbersAreThoseOfTheProtocol) {
+  ASSERT_EQ(Foreign().files().size(), 1U);
+  EXPECT_EQ(Foreign().files()[0]->package(), "inference");
+  std::set<std::string> fields;
+  for (const FieldDescriptor* const field : Foreign().Fields()) {
+    std::string type = field->type_name();
+    if (field->message_type() != nullptr) type = field->message_type()->name();
+    if (field->enum_type() != nullptr) type = field->enum_type()->name();
+    if (field->is_repeated()) type = "repeated " + type;
+    if (field->is_map()) type = "map";
+    const std::string name = field->full_name().substr(std::string("inference.").size());
+    fields.insert(type + " " + name + "=" + std::to_string(field->number()));
+  }
+  EXPECT_THAT(fields, UnorderedElementsAreArray(OpenInferenceFields()));
+}
+
+TEST(ForeignContract, ServesTheSixCallsOfTheProtocolAndTwoOfTritonsExtensions) {
+  std::set<std::string> methods;
+  for (const MethodDescriptor* const method : Foreign().Methods()) {
+    EXPECT_EQ(method->service()->full_name(), "inference.GRPCInferenceService");
+    EXPECT_EQ(method->input_type()->full_name(), "inference." + method->name() + "Request");
+    EXPECT_EQ(method->output_type()->full_name(), "inference." + method->name() + "Response");
+    EXPECT_FALSE(method->client_streaming() || method->server_streaming());
+    methods.insert(method->name());
+  }
+  EXPECT_THAT(methods, ElementsAre("ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady",
+                                   "ModelStatistics", "ServerLive", "ServerMetadata",
+                                   "ServerReady"));
 }
 
 TEST(Contract, EveryRpcNamesItsStatusCodes) {
@@ -176,7 +222,7 @@ TEST(Contract, BulkStreamsAreHeaderChunksAndTrailer) {
 TEST(Contract, ControlCallsThatChangeSomethingCarryARequestId) {
   for (const MethodDescriptor* const method : Protos().Methods()) {
     const bool reads = std::regex_match(
-        method->name(), std::regex("(Get|List|Watch|Stream|Download|Compute).*"));
+        method->name(), std::regex("(Get|List|Describe|Watch|Stream|Download|Compute).*"));
     // A renewal may be repeated as it is: it sets the deadline anew.
     if (reads || method->name() == "RenewLease" || method->client_streaming()) continue;
     EXPECT_NE(method->input_type()->FindFieldByName("request_id"), nullptr) << method->full_name();

@@ -15,13 +15,13 @@ const std::map<std::string, Names>& Arrows() {
   static const auto* const arrows = new std::map<std::string, Names>{
       {"common", {"common", "distillery"}},
       {"coordinator", {"coordinator", "common", "distillery"}},
-      {"teacher_service", {"teacher_service", "common", "distillery"}},
+      {"teacher_service", {"teacher_service", "common", "distillery", "inference"}},
       {"student_worker", {"student_worker", "common", "distillery"}},
       {"cli",
        {"cli", "teacher_service", "student_worker", "coordinator", "common", "distillery"}},
       {"tests",
        {"tests", "cli", "teacher_service", "student_worker", "coordinator", "common",
-        "distillery"}}};
+        "distillery", "inference"}}};
   return *arrows;
 }
 
@@ -60,7 +60,7 @@ bool Contains(const Names& names, const std::string& name) {
 std::string Missing(const std::string& path,
                     const std::function<bool(const std::string&)>& exists) {
   static const std::regex library("(absl|nlohmann|gtest|gmock)/.*");
-  static const std::regex generated("(distillery/.*)(\\.grpc)?\\.pb\\.h");
+  static const std::regex generated("((distillery|inference)/.*)(\\.grpc)?\\.pb\\.h");
   if (std::regex_match(path, library)) return "";
   if (std::smatch match; std::regex_match(path, match, generated)) {
     std::string base = match[1];
@@ -101,7 +101,8 @@ std::vector<std::string> CheckIncludes(const std::string& file, const std::strin
                        why);
     };
     const std::string target = FirstFolder(include.path);
-    const bool ours = Arrows().count(target) > 0 || target == "distillery";
+    const bool ours =
+        Arrows().count(target) > 0 || target == "distillery" || target == "inference";
     if (ours && !include.quoted) report("files of this tree are included with quotes");
     if (include.quoted) {
       if (const std::string why = Missing(include.path, exists); !why.empty()) report(why);

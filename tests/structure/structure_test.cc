@@ -95,6 +95,8 @@ TEST(IncludeRules, ForbidArrowsBetweenServicesAndUpwards) {
   EXPECT_THAT(Check("cli/main.cc", "#include \"tests/common/tensor_file.h\""),
               ElementsAre(HasSubstr("cli may not include tests")));
   EXPECT_THAT(Check("cli/main.cc", "#include \"coordinator/coordinator.h\""), IsEmpty());
+  EXPECT_THAT(Check("coordinator/view_service.cc", "#include \"inference/grpc_service.pb.h\""),
+              ElementsAre(HasSubstr("coordinator may not include inference")));
 }
 
 TEST(IncludeRules, KeepGrpcInTheSkin) {
