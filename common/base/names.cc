@@ -28,13 +28,13 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
   return row[b.size()];
 }
 
+}  // namespace
+
 std::string Printable(absl::string_view text) {
   constexpr size_t kLongest = 80;
   if (text.size() <= kLongest) return absl::CHexEscape(text);
   return absl::StrCat(absl::CHexEscape(text.substr(0, kLongest)), "...");
 }
-
-}  // namespace
 
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates) {
   std::string best;

@@ -9,6 +9,9 @@
 
 namespace distillery {
 
+// Text from outside for a message: escaped where it cannot be printed, cut after 80 bytes.
+std::string Printable(absl::string_view text);
+
 // The candidate nearest to `name` by edit distance, or "" if none is near (more than a third of the
 // letters differ, and more than two).
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates);

@@ -1,0 +1,37 @@
+// Request parameters of the Open Inference Protocol, as clients send them: a number may come as a
+// number or as text.
+//
+// Threads: safe for all.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/soft_targets/format.h"
+
+namespace distillery {
+
+// Nothing, if the sender set no value.
+using ParameterValue =
+    std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string>;
+
+struct InferenceParameters {
+  double temperature = 1;
+  Representation representation = Representation::kLogits;
+  // 0: not given.
+  int64_t top_k = 0;
+  // How long the request may wait, besides its deadline.
+  absl::Duration timeout = absl::InfiniteDuration();
+};
+
+// INVALID_ARGUMENT names the parameter: one that is unknown, with the nearest name, or a value of the
+// wrong kind or out of range. Names that Triton keeps for itself (sequence_id, priority, triton_...)
+// pass: its client libraries send some of them unasked, and none changes an answer.
+absl::StatusOr<InferenceParameters> ReadInferenceParameters(
+    const std::map<std::string, ParameterValue>& values, int64_t classes);
+
+}  // namespace distillery
