@@ -60,6 +60,8 @@ TEST_F(LogitCacheDamageTest, AFileWithOneBitFlippedIsRemoved) {
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
     ExpectRemoved(bytes, "bit " + std::to_string(bit));
   }
+  EXPECT_THAT(Logged().front(), HasSubstr("damaged header"));
+  EXPECT_THAT(Logged().back(), HasSubstr("damaged logits"));
 }
 
 TEST_F(LogitCacheDamageTest, AFileOfAnotherLengthIsRemoved) {
@@ -88,7 +90,7 @@ TEST_F(LogitCacheDamageTest, ASoundFileUnderAnotherNameIsNotServed) {
   EXPECT_EQ(Find(*cache, 2), nullptr);
   EXPECT_EQ(cache->stats().corrupt, 1);
   EXPECT_THAT(FilesOnDisk(), IsEmpty());
-  EXPECT_THAT(log_.Lines(), ElementsAre(HasSubstr("does not hold 6 x 5 logits of teacher \"aaaa")));
+  EXPECT_THAT(Logged(), ElementsAre(HasSubstr("does not hold 6 x 5 logits of teacher \"aaaa")));
 }
 
 TEST_F(LogitCacheDamageTest, ASoundFileOfAnotherShapeIsNotServed) {
@@ -103,7 +105,7 @@ TEST_F(LogitCacheDamageTest, ARemovedFileIsWrittenAnew) {
   EXPECT_EQ(Find(*cache, 1), nullptr);
   ASSERT_THAT(Store(*cache, 1), IsOk());
   EXPECT_EQ(All(Find(*cache, 1)), Bytes(1));
-  EXPECT_THAT(log_.Lines(), ElementsAre(HasSubstr("removed a file")));
+  EXPECT_THAT(Logged(), ElementsAre(HasSubstr("removed a file")));
 }
 
 TEST_F(LogitCacheDamageTest, ContentIsCheckedOnceAndAgainWhenTheFileHasChanged) {
@@ -137,8 +139,8 @@ TEST_F(LogitCacheDamageTest, WhatIsNoFileIsNeitherServedNorWaitedFor) {
   ASSERT_EQ(mkdir(Path(1).c_str(), 0700), 0);
   EXPECT_EQ(Find(*cache, 1), nullptr);
   EXPECT_EQ(Find(*cache, 1), nullptr);
-  EXPECT_THAT(log_.Lines(), SizeIs(2));
-  EXPECT_THAT(log_.Lines(), ElementsAre(HasSubstr("removed a file"), HasSubstr("cannot remove")));
+  EXPECT_THAT(Logged(), SizeIs(2));
+  EXPECT_THAT(Logged(), ElementsAre(HasSubstr("removed a file"), HasSubstr("cannot remove")));
   ASSERT_THAT(Store(*cache, 2), IsOk());
   EXPECT_EQ(All(Find(*cache, 2)), Bytes(2));
 }

@@ -21,22 +21,31 @@ using ::testing::SizeIs;
 
 class LogitCacheDiskTest : public LogitCacheFixture {};
 
-// Lets this process make files of at most so many bytes; larger ones fail as on a full disk.
+// Lowers one of this process's limits.
+class ResourceLimit {
+ public:
+  ResourceLimit(decltype(RLIMIT_FSIZE) resource, rlim_t value) : resource_(resource) {
+    EXPECT_EQ(getrlimit(resource_, &before_), 0);
+    const rlimit limit{value, before_.rlim_max};
+    EXPECT_EQ(setrlimit(resource_, &limit), 0);
+  }
+  ~ResourceLimit() { EXPECT_EQ(setrlimit(resource_, &before_), 0); }
+
+ private:
+  const decltype(RLIMIT_FSIZE) resource_;
+  rlimit before_{};
+};
+
+// Files larger than this fail as on a full disk.
 class FileSizeLimit {
  public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
-    const rlimit limit{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  }
-  ~FileSizeLimit() {
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0);
-    std::signal(SIGXFSZ, handler_);
-  }
+  explicit FileSizeLimit(rlim_t bytes)
+      : handler_(std::signal(SIGXFSZ, SIG_IGN)), limit_(RLIMIT_FSIZE, bytes) {}
+  ~FileSizeLimit() { std::signal(SIGXFSZ, handler_); }
 
  private:
   void (*const handler_)(int);
-  rlimit before_{};
+  const ResourceLimit limit_;
 };
 
 TEST_F(LogitCacheDiskTest, WhenNothingCanBeWrittenThisIsSaidOnceAndTriedAgainLater) {
@@ -54,12 +63,16 @@ TEST_F(LogitCacheDiskTest, WhenNothingCanBeWrittenThisIsSaidOnceAndTriedAgainLat
     EXPECT_EQ(All(Find(*cache, 1)), Bytes(1));
   }
   EXPECT_THAT(FilesOnDisk(), ElementsAre(Path(1)));
-  EXPECT_THAT(log_.Lines(), ElementsAre(HasSubstr("new logits are not cached until")));
+  EXPECT_THAT(Logged(), ElementsAre(HasSubstr("new logits are not cached until")));
   clock_.Advance(absl::Seconds(10));
   ASSERT_THAT(Store(*cache, 2), IsOk());
   EXPECT_EQ(All(Find(*cache, 2)), Bytes(2));
-  EXPECT_THAT(log_.Lines(),
+  ASSERT_THAT(Store(*cache, 3), IsOk());
+  EXPECT_THAT(Logged(),
               ElementsAre(HasSubstr("warning"), AllOf(HasSubstr("info"), HasSubstr("again"))));
+  const FileSizeLimit full(kFileBytes - 1);
+  EXPECT_THAT(Store(*cache, 4), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(Logged(), SizeIs(3));
 }
 
 TEST_F(LogitCacheDiskTest, AWriterThatMeetsAFullDiskHalfWayLeavesNothing) {
@@ -76,11 +89,27 @@ TEST_F(LogitCacheDiskTest, AWriterThatMeetsAFullDiskHalfWayLeavesNothing) {
     EXPECT_THAT(writer->Add(2, Bytes(1).substr(40, 60)), StatusIs(absl::StatusCode::kUnavailable));
   }
   EXPECT_EQ(cache->stats().failed_writes, 1);
-  EXPECT_THAT(log_.Lines(), SizeIs(1));
+  EXPECT_THAT(Logged(), SizeIs(1));
   EXPECT_THAT(FilesOnDisk(), IsEmpty());
   EXPECT_EQ(Find(*cache, 1), nullptr);
   clock_.Advance(absl::Seconds(10));
   EXPECT_THAT(Store(*cache, 1), IsOk());
+}
+
+TEST_F(LogitCacheDiskTest, WithoutDescriptorsNothingIsFoundAndNothingIsLost) {
+  const auto cache = Open();
+  ASSERT_THAT(Store(*cache, 1), IsOk());
+  for (size_t time = 1; time <= 2; ++time) {
+    {
+      const ResourceLimit none(RLIMIT_NOFILE, 0);
+      EXPECT_EQ(Find(*cache, 1), nullptr);
+      EXPECT_EQ(Find(*cache, 1), nullptr);
+    }
+    EXPECT_THAT(Logged(), SizeIs(time));
+    EXPECT_THAT(Logged().back(), HasSubstr("Too many open files"));
+    EXPECT_EQ(All(Find(*cache, 1)), Bytes(1));
+  }
+  EXPECT_EQ(cache->stats().corrupt, 0);
 }
 
 // A file system in memory of a given size.

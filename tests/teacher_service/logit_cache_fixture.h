@@ -16,7 +16,7 @@
 
 #include "common/base/clock.h"
 #include "teacher_service/logit_cache.h"
-#include "tests/common/log_capture.h"
+#include "tests/common/log_lines.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 
@@ -97,6 +97,14 @@ class LogitCacheFixture : public ::testing::Test {
     return shards;
   }
 
+  // Warnings, then infos.
+  std::vector<std::string> Logged() const {
+    std::vector<std::string> lines = log_.Of("warning");
+    const std::vector<std::string> infos = log_.Of("info");
+    lines.insert(lines.end(), infos.begin(), infos.end());
+    return lines;
+  }
+
   std::string Path(int64_t shard) const {
     return folder() + "/" + LogitFilePath(Key(shard), kType);
   }
@@ -127,7 +135,7 @@ class LogitCacheFixture : public ::testing::Test {
 
   TemporaryFolder folder_;
   FakeClock clock_;
-  LogCapture log_;
+  LogLines log_;
 };
 
 }  // namespace distillery

@@ -49,7 +49,7 @@ TEST_F(LogitCacheTest, WrittenLogitsAreFoundInBothTypesAlsoAfterReopening) {
     EXPECT_EQ(cache->stats().bytes, BytesOnDisk());
     cache = Open();
   }
-  EXPECT_THAT(log_.Lines(), IsEmpty());
+  EXPECT_THAT(Logged(), IsEmpty());
 }
 
 TEST_F(LogitCacheTest, RowsComeInAnyOrderAndAreThereOnceAllAre) {
@@ -133,7 +133,7 @@ TEST_F(LogitCacheTest, AWriterThatGivesUpLeavesNothing) {
   }
   EXPECT_THAT(FilesOnDisk(), IsEmpty());
   EXPECT_EQ(Find(*cache, 1), nullptr);
-  EXPECT_THAT(log_.Lines(), IsEmpty());
+  EXPECT_THAT(Logged(), IsEmpty());
 }
 
 TEST_F(LogitCacheTest, TwoWritersOfOneKeyAreFine) {
@@ -155,6 +155,17 @@ TEST_F(LogitCacheTest, ReadersOfOneFileShareItsMappingAndNobodyElseKeepsIt) {
   Logits first = Find(*cache, 1);
   EXPECT_EQ(Find(*cache, 1), first);
   EXPECT_EQ(first.use_count(), 1);
+}
+
+TEST_F(LogitCacheTest, AFileReplacedByAnotherProcessIsReadAnew) {
+  const auto one = Open();
+  const auto two = Open();
+  ASSERT_THAT(Store(*one, 1), IsOk());
+  const Logits held = Find(*one, 1);
+  ASSERT_OK_AND_ASSIGN(const auto writer, two->StartWriting(Key(1), kRows, kClasses, kType));
+  ASSERT_THAT(writer->Add(0, Bytes(99)), IsOk());
+  EXPECT_EQ(All(Find(*one, 1)), Bytes(99));
+  EXPECT_EQ(All(held), Bytes(1));
 }
 
 TEST_F(LogitCacheTest, TheFileUsedLongestAgoGoesFirst) {
@@ -220,7 +231,7 @@ TEST_F(LogitCacheTest, AFileAboveTheWholeLimitIsNotCachedAndSaidOnce) {
     EXPECT_THAT(Store(*cache, shard), StatusIs(absl::StatusCode::kResourceExhausted,
                                                HasSubstr("248 bytes is larger than the cache of")));
   }
-  EXPECT_THAT(log_.Lines(), ElementsAre(HasSubstr("give the cache more room")));
+  EXPECT_THAT(Logged(), ElementsAre(HasSubstr("give the cache more room")));
   EXPECT_EQ(cache->stats().failed_writes, 0);
   ASSERT_OK_AND_ASSIGN(const auto smaller, cache->StartWriting(Key(1), 1, kClasses, kType));
 }
@@ -273,7 +284,7 @@ TEST_F(LogitCacheTest, TwoCachesShareAFolderAndItsLimit) {
   ASSERT_THAT(Store(*two, 5), IsOk());
   EXPECT_THAT(ShardsOnDisk(), ElementsAre(1, 4, 5));
   EXPECT_EQ(two->stats().bytes, kLimit);
-  EXPECT_THAT(log_.Lines(), IsEmpty());
+  EXPECT_THAT(Logged(), IsEmpty());
 }
 
 TEST_F(LogitCacheTest, UnfinishedFilesOfADeadProcessAreRemovedAndThoseOfALiveOneAreNot) {
@@ -375,7 +386,7 @@ TEST_F(LogitCacheTest, WhatIsFoundIsRightWhileOthersAddEvictAndDelete) {
   EXPECT_EQ(cache->stats().failed_writes, 0);
   EXPECT_LE(cache->stats().bytes, kLimit);
   EXPECT_LE(BytesOnDisk(), kLimit);
-  EXPECT_THAT(log_.Lines(), IsEmpty());
+  EXPECT_THAT(Logged(), IsEmpty());
 }
 
 }  // namespace

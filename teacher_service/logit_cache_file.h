@@ -1,0 +1,101 @@
+// A file of the soft-target cache, opened for reading, and the logits mapped from it.
+//
+// Neither survives a program that cuts the mapped file short in place (SIGBUS). Nothing of ours
+// does that: files are replaced by rename and removed by unlink, which leave a reader's mapping
+// whole.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "teacher_service/logit_cache_format.h"
+
+namespace distillery {
+
+// Differs when a file was replaced or its content written, not when it was only read or touched.
+struct FileVersion {
+  dev_t device = 0;
+  ino_t inode = 0;
+  int64_t size = 0;
+  int64_t modified_ns = 0;
+
+  static FileVersion Of(const struct stat& info) {
+    return {info.st_dev, info.st_ino, info.st_size,
+            int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+  }
+  bool operator==(const FileVersion& other) const {
+    return device == other.device && inode == other.inode && size == other.size &&
+           modified_ns == other.modified_ns;
+  }
+};
+
+// Notes when a file was last used, in its access time: the modification time tells whether its
+// content is the one that was checked. No error if another user owns the file: it then only seems
+// older than it is.
+void TouchFile(int descriptor, absl::Time used);
+
+// The logits of one shard, mapped read-only; they outlive the file's name. Immutable: safe for all
+// threads.
+class CachedLogits {
+ public:
+  ~CachedLogits();
+  CachedLogits(const CachedLogits&) = delete;
+  CachedLogits& operator=(const CachedLogits&) = delete;
+
+  int64_t rows() const { return rows_; }
+  int64_t classes() const { return classes_; }
+  StoredType type() const { return type_; }
+  // `count` rows, row-major, in the stored type. Row 0 lies on a multiple of 64 bytes.
+  // REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
+  absl::string_view Rows(int64_t first, int64_t count) const;
+
+ private:
+  friend class LogitFile;
+  CachedLogits(const LogitFileSpec& spec, void* mapping);
+  const int64_t rows_;
+  const int64_t classes_;
+  const StoredType type_;
+  const int64_t row_bytes_;
+  void* const mapping_;
+};
+
+// Not thread-safe.
+class LogitFile {
+ public:
+  // NOT_FOUND if there is none, else UNAVAILABLE.
+  static absl::StatusOr<LogitFile> Open(const std::string& path);
+  LogitFile(LogitFile&& other) noexcept;
+  ~LogitFile();
+
+  const FileVersion& version() const { return version_; }
+  // DATA_LOSS unless this is a file of the right length with the header for `spec`; reads 128
+  // bytes.
+  absl::Status CheckHeader(const LogitFileSpec& spec) const;
+  // DATA_LOSS also if the logits are not those that were written; reads the whole file.
+  absl::Status Check(const LogitFileSpec& spec) const;
+  // UNAVAILABLE if the system has no mapping left. After one of the checks, with the same spec.
+  absl::StatusOr<std::shared_ptr<const CachedLogits>> Map(const LogitFileSpec& spec) const;
+  void Touch(absl::Time used) const { TouchFile(descriptor_, used); }
+
+ private:
+  LogitFile(std::string path, int descriptor, const struct stat& info)
+      : path_(std::move(path)),
+        descriptor_(descriptor),
+        version_(FileVersion::Of(info)),
+        regular_(S_ISREG(info.st_mode)) {}
+  // The logits' crc, of a header and a length that are right.
+  absl::StatusOr<uint32_t> WrittenCrc(const LogitFileSpec& spec) const;
+
+  const std::string path_;
+  int descriptor_;
+  const FileVersion version_;
+  const bool regular_;
+};
+
+}  // namespace distillery

@@ -1,0 +1,90 @@
+#include "teacher_service/logit_cache_format.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/checksum.h"
+#include "common/base/shape.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+constexpr int64_t kMaxPayloadBytes = int64_t{1} << 40;
+constexpr int64_t kReadBytes = int64_t{256} << 10;  // stays in a core's cache between copy and crc
+
+uint32_t HeaderCrc(const LogitHeader& header) {
+  return Crc32c({reinterpret_cast<const char*>(&header), offsetof(LogitHeader, header_crc32c)});
+}
+
+absl::Status ReadAt(int descriptor, int64_t offset, char* bytes, int64_t size,
+                    const std::string& path) {
+  while (size > 0) {
+    const ssize_t got = pread(descriptor, bytes, static_cast<size_t>(size), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      return absl::DataLossError(
+          absl::StrCat("cannot read ", path, ": ", got < 0 ? std::strerror(errno) : "cut short"));
+    }
+    bytes += got;
+    offset += got;
+    size -= got;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status LogitFileSpec::Validate() const {
+  const int64_t element_bytes = type == StoredType::kFloat16 ? 2 : 4;
+  return CheckedElementCount({rows, classes}, kMaxPayloadBytes / element_bytes).status();
+}
+
+LogitHeader MakeLogitHeader(const LogitFileSpec& spec, uint32_t payload_crc32c) {
+  LogitHeader header;
+  header.stored_type = static_cast<uint32_t>(spec.type);
+  header.rows = spec.rows;
+  header.classes = spec.classes;
+  const std::string digest = spec.key.Digest();
+  std::copy(digest.begin(), digest.end(), header.key_digest);
+  header.payload_crc32c = payload_crc32c;
+  header.header_crc32c = HeaderCrc(header);
+  return header;
+}
+
+absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec& spec,
+                                            const std::string& path) {
+  LogitHeader header;
+  DISTILLERY_RETURN_IF_ERROR(
+      ReadAt(descriptor, 0, reinterpret_cast<char*>(&header), kLogitHeaderBytes, path));
+  if (header.header_crc32c != HeaderCrc(header)) {
+    return absl::DataLossError(absl::StrCat(path, " has a damaged header"));
+  }
+  const LogitHeader wanted = MakeLogitHeader(spec, header.payload_crc32c);
+  if (std::memcmp(&header, &wanted, sizeof(header)) != 0) {
+    return absl::DataLossError(absl::StrCat(path, " does not hold ", spec.rows, " x ", spec.classes,
+                                            " logits of ", spec.key.ToString()));
+  }
+  return header;
+}
+
+absl::StatusOr<uint32_t> ReadPayloadCrc(int descriptor, const LogitFileSpec& spec,
+                                        const std::string& path) {
+  const auto buffer = std::make_unique<char[]>(static_cast<size_t>(kReadBytes));
+  uint32_t crc = 0;
+  for (int64_t done = 0; done < spec.payload_bytes();) {
+    const int64_t size = std::min(kReadBytes, spec.payload_bytes() - done);
+    DISTILLERY_RETURN_IF_ERROR(
+        ReadAt(descriptor, kLogitHeaderBytes + done, buffer.get(), size, path));
+    crc = Crc32c({buffer.get(), static_cast<size_t>(size)}, crc);
+    done += size;
+  }
+  return crc;
+}
+
+}  // namespace distillery
