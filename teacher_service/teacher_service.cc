@@ -199,8 +199,7 @@ bool TeacherServiceImpl::MayReload(const Context& context) const {
   }
   const std::string peer = context.peer();
   const bool local = absl::StartsWith(peer, "ipv4:127.") || absl::StartsWith(peer, "ipv6:[::1]") ||
-                     absl::StartsWith(peer, "ipv6:%5B::1%5D") || absl::StartsWith(peer, "unix:") ||
-                     absl::StartsWith(peer, "inproc");
+                     absl::StartsWith(peer, "ipv6:%5B::1%5D") || absl::StartsWith(peer, "unix:");
   return local && allowed("loopback");
 }
 

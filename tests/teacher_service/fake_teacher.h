@@ -36,6 +36,11 @@ class FakeTeacher : public Teacher {
   }
 
   const TeacherInfo& info() const override { return info_; }
+  // Before anybody uses it.
+  void set_max_batch_rows(int64_t rows) { info_.max_batch_rows = rows; }
+  void set_name(const std::string& name) { info_.model_name = name; }
+  void set_digest(const std::string& digest) { info_.digest = digest; }
+  void set_half_logits() { info_.half_logits = true; }
 
   // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher,
   // a row's bits depend on the batch that it is computed in.

@@ -13,6 +13,7 @@
 
 #include "common/rpc/server.h"
 #include "common/rpc/status_conversion.h"
+#include "common/rpc/transport.h"
 #include "common/soft_targets/encode.h"
 #include "teacher_service/teacher_service.h"
 #include "tests/common/status_matchers.h"
@@ -26,12 +27,14 @@ class TeacherServer {
   struct Options {
     TeacherHost::Options host;
     TeacherServiceImpl::Options service;
+    // Empty: an in-process channel alone.
+    std::string address;
   };
   explicit TeacherServer(const Options& options = {}, Clock* clock = Clock::Real())
       : host_(*TeacherHost::Create(options.host, clock)), service_(options.service, host_.get()) {
     EXPECT_THAT(host_->models().Declare("fake"), IsOk());
     RpcServer::Options server;
-    server.address.clear();
+    server.address = options.address;
     auto started = RpcServer::Start(server, {&service_});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
@@ -49,7 +52,10 @@ class TeacherServer {
   TeacherServiceImpl& service() { return service_; }
   RpcServer& server() { return *server_; }
   v1::TeacherService::Stub& stub() { return *stub_; }
-  std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel(); }
+  std::shared_ptr<grpc::Channel> channel() {
+    if (server_->address().empty()) return server_->InProcessChannel();
+    return *MakeChannel(server_->address(), {});
+  }
 
   absl::Status GetTeacher(v1::Teacher* teacher) {
     grpc::ClientContext context;
