@@ -7,6 +7,14 @@
 // KL and CE are sums over classes and means over the batch ("batchmean"). T^2 keeps the gradient of
 // the soft term at one scale for all T. Note that alpha weights the soft term; some tutorials let it
 // weight the hard one.
+//
+// Of the teacher's k largest probabilities alone, KL is over k + 1 outcomes: these classes, and all
+// others together, the tail:
+//
+//   KL = sum_i p_i log(p_i / q_i) + p_tail log(p_tail / q_tail),   q_tail = sum of the other q
+//
+// The k classes alone, as they are or scaled up to 1, are a biased target: they leave the student
+// nothing for the others (Anshumann et al. 2025, "Sparse logit sampling", arXiv:2503.16870).
 #pragma once
 
 #include <ATen/ATen.h>
@@ -28,5 +36,21 @@ DistillationLoss ComputeDistillationLoss(const at::Tensor& student_logits,
                                          const at::Tensor& teacher_scaled_logits,
                                          const at::Tensor& labels, double alpha,
                                          double temperature);
+
+// p_T of the k most probable classes.
+struct TopKTargets {
+  // [batch, k]
+  at::Tensor probabilities;
+  // int64 [batch, k], no class twice in a row.
+  at::Tensor class_indexes;
+  // The sum of all other classes [batch].
+  at::Tensor tail_mass;
+};
+
+// Rows of `targets` are scaled to the sum 1, which their rounding has moved. REQUIRES: as above;
+// 1 <= k <= classes, and a sum above 0.
+DistillationLoss ComputeDistillationLoss(const at::Tensor& student_logits,
+                                         const TopKTargets& targets, const at::Tensor& labels,
+                                         double alpha, double temperature);
 
 }  // namespace distillery

@@ -5,6 +5,7 @@
   make_golden.py --check   compute anew and compare with the files; exit 1 if they differ
 
 distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its terms and its gradient
+top_k_loss.json         the same with KL over the k most probable classes and the sum of the others
 sgd.json                torch.optim.SGD with momentum and weight decay, five steps
 schedules.json          OneCycleLR and CosineAnnealingLR over one run
 """
@@ -78,6 +79,77 @@ def distillation_loss():
             for t in TEMPERATURES
             for a in ALPHAS
         ],
+    }
+
+
+# Ten classes; no two of a teacher's row are equal. In the third row the student gives the teacher's
+# least class exp(-30): 1 - sum is nothing there in float32.
+TOP_K_STUDENT_LOGITS = [
+    [0.5, -1.25, 2.0, 0.0, 0.125, -0.75, 1.0, 3.5, -2.0, 0.25],
+    [1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5],
+    [-3.0, 4.5, 0.25, -0.5, 2.125, 14.0, -16.0, 1.0, 0.0, -1.0],
+    [10.0, -8.5, 3.0, 0.75, -16.0, 12.0, -4.0, 2.0, -6.5, 8.0],
+]
+TOP_K_TEACHER_LOGITS = [
+    [1.0, -2.0, 6.5, 0.5, -0.25, 2.0, -1.0, 4.25, 0.0, 3.0],
+    [3.0, 0.0, -1.0, 2.5, 0.75, -0.5, 1.25, 2.0, -2.25, 0.25],
+    [-2.0, 3.5, 3.0, -1.5, 1.0, 4.0, -3.0, 0.5, 2.0, -0.5],
+    [-12.0, 9.0, 2.5, 0.0, 15.5, -15.0, 14.0, 1.0, 3.0, 7.5],
+]
+TOP_K_LABELS = [2, 9, 5, 3]
+TOP_K_ALPHAS = [0.5, 1.0]
+
+
+def top_k_targets(temperature, k):
+    """What a teacher sends: float16 probabilities, their classes, and the float16 sum of the rest."""
+    p = F.softmax(torch.tensor(TOP_K_TEACHER_LOGITS, dtype=torch.float64) / temperature, dim=1)
+    values, indexes = torch.topk(p, k, dim=1)
+    tail = p.scatter(1, indexes, 0.0).sum(dim=1)
+    return values.half().double(), indexes, tail.half().double()
+
+
+def top_k_case(temperature, k, alpha):
+    student = torch.tensor(TOP_K_STUDENT_LOGITS, dtype=torch.float64, requires_grad=True)
+    values, indexes, tail = top_k_targets(temperature, k)
+    p = torch.cat([values, tail.unsqueeze(1)], dim=1)
+    p = p / p.sum(dim=1, keepdim=True)
+    q = F.softmax(student / temperature, dim=1)
+    q_tail = q.scatter(1, indexes, 0.0).sum(dim=1, keepdim=True)
+    q = torch.cat([q.gather(1, indexes), q_tail], dim=1)
+    soft = F.kl_div(q.log(), p, reduction="batchmean")
+    hard = F.cross_entropy(student, torch.tensor(TOP_K_LABELS))
+    total = alpha * temperature**2 * soft + (1 - alpha) * hard
+    total.backward()
+    return {
+        "total": total.item(),
+        "soft": soft.item(),
+        "hard": hard.item(),
+        "gradient": student.grad.tolist(),
+    }
+
+
+def top_k_loss():
+    targets = []
+    for t in TEMPERATURES:
+        for k in (1, 3, 9):
+            values, indexes, tail = top_k_targets(t, k)
+            targets.append(
+                {
+                    "temperature": t,
+                    "k": k,
+                    "probabilities": values.tolist(),
+                    "class_indexes": indexes.tolist(),
+                    "tail_mass": tail.tolist(),
+                    "cases": [
+                        {"alpha": a, "float64": top_k_case(t, k, a)} for a in TOP_K_ALPHAS
+                    ],
+                }
+            )
+    return {
+        "student_logits": TOP_K_STUDENT_LOGITS,
+        "teacher_logits": TOP_K_TEACHER_LOGITS,
+        "labels": TOP_K_LABELS,
+        "targets": targets,
     }
 
 
@@ -158,6 +230,7 @@ def schedules():
 
 FILES = {
     "distillation_loss.json": distillation_loss,
+    "top_k_loss.json": top_k_loss,
     "sgd.json": sgd,
     "schedules.json": schedules,
 }
