@@ -135,9 +135,9 @@ std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t r
         tensor.data = EncodeSoftTargets(logits, rows, classes,
                                         Format(parameters, parameters.representation)).values;
         break;
-      case InferenceOutput::kClasses: tensor.data = std::move(top.classes); break;
-      case InferenceOutput::kProbabilities: tensor.data = std::move(top.probabilities); break;
-      case InferenceOutput::kTailMass: tensor.data = std::move(top.tail_mass); break;
+      case InferenceOutput::kClasses: tensor.data.swap(top.classes); break;
+      case InferenceOutput::kProbabilities: tensor.data.swap(top.probabilities); break;
+      case InferenceOutput::kTailMass: tensor.data.swap(top.tail_mass); break;
     }
     tensors.push_back(std::move(tensor));
   }
