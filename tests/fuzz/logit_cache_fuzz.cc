@@ -15,6 +15,7 @@
 #include "common/base/checksum.h"
 #include "common/base/logging.h"
 #include "teacher_service/logit_cache.h"
+#include "tests/fuzz/fuzz_main.h"
 
 namespace distillery {
 namespace {
@@ -83,7 +84,6 @@ void TestOneInput(const uint8_t* data, size_t size) {
 }  // namespace
 }  // namespace distillery
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  distillery::TestOneInput(data, size);
-  return 0;
-}
+DISTILLERY_FUZZ_TARGET([](absl::string_view input) {
+  distillery::TestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
+})

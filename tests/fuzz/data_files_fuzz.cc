@@ -1,0 +1,63 @@
+// Any bytes as a data file: each reader of common/data that takes bytes.
+#include <vector>
+
+#include "common/data/cifar.h"
+#include "common/data/digits.h"
+#include "common/data/gzip.h"
+#include "common/data/idx.h"
+#include "common/data/image_file.h"
+#include "common/data/image_folder.h"
+#include "common/data/npy.h"
+#include "tests/fuzz/fuzz_main.h"
+
+namespace distillery {
+namespace {
+
+void TestOneInput(absl::string_view bytes) {
+  constexpr char kName[] = "fuzz";
+  switch (TakeByte(&bytes) % 8) {
+    case 0: {
+      absl::string_view elements;
+      const auto sizes = ParseIdx(bytes, 3, kName, &elements);
+      if (!sizes.ok()) break;
+      int64_t product = 1;
+      for (const int64_t size : *sizes) product *= size;
+      Require(product == static_cast<int64_t>(elements.size()));
+      break;
+    }
+    case 1: {
+      const auto samples = ParseDigitsCsv(bytes);
+      if (samples.ok()) Require(CheckSamples(*samples).ok());
+      break;
+    }
+    case 2: {
+      constexpr int64_t kMost = 1 << 20;
+      const auto text = GunzipBytes(bytes, kMost, kName);
+      if (text.ok()) Require(static_cast<int64_t>(text->size()) <= kMost);
+      break;
+    }
+    case 3: {
+      const auto array = ParseNpy(bytes, {"|u1", "<i8", "<i4"}, kName);
+      if (array.ok()) Require(array->elements.size() <= bytes.size());
+      break;
+    }
+    case 4: {
+      StoredSamples samples;
+      samples.class_names.resize(10);
+      (void)AppendCifarRecords(bytes, kCifar10, kName, &samples);
+      break;
+    }
+    case 5:
+    case 6: {
+      const auto image = DecodeImage(bytes, static_cast<int64_t>(bytes.size() % 2) * 3, kName);
+      if (image.ok()) Require(CheckImage(*image).ok());
+      break;
+    }
+    default: (void)ParseImageFolderOptions(std::string(bytes)); break;
+  }
+}
+
+}  // namespace
+}  // namespace distillery
+
+DISTILLERY_FUZZ_TARGET(distillery::TestOneInput)
