@@ -143,10 +143,7 @@ class RunsCommand : public CoordinatorCommand {
           {run.run_id(), run.spec().name(),
            absl::StrCat(RunStateName(run), run.inexact() ? " (inexact)" : ""),
            absl::StrCat(run.completed_round_count(), "/", run.spec().training().rounds()),
-           metrics.sample_count() == 0
-               ? "-"
-               : absl::StrFormat("%.2f %%", 100.0 * static_cast<double>(metrics.correct_count()) /
-                                                static_cast<double>(metrics.sample_count())),
+           FormatShare(metrics.correct_count(), metrics.sample_count()),
            absl::StrCat(run.lost_lease_count()),
            absl::FormatTime("%Y-%m-%d %H:%M", absl::FromUnixSeconds(run.submitted_unix_seconds()),
                             absl::LocalTimeZone())});

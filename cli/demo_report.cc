@@ -29,13 +29,10 @@ std::vector<std::string> ModelRow(const std::string& name, const ModelFigures& f
   return {name,
           Grouped(figures.parameter_count),
           absl::StrFormat("%.1f KB", static_cast<double>(figures.file_bytes) / 1000),
-          absl::StrFormat("%.2f %%", 100 * metrics.accuracy()),
+          FormatShare(metrics.correct_count, metrics.sample_count),
           absl::StrFormat("%d of %d", metrics.sample_count - metrics.correct_count,
                           metrics.sample_count),
-          metrics.agreement_count < 0
-              ? "-"
-              : absl::StrFormat("%.2f %%", 100.0 * static_cast<double>(metrics.agreement_count) /
-                                               static_cast<double>(metrics.sample_count))};
+          FormatShare(metrics.agreement_count, metrics.sample_count)};
 }
 
 nlohmann::ordered_json FiguresToJson(const ModelFigures& figures) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
 #include "cli/student_model.h"
+#include "cli/text_table.h"
 #include "common/base/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -53,17 +54,16 @@ class EvaluateCommand : public Command {
       std::printf("%s\n", json.dump(2).c_str());
       return absl::OkStatus();
     }
-    const auto samples = static_cast<double>(metrics.sample_count);
     std::printf("%s: %lld parameters\n", question_.model_path.c_str(),
                 static_cast<long long>(figures.parameter_count));
-    std::printf("%s/%s: accuracy %.2f %% (%lld errors of %lld), cross entropy %.4f\n",
+    std::printf("%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
                 question_.dataset.name.c_str(), question_.dataset.split.c_str(),
-                100 * metrics.accuracy(),
+                FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
                 static_cast<long long>(metrics.sample_count - metrics.correct_count),
                 static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
     if (metrics.agreement_count >= 0) {
-      std::printf("agreement with %s: %.2f %%\n", question_.teacher_path.c_str(),
-                  100 * static_cast<double>(metrics.agreement_count) / samples);
+      std::printf("agreement with %s: %s\n", question_.teacher_path.c_str(),
+                  FormatShare(metrics.agreement_count, metrics.sample_count).c_str());
     }
     return absl::OkStatus();
   }

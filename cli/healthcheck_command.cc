@@ -43,9 +43,8 @@ class HealthcheckCommand : public Command {
     grpc::GenericStub stub(channel);
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(timeout_seconds_)));
-    grpc::ByteBuffer request;
     const grpc::Slice empty;
-    request = grpc::ByteBuffer(&empty, 1);
+    const grpc::ByteBuffer request(&empty, 1);
     grpc::ByteBuffer response;
     std::promise<grpc::Status> done;
     stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "cli/run_client.h"
+#include "cli/text_table.h"
 
 namespace distillery {
 namespace {
@@ -48,9 +49,8 @@ std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
   }
   const v1::EvaluationMetrics& evaluation = run.latest_evaluation();
   if (evaluation.sample_count() > 0) {
-    absl::StrAppendFormat(&line, "  accuracy %.2f %%",
-                          100.0 * static_cast<double>(evaluation.correct_count()) /
-                              static_cast<double>(evaluation.sample_count()));
+    absl::StrAppend(&line, "  accuracy ",
+                    FormatShare(evaluation.correct_count(), evaluation.sample_count()));
   }
   if (!HasEnded(run)) {
     absl::StrAppendFormat(&line, "  %d worker%s", run.live_worker_count(),

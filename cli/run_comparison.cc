@@ -41,15 +41,11 @@ std::vector<Difference> SpecDifferences(const v1::GetRunResponse& a, const v1::G
 }
 
 std::string Accuracy(const v1::EvaluationMetrics& metrics) {
-  if (metrics.sample_count() == 0) return "-";
-  return absl::StrFormat("%.2f %%", 100.0 * static_cast<double>(metrics.correct_count()) /
-                                        static_cast<double>(metrics.sample_count()));
+  return FormatShare(metrics.correct_count(), metrics.sample_count());
 }
 
 std::string Agreement(const v1::EvaluationMetrics& metrics) {
-  if (metrics.sample_count() == 0 || metrics.agreement_count() < 0) return "-";
-  return absl::StrFormat("%.2f %%", 100.0 * static_cast<double>(metrics.agreement_count()) /
-                                        static_cast<double>(metrics.sample_count()));
+  return FormatShare(metrics.agreement_count(), metrics.sample_count());
 }
 
 std::vector<std::string> OutcomeColumn(const v1::Run& run) {

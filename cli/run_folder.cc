@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/model_export.h"
+#include "cli/text_table.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "student_worker/coordinator_client.h"
@@ -62,10 +63,9 @@ std::string ToJson(const google::protobuf::Message& message) {
 std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics) {
   if (metrics.sample_count() == 0) return "not evaluated";
   const int64_t errors = metrics.sample_count() - metrics.correct_count();
-  return absl::StrFormat("accuracy %.2f %% (%d errors of %d)",
-                         100.0 * static_cast<double>(metrics.correct_count()) /
-                             static_cast<double>(metrics.sample_count()),
-                         errors, metrics.sample_count());
+  return absl::StrCat("accuracy ",
+                      FormatShare(metrics.correct_count(), metrics.sample_count()), " (",
+                      errors, " errors of ", metrics.sample_count(), ")");
 }
 
 }  // namespace distillery

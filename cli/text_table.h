@@ -1,11 +1,21 @@
-// Columns of text for people: the first left-aligned, the others right.
+// Numbers and columns of text for people: the first column left-aligned, the others right.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+
 namespace distillery {
+
+// "94.71 %", or "-" of nothing.
+inline std::string FormatShare(int64_t count, int64_t total) {
+  if (total <= 0 || count < 0) return "-";
+  return absl::StrFormat("%.2f %%",
+                         100.0 * static_cast<double>(count) / static_cast<double>(total));
+}
 
 // One line per row, columns two spaces apart, no space at the ends of lines.
 inline std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
