@@ -32,6 +32,11 @@ std::vector<int64_t> SplitMembers(const StoredSamples& samples, const std::strin
   return members;
 }
 
+absl::Status NoSamples(const DatasetReference& reference) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("split ", reference.name, "/", reference.split, " has no samples"));
+}
+
 }  // namespace
 
 const std::vector<std::string>& KnownSplits() {
@@ -57,9 +62,11 @@ absl::Status DatasetReference::Validate() const {
   return absl::OkStatus();
 }
 
-Dataset::Dataset(std::shared_ptr<const StoredSamples> samples, DatasetReference reference,
-                 std::vector<int64_t> order)
+Dataset::Dataset(std::shared_ptr<const StoredSamples> samples, bool samples_in_order,
+                 int64_t stored_size, DatasetReference reference, std::vector<int64_t> order)
     : samples_(std::move(samples)),
+      samples_in_order_(samples_in_order),
+      stored_size_(stored_size),
       reference_(std::move(reference)),
       order_(std::move(order)),
       digest_(ComputeDigest()) {}
@@ -68,18 +75,38 @@ absl::StatusOr<std::shared_ptr<const Dataset>> Dataset::Create(
     std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference) {
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
   const std::vector<int64_t> members = SplitMembers(*samples, reference.split);
-  if (members.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("split ", reference.name, "/", reference.split, " has no samples"));
-  }
+  if (members.empty()) return NoSamples(reference);
   std::vector<int64_t> order;
   order.reserve(members.size());
   for (const int64_t i : Permutation(static_cast<int64_t>(members.size()),
                                      RandomStream(kOrderSeed, "sample-order"))) {
     order.push_back(members[i]);
   }
-  return std::shared_ptr<const Dataset>(
-      new Dataset(std::move(samples), reference, std::move(order)));
+  const int64_t stored_size = samples->size();
+  return std::shared_ptr<const Dataset>(new Dataset(
+      std::move(samples), /*samples_in_order=*/false, stored_size, reference, std::move(order)));
+}
+
+absl::StatusOr<std::shared_ptr<const Dataset>> Dataset::FromRows(
+    std::shared_ptr<const StoredSamples> samples, std::vector<int64_t> stored_indexes,
+    int64_t stored_size, const DatasetReference& reference) {
+  DISTILLERY_RETURN_IF_ERROR(reference.Validate());
+  if (samples->labels.empty()) return NoSamples(reference);
+  DISTILLERY_RETURN_IF_ERROR(CheckContent(*samples));
+  if (static_cast<int64_t>(stored_indexes.size()) != samples->size()) {
+    return absl::DataLossError(absl::StrCat(reference.ToString(), ": ", samples->size(),
+                                            " samples have ", stored_indexes.size(),
+                                            " stored indexes"));
+  }
+  for (const int64_t index : stored_indexes) {
+    if (index < 0 || index >= stored_size) {
+      return absl::DataLossError(absl::StrCat(reference.ToString(), ": stored index ", index,
+                                              " is none of ", stored_size, " samples"));
+    }
+  }
+  return std::shared_ptr<const Dataset>(new Dataset(std::move(samples), /*samples_in_order=*/true,
+                                                    stored_size, reference,
+                                                    std::move(stored_indexes)));
 }
 
 int64_t Dataset::shard_count() const {

@@ -41,6 +41,14 @@ class Dataset {
   static absl::StatusOr<std::shared_ptr<const Dataset>> Create(
       std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference);
 
+  // A split that came without the rest of its data set: sample r of `samples` is row r, and lies at
+  // `stored_indexes[r]` of `stored_size` samples; the splits in `samples` are not looked at. Equal in
+  // all, digest too, to the Dataset of the whole. INVALID_ARGUMENT as Create, DATA_LOSS for samples
+  // and indexes that do not fit together.
+  static absl::StatusOr<std::shared_ptr<const Dataset>> FromRows(
+      std::shared_ptr<const StoredSamples> samples, std::vector<int64_t> stored_indexes,
+      int64_t stored_size, const DatasetReference& reference);
+
   const DatasetReference& reference() const { return reference_; }
   // SHA-256 over the shards' SHA-256s (stored bytes and labels in order), the decode options, the
   // shard size and the sample order.
@@ -52,23 +60,29 @@ class Dataset {
 
   int64_t size() const { return static_cast<int64_t>(order_.size()); }
   // Samples of all splits; stored indexes are below it.
-  int64_t stored_size() const { return samples_->size(); }
+  int64_t stored_size() const { return stored_size_; }
   int64_t shard_count() const;
   // NOT_FOUND if there is no such shard.
   absl::StatusOr<RowRange> Shard(int64_t shard) const;
 
   // REQUIRES: 0 <= row < size(). The stored index keys the sample's augmentation.
   int64_t StoredIndex(int64_t row) const { return order_[row]; }
-  const uint8_t* Pixels(int64_t row) const { return samples_->Pixels(order_[row]); }
-  int32_t Label(int64_t row) const { return samples_->labels[order_[row]]; }
+  const uint8_t* Pixels(int64_t row) const { return samples_->Pixels(Place(row)); }
+  int32_t Label(int64_t row) const { return samples_->labels[Place(row)]; }
 
  private:
-  Dataset(std::shared_ptr<const StoredSamples> samples, DatasetReference reference,
-          std::vector<int64_t> order);
+  Dataset(std::shared_ptr<const StoredSamples> samples, bool samples_in_order, int64_t stored_size,
+          DatasetReference reference, std::vector<int64_t> order);
   std::string ComputeDigest() const;
+  // Of the row in samples_.
+  int64_t Place(int64_t row) const { return samples_in_order_ ? row : order_[row]; }
 
   const std::shared_ptr<const StoredSamples> samples_;
+  // samples_ holds the rows of this split alone, one after the other.
+  const bool samples_in_order_;
+  const int64_t stored_size_;
   const DatasetReference reference_;
+  // Stored index of each row.
   const std::vector<int64_t> order_;
   std::string digest_;
 };

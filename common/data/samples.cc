@@ -25,9 +25,13 @@ absl::Status CheckSplit(const StoredSamples& samples, absl::string_view split,
 }  // namespace
 
 absl::Status CheckSamples(const StoredSamples& samples) {
-  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples.class_names), samples.name));
   DISTILLERY_RETURN_IF_ERROR(CheckSplit(samples, "train", samples.train));
   DISTILLERY_RETURN_IF_ERROR(CheckSplit(samples, "test", samples.test));
+  return CheckContent(samples);
+}
+
+absl::Status CheckContent(const StoredSamples& samples) {
+  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples.class_names), samples.name));
   const auto bytes = static_cast<int64_t>(samples.pixels.size());
   if (samples.shape.size() < 1 || bytes != samples.size() * samples.shape.size()) {
     return absl::DataLossError(absl::StrCat(samples.name, ": ", samples.size(), " samples of ",

@@ -45,6 +45,10 @@ struct StoredSamples {
 // The most bytes of pixels that one data set may hold: it is kept in memory.
 inline constexpr int64_t kMaxStoredBytes = int64_t{4} << 30;
 
+// The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS for
+// labels and pixels.
+absl::Status CheckContent(const StoredSamples& samples);
+
 // Whether what a format gave is what StoredSamples promises. INVALID_ARGUMENT: an empty split, or
 // class names as CheckClassNames; DATA_LOSS: a label that is no class, or pixels, labels and splits
 // that do not fit together.

@@ -104,6 +104,64 @@ TEST(Dataset, DigestChangesWithWhateverIsServed) {
   EXPECT_EQ(digests.size(), 8);
 }
 
+// The rows of a dataset by themselves, as one without the files gets them.
+StoredSamples RowsOf(const Dataset& dataset) {
+  StoredSamples rows;
+  rows.name = dataset.reference().name;
+  rows.shape = dataset.shape();
+  rows.pixel_max = dataset.pixel_max();
+  rows.class_names = dataset.class_names();
+  for (int64_t row = 0; row < dataset.size(); ++row) {
+    const uint8_t* const pixels = dataset.Pixels(row);
+    rows.pixels.insert(rows.pixels.end(), pixels, pixels + rows.shape.size());
+    rows.labels.push_back(dataset.Label(row));
+  }
+  return rows;
+}
+
+TEST(Dataset, OneMadeOfItsRowsIsTheSame) {
+  const auto whole = Make(*ReadBuiltInDigits(), "validation", 64);
+  std::vector<int64_t> indexes;
+  for (int64_t row = 0; row < whole->size(); ++row) indexes.push_back(whole->StoredIndex(row));
+  ASSERT_OK_AND_ASSIGN(const auto rows,
+                       Dataset::FromRows(std::make_shared<StoredSamples>(RowsOf(*whole)), indexes,
+                                         whole->stored_size(), whole->reference()));
+  EXPECT_EQ(rows->digest(), whole->digest());
+  EXPECT_EQ(rows->size(), 280);
+  EXPECT_EQ(rows->stored_size(), whole->stored_size());
+  for (int64_t row = 0; row < rows->size(); ++row) {
+    ASSERT_EQ(rows->StoredIndex(row), whole->StoredIndex(row));
+    ASSERT_EQ(rows->Label(row), whole->Label(row));
+    ASSERT_EQ(std::vector<uint8_t>(rows->Pixels(row), rows->Pixels(row) + 64),
+              std::vector<uint8_t>(whole->Pixels(row), whole->Pixels(row) + 64));
+  }
+}
+
+TEST(Dataset, RowsThatDoNotFitTogetherAreRefused) {
+  const auto whole = Make(SortedByClass(2, 2));
+  const auto make = [&](const std::function<void(StoredSamples&)>& change,
+                        std::vector<int64_t> indexes, int64_t stored_size = 4) {
+    StoredSamples rows = RowsOf(*whole);
+    change(rows);
+    return Dataset::FromRows(std::make_shared<StoredSamples>(rows), std::move(indexes),
+                             stored_size, whole->reference())
+        .status();
+  };
+  const auto nothing = [](StoredSamples&) {};
+  EXPECT_THAT(make(nothing, {0, 1, 2, 3}), IsOk());
+  EXPECT_THAT(make(nothing, {0, 1, 2}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("4 samples have 3 stored indexes")));
+  EXPECT_THAT(make(nothing, {0, 1, 2, 4}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("stored index 4 is none of 4")));
+  EXPECT_THAT(make(nothing, {0, -1, 2, 3}), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels[1] = 2; }, {0, 1, 2, 3}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.pixels.pop_back(); }, {0, 1, 2, 3}),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels.clear(); }, {}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no samples")));
+}
+
 TEST(Dataset, BadReferencesAreRefused) {
   const auto samples = std::make_shared<const StoredSamples>(SortedByClass(2, 2));
   EXPECT_THAT(Dataset::Create(samples, {"../x", "train", 10}),
