@@ -24,8 +24,7 @@ class Prefetcher {
 
   struct Shard {
     std::string teacher_digest;
-    // z/T [rows, classes]
-    std::vector<float> rows;
+    SoftTargetRows rows;
   };
   // The next shard, waiting for it if need be.
   absl::StatusOr<Shard> Next();

@@ -4,10 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "common/data/dataset.h"
+#include "common/soft_targets/format.h"
+#include "common/soft_targets/rows.h"
 
 namespace distillery {
 
@@ -21,7 +22,8 @@ struct ShardRequest {
   std::string augmentation;
   int64_t augmentation_seed = 0;
   int64_t view = 0;
-  double temperature = 1;
+  // Of each row; the representation is not kNone.
+  SoftTargetFormat format;
   // Empty: any; then set by the first answer.
   std::string teacher_digest;
 };
@@ -33,11 +35,12 @@ using CancelCheck = std::function<bool()>;
 class SoftTargetSource {
  public:
   virtual ~SoftTargetSource() = default;
-  // Reads z/T of the whole shard, [row_count, class_count], and sets request->teacher_digest. Waits
-  // for an absent teacher and resumes broken streams at the next row until `cancelled` says so.
-  // CANCELLED then; FAILED_PRECONDITION if a digest or a count differs; else what the teacher says.
+  // Reads the whole shard into `rows`, in place of what was there, and sets request->teacher_digest.
+  // Waits for an absent teacher and resumes broken streams at the next row until `cancelled` says
+  // so. CANCELLED then; FAILED_PRECONDITION if a digest or a count differs; DATA_LOSS if the rows are
+  // not what the format says; else what the teacher says.
   virtual absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
-                                 std::vector<float>* rows) = 0;
+                                 SoftTargetRows* rows) = 0;
 };
 
 }  // namespace distillery

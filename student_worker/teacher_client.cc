@@ -1,14 +1,13 @@
 #include "student_worker/teacher_client.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/checksum.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/soft_target_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
 
@@ -30,9 +29,10 @@ v1::StreamSoftTargetsRequest ToProto(const ShardRequest& request, int64_t start_
   proto.mutable_augmentation()->set_name(request.augmentation);
   proto.mutable_augmentation()->set_seed(request.augmentation_seed);
   proto.mutable_augmentation()->set_view(static_cast<int32_t>(request.view));
-  proto.set_temperature(request.temperature);
-  proto.set_representation(v1::REPRESENTATION_LOGITS);
-  proto.set_encoding(v1::ENCODING_FLOAT32);
+  proto.set_temperature(request.format.temperature);
+  proto.set_representation(ToProto(request.format.representation));
+  proto.set_encoding(ToProto(request.format.encoding));
+  proto.set_top_k(static_cast<int32_t>(request.format.top_k));
   proto.set_start_row(start_row);
   proto.set_expected_teacher_digest(request.teacher_digest);
   proto.set_expected_dataset_digest(request.dataset_digest);
@@ -66,20 +66,15 @@ bool IsPassing(const absl::Status& status) {
 }
 
 // Appends the rows of a chunk. DATA_LOSS unless it goes on where `rows` ends and stays in the shard.
-absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const ShardRequest& request,
-                         uint32_t* crc, std::vector<float>* rows) {
-  const std::string& data = chunk.values().data();
-  const auto row_bytes = static_cast<size_t>(request.class_count) * sizeof(float);
-  const auto next_row = static_cast<int64_t>(rows->size()) / request.class_count;
-  if (chunk.start_row() != next_row || data.size() % row_bytes != 0 ||
-      next_row + static_cast<int64_t>(data.size() / row_bytes) > request.row_count) {
-    return absl::DataLossError("the teacher's stream has a gap or a wrong size");
+absl::Status AppendNext(const v1::SoftTargetChunk& chunk, const ShardRequest& request,
+                        uint32_t* crc, SoftTargetRows* rows) {
+  if (chunk.start_row() != rows->row_count) {
+    return absl::DataLossError(absl::StrCat("the teacher's stream goes on at row ",
+                                            chunk.start_row(), ", expected ", rows->row_count));
   }
-  *crc = Crc32c(data, *crc);
-  const size_t old_size = rows->size();
-  rows->resize(old_size + data.size() / sizeof(float));
-  std::memcpy(rows->data() + old_size, data.data(), data.size());
-  return absl::OkStatus();
+  *crc = ChunkCrc32c(chunk, *crc);
+  return AppendChunk(chunk, request.format, request.class_count,
+                     request.row_count - rows->row_count, rows);
 }
 
 }  // namespace
@@ -89,8 +84,8 @@ TeacherClient::TeacherClient(TeacherChannels* teachers, CallCanceller* canceller
     : teachers_(teachers), canceller_(canceller), waiting_(std::move(waiting)) {}
 
 absl::Status TeacherClient::ReadShard(ShardRequest* request, const CancelCheck& cancelled,
-                                      std::vector<float>* rows) {
-  rows->clear();
+                                      SoftTargetRows* rows) {
+  *rows = SoftTargetRows();
   TeacherSet::Question question;
   question.key = {request->dataset_digest, request->shard, request->view};
   std::string told;
@@ -99,10 +94,10 @@ absl::Status TeacherClient::ReadShard(ShardRequest* request, const CancelCheck& 
     DISTILLERY_ASSIGN_OR_RETURN(const std::optional<TeacherChannels::Teacher> teacher,
                                 teachers_->Pick(question));
     if (teacher.has_value()) {
-      const size_t held = rows->size();
+      const int64_t held = rows->row_count;
       const StreamEnd end = ReadOnce(teacher->channel, request, rows);
       if (cancelled()) break;
-      Learn(*teacher, *request, end, /*progress=*/rows->size() > held, &question);
+      Learn(*teacher, *request, end, /*progress=*/rows->row_count > held, &question);
       if (!end.status.ok()) continue;
       if (!told.empty()) waiting_("");
       return absl::OkStatus();
@@ -146,15 +141,13 @@ void TeacherClient::Learn(const TeacherChannels::Teacher& teacher, const ShardRe
 }
 
 TeacherClient::StreamEnd TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>& channel,
-                                                 ShardRequest* request,
-                                                 std::vector<float>* rows) {
+                                                 ShardRequest* request, SoftTargetRows* rows) {
   const auto stub = v1::TeacherService::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kStreamDeadline));
   const CallCanceller::Scope scope(canceller_, &context);
-  const size_t held = rows->size();
-  const int64_t first_row = static_cast<int64_t>(held) / request->class_count;
-  const auto stream = stub->StreamSoftTargets(&context, ToProto(*request, first_row));
+  const int64_t held = rows->row_count;
+  const auto stream = stub->StreamSoftTargets(&context, ToProto(*request, held));
   v1::StreamSoftTargetsResponse message;
   uint32_t crc = 0;
   bool header_seen = false;
@@ -171,10 +164,10 @@ TeacherClient::StreamEnd TeacherClient::ReadOnce(const std::shared_ptr<grpc::Cha
     } else if (!header_seen) {
       problem = absl::DataLossError("the teacher's stream does not begin with its header");
     } else if (message.has_chunk()) {
-      problem = AppendChunk(message.chunk(), *request, &crc, rows);
+      problem = AppendNext(message.chunk(), *request, &crc, rows);
     } else if (message.has_trailer()) {
-      const int64_t received = static_cast<int64_t>(rows->size()) / request->class_count - first_row;
-      if (message.trailer().row_count() != received || message.trailer().crc32c() != crc) {
+      if (message.trailer().row_count() != rows->row_count - held ||
+          message.trailer().crc32c() != crc) {
         problem = absl::DataLossError("the teacher's stream does not match its trailer");
       }
       complete = problem.ok();
@@ -184,10 +177,8 @@ TeacherClient::StreamEnd TeacherClient::ReadOnce(const std::shared_ptr<grpc::Cha
   end.status = FromGrpcStatus(stream->Finish());
   if (!problem.ok()) end.status = problem;
   // What came with the damage is not to be trusted either.
-  if (absl::IsDataLoss(problem)) rows->resize(held);
-  if (end.status.ok() &&
-      (!complete ||
-       static_cast<int64_t>(rows->size()) != request->row_count * request->class_count)) {
+  if (absl::IsDataLoss(problem)) rows->Truncate(held);
+  if (end.status.ok() && (!complete || rows->row_count != request->row_count)) {
     end.status = absl::AbortedError("the stream ended without its trailer");
   }
   if (absl::IsFailedPrecondition(end.status) && !request->teacher_digest.empty() &&

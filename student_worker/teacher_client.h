@@ -25,7 +25,7 @@ class TeacherClient : public SoftTargetSource {
   // FAILED_PRECONDITION also if no teacher has the expected digest, naming those found; what a
   // teacher refuses is asked of the others before it is the answer.
   absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
-                         std::vector<float>* rows) override;
+                         SoftTargetRows* rows) override;
 
   // Streams that went on, at the same or at another teacher, after some rows of a shard were held.
   int64_t failover_count() const { return failover_count_.load(); }
@@ -38,7 +38,7 @@ class TeacherClient : public SoftTargetSource {
   };
   // One stream from the first row that is missing; OK when its trailer has come and all fits.
   StreamEnd ReadOnce(const std::shared_ptr<grpc::Channel>& channel, ShardRequest* request,
-                     std::vector<float>* rows);
+                     SoftTargetRows* rows);
   // Asks the teacher for its digest. Empty if it does not say.
   std::string DigestOf(const std::shared_ptr<grpc::Channel>& channel);
   // Keeps in mind how a stream of `teacher` ended; `progress`: not without rows.

@@ -27,7 +27,11 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
       request.row_count = count;
       request.class_count = job.dataset->class_count();
       request.teacher_digest = job.teacher_digest;
-      return job.teacher->ReadShard(&request, [&] { return job.cancel->load(); }, rows);
+      SoftTargetRows soft;
+      DISTILLERY_RETURN_IF_ERROR(
+          job.teacher->ReadShard(&request, [&] { return job.cancel->load(); }, &soft));
+      *rows = std::move(soft.values);
+      return absl::OkStatus();
     };
   }
   return EvaluateModel(module, *job.card, *job.dataset, teacher, *job.cancel);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -12,12 +11,12 @@
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
-#include "common/model/distillation_loss.h"
 #include "common/model/flat_parameters.h"
 #include "common/model/inputs.h"
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
 #include "common/model/student.h"
+#include "common/model/target_batch.h"
 #include "common/run/replica_plan.h"
 #include "common/run/schedule.h"
 #include "student_worker/prefetcher.h"
@@ -38,7 +37,7 @@ std::vector<ShardRequest> MakeRequests(const TrainJob& job, const std::vector<Sh
     request.augmentation = job.spec->dataset.augmentation;
     request.augmentation_seed = job.spec->seed;
     request.view = use.epoch % job.spec->dataset.views;
-    request.temperature = job.spec->loss.temperature;
+    request.format = job.spec->soft_target_format();
     request.teacher_digest = job.teacher_digest;
     requests.push_back(std::move(request));
   }
@@ -54,31 +53,25 @@ class Training {
         module_(std::move(module)),
         optimizer_(std::move(optimizer)),
         batch_size_(spec_.training.batch_size),
-        step_count_((sample_count + batch_size_ - 1) / batch_size_) {
+        step_count_((sample_count + batch_size_ - 1) / batch_size_),
+        targets_(batch_size_, job.dataset->class_count(), spec_.soft_target_format()) {
     const ImageShape& shape = job.dataset->shape();
     inputs_ = torch::empty({batch_size_, shape.channels, shape.height, shape.width},
                            torch::kFloat32);
     labels_ = torch::empty({batch_size_}, torch::kInt64);
-    targets_ = torch::empty({batch_size_, job.dataset->class_count()}, torch::kFloat32);
   }
 
-  // Takes the samples of one shard use; `soft_rows` z/T [shard rows, classes], empty without teacher.
-  absl::Status AddShard(const ShardUse& use, const View& view,
-                        const std::vector<float>& soft_rows) {
+  // Takes the samples of one shard use; `soft` holds the whole shard, or nothing without a teacher.
+  absl::Status AddShard(const ShardUse& use, const View& view, const SoftTargetRows& soft) {
     const RowRange range = *job_.dataset->Shard(use.shard);
     const std::vector<int64_t> order =
         ShardSampleOrder(spec_.seed, use.epoch, use.shard, range.count);
-    const int64_t classes = job_.dataset->class_count();
     const int64_t pixels = job_.dataset->shape().size();
     for (int64_t i = use.first; i < use.first + use.count; ++i) {
       const int64_t row = range.first + order[i];
       LoadPixels(*job_.dataset, {row}, view, inputs_.data_ptr<float>() + filled_ * pixels);
       labels_.data_ptr<int64_t>()[filled_] = job_.dataset->Label(row);
-      if (!soft_rows.empty()) {
-        std::memcpy(targets_.data_ptr<float>() + filled_ * classes,
-                    &soft_rows[static_cast<size_t>(order[i] * classes)],
-                    static_cast<size_t>(classes) * sizeof(float));
-      }
+      if (soft.row_count > 0) targets_.Set(filled_, soft, order[i]);
       if (++filled_ == batch_size_) DISTILLERY_RETURN_IF_ERROR(Step());
     }
     return absl::OkStatus();
@@ -112,13 +105,12 @@ class Training {
     const bool whole = filled_ == batch_size_;
     const at::Tensor inputs = whole ? inputs_ : inputs_.narrow(0, 0, filled_);
     const at::Tensor labels = whole ? labels_ : labels_.narrow(0, 0, filled_);
-    const at::Tensor targets = whole ? targets_ : targets_.narrow(0, 0, filled_);
     // Dropout draws from LibTorch's default generator: name its stream by the step.
     at::manual_seed(DeriveSeed(spec_.seed, "dropout", static_cast<uint64_t>(job_.round),
                                static_cast<uint64_t>(job_.replica), static_cast<uint64_t>(step)));
     const at::Tensor logits = module_.forward({Normalise(inputs, *job_.card)}).toTensor();
-    const DistillationLoss loss = ComputeDistillationLoss(
-        logits, targets, labels, spec_.loss.alpha, spec_.loss.temperature);
+    const DistillationLoss loss =
+        targets_.Loss(logits, labels, spec_.loss.alpha, spec_.loss.temperature);
     const auto value = loss.total.item<double>();
     if (!std::isfinite(value)) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -145,10 +137,10 @@ class Training {
   FlatSgd optimizer_;
   const int64_t batch_size_;
   const int64_t step_count_;
-  // [batch, channels, height, width], [batch], [batch, classes]
+  TargetBatch targets_;
+  // [batch, channels, height, width], [batch]
   at::Tensor inputs_;
   at::Tensor labels_;
-  at::Tensor targets_;
   int64_t filled_ = 0;
   TrainMetrics sums_;
 };
@@ -158,6 +150,8 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   const RunSpec& spec = *job.spec;
   ConfigureTorch(spec.compute_threads);
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
+  DISTILLERY_RETURN_IF_ERROR(
+      Annotate(spec.soft_target_format().Validate(job.dataset->class_count()), "soft_targets"));
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
       BuildStudent({spec.student.architecture, job.student_file, spec.student.digest}, *job.card,

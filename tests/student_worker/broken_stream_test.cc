@@ -1,4 +1,7 @@
 // TeacherClient and streams that break, lie or mix teachers.
+#include <cstring>
+
+#include "common/soft_targets/encode.h"
 #include "student_worker/teacher_client.h"
 #include "tests/student_worker/scripted_teacher.h"
 
@@ -9,7 +12,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Reads the scripts' shard; fails the test if the client asks more often than the script allows.
-absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, std::vector<float>* rows) {
+absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, SoftTargetRows* rows) {
   CallCanceller canceller;
   const auto teachers = TeacherChannels::Of(teacher.channel(), "teacher:7001");
   TeacherClient client(teachers.get(), &canceller, [](const std::string&) {});
@@ -21,7 +24,7 @@ absl::Status Read(ScriptedTeacher& teacher, ShardRequest* request, std::vector<f
 }
 absl::Status Read(ScriptedTeacher& teacher) {
   ShardRequest request;
-  std::vector<float> rows;
+  SoftTargetRows rows;
   return Read(teacher, &request, &rows);
 }
 
@@ -54,9 +57,9 @@ TEST(BrokenStream, ResumesAtTheNextRowWithoutGapOrRepeat) {
     return grpc::Status::OK;
   });
   ShardRequest request;
-  std::vector<float> rows;
+  SoftTargetRows rows;
   ASSERT_THAT(Read(teacher, &request, &rows), IsOk());
-  EXPECT_THAT(rows, ElementsAre(0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5));
+  EXPECT_THAT(rows.values, ElementsAre(0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5));
   ASSERT_EQ(teacher.requests().size(), 3U);
   EXPECT_EQ(teacher.requests()[0].start_row(), 0);
   EXPECT_EQ(teacher.requests()[1].start_row(), 2);
@@ -79,9 +82,9 @@ TEST(BrokenStream, LostTrailerIsAskedForAgain) {
     return grpc::Status::OK;
   });
   ShardRequest request;
-  std::vector<float> rows;
+  SoftTargetRows rows;
   ASSERT_THAT(Read(teacher, &request, &rows), IsOk());
-  EXPECT_EQ(rows.size(), 10U);
+  EXPECT_EQ(rows.row_count, 5);
   EXPECT_EQ(teacher.requests()[1].start_row(), 5);
 }
 
@@ -105,7 +108,7 @@ TEST(BrokenStream, WrongTeacherDigestIsAFailedPrecondition) {
   ScriptedTeacher teacher(Says({Header("impostor"), Chunk(0, 5), Trailer(0)}));
   ShardRequest request;
   request.teacher_digest = "teacher";
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Read(teacher, &request, &rows),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("impostor")));
   EXPECT_EQ(teacher.requests().size(), 1U);
@@ -133,9 +136,9 @@ TEST(BrokenStream, AWrongChecksumIsDataLoss) {
   trailer.mutable_trailer()->set_crc32c(trailer.trailer().crc32c() ^ 1U);
   ScriptedTeacher teacher(Says({Header(), Chunk(0, 5), trailer}));
   ShardRequest request;
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Read(teacher, &request, &rows), StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_TRUE(rows.empty()) << "damaged rows must not stay";
+  EXPECT_TRUE(rows.row_count == 0 && rows.values.empty()) << "damaged rows must not stay";
 }
 
 TEST(BrokenStream, AFlippedBitIsDataLoss) {
@@ -152,6 +155,77 @@ TEST(BrokenStream, AWrongCountIsDataLoss) {
   EXPECT_THAT(Read(teacher), StatusIs(absl::StatusCode::kDataLoss));
 }
 
+// The scripts' shard as top-2 of its 2 classes, in one chunk.
+v1::StreamSoftTargetsResponse TopKChunk() {
+  SoftTargetFormat format;
+  format.encoding = Encoding::kTopK;
+  format.top_k = 2;
+  const std::string bytes = ScriptBytes(0, kScriptRows);
+  std::vector<float> logits(bytes.size() / sizeof(float));
+  std::memcpy(logits.data(), bytes.data(), bytes.size());
+  EncodedRows rows = EncodeSoftTargets(logits.data(), kScriptRows, kScriptClasses, format);
+  v1::StreamSoftTargetsResponse message;
+  const auto fill = [](v1::DataType type, std::vector<int64_t> shape, std::string data,
+                       v1::Tensor* tensor) {
+    tensor->set_data_type(type);
+    tensor->mutable_shape()->Add(shape.begin(), shape.end());
+    tensor->set_data(std::move(data));
+  };
+  v1::SoftTargetChunk* const chunk = message.mutable_chunk();
+  fill(v1::DATA_TYPE_FLOAT16, {kScriptRows, 2}, rows.values, chunk->mutable_values());
+  fill(v1::DATA_TYPE_INT16, {kScriptRows, 2}, rows.class_indexes, chunk->mutable_class_indexes());
+  fill(v1::DATA_TYPE_FLOAT16, {kScriptRows}, rows.tail_mass, chunk->mutable_tail_mass());
+  return message;
+}
+
+// Reads what a script sends as top-2.
+absl::Status ReadTopK(const v1::StreamSoftTargetsResponse& chunk,
+                      const v1::StreamSoftTargetsResponse& trailer, SoftTargetRows* rows) {
+  ScriptedTeacher teacher(Says({Header(), chunk, trailer}));
+  CallCanceller canceller;
+  const auto teachers = TeacherChannels::Of(teacher.channel(), "teacher:7001");
+  TeacherClient client(teachers.get(), &canceller, [](const std::string&) {});
+  ShardRequest request = ScriptRequest();
+  request.format.encoding = Encoding::kTopK;
+  request.format.top_k = 2;
+  const absl::Status status = client.ReadShard(
+      &request, [&] { return teacher.requests().size() >= 4; }, rows);
+  EXPECT_EQ(teacher.requests()[0].encoding(), v1::ENCODING_TOP_K);
+  EXPECT_EQ(teacher.requests()[0].top_k(), 2);
+  return status;
+}
+
+TEST(BrokenStream, TheChecksumIsOverAllTensorsInTheOrderOfTheirFields) {
+  const v1::StreamSoftTargetsResponse chunk = TopKChunk();
+  v1::StreamSoftTargetsResponse trailer = Trailer(0);
+  const std::string bytes = chunk.chunk().values().data() + chunk.chunk().class_indexes().data() +
+                            chunk.chunk().tail_mass().data();
+  trailer.mutable_trailer()->set_byte_count(static_cast<int64_t>(bytes.size()));
+  trailer.mutable_trailer()->set_crc32c(Crc32c(bytes));
+  SoftTargetRows rows;
+  ASSERT_THAT(ReadTopK(chunk, trailer, &rows), IsOk());
+  EXPECT_EQ(rows.row_count, kScriptRows);
+  EXPECT_EQ(rows.class_indexes, (std::vector<int32_t>{1, 0, 1, 0, 1, 0, 1, 0, 1, 0}));
+  EXPECT_EQ(rows.tail_mass, std::vector<float>(5, 0));
+
+  // A bit of any of them; of the tail one that no other check sees.
+  v1::StreamSoftTargetsResponse flipped = chunk;
+  (*flipped.mutable_chunk()->mutable_tail_mass()->mutable_data())[2] ^= 1;
+  EXPECT_THAT(ReadTopK(flipped, trailer, &rows),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("trailer")));
+  EXPECT_EQ(rows.row_count, 0);
+  EXPECT_TRUE(rows.class_indexes.empty());
+}
+
+TEST(BrokenStream, ATopKRowThatIsNoDistributionIsDataLoss) {
+  v1::StreamSoftTargetsResponse chunk = TopKChunk();
+  std::string& indexes = *chunk.mutable_chunk()->mutable_class_indexes()->mutable_data();
+  indexes.replace(4, 4, std::string("\1\0\1\0", 4));  // row 1: class 1 twice
+  SoftTargetRows rows;
+  EXPECT_THAT(ReadTopK(chunk, Trailer(0), &rows),
+              StatusIs(absl::StatusCode::kDataLoss, "row 1: class 1 is there twice"));
+}
+
 TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
   v1::StreamSoftTargetsResponse ragged = Chunk(0, 5);
   ragged.mutable_chunk()->mutable_values()->mutable_data()->pop_back();
@@ -162,6 +236,7 @@ TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
       {Header(), Chunk(0, 6), Trailer(0)},               // beyond the shard
       {Chunk(0, 5), Trailer(0)},                         // no header
       {Header(), ragged, Trailer(0)},                    // no whole rows
+      {Header(), TopKChunk(), Trailer(0)},               // in another encoding
   };
   for (size_t i = 0; i < scripts.size(); ++i) {
     ScriptedTeacher teacher(Says(scripts[i]));

@@ -9,7 +9,7 @@ namespace {
 class NumberSource : public SoftTargetSource {
  public:
   absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
-                         std::vector<float>* rows) override {
+                         SoftTargetRows* rows) override {
     digests.push_back(request->teacher_digest);
     if (request->shard == failing_shard) return absl::DataLossError("shard is damaged");
     if (request->shard == absent_shard) {
@@ -19,7 +19,8 @@ class NumberSource : public SoftTargetSource {
       return absl::CancelledError("cancelled");
     }
     if (request->teacher_digest.empty()) request->teacher_digest = "first";
-    *rows = {static_cast<float>(request->shard)};
+    rows->row_count = 1;
+    rows->values = {static_cast<float>(request->shard)};
     return absl::OkStatus();
   }
 
@@ -48,7 +49,7 @@ TEST(Prefetcher, GivesShardsInTheOrderAskedFor) {
   Prefetcher prefetcher(&source, Requests({4, 0, 4, 2}), cancel);
   for (const float shard : {4.0F, 0.0F, 4.0F, 2.0F}) {
     ASSERT_OK_AND_ASSIGN(const Prefetcher::Shard got, prefetcher.Next());
-    EXPECT_EQ(got.rows, std::vector<float>{shard});
+    EXPECT_EQ(got.rows.values, std::vector<float>{shard});
     EXPECT_EQ(got.teacher_digest, "first");
   }
 }

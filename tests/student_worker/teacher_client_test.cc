@@ -3,6 +3,7 @@
 
 #include "common/data/catalog.h"
 #include "common/rpc/transport.h"
+#include "common/soft_targets/decode.h"
 #include "tests/teacher_service/gate.h"
 #include "tests/teacher_service/teacher_server.h"
 
@@ -33,7 +34,7 @@ class TeacherClientTest : public ::testing::Test {
     request.shard = shard;
     request.row_count = 100;
     request.class_count = 10;
-    request.temperature = 2;
+    request.format.temperature = 2;
     return request;
   }
 
@@ -52,12 +53,38 @@ class TeacherClientTest : public ::testing::Test {
 TEST_F(TeacherClientTest, ReadsAWholeShardOfScaledLogits) {
   server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
-  std::vector<float> rows = {99};  // replaced, not appended to
+  SoftTargetRows rows;  // replaced, not appended to
+  rows.row_count = 1;
+  rows.values = std::vector<float>(10);
   ASSERT_THAT(Client()->ReadShard(&request, Never, &rows), IsOk());
-  EXPECT_EQ(rows, Floats(ReadWholeStream(server_, StreamRequest()).bytes));  // T = 2 too
-  EXPECT_EQ(rows.size(), 1000U);
+  EXPECT_EQ(rows.values, Floats(ReadWholeStream(server_, StreamRequest()).bytes));  // T = 2 too
+  EXPECT_EQ(rows.row_count, 100);
   EXPECT_EQ(request.teacher_digest, "fake-teacher-digest");
   EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(TeacherClientTest, ReadsEachEncoding) {
+  server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
+  ShardRequest request = Request();
+  request.format.temperature = 1;
+  SoftTargetRows raw;
+  ASSERT_THAT(Client()->ReadShard(&request, Never, &raw), IsOk());
+  request.format.temperature = 3;
+  for (const Encoding encoding : {Encoding::kFloat16, Encoding::kInt8, Encoding::kTopK}) {
+    SCOPED_TRACE(EncodingName(encoding));
+    request.format.encoding = encoding;
+    request.format.top_k = encoding == Encoding::kTopK ? 4 : 0;
+    const EncodedRows encoded = EncodeSoftTargets(raw.values.data(), 100, 10, request.format);
+    SoftTargetRows expected;
+    ASSERT_THAT(AppendDecoded(EncodedView(encoded), 100, 10, request.format, &expected), IsOk());
+    SoftTargetRows rows;
+    ASSERT_THAT(Client()->ReadShard(&request, Never, &rows), IsOk());
+    EXPECT_EQ(rows.row_count, 100);
+    EXPECT_EQ(rows.values, expected.values);
+    EXPECT_EQ(rows.probabilities, expected.probabilities);
+    EXPECT_EQ(rows.class_indexes, expected.class_indexes);
+    EXPECT_EQ(rows.tail_mass, expected.tail_mass);
+  }
 }
 
 TEST_F(TeacherClientTest, WaitsForATeacherThatIsLoadingAndSaysSo) {
@@ -67,9 +94,9 @@ TEST_F(TeacherClientTest, WaitsForATeacherThatIsLoadingAndSaysSo) {
     }
   };
   ShardRequest request = Request();
-  std::vector<float> rows;
+  SoftTargetRows rows;
   ASSERT_THAT(Client()->ReadShard(&request, Never, &rows), IsOk());
-  EXPECT_EQ(rows.size(), 1000U);
+  EXPECT_EQ(rows.row_count, 100);
   EXPECT_THAT(told_, ElementsAre("waiting for teacher teacher:7001: the teacher is loading model "
                                  "fake",
                                  ""));
@@ -79,7 +106,7 @@ TEST_F(TeacherClientTest, EndsAtCancelWhileItWaits) {
   bool cancelled = false;
   when_waiting_ = [&] { cancelled = true; };
   ShardRequest request = Request();
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Client()->ReadShard(
                   &request, [&] { return cancelled; }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
@@ -95,7 +122,7 @@ TEST_F(TeacherClientTest, WaitsForATeacherThatNobodyServes) {
     cancelled = true;
   });
   ShardRequest request = Request();
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(client.ReadShard(
                   &request, [&] { return cancelled; }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
@@ -115,7 +142,7 @@ TEST_F(TeacherClientTest, CancelBreaksACallInFlight) {
     canceller_.CancelAll();
   });
   ShardRequest request = Request();
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Client()->ReadShard(
                   &request, [&] { return cancelled.load(); }, &rows),
               StatusIs(absl::StatusCode::kCancelled));
@@ -127,7 +154,7 @@ TEST_F(TeacherClientTest, AnotherTeacherIsAFailedPrecondition) {
   server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
   request.teacher_digest = "the run's teacher";
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Client()->ReadShard(&request, Never, &rows),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("teacher digest")));
   EXPECT_EQ(probe_.calls.load(), 0);
@@ -137,7 +164,7 @@ TEST_F(TeacherClientTest, AnotherDataSetIsAFailedPrecondition) {
   server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request();
   request.dataset_digest = "our data";
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Client()->ReadShard(&request, Never, &rows),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("dataset digest")));
 }
@@ -145,7 +172,7 @@ TEST_F(TeacherClientTest, AnotherDataSetIsAFailedPrecondition) {
 TEST_F(TeacherClientTest, WhatTheTeacherRefusesIsNotRepeated) {
   server_.SetTeacher(std::make_shared<FakeTeacher>(32, &probe_));
   ShardRequest request = Request(/*shard=*/14);
-  std::vector<float> rows;
+  SoftTargetRows rows;
   EXPECT_THAT(Client()->ReadShard(&request, Never, &rows), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_TRUE(told_.empty());
 }

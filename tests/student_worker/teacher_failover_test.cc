@@ -95,14 +95,14 @@ class TeacherFailover : public ::testing::Test {
   std::vector<std::string> told_;
   std::function<void(const std::string&)> when_told_;
   // Of the last Read.
-  std::vector<float> rows_;
+  SoftTargetRows rows_;
   std::string digest_;
 };
 
 TEST_F(TeacherFailover, Fault09_GoesOnAtAnotherTeacherFromTheFirstMissingRow) {
   StartTwo(BreakOff, Serve);
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   EXPECT_THAT(StartRows(at(first_)), ElementsAre(0));
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(2));
   EXPECT_EQ(at(second_).requests()[0].expected_teacher_digest(), "teacher");
@@ -116,7 +116,7 @@ TEST_F(TeacherFailover, GoesToAndFroWhileBothBreakOff) {
   });
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   // Rows 0 and 1 here, 2 and 3 there; then both rest, and the first has the fifth to send: its third
   // chunk would leave the shard, so the second ends it.
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(2, 4));
@@ -126,7 +126,7 @@ TEST_F(TeacherFailover, GoesToAndFroWhileBothBreakOff) {
 TEST_F(TeacherFailover, ATeacherThatSentNothingIsNoFailOverInMidStream) {
   StartTwo(Refuse, Serve);
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   EXPECT_EQ(client_->failover_count(), 0);
 }
 
@@ -162,7 +162,7 @@ TEST_F(TeacherFailover, AnotherDigestIsLeftOutWithOneWarning) {
   LogLines log;
   for (int i = 0; i < 5; ++i) {
     ASSERT_THAT(Read(0, "teacher"), IsOk());
-    EXPECT_EQ(rows_, kRows);
+    EXPECT_EQ(rows_.values, kRows);
   }
   EXPECT_EQ(at(first_).requests().size(), 1U);
   clock_.Advance(absl::Seconds(60));
@@ -215,7 +215,7 @@ TEST_F(TeacherFailover, RowsHeldAreNeverMixedWithAnothersAndSurviveIt) {
   }, Impostor);
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   EXPECT_THAT(StartRows(at(first_)), ElementsAre(0, 2));
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(2));
   EXPECT_EQ(client_->failover_count(), 1);
@@ -231,7 +231,7 @@ TEST_F(TeacherFailover, DamagedRowsAreAskedOfTheOtherFromTheStart) {
     return grpc::Status::OK;
   }, Serve);
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(0));
 }
 
@@ -253,7 +253,7 @@ TEST_F(TeacherFailover, WaitsWhenAllAreAwayAndSaysForWhom) {
   StartTwo(later, later);
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   EXPECT_THAT(told_, ElementsAre("waiting for teacher 10.0.0.1:1: away; teacher 10.0.0.2:1: away",
                                  ""));
 }
@@ -294,7 +294,7 @@ TEST_F(TeacherFailover, ANewAddressOfTheNameGetsItsShardsWithoutARestart) {
     ASSERT_THAT(Read(), IsOk());
   }
   EXPECT_EQ(at(first_).requests().size(), 1U);
-  EXPECT_EQ(rows_, kRows);
+  EXPECT_EQ(rows_.values, kRows);
   // And one that has gone is asked no more, though it would answer.
   resolver_->Set("teachers", {ip(second_)});
   clock_.Advance(absl::Seconds(10));
@@ -324,7 +324,7 @@ TEST(TeacherRestart, AnotherDigestIsLookedAtAgainOnceTheConnectionWasLost) {
   ASSERT_OK_AND_ASSIGN(const auto teachers, TeacherChannels::Open(address, {}));
   CallCanceller canceller;
   TeacherClient client(teachers.get(), &canceller, [](const std::string&) {});
-  std::vector<float> rows;
+  SoftTargetRows rows;
   const auto read = [&] {
     ShardRequest request = ScriptRequest();
     request.teacher_digest = "teacher";
@@ -340,7 +340,7 @@ TEST(TeacherRestart, AnotherDigestIsLookedAtAgainOnceTheConnectionWasLost) {
   absl::Status status = read();
   while (!status.ok() && Clock::Real()->SteadyNow() < end) status = read();
   EXPECT_THAT(status, IsOk());
-  EXPECT_EQ(rows, kRows);
+  EXPECT_EQ(rows.values, kRows);
 }
 
 }  // namespace

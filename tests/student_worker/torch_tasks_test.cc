@@ -59,7 +59,8 @@ TEST_F(EvaluateWeightsTest, AsksForEachShardOfTheUnaugmentedSplit) {
     EXPECT_EQ(request.shard, shard);
     EXPECT_EQ(request.row_count, shard == 3 ? 13 : 128);
     EXPECT_EQ(request.augmentation, "");
-    EXPECT_EQ(request.temperature, 1);
+    EXPECT_EQ(request.format.temperature, 1);
+    EXPECT_EQ(request.format.encoding, Encoding::kFloat32);
     EXPECT_EQ(request.teacher_digest, "pinned");
     EXPECT_EQ(request.dataset_digest, test_->digest());
   }

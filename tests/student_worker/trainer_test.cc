@@ -92,13 +92,48 @@ TEST_F(TrainerTest, AsksForEachOfItsShardsAsPlanned) {
     EXPECT_EQ(request.view, plan[i].epoch % 3);  // round 1 is epochs 2 and 3: views 2 and 0
     EXPECT_EQ(request.row_count, plan[i].shard == 10 ? 120 : 128);
     EXPECT_EQ(request.class_count, 10);
-    EXPECT_EQ(request.temperature, 4);
+    EXPECT_EQ(request.format.temperature, 4);
+    EXPECT_EQ(request.format.encoding, Encoding::kFloat32);
     EXPECT_EQ(request.augmentation, "jitter:1");
     EXPECT_EQ(request.augmentation_seed, spec.seed);
     EXPECT_EQ(request.dataset_digest, dataset_->digest());
     // The first answer decides for the rest: a student refuses a mix of teachers.
     EXPECT_EQ(request.teacher_digest, i == 0 ? "" : "fake-digest");
   }
+}
+
+TEST_F(TrainerTest, EachEncodingTrainsAlmostAsFloat32Does) {
+  RunSpec spec = MakeSpec();
+  spec.loss.alpha = 1;
+  ASSERT_OK_AND_ASSIGN(const TrainResult exact, Train(spec));
+  const auto train = [&](const std::string& encoding, int64_t top_k) {
+    spec.soft_targets = {encoding, top_k};
+    EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+    source_.requests.clear();
+    const absl::StatusOr<TrainResult> result = Train(spec);
+    EXPECT_THAT(result, IsOk());
+    EXPECT_EQ(EncodingName(source_.requests.at(0).format.encoding), encoding);
+    EXPECT_EQ(source_.requests.at(0).format.top_k, top_k);
+    return result.ok() ? result->metrics.soft_loss : 0;
+  };
+  const double loss = exact.metrics.soft_loss;
+  EXPECT_NEAR(train("float16", 0), loss, 1e-3 * loss);
+  EXPECT_NEAR(train("int8", 0), loss, 2e-2 * loss);
+  EXPECT_NEAR(train("top_k", 10), loss, 1e-3 * loss);
+  EXPECT_NEAR(train("top_k", 9), loss, 2e-2 * loss);
+  // Of fewer outcomes there is less to tell: KL over a partition is at most KL. Yet most of it is in
+  // the largest class.
+  const double of_one = train("top_k", 1);
+  EXPECT_LT(of_one, loss);
+  EXPECT_GT(of_one, loss / 2);
+}
+
+TEST_F(TrainerTest, TopKIsAtMostTheNumberOfClasses) {
+  RunSpec spec = MakeSpec();
+  spec.soft_targets = {"top_k", 11};
+  EXPECT_THAT(Train(spec), StatusIs(absl::StatusCode::kInvalidArgument,
+                                    "soft_targets: top_k must be 1 to the number of classes, 10, "
+                                    "got 11"));
 }
 
 TEST_F(TrainerTest, ATeacherErrorIsTheTasksError) {
