@@ -18,11 +18,12 @@ void TouchFile(int descriptor, absl::Time used) {
   [[maybe_unused]] const int ignored = futimens(descriptor, times);
 }
 
-CachedLogits::CachedLogits(const LogitFileSpec& spec, void* mapping)
+CachedLogits::CachedLogits(const LogitFileSpec& spec, uint32_t crc32c, void* mapping)
     : rows_(spec.rows),
       classes_(spec.classes),
       type_(spec.type),
       row_bytes_(spec.row_bytes()),
+      crc32c_(crc32c),
       mapping_(mapping) {}
 
 CachedLogits::~CachedLogits() {
@@ -80,10 +81,11 @@ absl::Status LogitFile::Check(const LogitFileSpec& spec) const {
 
 absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitFile::Map(
     const LogitFileSpec& spec) const {
+  DISTILLERY_ASSIGN_OR_RETURN(const uint32_t crc, WrittenCrc(spec));
   void* const mapping =
       mmap(nullptr, static_cast<size_t>(spec.file_bytes()), PROT_READ, MAP_SHARED, descriptor_, 0);
   if (mapping == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map ", path_));
-  return std::shared_ptr<const CachedLogits>(new CachedLogits(spec, mapping));
+  return std::shared_ptr<const CachedLogits>(new CachedLogits(spec, crc, mapping));
 }
 
 }  // namespace distillery

@@ -51,17 +51,20 @@ class CachedLogits {
   int64_t rows() const { return rows_; }
   int64_t classes() const { return classes_; }
   StoredType type() const { return type_; }
+  // CRC-32C of all rows' bytes, from when they were written.
+  uint32_t crc32c() const { return crc32c_; }
   // `count` rows, row-major, in the stored type. Row 0 lies on a multiple of 64 bytes.
   // REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
   absl::string_view Rows(int64_t first, int64_t count) const;
 
  private:
   friend class LogitFile;
-  CachedLogits(const LogitFileSpec& spec, void* mapping);
+  CachedLogits(const LogitFileSpec& spec, uint32_t crc32c, void* mapping);
   const int64_t rows_;
   const int64_t classes_;
   const StoredType type_;
   const int64_t row_bytes_;
+  const uint32_t crc32c_;
   void* const mapping_;
 };
 
@@ -80,6 +83,7 @@ class LogitFile {
   // DATA_LOSS also if the logits are not those that were written; reads the whole file.
   absl::Status Check(const LogitFileSpec& spec) const;
   // UNAVAILABLE if the system has no mapping left. After one of the checks, with the same spec.
+  // DATA_LOSS if the header is damaged since.
   absl::StatusOr<std::shared_ptr<const CachedLogits>> Map(const LogitFileSpec& spec) const;
   void Touch(absl::Time used) const { TouchFile(descriptor_, used); }
 

@@ -59,6 +59,7 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       rows.half = mapped_->type() == StoredType::kFloat16;
       rows.data = mapped_->Rows(row, rows.rows).data();
       rows.owner = mapped_;
+      if (row == 0) rows.crc32c = mapped_->crc32c();
     } else {
       const auto [entry, is_new] = cuts_.try_emplace(cut);
       if (entry->second.logits == nullptr) {

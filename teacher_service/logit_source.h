@@ -15,6 +15,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ struct LogitRows {
   int64_t first_row = 0;
   int64_t rows = 0;
   bool half = false;
+  // CRC-32C of these rows' bytes, where it is known.
+  std::optional<uint32_t> crc32c;
 };
 
 class LogitSource;
