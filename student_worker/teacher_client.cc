@@ -1,30 +1,22 @@
 #include "student_worker/teacher_client.h"
 
-#include <algorithm>
-#include <optional>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/soft_target_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
+#include "student_worker/dataset_description_client.h"
+#include "student_worker/shard_stream_client.h"
 
 namespace distillery {
 namespace {
 
-// A stream that takes longer is given up and resumed.
-constexpr absl::Duration kStreamDeadline = absl::Minutes(10);
 constexpr absl::Duration kDigestDeadline = absl::Seconds(5);
-// How long a wait may overlook that it is cancelled.
-constexpr absl::Duration kCancelPoll = absl::Milliseconds(50);
 
 v1::StreamSoftTargetsRequest ToProto(const ShardRequest& request, int64_t start_row) {
   v1::StreamSoftTargetsRequest proto;
-  proto.mutable_dataset()->set_name(request.dataset.name);
-  proto.mutable_dataset()->set_split(request.dataset.split);
-  proto.mutable_dataset()->set_shard_size(static_cast<int32_t>(request.dataset.shard_size));
+  FillSelector(request.dataset, proto.mutable_dataset());
   proto.set_shard(static_cast<int32_t>(request.shard));
   proto.mutable_augmentation()->set_name(request.augmentation);
   proto.mutable_augmentation()->set_seed(request.augmentation_seed);
@@ -59,134 +51,55 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
   return absl::OkStatus();
 }
 
-bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsAborted(status) ||
-         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) ||
-         absl::IsResourceExhausted(status);
-}
-
-// Appends the rows of a chunk. DATA_LOSS unless it goes on where `rows` ends and stays in the shard.
-absl::Status AppendNext(const v1::SoftTargetChunk& chunk, const ShardRequest& request,
-                        uint32_t* crc, SoftTargetRows* rows) {
-  if (chunk.start_row() != rows->row_count) {
-    return absl::DataLossError(absl::StrCat("the teacher's stream goes on at row ",
-                                            chunk.start_row(), ", expected ", rows->row_count));
-  }
-  *crc = ChunkCrc32c(chunk, *crc);
-  return AppendChunk(chunk, request.format, request.class_count,
-                     request.row_count - rows->row_count, rows);
-}
-
 }  // namespace
 
 TeacherClient::TeacherClient(TeacherChannels* teachers, CallCanceller* canceller,
                              std::function<void(const std::string&)> waiting)
-    : teachers_(teachers), canceller_(canceller), waiting_(std::move(waiting)) {}
+    : canceller_(canceller), teachers_(teachers, std::move(waiting)) {}
 
 absl::Status TeacherClient::ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                                       SoftTargetRows* rows) {
   *rows = SoftTargetRows();
   TeacherSet::Question question;
   question.key = {request->dataset_digest, request->shard, request->view};
-  std::string told;
-  while (!cancelled()) {
-    question.teacher_digest = request->teacher_digest;
-    DISTILLERY_ASSIGN_OR_RETURN(const std::optional<TeacherChannels::Teacher> teacher,
-                                teachers_->Pick(question));
-    if (teacher.has_value()) {
-      const int64_t held = rows->row_count;
-      const StreamEnd end = ReadOnce(teacher->channel, request, rows);
-      if (cancelled()) break;
-      Learn(*teacher, *request, end, /*progress=*/rows->row_count > held, &question);
-      if (!end.status.ok()) continue;
-      if (!told.empty()) waiting_("");
-      return absl::OkStatus();
-    }
-    const TeacherSet::Outlook outlook = teachers_->set().Consider(question);
-    if (!outlook.status.ok()) {
-      if (!told.empty()) waiting_("");
-      return outlook.status;
-    }
-    if (!outlook.waiting_for.empty() && outlook.waiting_for != told) {
-      if (told.empty()) spdlog::warn("no teacher answers for shard {}; waiting", request->shard);
-      told = outlook.waiting_for;
-      waiting_(absl::StrCat("waiting for ", told));
-      if (cancelled()) break;
-    }
-    teachers_->set().AwaitNews(std::min(outlook.wait, kCancelPoll));
-  }
-  return absl::CancelledError("cancelled");
+  question.teacher_digest = request->teacher_digest;
+  return teachers_.Ask(absl::StrCat("shard ", request->shard), &question, cancelled,
+                       [&](const std::shared_ptr<grpc::Channel>& channel) {
+                         AnyTeacher::Answer answer = ReadOnce(channel, request, rows);
+                         question.teacher_digest = request->teacher_digest;
+                         return answer;
+                       });
 }
 
-void TeacherClient::Learn(const TeacherChannels::Teacher& teacher, const ShardRequest& request,
-                          const StreamEnd& end, bool progress, TeacherSet::Question* question) {
-  TeacherSet& set = teachers_->set();
-  const TeacherAddress& address = teacher.address;
-  const std::string message(end.status.message());
-  if (end.status.ok()) {
-    if (set.Succeeded(address.target)) spdlog::info("teacher {} is back", address.label);
-  } else if (!end.other_digest.empty()) {
-    if (set.LeaveOut(address.target, request.teacher_digest, end.other_digest)) {
-      spdlog::warn("teacher {} is left out: its digest is {}, expected {}", address.label,
-                   end.other_digest, request.teacher_digest);
-    }
-  } else if (IsPassing(end.status)) {
-    if (set.Failed(address.target, end.status, progress)) {
-      spdlog::warn("teacher {}: {}", address.label, message);
-    }
-  } else {
-    spdlog::debug("teacher {} refuses shard {}: {}", address.label, request.shard, message);
-    question->refusals.emplace(address.target, end.status);
-  }
-}
-
-TeacherClient::StreamEnd TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>& channel,
-                                                 ShardRequest* request, SoftTargetRows* rows) {
-  const auto stub = v1::TeacherService::NewStub(channel);
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kStreamDeadline));
-  const CallCanceller::Scope scope(canceller_, &context);
+AnyTeacher::Answer TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>& channel,
+                                           ShardRequest* request, SoftTargetRows* rows) {
   const int64_t held = rows->row_count;
-  const auto stream = stub->StreamSoftTargets(&context, ToProto(*request, held));
-  v1::StreamSoftTargetsResponse message;
-  uint32_t crc = 0;
-  bool header_seen = false;
-  bool complete = false;
-  absl::Status problem;
-  StreamEnd end;
-  while (problem.ok() && !complete && stream->Read(&message)) {
-    if (message.has_header()) {
-      problem = CheckHeader(message.header(), *request, &end.other_digest);
-      if (!problem.ok()) break;
-      request->teacher_digest = message.header().teacher_digest();
-      if (!header_seen && held > 0) failover_count_.fetch_add(1);
-      header_seen = true;
-    } else if (!header_seen) {
-      problem = absl::DataLossError("the teacher's stream does not begin with its header");
-    } else if (message.has_chunk()) {
-      problem = AppendNext(message.chunk(), *request, &crc, rows);
-    } else if (message.has_trailer()) {
-      if (message.trailer().row_count() != rows->row_count - held ||
-          message.trailer().crc32c() != crc) {
-        problem = absl::DataLossError("the teacher's stream does not match its trailer");
-      }
-      complete = problem.ok();
-    }
-  }
-  if (!problem.ok()) context.TryCancel();
-  end.status = FromGrpcStatus(stream->Finish());
-  if (!problem.ok()) end.status = problem;
+  AnyTeacher::Answer answer;
+  ShardHandlers handlers;
+  handlers.header = [&](const v1::SoftTargetHeader& header) {
+    absl::Status status = CheckHeader(header, *request, &answer.other_digest);
+    if (!status.ok()) return status;
+    request->teacher_digest = header.teacher_digest();
+    if (held > 0) failover_count_.fetch_add(1);
+    return status;
+  };
+  handlers.chunk = [&](const v1::SoftTargetChunk& chunk) -> absl::StatusOr<int64_t> {
+    const int64_t before = rows->row_count;
+    DISTILLERY_RETURN_IF_ERROR(AppendChunk(chunk, request->format, request->class_count,
+                                           request->row_count - before, rows));
+    return rows->row_count - before;
+  };
+  answer.status =
+      ReadShardStream(channel, ToProto(*request, held), request->row_count, canceller_, handlers);
   // What came with the damage is not to be trusted either.
-  if (absl::IsDataLoss(problem)) rows->Truncate(held);
-  if (end.status.ok() && (!complete || rows->row_count != request->row_count)) {
-    end.status = absl::AbortedError("the stream ended without its trailer");
-  }
-  if (absl::IsFailedPrecondition(end.status) && !request->teacher_digest.empty() &&
-      end.other_digest.empty()) {
+  if (absl::IsDataLoss(answer.status)) rows->Truncate(held);
+  if (absl::IsFailedPrecondition(answer.status) && !request->teacher_digest.empty() &&
+      answer.other_digest.empty()) {
     const std::string digest = DigestOf(channel);
-    if (digest != request->teacher_digest) end.other_digest = digest;
+    if (digest != request->teacher_digest) answer.other_digest = digest;
   }
-  return end;
+  answer.progress = rows->row_count > held;
+  return answer;
 }
 
 std::string TeacherClient::DigestOf(const std::shared_ptr<grpc::Channel>& channel) {

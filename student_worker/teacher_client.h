@@ -11,8 +11,7 @@
 #include <string>
 
 #include "common/rpc/call_canceller.h"
-#include "student_worker/soft_target_source.h"
-#include "student_worker/teacher_channels_client.h"
+#include "student_worker/any_teacher_client.h"
 
 namespace distillery {
 
@@ -31,23 +30,14 @@ class TeacherClient : public SoftTargetSource {
   int64_t failover_count() const { return failover_count_.load(); }
 
  private:
-  struct StreamEnd {
-    absl::Status status;
-    // The teacher's digest if it is not the expected one: why `status` is not OK.
-    std::string other_digest;
-  };
   // One stream from the first row that is missing; OK when its trailer has come and all fits.
-  StreamEnd ReadOnce(const std::shared_ptr<grpc::Channel>& channel, ShardRequest* request,
-                     SoftTargetRows* rows);
+  AnyTeacher::Answer ReadOnce(const std::shared_ptr<grpc::Channel>& channel, ShardRequest* request,
+                              SoftTargetRows* rows);
   // Asks the teacher for its digest. Empty if it does not say.
   std::string DigestOf(const std::shared_ptr<grpc::Channel>& channel);
-  // Keeps in mind how a stream of `teacher` ended; `progress`: not without rows.
-  void Learn(const TeacherChannels::Teacher& teacher, const ShardRequest& request,
-             const StreamEnd& end, bool progress, TeacherSet::Question* question);
 
-  TeacherChannels* const teachers_;
   CallCanceller* const canceller_;
-  const std::function<void(const std::string&)> waiting_;
+  AnyTeacher teachers_;
   std::atomic<int64_t> failover_count_{0};
 };
 

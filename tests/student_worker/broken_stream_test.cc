@@ -235,6 +235,7 @@ TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
       {Header(), Chunk(1, 4), Trailer(0)},               // not from the start
       {Header(), Chunk(0, 6), Trailer(0)},               // beyond the shard
       {Chunk(0, 5), Trailer(0)},                         // no header
+      {Header(), Header(), Chunk(0, 5), Trailer(0)},     // two of them
       {Header(), ragged, Trailer(0)},                    // no whole rows
       {Header(), TopKChunk(), Trailer(0)},               // in another encoding
   };

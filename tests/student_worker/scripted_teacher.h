@@ -46,8 +46,21 @@ class ScriptedTeacher : public v1::TeacherService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status DescribeDataset(grpc::ServerContext* context,
+                               const v1::DescribeDatasetRequest* request,
+                               v1::DescribeDatasetResponse* response) override {
+    ++describe_count;
+    return describe ? describe(*request, response)
+                    : Service::DescribeDataset(context, request, response);
+  }
+
   // Set before any call.
   std::string digest;
+  // Unset: UNIMPLEMENTED.
+  std::function<grpc::Status(const v1::DescribeDatasetRequest&, v1::DescribeDatasetResponse*)>
+      describe;
+  // Read once no call is in flight.
+  int describe_count = 0;
   const std::string& address() const { return server_->address(); }
   std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel(); }
   // Read once no call is in flight.
