@@ -59,7 +59,7 @@ absl::Status AppendDense(const EncodedView& encoded, int64_t row_count, int64_t 
     case Encoding::kInt8: DecodeInt8(encoded, row_count, classes, output); break;
     default: std::memcpy(output, encoded.values.data(), encoded.values.size()); break;
   }
-  const absl::Status status = CheckFinite(output, row_count, classes);
+  absl::Status status = CheckFinite(output, row_count, classes);
   if (!status.ok()) values->resize(old_size);
   return status;
 }
@@ -123,7 +123,7 @@ absl::Status AppendTopK(const EncodedView& encoded, int64_t row_count, int64_t c
       index = narrow;
     }
   }
-  const absl::Status status = CheckTopK(*rows, first, row_count, classes, top_k);
+  absl::Status status = CheckTopK(*rows, first, row_count, classes, top_k);
   if (!status.ok()) resize(first);
   return status;
 }

@@ -39,8 +39,9 @@ absl::Status SoftTargetFormat::Validate(int64_t classes) const {
         "top_k must be 1 to the number of classes, ", classes, ", got ", top_k));
   }
   if (top_k == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("top_k is for the encoding top_k alone: set it to 0 "
-                                                 "with ", EncodingName(encoding), ", got ", top_k));
+  return absl::InvalidArgumentError(
+      absl::StrCat("top_k is for the encoding top_k alone: with ", EncodingName(encoding),
+                   " it must be 0, got ", top_k));
 }
 
 EncodedSizes SoftTargetFormat::SizesOf(int64_t rows, int64_t classes) const {

@@ -1,4 +1,4 @@
-// What a row of soft targets holds and how it is stored: the part of a request that both ends share.
+// What a row of soft targets holds and how it is stored: what both ends of a stream agree on.
 #pragma once
 
 #include <cstdint>

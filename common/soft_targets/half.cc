@@ -27,7 +27,8 @@ void PortableHalvesToFloats(const char* halves, int64_t count, float* floats) {
 
 #if defined(__x86_64__)
 
-// clang 14's __builtin_cpu_supports does not know F16C; AVX says that the system saves the registers.
+// clang 14's __builtin_cpu_supports does not know F16C; AVX says that the system saves the
+// registers.
 bool HasF16c() {
   unsigned a = 0;
   unsigned b = 0;
@@ -56,8 +57,9 @@ __attribute__((target("avx,f16c"))) int64_t F16cHalvesToFloats(const char* halve
                                                                float* floats) {
   int64_t i = 0;
   for (; i + 8 <= count; i += 8) {
-    _mm256_storeu_ps(floats + i, _mm256_cvtph_ps(_mm_loadu_si128(
-                                     reinterpret_cast<const __m128i*>(halves + i * 2))));
+    _mm256_storeu_ps(
+        floats + i,
+        _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves + i * 2))));
   }
   return i;
 }

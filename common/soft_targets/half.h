@@ -7,8 +7,8 @@
 
 namespace distillery {
 
-// Rounded to nearest, ties to even. Beyond 65504 it saturates, infinity too: an infinite target would
-// poison a loss, a large one does not. NaN stays NaN.
+// Rounded to nearest, ties to even. Beyond 65504 it saturates, infinity too: an infinite target
+// would poison a loss, a large one does not. NaN stays NaN.
 uint16_t FloatToHalf(float value);
 float HalfToFloat(uint16_t half);
 

@@ -91,8 +91,8 @@ TEST(AppendDecoded, Int8IsWithinHalfAScale) {
           const auto [low, high] = std::minmax_element(row, row + one.classes);
           largest = std::max<double>(std::abs(*low), std::abs(*high)) / temperature;
         }
-        // Float rounding: of z/T, the scale and the product, three parts in 2^24 of the value; and a
-        // subnormal scale may be half a unit of 2^-149 off, 127 times.
+        // Float rounding: of z/T, the scale and the product, three parts in 2^24 of the value; and
+        // a subnormal scale may be half a unit of 2^-149 off, 127 times.
         ASSERT_NEAR(got[i], one.logits[i] / temperature,
                     largest / 127 / 2 + largest * 0x1p-22 + 64 * 0x1p-149)
             << one.logits[i] << " of " << largest;
@@ -191,8 +191,7 @@ class Damage {
   absl::Status Decode(int64_t row_count = 3) const {
     SoftTargetRows rows = RoundTrip(RandomLogits(2, 10, 5), 10, format_);
     const SoftTargetRows before = rows;
-    const absl::Status status =
-        AppendDecoded(EncodedView(rows_), row_count, 10, format_, &rows);
+    const absl::Status status = AppendDecoded(EncodedView(rows_), row_count, 10, format_, &rows);
     EXPECT_EQ(rows.row_count, status.ok() ? 2 + row_count : 2);
     if (!status.ok()) {
       EXPECT_EQ(rows.values, before.values);
@@ -278,8 +277,7 @@ TEST(AppendDecoded, AClassThatIsThereTwiceIsDataLoss) {
   Damage damage(Encoding::kTopK);
   const int16_t first = Elements<int16_t>(damage.rows().class_indexes)[4];
   Store(first, 4 + 3, &damage.rows().class_indexes);
-  EXPECT_THAT(damage.Decode(),
-              IsDataLoss(absl::StrCat("row 1: class ", first, " is there twice")));
+  EXPECT_THAT(damage.Decode(), IsDataLoss(absl::StrCat("row 1: class ", first, " is there twice")));
 }
 
 TEST(AppendDecoded, WhatIsNoDistributionIsDataLoss) {
@@ -320,8 +318,7 @@ TEST(AppendDecoded, LogitsThatAreNotFiniteAreEncodedAndRefusedHere) {
                          << bad << ", " << EncodingName(format.encoding) << ", k " << k);
             const EncodedRows encoded = EncodeSoftTargets(logits.data(), 1, 10, format);
             SoftTargetRows rows;
-            const absl::Status status =
-                AppendDecoded(EncodedView(encoded), 1, 10, format, &rows);
+            const absl::Status status = AppendDecoded(EncodedView(encoded), 1, 10, format, &rows);
             const bool softmax = k > 0 || representation == Representation::kProbabilities;
             // Halves saturate; the softmax of -infinity is 0.
             if ((softmax && bad == -kInfinity) ||
