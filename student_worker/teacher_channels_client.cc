@@ -3,17 +3,6 @@
 #include "common/base/status_macros.h"
 
 namespace distillery {
-namespace {
-
-bool LostItsConnection(grpc::Channel& channel) {
-  switch (channel.GetState(/*try_to_connect=*/false)) {
-    case GRPC_CHANNEL_READY:
-    case GRPC_CHANNEL_SHUTDOWN: return false;  // what a channel inside the process says
-    default: return true;
-  }
-}
-
-}  // namespace
 
 TeacherChannels::TeacherChannels(std::unique_ptr<TeacherSet> teachers, Factory factory)
     : set_(std::move(teachers)), factory_(std::move(factory)) {}
@@ -41,29 +30,45 @@ std::unique_ptr<TeacherChannels> TeacherChannels::Of(std::shared_ptr<grpc::Chann
                                            [channel](const TeacherAddress&) { return channel; });
 }
 
+void TeacherChannels::WatchConnections() {
+  const std::set<std::string> troubled = set_->Troubled();
+  for (auto& [target, link] : links_) {
+    if (troubled.count(target) == 0) {
+      link.lost = false;
+      continue;
+    }
+    switch (link.channel->GetState(/*try_to_connect=*/false)) {
+      case GRPC_CHANNEL_SHUTDOWN: break;  // what a channel inside the process says
+      case GRPC_CHANNEL_READY:
+        if (link.lost) set_->ConnectionBack(target);
+        link.lost = false;
+        break;
+      default:
+        link.lost = true;
+        set_->ConnectionLost(target);
+    }
+  }
+}
+
 absl::StatusOr<std::optional<TeacherChannels::Teacher>> TeacherChannels::Pick(
     const TeacherSet::Question& question) {
   MutexLock lock(mutex_);
-  for (const TeacherAddress& address : set_->LeftOut()) {
-    const auto channel = channels_.find(address.target);
-    if (channel != channels_.end() && LostItsConnection(*channel->second)) {
-      set_->ForgetDigests(address.target);
-    }
-  }
+  WatchConnections();
   const std::optional<TeacherAddress> best = set_->Pick(question);
-  for (auto channel = channels_.begin(); channel != channels_.end();) {
-    channel = set_->Knows(channel->first) ? std::next(channel) : channels_.erase(channel);
+  for (auto link = links_.begin(); link != links_.end();) {
+    link = set_->Knows(link->first) ? std::next(link) : links_.erase(link);
   }
   if (!best.has_value()) return std::optional<Teacher>();
-  std::shared_ptr<grpc::Channel>& channel = channels_[best->target];
-  if (channel == nullptr) {
-    absl::StatusOr<std::shared_ptr<grpc::Channel>> made = factory_(*best);
-    if (!made.ok()) {
-      channels_.erase(best->target);
-      return made.status();
+  const auto found = links_.find(best->target);
+  if (found != links_.end()) {
+    // The set's own back-off has passed: gRPC's must not hold the connection up further.
+    if (found->second.lost) {
+      grpc::experimental::ChannelResetConnectionBackoff(found->second.channel.get());
     }
-    channel = *std::move(made);
+    return std::optional<Teacher>({*best, found->second.channel});
   }
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, factory_(*best));
+  links_[best->target].channel = channel;
   return std::optional<Teacher>({*best, channel});
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "common/rpc/transport.h"
@@ -35,17 +36,26 @@ class TeacherChannels {
     TeacherAddress address;
     std::shared_ptr<grpc::Channel> channel;
   };
-  // As TeacherSet::Pick. One that was left out is asked anew once its connection has been lost.
+  // As TeacherSet::Pick. One that was left out is asked anew once its connection has been lost, and
+  // one that failed as soon as its connection is there again.
   absl::StatusOr<std::optional<Teacher>> Pick(const TeacherSet::Question& question);
 
   TeacherSet& set() { return *set_; }
 
  private:
+  struct Link {
+    std::shared_ptr<grpc::Channel> channel;
+    // Seen without a connection since its teacher is in trouble.
+    bool lost = false;
+  };
+  // Tells the set what became of the connections to teachers in trouble.
+  void WatchConnections() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const std::unique_ptr<TeacherSet> set_;
   const Factory factory_;
   Mutex mutex_;
   // By target.
-  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Link> links_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace distillery

@@ -122,10 +122,16 @@ bool TeacherSet::LeaveOut(const std::string& target, const std::string& expected
   return teacher.warned.emplace(expected, found).second;
 }
 
-void TeacherSet::ForgetDigests(const std::string& target) {
+void TeacherSet::ConnectionLost(const std::string& target) {
   MutexLock lock(mutex_);
   const auto teacher = teachers_.find(target);
   if (teacher != teachers_.end()) teacher->second.left_out.clear();
+}
+
+void TeacherSet::ConnectionBack(const std::string& target) {
+  MutexLock lock(mutex_);
+  const auto teacher = teachers_.find(target);
+  if (teacher != teachers_.end()) teacher->second.failed_until = options_.clock->SteadyNow();
 }
 
 bool TeacherSet::Knows(const std::string& target) {
@@ -133,13 +139,13 @@ bool TeacherSet::Knows(const std::string& target) {
   return teachers_.count(target) > 0;
 }
 
-std::vector<TeacherAddress> TeacherSet::LeftOut() {
+std::set<std::string> TeacherSet::Troubled() {
   MutexLock lock(mutex_);
-  std::vector<TeacherAddress> left_out;
+  std::set<std::string> troubled;
   for (const auto& [target, teacher] : teachers_) {
-    if (!teacher.left_out.empty()) left_out.push_back(teacher.address);
+    if (!teacher.failure.ok() || !teacher.left_out.empty()) troubled.insert(target);
   }
-  return left_out;
+  return troubled;
 }
 
 }  // namespace distillery

@@ -60,10 +60,12 @@ class TeacherSet {
   bool Failed(const std::string& target, const absl::Status& status, bool progress);
   // It serves `found`. True if that is news.
   bool LeaveOut(const std::string& target, const std::string& expected, const std::string& found);
-  // Its connection was lost since: what digest it serves is open again.
-  void ForgetDigests(const std::string& target);
-  // Those left out of any run.
-  std::vector<TeacherAddress> LeftOut();
+  // Its connection was lost: what digest it serves is open again.
+  void ConnectionLost(const std::string& target);
+  // And is there again: it need not be left alone any longer.
+  void ConnectionBack(const std::string& target);
+  // The targets that have failed or were left out.
+  std::set<std::string> Troubled();
   bool Knows(const std::string& target);
 
   // Returns when there is news of addresses, at the latest after `timeout`.

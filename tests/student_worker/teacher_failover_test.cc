@@ -318,30 +318,5 @@ TEST_F(TeacherFailover, WaitsForANameThatHasNoAddressYet) {
   EXPECT_THAT(told_, ElementsAre("waiting for teacher teachers:1 (no such host)", ""));
 }
 
-TEST(TeacherRestart, AnotherDigestIsLookedAtAgainOnceTheConnectionWasLost) {
-  auto teacher = std::make_unique<ScriptedTeacher>(Impostor, "127.0.0.1:0");
-  const std::string address = teacher->address();
-  ASSERT_OK_AND_ASSIGN(const auto teachers, TeacherChannels::Open(address, {}));
-  CallCanceller canceller;
-  TeacherClient client(teachers.get(), &canceller, [](const std::string&) {});
-  SoftTargetRows rows;
-  const auto read = [&] {
-    ShardRequest request = ScriptRequest();
-    request.teacher_digest = "teacher";
-    return client.ReadShard(&request, [] { return false; }, &rows);
-  };
-  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_EQ(teacher->requests().size(), 1U);
-  teacher.reset();
-  teacher = std::make_unique<ScriptedTeacher>(Serve, address);
-  // The news of the lost connection may take a moment; a minute would be too long.
-  const absl::Duration end = Clock::Real()->SteadyNow() + kPatience;
-  absl::Status status = read();
-  while (!status.ok() && Clock::Real()->SteadyNow() < end) status = read();
-  EXPECT_THAT(status, IsOk());
-  EXPECT_EQ(rows.values, kRows);
-}
-
 }  // namespace
 }  // namespace distillery

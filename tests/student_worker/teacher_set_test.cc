@@ -106,13 +106,25 @@ TEST_F(TeacherSetTest, AnotherDigestIsLeftOutOfThatRunForAMinute) {
 TEST_F(TeacherSetTest, AnotherDigestIsOpenAgainWhenTheConnectionWasLost) {
   const auto set = Make(kA + "," + kB);
   (void)Pick(*set, About(0));
+  EXPECT_THAT(set->Troubled(), IsEmpty());
   set->LeaveOut(kA, "ours", "theirs");
-  ASSERT_EQ(set->LeftOut().size(), 1U);
-  EXPECT_EQ(set->LeftOut()[0].target, kA);
-  set->ForgetDigests(kA);
-  EXPECT_THAT(set->LeftOut(), IsEmpty());
+  EXPECT_THAT(set->Troubled(), ElementsAre(kA));
+  set->ConnectionLost(kA);
+  EXPECT_THAT(set->Troubled(), IsEmpty());
   set->Failed(kB, kAway, false);
   EXPECT_EQ(Pick(*set, About(0, "ours")), kA);
+}
+
+TEST_F(TeacherSetTest, OneWhoseConnectionIsBackNeedNotBeLeftAlone) {
+  const auto set = Make(kA);
+  (void)Pick(*set, About(0));
+  set->Failed(kA, kAway, false);
+  EXPECT_THAT(set->Troubled(), ElementsAre(kA));
+  set->ConnectionLost(kA);
+  EXPECT_EQ(Pick(*set, About(0)), "");
+  set->ConnectionBack(kA);
+  EXPECT_EQ(Pick(*set, About(0)), kA);
+  EXPECT_TRUE(set->Succeeded(kA));
 }
 
 TEST_F(TeacherSetTest, SaysWhomItWaitsForAndHowLong) {
