@@ -101,7 +101,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       if (!ok) Stop(absl::CancelledError("the client went away"));
       asks = Pump();
     }
-    Ask(std::move(asks));
+    Ask(this, std::move(asks));
   }
   void OnCancel() override {
     Asks asks;
@@ -110,7 +110,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       Stop(absl::CancelledError("the client went away"));
       asks = Pump();
     }
-    Ask(std::move(asks));
+    Ask(this, std::move(asks));
   }
   void OnDone() override {
     // Whoever called Finish may still hold the lock.
@@ -143,6 +143,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // Fetches to start once the lock is released.
   struct Asks {
     std::shared_ptr<ShardLogits> shard;
+    std::shared_ptr<const std::atomic<bool>> cancelled;
     std::vector<Fetch*> fetches;
   };
 
@@ -216,7 +217,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       }
       asks = Pump();
     }
-    Ask(std::move(asks));
+    Ask(this, std::move(asks));
   }
 
   void OnRows(Fetch* fetch, const absl::StatusOr<LogitRows>& rows) {
@@ -228,16 +229,17 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       --fetching_;
       asks = Pump();
     }
-    Ask(std::move(asks));
+    Ask(this, std::move(asks));
   }
 
-  // Without the lock: rows that are there already come at once. The last of them may end and delete
-  // this stream.
-  void Ask(Asks asks) {
+  // Without the lock: rows that are there already come at once. A stream without fetches under way may
+  // be gone by now, and the last fetch may end it: so `stream` is only passed on.
+  static void Ask(SoftTargetStream* stream, Asks asks) {
     for (Fetch* const fetch : asks.fetches) {
-      asks.shard->Get(fetch->row, cancelled_, [this, fetch](const absl::StatusOr<LogitRows>& rows) {
-        OnRows(fetch, rows);
-      });
+      asks.shard->Get(fetch->row, asks.cancelled,
+                      [stream, fetch](const absl::StatusOr<LogitRows>& rows) {
+                        stream->OnRows(fetch, rows);
+                      });
     }
   }
 
@@ -279,6 +281,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       next_fetch_ = (next_fetch_ / cut_rows_ + 1) * cut_rows_;
       ++fetching_;
       asks.shard = shard_;
+      asks.cancelled = cancelled_;
       asks.fetches.push_back(fetches_.back().get());
     }
     return asks;

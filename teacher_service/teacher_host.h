@@ -29,6 +29,8 @@ class TeacherHost {
   // Errors of the cache folder.
   static absl::StatusOr<std::unique_ptr<TeacherHost>> Create(const Options& options,
                                                              Clock* clock = Clock::Real());
+  // Close: what waits for the device uses what goes down after it.
+  ~TeacherHost() { Close(); }
 
   ModelRegistry& models() { return models_; }
   ComputeScheduler& scheduler() { return scheduler_; }
