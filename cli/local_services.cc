@@ -57,6 +57,7 @@ class InProcess : public LocalServices {
     Worker::Options worker;
     worker.name = "in-process";
     worker.data_dir = options.data_dir;
+    worker.data_from_teachers = false;  // the teacher here has the same folder
     worker.student_dir = options.student_dir;
     worker_ = std::make_unique<Worker>(worker, coordinator_server_->InProcessChannel(),
                                        std::move(teachers));

@@ -41,6 +41,7 @@ constexpr char kExamples[] =
     "      two teachers share the shards; when one is away the other has them all\n"
     "  student_worker --teacher teachers.example:7001 ...\n"
     "      all addresses of the name, which may come and go (a Kubernetes headless service)\n"
+    "Without --data-dir: the teacher sends the samples too, and the weights are the same.\n"
     "Stop it with SIGTERM or Ctrl-C: its task is given back and done by another worker.";
 
 std::string DefaultName() {
@@ -89,7 +90,8 @@ int Main(int argc, char** argv) {
                  "\"\" for hard labels alone")
       ->capture_default_str();
   app.add_option("--data-dir", flags.worker.data_dir,
-                 "folder of data sets, such as DIR/mnist; digits is built in");
+                 "folder of data sets, such as DIR/mnist; digits is built in, and what is not here "
+                 "comes from the teacher, once, into memory");
   app.add_option("--student-dir", flags.worker.student_dir,
                  "folder of TorchScript files of students that are no built-in architecture");
   app.add_option("--slots", flags.slots, "tasks done at once, each by a process of its own")

@@ -23,6 +23,12 @@ bool Passing(const absl::Status& status) {
          absl::IsResourceExhausted(status);
 }
 
+DatasetFinder::Options FinderOptions(const Worker::Options& options) {
+  DatasetFinder::Options finder;
+  finder.data_dir = options.data_dir;
+  return finder;
+}
+
 }  // namespace
 
 // The task being done.
@@ -39,9 +45,9 @@ struct Worker::Current {
 Worker::Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
                std::unique_ptr<TeacherChannels> teachers)
     : options_(options),
-      catalog_(options.data_dir),
       students_(options.student_dir),
       teachers_(std::move(teachers)),
+      datasets_(FinderOptions(options), options.data_from_teachers ? teachers_.get() : nullptr),
       coordinator_(std::move(coordinator), &canceller_) {}
 
 void Worker::Stop() {
@@ -175,6 +181,11 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
   }
 }
 
+void Worker::SetWaitingFor(const std::string& waiting_for) {
+  MutexLock lock(mutex_);
+  waiting_for_ = waiting_for;
+}
+
 absl::Status Worker::Persist(Current* current, const std::function<absl::Status()>& call) {
   Backoff backoff;
   while (true) {
@@ -188,9 +199,14 @@ absl::Status Worker::Persist(Current* current, const std::function<absl::Status(
 }
 
 absl::StatusOr<std::shared_ptr<const Dataset>> Worker::OpenDataset(
-    const WorkerTask& task, const DatasetReference& reference,
+    const WorkerTask& task, Current* current, const DatasetReference& reference,
     const std::string& expected_digest) {
-  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> dataset, catalog_.Open(reference));
+  DatasetFinder::Seeker seeker;
+  seeker.canceller = &current->canceller;
+  seeker.waiting = [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); };
+  seeker.cancelled = [current] { return current->cancel.load(); };
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> dataset,
+                              datasets_.Find(reference, expected_digest, seeker));
   if (!expected_digest.empty() && dataset->digest() != expected_digest) {
     return absl::FailedPreconditionError(
         absl::StrCat("run ", task.lease.task.run_id, " is bound to dataset digest ",
@@ -225,7 +241,7 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
 
 absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, task.spec.TrainingData(),
+                              OpenDataset(task, current, task.spec.TrainingData(),
                                           task.expected_dataset_digest));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string student_file, FindStudent(task.spec));
   DISTILLERY_ASSIGN_OR_RETURN(const InitialWeights initial,
@@ -241,7 +257,7 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
 
 absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, task.spec.TrainingData(),
+                              OpenDataset(task, current, task.spec.TrainingData(),
                                           task.expected_dataset_digest));
   if (task.spec.needs_teacher() && teachers_ == nullptr) {
     return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
@@ -249,10 +265,7 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
-                        [this](const std::string& waiting_for) {
-                          MutexLock lock(mutex_);
-                          waiting_for_ = waiting_for;
-                        });
+                        [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
   TrainJob job;
   DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;
@@ -278,14 +291,11 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
 
 absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, task.spec.EvaluationData(), ""));
+                              OpenDataset(task, current, task.spec.EvaluationData(), ""));
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
-                        [this](const std::string& waiting_for) {
-                          MutexLock lock(mutex_);
-                          waiting_for_ = waiting_for;
-                        });
+                        [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
   EvaluationJob job;
   DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;

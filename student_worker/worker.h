@@ -12,10 +12,10 @@
 
 #include "absl/status/status.h"
 #include "common/base/mutex.h"
-#include "common/data/catalog.h"
 #include "common/model/model_shelf.h"
 #include "common/rpc/call_canceller.h"
 #include "student_worker/coordinator_client.h"
+#include "student_worker/dataset_finder_client.h"
 #include "student_worker/teacher_channels_client.h"
 
 namespace distillery {
@@ -26,6 +26,8 @@ class Worker {
     // For the coordinator's record and for people.
     std::string name = "worker";
     std::string data_dir;
+    // Get data that is not in `data_dir` from the teachers.
+    bool data_from_teachers = true;
     // Folder (or file) of the TorchScript students that runs may name by digest.
     std::string student_dir;
     std::string coordinator_address = "127.0.0.1:7002";
@@ -49,20 +51,24 @@ class Worker {
   // Renews the lease until the task is over or lost.
   void KeepLease(const WorkerTask& task, Current* current);
   absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const WorkerTask& task,
+                                                             Current* current,
                                                              const DatasetReference& reference,
                                                              const std::string& expected_digest);
   // The file of a student that is one; "" for a built-in architecture.
   absl::StatusOr<std::string> FindStudent(const RunSpec& spec);
   // Keeps the weights downloaded last: tasks of one round start from the same.
   absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task, Current* current);
+  // Tells the coordinator, with the next renewal, what the task waits for.
+  void SetWaitingFor(const std::string& waiting_for);
   // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled.
   absl::Status Persist(Current* current, const std::function<absl::Status()>& call);
 
   const Options options_;
-  DatasetCatalog catalog_;
   ModelShelf students_;
   CallCanceller canceller_;
   const std::unique_ptr<TeacherChannels> teachers_;
+  // Used by the thread of Run.
+  DatasetFinder datasets_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
   std::unique_ptr<DownloadedWeights> weights_;
