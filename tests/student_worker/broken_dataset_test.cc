@@ -237,7 +237,7 @@ TEST_F(BrokenDataset, RowsBeyondTheShardAreDataLoss) {
 
 TEST_F(BrokenDataset, AStreamOfOtherDataIsAFailedPrecondition) {
   const auto train = Pictures("train");
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
+  EXPECT_THAT(Fetch(TeacherOf(pictures_, [train](size_t, const Request& request, Writer* writer) {
                 return ServeSamples(*train, request, writer);
               })),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(train->digest())));
