@@ -45,12 +45,12 @@ absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitCache::Read(const Logit
   DISTILLERY_RETURN_IF_ERROR(spec.Validate());
   const std::string path = LogitFilePath(spec.key, spec.type);
   FileVersion checked;
-  std::shared_ptr<const CachedLogits> mapping;
+  std::shared_ptr<const CachedLogits> logits;
   {
     MutexLock lock(mutex_);
     if (const LogitCacheIndex::Entry* const entry = index_.Find(path)) {
       checked = entry->checked;
-      mapping = entry->mapping.lock();
+      logits = entry->logits.lock();
     }
   }
   absl::StatusOr<LogitFile> file = LogitFile::Open(FullPath(path));
@@ -65,19 +65,19 @@ absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitCache::Read(const Logit
     Reject(path, file->version(), sound);
     return absl::NotFoundError(sound.message());
   }
-  if (!known || mapping == nullptr) {
-    DISTILLERY_ASSIGN_OR_RETURN(mapping, file->Map(spec));
+  if (!known || logits == nullptr) {
+    DISTILLERY_ASSIGN_OR_RETURN(logits, file->Logits(spec));
   }
   absl::Time used;
   {
     MutexLock lock(mutex_);
     used = NextUse();
-    index_.Put(path, {spec.file_bytes(), used, file->version(), mapping});
+    index_.Put(path, {spec.file_bytes(), used, file->version(), logits});
     // Another process may have added the file. What cannot be removed is told to the next writer.
     Evict().IgnoreError();
   }
   file->Touch(used);
-  return mapping;
+  return logits;
 }
 
 void LogitCache::Reject(const std::string& path, const FileVersion& version,

@@ -1,8 +1,8 @@
-// The soft-target cache on disk: raw logits, one memory-mapped file per shard and view.
+// The soft-target cache on disk: raw logits, one file per shard and view.
 //
 // All of it is safe to lose: anyone may delete any of its files at any time, and a file that is
 // torn, damaged or foreign is found by its checksums, removed, and reported as not there. A reader
-// keeps its own mapping, whatever happens to the file. Several processes may share a folder. The
+// keeps what it opened, whatever happens to the file. Several processes may share a folder. The
 // files used longest ago go first when the size limit is reached; the order outlasts a restart (it
 // is kept in the files' access times).
 //
@@ -17,7 +17,7 @@
 // its last listing, so that together they may pass the limit for a minute.
 //
 //   auto cache = *LogitCache::Open({.folder = "/var/cache/distillery", .max_bytes = 10 << 30});
-//   if (auto logits = cache->Find(key, rows, classes, type)) return Serve(logits->Rows(0, rows));
+//   if (auto logits = cache->Find(key, rows, classes, type)) return logits->Read(0, rows, output);
 //   auto writer = cache->StartWriting(key, rows, classes, type);
 //   if (writer.ok()) (*writer)->Add(0, bytes).IgnoreError();
 #pragma once
@@ -117,7 +117,7 @@ class LogitCache {
   absl::Duration retry_at_ ABSL_GUARDED_BY(mutex_);
   // From a failed write to the next file that is published.
   bool writing_fails_ ABSL_GUARDED_BY(mutex_) = false;
-  // From a file that cannot be opened or mapped to the next hit.
+  // From a file that cannot be opened to the next hit.
   bool reading_fails_ ABSL_GUARDED_BY(mutex_) = false;
   bool told_of_large_file_ ABSL_GUARDED_BY(mutex_) = false;
   // A damaged file that cannot be removed either.

@@ -1,7 +1,6 @@
 #include "teacher_service/logit_cache_file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,27 +17,29 @@ void TouchFile(int descriptor, absl::Time used) {
   [[maybe_unused]] const int ignored = futimens(descriptor, times);
 }
 
-CachedLogits::CachedLogits(const LogitFileSpec& spec, uint32_t crc32c, void* mapping)
+CachedLogits::CachedLogits(const LogitFileSpec& spec, uint32_t crc32c, std::string name,
+                           int descriptor)
     : rows_(spec.rows),
       classes_(spec.classes),
       type_(spec.type),
       row_bytes_(spec.row_bytes()),
       crc32c_(crc32c),
-      mapping_(mapping) {}
+      name_(std::move(name)),
+      descriptor_(descriptor) {}
 
-CachedLogits::~CachedLogits() {
-  munmap(mapping_, static_cast<size_t>(kLogitHeaderBytes + rows_ * row_bytes_));
-}
+CachedLogits::~CachedLogits() { close(descriptor_); }
 
-absl::string_view CachedLogits::Rows(int64_t first, int64_t count) const {
-  return {static_cast<const char*>(mapping_) + kLogitHeaderBytes + first * row_bytes_,
-          static_cast<size_t>(count * row_bytes_)};
+absl::Status CachedLogits::Read(int64_t first, int64_t count, char* output) const {
+  return ReadLogitBytes(descriptor_, kLogitHeaderBytes + first * row_bytes_, output,
+                        count * row_bytes_, name_);
 }
 
 absl::StatusOr<LogitFile> LogitFile::Open(const std::string& path) {
   // O_NONBLOCK: a pipe under the name must not block us.
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  // The access time tells the last use, and TouchFile sets it; another user's file may refuse.
+  [[maybe_unused]] const int ignored = fcntl(descriptor, F_SETFL, O_NONBLOCK | O_NOATIME);
   struct stat info {};
   if (fstat(descriptor, &info) != 0) {
     const int error_number = errno;
@@ -79,13 +80,13 @@ absl::Status LogitFile::Check(const LogitFileSpec& spec) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitFile::Map(
+absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitFile::Logits(
     const LogitFileSpec& spec) const {
   DISTILLERY_ASSIGN_OR_RETURN(const uint32_t crc, WrittenCrc(spec));
-  void* const mapping =
-      mmap(nullptr, static_cast<size_t>(spec.file_bytes()), PROT_READ, MAP_SHARED, descriptor_, 0);
-  if (mapping == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map ", path_));
-  return std::shared_ptr<const CachedLogits>(new CachedLogits(spec, crc, mapping));
+  const int descriptor = fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot read ", path_));
+  return std::shared_ptr<const CachedLogits>(
+      new CachedLogits(spec, crc, BaseName(path_), descriptor));
 }
 
 }  // namespace distillery

@@ -22,8 +22,10 @@ uint32_t HeaderCrc(const LogitHeader& header) {
   return Crc32c({reinterpret_cast<const char*>(&header), offsetof(LogitHeader, header_crc32c)});
 }
 
-absl::Status ReadAt(int descriptor, int64_t offset, char* bytes, int64_t size,
-                    const std::string& path) {
+}  // namespace
+
+absl::Status ReadLogitBytes(int descriptor, int64_t offset, char* bytes, int64_t size,
+                            const std::string& path) {
   while (size > 0) {
     const ssize_t got = pread(descriptor, bytes, static_cast<size_t>(size), offset);
     if (got < 0 && errno == EINTR) continue;
@@ -37,8 +39,6 @@ absl::Status ReadAt(int descriptor, int64_t offset, char* bytes, int64_t size,
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::Status LogitFileSpec::Validate() const {
   const int64_t element_bytes = type == StoredType::kFloat16 ? 2 : 4;
@@ -61,7 +61,7 @@ absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec&
                                             const std::string& path) {
   LogitHeader header;
   DISTILLERY_RETURN_IF_ERROR(
-      ReadAt(descriptor, 0, reinterpret_cast<char*>(&header), kLogitHeaderBytes, path));
+      ReadLogitBytes(descriptor, 0, reinterpret_cast<char*>(&header), kLogitHeaderBytes, path));
   if (header.header_crc32c != HeaderCrc(header)) {
     return absl::DataLossError(absl::StrCat(path, " has a damaged header"));
   }
@@ -80,7 +80,7 @@ absl::StatusOr<uint32_t> ReadPayloadCrc(int descriptor, const LogitFileSpec& spe
   for (int64_t done = 0; done < spec.payload_bytes();) {
     const int64_t size = std::min(kReadBytes, spec.payload_bytes() - done);
     DISTILLERY_RETURN_IF_ERROR(
-        ReadAt(descriptor, kLogitHeaderBytes + done, buffer.get(), size, path));
+        ReadLogitBytes(descriptor, kLogitHeaderBytes + done, buffer.get(), size, path));
     crc = Crc32c({buffer.get(), static_cast<size_t>(size)}, crc);
     done += size;
   }

@@ -52,9 +52,13 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endia
 LogitHeader MakeLogitHeader(const LogitFileSpec& spec, uint32_t payload_crc32c);
 
 // Reads the header from the start of the open file and checks it: DATA_LOSS unless it is undamaged
-// and for `spec`. `path` is for messages (both).
+// and for `spec`. `path` is for messages (all).
 absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec& spec,
                                             const std::string& path);
+
+// Reads `size` bytes from `offset` on. DATA_LOSS if they are not there or cannot be read.
+absl::Status ReadLogitBytes(int descriptor, int64_t offset, char* bytes, int64_t size,
+                            const std::string& path);
 
 // The crc32c of the logits in the open file, read in order. DATA_LOSS if the file is shorter than
 // `spec` says or cannot be read. A read, unlike a mapping, makes neither a signal.

@@ -30,8 +30,8 @@ class LogitCacheIndex {
     absl::Time used;
     // The version whose crc was right; none of a file that was only seen.
     FileVersion checked;
-    // The mapping that readers share while there are any.
-    std::weak_ptr<const CachedLogits> mapping;
+    // What readers share while there are any.
+    std::weak_ptr<const CachedLogits> logits;
   };
 
   // nullptr if unknown; valid until the next change.

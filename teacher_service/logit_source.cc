@@ -53,13 +53,12 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
   LogitRows rows;
   {
     MutexLock lock(source_->mutex_);
-    if (mapped_ != nullptr) {
+    if (cached_ != nullptr) {
       rows.first_row = row;
       rows.rows = range_.count - row;
-      rows.half = mapped_->type() == StoredType::kFloat16;
-      rows.data = mapped_->Rows(row, rows.rows).data();
-      rows.owner = mapped_;
-      if (row == 0) rows.crc32c = mapped_->crc32c();
+      rows.half = cached_->type() == StoredType::kFloat16;
+      rows.file = cached_;
+      if (row == 0) rows.crc32c = cached_->crc32c();
     } else {
       const auto [entry, is_new] = cuts_.try_emplace(cut);
       if (entry->second.logits == nullptr) {
@@ -73,7 +72,7 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       }
     }
   }
-  if (rows.data == nullptr) {
+  if (rows.rows == 0) {
     Schedule(cut);
     return;
   }
@@ -82,7 +81,7 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
 
 bool ShardLogits::in_cache() const {
   MutexLock lock(source_->mutex_);
-  return mapped_ != nullptr;
+  return cached_ != nullptr;
 }
 
 void ShardLogits::Schedule(int64_t cut) {
@@ -112,7 +111,7 @@ void ShardLogits::Finish(int64_t cut, const absl::Status& dropped) {
     Cut& entry = cuts_[cut];
     waiters = std::move(entry.waiters);
     entry.waiters.clear();
-    if (logits.ok() && mapped_ == nullptr) {
+    if (logits.ok() && cached_ == nullptr) {
       entry.logits = *logits;
       source_->Hold(shared_from_this(), cut, entry);
     } else if (absl::IsCancelled(dropped)) {
@@ -185,12 +184,12 @@ void ShardLogits::Store(int64_t cut, const std::vector<float>& logits) {
     }
     if (++added_ * cut_rows() < range_.count) return;
   }
-  std::shared_ptr<const CachedLogits> mapped = source_->cache_->Find(
+  std::shared_ptr<const CachedLogits> cached = source_->cache_->Find(
       file_.key, file_.rows, file_.classes, file_.type);
   MutexLock lock(source_->mutex_);
   writer_ = nullptr;
-  if (mapped == nullptr) return;  // evicted at once: memory goes on serving
-  mapped_ = std::move(mapped);
+  if (cached == nullptr) return;  // evicted at once: memory goes on serving
+  cached_ = std::move(cached);
   source_->Release(*this);
 }
 
@@ -213,8 +212,8 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*teacher, *dataset));
   DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
   const LogitFileSpec file = FileSpec(*teacher, *dataset, shard, range.count, view);
-  std::shared_ptr<const CachedLogits> mapped;
-  if (cache_ != nullptr) mapped = cache_->Find(file.key, file.rows, file.classes, file.type);
+  std::shared_ptr<const CachedLogits> cached;
+  if (cache_ != nullptr) cached = cache_->Find(file.key, file.rows, file.classes, file.type);
   std::shared_ptr<ShardLogits> shared;
   bool store = false;
   {
@@ -231,14 +230,14 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
           new ShardLogits(this, std::move(teacher), std::move(dataset), range, view, file));
       entry = shared;
     }
-    if (mapped != nullptr && shared->mapped_ == nullptr) {
-      shared->mapped_ = mapped;
+    if (cached != nullptr && shared->cached_ == nullptr) {
+      shared->cached_ = cached;
       Release(*shared);
-    } else if (mapped == nullptr && shared->readers_ == 0) {
-      shared->mapped_ = nullptr;  // the file was evicted since
+    } else if (cached == nullptr && shared->readers_ == 0) {
+      shared->cached_ = nullptr;  // the file was evicted since
     }
     ++shared->readers_;
-    store = cache_ != nullptr && shared->mapped_ == nullptr && shared->writer_ == nullptr;
+    store = cache_ != nullptr && shared->cached_ == nullptr && shared->writer_ == nullptr;
   }
   if (store) StartStoring(shared);
   // What the caller holds tells us when it leaves.
@@ -254,7 +253,7 @@ void LogitSource::StartStoring(const std::shared_ptr<ShardLogits>& shard) {
   std::vector<std::pair<int64_t, ShardLogits::Logits>> ready;
   {
     MutexLock lock(mutex_);
-    if (shard->writer_ != nullptr || shard->mapped_ != nullptr) return;
+    if (shard->writer_ != nullptr || shard->cached_ != nullptr) return;
     shard->writer_ = *std::move(writer);
     shard->stored_.clear();
     shard->added_ = 0;

@@ -35,6 +35,8 @@ struct LogitRows {
   // Keeps `data` alive.
   std::shared_ptr<const void> owner;
   const char* data = nullptr;
+  // Set: the rows are to be read from here, which may block; `data` is null.
+  std::shared_ptr<const CachedLogits> file;
   int64_t first_row = 0;
   int64_t rows = 0;
   bool half = false;
@@ -108,7 +110,7 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   int64_t readers_ = 0;
   std::map<int64_t, Cut> cuts_;
   // The whole shard, once it is in the cache.
-  std::shared_ptr<const CachedLogits> mapped_;
+  std::shared_ptr<const CachedLogits> cached_;
   // While it is not and somebody reads.
   std::shared_ptr<LogitCache::Writer> writer_;
   // Cuts given to the writer, and how many it has taken.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/proto_wire.h"
+#include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
 #include "common/soft_targets/half.h"
@@ -90,9 +91,20 @@ int64_t ChunkMaker::RowBytes() const {
   return std::max<int64_t>(1, bytes);
 }
 
-SoftTargetChunk ChunkMaker::Make(const LogitRows& logits) {
-  const int64_t fit = std::max<int64_t>(1, options_.max_bytes / RowBytes());
-  return Build(&logits, logits.first_row, std::min(fit, logits.rows));
+absl::StatusOr<SoftTargetChunk> ChunkMaker::Make(const LogitRows& logits) {
+  const auto fit = [this](int64_t row_bytes) {
+    return std::max<int64_t>(1, options_.max_bytes / row_bytes);
+  };
+  int64_t rows = std::min(fit(RowBytes()), logits.rows);
+  if (logits.file == nullptr) return Build(&logits, logits.first_row, rows);
+  // What is read is bounded too: top-k makes little of it.
+  rows = std::min(rows, fit(logits.file->row_bytes()));
+  const std::shared_ptr<char> buffer = pool_->Take(rows * logits.file->row_bytes());
+  DISTILLERY_RETURN_IF_ERROR(logits.file->Read(logits.first_row, rows, buffer.get()));
+  LogitRows read = logits;
+  read.owner = buffer;
+  read.data = buffer.get();
+  return Build(&read, logits.first_row, rows);
 }
 
 SoftTargetChunk ChunkMaker::MakeSamples(int64_t start_row, int64_t rows) {
@@ -165,6 +177,7 @@ SoftTargetChunk ChunkMaker::Build(const LogitRows* logits, int64_t start_row, in
       label += sizeof(value);
     }
   }
+  chunk.as_stored = as_stored && chunk.tensors.size() == 1;
   if (as_stored && buffer != nullptr) {
     using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
     chunk.owner = std::make_shared<Both>(buffer, logits->owner);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/data/augmentation.h"
 #include "common/data/dataset.h"
@@ -32,6 +33,8 @@ struct SoftTargetChunk {
   int64_t rows = 0;
   // In the order of the fields.
   std::vector<TensorView> tensors;
+  // Logits as they are stored, and nothing else.
+  bool as_stored = false;
   // Keeps the tensors' bytes alive.
   std::shared_ptr<const void> owner;
 };
@@ -48,19 +51,22 @@ class ChunkMaker {
     SoftTargetFormat format;
     bool include_samples = false;
     View view;
+    // Of one chunk's tensors, and of what is read from a file for it.
     int64_t max_bytes = 1 << 20;
   };
   // `shard`: its rows in the data set. `pool` must outlive this.
   ChunkMaker(const Options& options, const Dataset* dataset, RowRange shard, BufferPool* pool);
 
   // As many rows from the first of `logits` on as fit into max_bytes, at least one. Raw logits that
-  // are stored as they are asked for are not copied.
-  SoftTargetChunk Make(const LogitRows& logits);
+  // are in memory as they are asked for are not copied. From a file, blocks; DATA_LOSS if it cannot
+  // be read.
+  absl::StatusOr<SoftTargetChunk> Make(const LogitRows& logits);
   // Samples alone, of up to `rows` rows from start_row on.
   SoftTargetChunk MakeSamples(int64_t start_row, int64_t rows);
 
  private:
   int64_t RowBytes() const;
+  // `logits`, if any, are in memory.
   SoftTargetChunk Build(const LogitRows* logits, int64_t start_row, int64_t rows);
 
   const Options options_;

@@ -1,8 +1,5 @@
 #include "teacher_service/stream_service.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <deque>
 #include <optional>
@@ -45,21 +42,6 @@ grpc::ByteBuffer Serialize(const SoftTargetChunk& chunk) {
     }
   }
   return {slices.data(), slices.size()};
-}
-
-// Reads mapped bytes into memory and into the page table, all at once: gRPC's threads, which send
-// them, then wait neither for the disk nor for a fault per page.
-void MapPages(absl::string_view bytes) {
-#ifdef MADV_POPULATE_READ
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<uintptr_t>(bytes.data());
-  const uintptr_t start = address / page * page;
-  // Kernels before 5.14 know no such advice: it is only late then.
-  (void)madvise(reinterpret_cast<void*>(start), address - start + bytes.size(),  // NOLINT
-                MADV_POPULATE_READ);
-#else
-  (void)bytes;
-#endif
 }
 
 }  // namespace
@@ -316,23 +298,20 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       DISTILLERY_RETURN_IF_ERROR(rows.status());
       // The cut may begin before the row that is due.
       const int64_t skipped = row - rows->first_row;
-      rows->data += skipped * dataset_->class_count() * (rows->half ? 2 : 4);
+      if (rows->data != nullptr) {
+        rows->data += skipped * dataset_->class_count() * (rows->half ? 2 : 4);
+      }
       rows->first_row = row;
       rows->rows -= skipped;
-      chunk = chunks_->Make(*rows);
+      DISTILLERY_ASSIGN_OR_RETURN(chunk, chunks_->Make(*rows));
     }
     // A whole shard as it is stored: the checksum from when it was written is that of the stream.
-    if (!samples_alone_ && rows->crc32c.has_value() && rows->rows == row_count_ &&
-        chunk.tensors.size() == 1 && chunk.tensors[0].bytes.data() == rows->data) {
+    if (chunk.as_stored && rows->rows == row_count_ && rows->crc32c.has_value()) {
       known_crc_ = rows->crc32c;
     }
     int64_t bytes = 0;
     for (const TensorView& tensor : chunk.tensors) {
-      if (known_crc_.has_value()) {
-        MapPages(tensor.bytes);
-      } else {
-        crc_ = Crc32c(tensor.bytes, crc_);
-      }
+      if (!known_crc_.has_value()) crc_ = Crc32c(tensor.bytes, crc_);
       bytes += static_cast<int64_t>(tensor.bytes.size());
     }
     bytes_ += bytes;
@@ -365,6 +344,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     finished_ = true;
     final_status_ = status;
     fetches_.clear();
+    place_.reset();  // a client that sees the end may open its next stream
     Finish(ToGrpcStatus(status, service_->host_->options().data_dir));
   }
 
@@ -399,7 +379,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   const absl::Duration opened_;
   v1::StreamSoftTargetsRequest request_;
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
-  // Set by Prepare, then constant.
+  // Set by Prepare, then constant; the place until the end.
   ClientLimits::Place place_;
   std::shared_ptr<const Dataset> dataset_;
   std::shared_ptr<ShardLogits> shard_;

@@ -1,7 +1,7 @@
 // StreamSoftTargets: the streams of one service.
 //
-// Messages are raw bytes: tensors go from the cache's mapping, or from one conversion pass, to the
-// wire without a copy into a message.
+// Messages are raw bytes: tensors go from memory, from one read of the cache's file, or from one
+// conversion pass, to the wire without a copy into a message.
 //
 // Threads: safe for all. Opening and encoding run on a pool of its own, computing on the scheduler's
 // threads; gRPC's callbacks never block.

@@ -140,8 +140,10 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
   }
   ASSERT_OK_AND_ASSIGN(const LogitFile sound, LogitFile::Open(path));
   ASSERT_THAT(sound.Check(spec), IsOk());
-  ASSERT_OK_AND_ASSIGN(const auto mapped, sound.Map(spec));
-  EXPECT_TRUE(mapped->Rows(0, 700) == logits);
+  ASSERT_OK_AND_ASSIGN(const auto opened, sound.Logits(spec));
+  std::string read(logits.size(), '\0');
+  ASSERT_THAT(opened->Read(0, 700, read.data()), IsOk());
+  EXPECT_TRUE(read == logits);
   ASSERT_OK_AND_ASSIGN(std::string bytes, ReadFile(path, 1 << 20));
   for (const size_t at : {size_t{128}, size_t{128} + 262144, bytes.size() - 1}) {
     std::string damaged = bytes;
@@ -151,6 +153,26 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
     EXPECT_THAT(file.CheckHeader(spec), IsOk());
     EXPECT_THAT(file.Check(spec), StatusIs(absl::StatusCode::kDataLoss)) << at;
   }
+}
+
+TEST(LogitFile, AFileCutShortUnderAReaderIsDataLossAndNamesNoFolder) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("a");
+  const LogitFileSpec spec{SomeKey(), 3, 1, StoredType::kFloat32};
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
+    ASSERT_THAT(file->Write(0, "abcdefghijkl"), IsOk());
+    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
+    ASSERT_THAT(file->Rename(), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(path));
+  ASSERT_OK_AND_ASSIGN(const auto opened, file.Logits(spec));
+  std::filesystem::resize_file(path, 128 + 8);
+  char rows[12];
+  ASSERT_THAT(opened->Read(0, 2, rows), IsOk());
+  EXPECT_EQ(absl::string_view(rows, 8), "abcdefgh");
+  EXPECT_THAT(opened->Read(1, 2, rows),
+              StatusIs(absl::StatusCode::kDataLoss, "cannot read a: cut short"));
 }
 
 TEST(UnfinishedLogitFile, IsLeftBehindWhenNobodyLocksIt) {

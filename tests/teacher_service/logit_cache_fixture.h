@@ -86,7 +86,12 @@ class LogitCacheFixture : public ::testing::Test {
     return cache.Find(Key(shard), kRows, kClasses, kType);
   }
   static std::string All(const Logits& logits) {
-    return logits == nullptr ? "none" : std::string(logits->Rows(0, logits->rows()));
+    return logits == nullptr ? "none" : Rows(*logits, 0, logits->rows());
+  }
+  static std::string Rows(const CachedLogits& logits, int64_t first, int64_t count) {
+    std::string bytes(static_cast<size_t>(count * logits.row_bytes()), '\0');
+    EXPECT_THAT(logits.Read(first, count, bytes.data()), IsOk());
+    return bytes;
   }
   // The shards below `limit` that have a file, without asking a cache.
   std::vector<int64_t> ShardsOnDisk(int64_t limit = 10) const {

@@ -44,6 +44,14 @@ class LogitSourceTest : public ::testing::Test {
               [promise](const absl::StatusOr<LogitRows>& rows) { promise->set_value(rows); });
     return future;
   }
+  // From memory, or from the cache's file.
+  static std::string Bytes(const LogitRows& rows) {
+    const auto size = static_cast<size_t>(rows.rows * kFakeClasses * (rows.half ? 2 : 4));
+    if (rows.file == nullptr) return {rows.data, size};
+    std::string bytes(size, '\0');
+    EXPECT_THAT(rows.file->Read(rows.first_row, rows.rows, bytes.data()), IsOk());
+    return bytes;
+  }
   // All logits from `row` on, as floats.
   static std::vector<float> Read(ShardLogits& shard, int64_t row = 0) {
     std::vector<float> all;
@@ -52,7 +60,8 @@ class LogitSourceTest : public ::testing::Test {
       EXPECT_THAT(rows, IsOk());
       if (!rows.ok()) return all;
       EXPECT_EQ(rows->first_row, row);
-      const auto* const floats = reinterpret_cast<const float*>(rows->data);
+      const std::string bytes = Bytes(*rows);
+      const auto* const floats = reinterpret_cast<const float*>(bytes.data());
       all.insert(all.end(), floats, floats + rows->rows * kFakeClasses);
       row += rows->rows;
     }
@@ -147,7 +156,7 @@ TEST_F(LogitSourceTest, AWholeShardIsServedFromTheCacheAfterARestart) {
     const auto shard = Open(source);
     first = Read(*shard);
     EXPECT_TRUE(shard->in_cache());
-    EXPECT_EQ(source.memory_bytes(), 0) << "the mapping serves, memory is free";
+    EXPECT_EQ(source.memory_bytes(), 0) << "the file serves, memory is free";
   }
   const int64_t calls = probe_.calls.load();
   LogitSource source({}, &scheduler_, cache_.get());
@@ -188,7 +197,7 @@ TEST_F(LogitSourceTest, HalvesInTheCacheAreWhatIsComputedAnew) {
   ASSERT_THAT(rows, IsOk());
   ASSERT_TRUE(rows->half);
   std::vector<float> cached(computed.size());
-  HalvesToFloats(rows->data, static_cast<int64_t>(cached.size()), cached.data());
+  HalvesToFloats(Bytes(*rows).data(), static_cast<int64_t>(cached.size()), cached.data());
   EXPECT_EQ(cached, computed);
 }
 
@@ -256,6 +265,7 @@ TEST_F(LogitSourceTest, AfterCloseWaitingCutsEndUnavailable) {
   Future one = Ask(*shard, 0);
   Future two = Ask(*shard, 32);
   Future waiting = Ask(*shard, 64);
+  gate.AwaitArrival();
   std::thread closer([&] { scheduler_.Close(); });
   EXPECT_THAT(waiting.get().status(), StatusIs(absl::StatusCode::kUnavailable));
   gate.Open();

@@ -1,10 +1,14 @@
 #include "teacher_service/soft_target_chunk.h"
 
+#include <cstring>
+
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
 #include "distillery/v1/teacher_service.pb.h"
+#include "teacher_service/unfinished_logit_file.h"
 #include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
 
 namespace distillery {
 namespace {
@@ -77,7 +81,7 @@ TEST_F(ChunkTest, WireBytesAreThoseOfTheGeneratedClass) {
           options.format.temperature = temperature;
           options.format.top_k = encoding == Encoding::kTopK ? 3 : 0;
           options.include_samples = samples;
-          const SoftTargetChunk chunk = Make(options).Make(Rows(first, 30));
+          ASSERT_OK_AND_ASSIGN(const SoftTargetChunk chunk, Make(options).Make(Rows(first, 30)));
           EXPECT_EQ(chunk.rows, 30);
           ASSERT_FALSE(chunk.tensors.empty());
           EXPECT_EQ(Wire(chunk), Generated(chunk));
@@ -89,7 +93,7 @@ TEST_F(ChunkTest, WireBytesAreThoseOfTheGeneratedClass) {
 
 TEST_F(ChunkTest, RawLogitsAreNotCopied) {
   const LogitRows rows = Rows(3, 20);
-  const SoftTargetChunk chunk = Make({}).Make(rows);
+  ASSERT_OK_AND_ASSIGN(const SoftTargetChunk chunk, Make({}).Make(rows));
   ASSERT_EQ(chunk.tensors.size(), 1U);
   EXPECT_EQ(chunk.tensors[0].bytes.data(), rows.data);
   EXPECT_EQ(chunk.tensors[0].bytes.size(), 20U * 10 * 4);
@@ -100,7 +104,7 @@ TEST_F(ChunkTest, OtherFormatsAreWhatTheEncoderMakes) {
   options.format.encoding = Encoding::kTopK;
   options.format.top_k = 2;
   options.format.temperature = 3;
-  const SoftTargetChunk chunk = Make(options).Make(Rows(10, 5));
+  ASSERT_OK_AND_ASSIGN(const SoftTargetChunk chunk, Make(options).Make(Rows(10, 5)));
   const EncodedRows expected = EncodeSoftTargets(&logits_[100], 5, 10, options.format);
   ASSERT_EQ(chunk.tensors.size(), 3U);
   EXPECT_EQ(std::string(chunk.tensors[0].bytes), expected.values);
@@ -136,9 +140,39 @@ TEST_F(ChunkTest, SamplesAreTheViewsBytesAndTheLabels) {
 TEST_F(ChunkTest, AChunkHoldsWhatFitsAndAtLeastOneRow) {
   ChunkMaker::Options options;
   options.max_bytes = 10 * 4 * 7 + 3;
-  EXPECT_EQ(Make(options).Make(Rows(0, 100)).rows, 7);
+  EXPECT_EQ(Make(options).Make(Rows(0, 100))->rows, 7);
   options.max_bytes = 1;
-  EXPECT_EQ(Make(options).Make(Rows(0, 100)).rows, 1);
+  EXPECT_EQ(Make(options).Make(Rows(0, 100))->rows, 1);
+}
+
+TEST_F(ChunkTest, RowsInAFileAreReadAndNoMoreThanMaxBytesOfThem) {
+  const TemporaryFolder folder;
+  LogitFileSpec spec;
+  spec.rows = 100;
+  spec.classes = 10;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(folder.File("a"), spec));
+    ASSERT_THAT(file->Write(0, {reinterpret_cast<const char*>(logits_.data()), 4000}), IsOk());
+    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
+    ASSERT_THAT(file->Rename(), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(folder.File("a")));
+  LogitRows rows;
+  ASSERT_OK_AND_ASSIGN(rows.file, file.Logits(spec));
+  rows.first_row = 7;
+  rows.rows = 93;
+  ChunkMaker::Options options;
+  options.max_bytes = 400;
+  ASSERT_OK_AND_ASSIGN(const SoftTargetChunk raw, Make(options).Make(rows));
+  EXPECT_TRUE(raw.as_stored);
+  EXPECT_EQ(raw.rows, 10);
+  EXPECT_EQ(std::memcmp(raw.tensors[0].bytes.data(), &logits_[70], 400), 0);
+  options.format.encoding = Encoding::kTopK;
+  options.format.top_k = 1;
+  ASSERT_OK_AND_ASSIGN(const SoftTargetChunk top, Make(options).Make(rows));
+  EXPECT_FALSE(top.as_stored);
+  EXPECT_EQ(top.rows, 10);
+  EXPECT_EQ(Wire(top), Wire(*Make(options).Make(Rows(7, 10))));
 }
 
 TEST(BufferPool, UsesBuffersAgainAndTheyMayOutliveIt) {
