@@ -137,7 +137,7 @@ class PythonTest(TeacherTestCase):
         while True:
             try:
                 return stub.GetTeacher(self.messages.GetTeacherRequest(), timeout=30,
-                                       wait_for_ready=True)
+                                       wait_for_ready=True).teacher
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.UNAVAILABLE:
                     raise

@@ -160,7 +160,10 @@ TEST_F(TorchTeacherTest, ALogitThatIsNotFiniteIsAnErrorOfTheModel) {
     for (at::Tensor parameter : module_.parameters()) parameter.fill_(3e38);
   }
   ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
-  EXPECT_THAT(LoadTorchTeacher(options_).status(),
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  const at::Tensor x = torch::ones({2, 1, 8, 8});
+  std::vector<float> logits(20);
+  EXPECT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 2, logits.data()),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("answered with")));
 }
 
