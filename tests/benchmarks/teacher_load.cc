@@ -1,0 +1,156 @@
+#include "tests/benchmarks/teacher_load.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/philox.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/status_conversion.h"
+#include "distillery/v1/teacher_service.grpc.pb.h"
+
+namespace distillery {
+namespace {
+
+constexpr int64_t kSide = 28;
+
+std::unique_ptr<v1::TeacherService::Stub> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // Else all channels of this process share one connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return v1::TeacherService::NewStub(
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+}
+
+v1::ComputeSoftTargetsRequest QueryRequest(int64_t rows, int client) {
+  RandomStream random(client, "benchmark query");
+  std::vector<float> pixels(static_cast<size_t>(rows * kSide * kSide));
+  for (float& pixel : pixels) pixel = random.Uniform();
+  v1::ComputeSoftTargetsRequest request;
+  request.set_temperature(4);
+  v1::Tensor* const inputs = request.mutable_inputs();
+  inputs->set_data_type(v1::DATA_TYPE_FLOAT32);
+  for (const int64_t size : {rows, int64_t{1}, kSide, kSide}) inputs->add_shape(size);
+  inputs->set_data(pixels.data(), pixels.size() * sizeof(float));
+  return request;
+}
+
+absl::Status QueryOnce(v1::TeacherService::Stub& stub,
+                       const v1::ComputeSoftTargetsRequest& request) {
+  grpc::ClientContext context;
+  v1::ComputeSoftTargetsResponse response;
+  DISTILLERY_RETURN_IF_ERROR(FromGrpcStatus(stub.ComputeSoftTargets(&context, request, &response)));
+  if (response.soft_targets().shape(0) == request.inputs().shape(0)) return absl::OkStatus();
+  return absl::DataLossError("an answer of another size than its query");
+}
+
+// All rows of one shard.
+absl::StatusOr<int64_t> StreamOnce(v1::TeacherService::Stub& stub,
+                                   const v1::StreamSoftTargetsRequest& request) {
+  grpc::ClientContext context;
+  const auto reader = stub.StreamSoftTargets(&context, request);
+  v1::StreamSoftTargetsResponse message;
+  int64_t rows = -1;
+  while (reader->Read(&message)) {
+    if (message.has_trailer()) rows = message.trailer().row_count();
+  }
+  DISTILLERY_RETURN_IF_ERROR(FromGrpcStatus(reader->Finish()));
+  if (rows < 0) return absl::AbortedError("a stream without its trailer");
+  return rows;
+}
+
+absl::Status FirstError(const std::vector<absl::Status>& statuses) {
+  for (const absl::Status& status : statuses) DISTILLERY_RETURN_IF_ERROR(status);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status TeacherLoad::AwaitModel() const {
+  const auto stub = Connect(options_.address);
+  const absl::Time end = absl::Now() + absl::Minutes(1);
+  while (true) {
+    grpc::ClientContext context;
+    v1::GetTeacherResponse response;
+    absl::Status status = FromGrpcStatus(stub->GetTeacher(&context, {}, &response));
+    if (status.ok() || absl::Now() > end) return status;
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+}
+
+absl::StatusOr<int64_t> TeacherLoad::Stream(double seconds) {
+  const auto stub = Connect(options_.address);
+  const absl::Time end = absl::Now() + absl::Seconds(seconds);
+  int64_t rows = 0;
+  while (absl::Now() < end) {
+    v1::StreamSoftTargetsRequest request;
+    request.mutable_dataset()->set_name(options_.dataset);
+    request.mutable_dataset()->set_split("train");
+    request.mutable_dataset()->set_shard_size(static_cast<int32_t>(options_.shard_rows));
+    request.set_shard(static_cast<int32_t>(streams_ % options_.shard_count));
+    request.mutable_augmentation()->set_name("jitter:2");
+    request.mutable_augmentation()->set_seed(1);
+    request.mutable_augmentation()->set_view(static_cast<int32_t>(streams_ / options_.shard_count));
+    request.set_temperature(4);
+    ++streams_;
+    DISTILLERY_ASSIGN_OR_RETURN(const int64_t received, StreamOnce(*stub, request));
+    rows += received;
+  }
+  return rows;
+}
+
+absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, double seconds) {
+  std::vector<std::unique_ptr<v1::TeacherService::Stub>> stubs;
+  std::vector<v1::ComputeSoftTargetsRequest> requests;
+  for (int i = 0; i < clients; ++i) {
+    stubs.push_back(Connect(options_.address));
+    requests.push_back(QueryRequest(rows, i));
+  }
+  std::vector<absl::Status> statuses(static_cast<size_t>(clients));
+  std::atomic<int64_t> total{0};
+  std::vector<std::thread> threads;
+  const absl::Time end = absl::Now() + absl::Seconds(seconds);
+  for (size_t i = 0; i < stubs.size(); ++i) {
+    threads.emplace_back([&, i] {
+      while (absl::Now() < end && statuses[i].ok()) {
+        statuses[i] = QueryOnce(*stubs[i], requests[i]);
+        total += rows;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  DISTILLERY_RETURN_IF_ERROR(FirstError(statuses));
+  return total;
+}
+
+absl::StatusOr<std::vector<double>> TeacherLoad::Latencies(bool beside_stream, double seconds) {
+  std::atomic<bool> done{false};
+  absl::Status streamed;
+  std::thread streams([&] {
+    while (beside_stream && !done && streamed.ok()) streamed = Stream(0.01).status();
+  });
+  const auto stub = Connect(options_.address);
+  const v1::ComputeSoftTargetsRequest request = QueryRequest(1, 0);
+  std::vector<double> latencies;
+  absl::Status status = QueryOnce(*stub, request);  // connects
+  const absl::Time end = absl::Now() + absl::Seconds(seconds);
+  while (status.ok() && absl::Now() < end) {
+    const absl::Time start = absl::Now();
+    status = QueryOnce(*stub, request);
+    latencies.push_back(absl::ToDoubleSeconds(absl::Now() - start));
+  }
+  done = true;
+  streams.join();
+  DISTILLERY_RETURN_IF_ERROR(FirstError({status, streamed}));
+  return latencies;
+}
+
+}  // namespace distillery
