@@ -2,6 +2,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <map>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -29,7 +30,14 @@ void SetInt(onnx::NodeProto* node, const std::string& name, int64_t value) {
   attribute->set_i(value);
 }
 
-// Chains nodes: each takes the output of the one before.
+void SetFloat(onnx::NodeProto* node, const std::string& name, double value) {
+  onnx::AttributeProto* const attribute = node->add_attribute();
+  attribute->set_name(name);
+  attribute->set_type(onnx::AttributeProto::FLOAT);
+  attribute->set_f(static_cast<float>(value));
+}
+
+// A node per layer, which takes the last value that has the name of the layer's input.
 class GraphBuilder {
  public:
   GraphBuilder(onnx::GraphProto* graph, const Weights& weights)
@@ -37,25 +45,44 @@ class GraphBuilder {
 
   absl::Status Add(const Layer& layer) {
     switch (layer.kind) {
-      case Layer::Kind::kDropout: return absl::OkStatus();  // in training alone
-      case Layer::Kind::kRelu: AddNode("Relu"); return absl::OkStatus();
-      case Layer::Kind::kFlatten: SetInt(AddNode("Flatten"), "axis", 1); return absl::OkStatus();
+      case Layer::Kind::kDropout:  // in training alone
+        values_[layer.output] = Value(layer.input);
+        return absl::OkStatus();
+      case Layer::Kind::kRelu: AddNode(layer, "Relu"); return absl::OkStatus();
+      case Layer::Kind::kGlobalAveragePool:
+        AddNode(layer, "GlobalAveragePool");
+        return absl::OkStatus();
+      case Layer::Kind::kFlatten:
+        SetInt(AddNode(layer, "Flatten"), "axis", 1);
+        return absl::OkStatus();
+      case Layer::Kind::kAdd: {
+        const std::string addend = Value(layer.addend);
+        AddNode(layer, "Add")->add_input(addend);
+        return absl::OkStatus();
+      }
       case Layer::Kind::kMaxPool: {
-        onnx::NodeProto* const node = AddNode("MaxPool");
+        onnx::NodeProto* const node = AddNode(layer, "MaxPool");
         SetInts(node, "kernel_shape", {2, 2});
         SetInts(node, "strides", {2, 2});
         return absl::OkStatus();
       }
       case Layer::Kind::kLinear: {
-        onnx::NodeProto* const node = AddNode("Gemm");
+        onnx::NodeProto* const node = AddNode(layer, "Gemm");
         SetInt(node, "transB", 1);
-        return AddParameters(node, layer.name);
+        return AddTensors(node, layer, {"weight", "bias"});
       }
       case Layer::Kind::kConvolution: {
-        onnx::NodeProto* const node = AddNode("Conv");
+        onnx::NodeProto* const node = AddNode(layer, "Conv");
         SetInts(node, "kernel_shape", {layer.kernel, layer.kernel});
+        SetInts(node, "strides", {layer.stride, layer.stride});
         SetInts(node, "pads", std::vector<int64_t>(4, layer.padding));
-        return AddParameters(node, layer.name);
+        if (!layer.bias) return AddTensors(node, layer, {"weight"});
+        return AddTensors(node, layer, {"weight", "bias"});
+      }
+      case Layer::Kind::kBatchNorm: {
+        onnx::NodeProto* const node = AddNode(layer, "BatchNormalization");
+        SetFloat(node, "epsilon", kBatchNormEpsilon);
+        return AddTensors(node, layer, {"weight", "bias", "running_mean", "running_var"});
       }
     }
     return absl::InternalError("unknown layer");
@@ -66,18 +93,22 @@ class GraphBuilder {
   }
 
  private:
-  onnx::NodeProto* AddNode(const std::string& type) {
+  // The graph's name of a layer's value.
+  std::string Value(const std::string& name) const { return values_.at(name); }
+  onnx::NodeProto* AddNode(const Layer& layer, const std::string& type) {
     onnx::NodeProto* const node = graph_->add_node();
     node->set_op_type(type);
     node->set_name(absl::StrCat(type, graph_->node_size()));
-    node->add_input(last_);
-    last_ = absl::StrCat("x", graph_->node_size());
-    node->add_output(last_);
+    node->add_input(Value(layer.input));
+    const std::string output = absl::StrCat("x", graph_->node_size());
+    values_[layer.output] = output;
+    node->add_output(output);
     return node;
   }
-  absl::Status AddParameters(onnx::NodeProto* node, const std::string& layer) {
-    for (const char* const part : {".weight", ".bias"}) {
-      const std::string name = layer + part;
+  absl::Status AddTensors(onnx::NodeProto* node, const Layer& layer,
+                          const std::vector<std::string>& parts) {
+    for (const std::string& part : parts) {
+      const std::string name = absl::StrCat(layer.name, ".", part);
       const TensorSpec* const tensor = weights_.layout().Find(name);
       if (tensor == nullptr || tensor->type != ScalarType::kFloat32) {
         return absl::FailedPreconditionError(
@@ -96,7 +127,8 @@ class GraphBuilder {
 
   onnx::GraphProto* const graph_;
   const Weights& weights_;
-  std::string last_ = "input";
+  // What a layer's value is called in the graph now.
+  std::map<std::string, std::string> values_{{"x", "input"}};
 };
 
 // A float tensor "name" [N, sizes ...].

@@ -28,7 +28,8 @@ class TrainTeacherCommand : public Command {
     app_->add_option("--dataset", dataset_, "digits (built in) or mnist")->capture_default_str();
     app_->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
     app_->add_option("--architecture", architecture_,
-                     "mlp:IN-HIDDEN-...-OUT or lenet, options ,dropout=P ,input_dropout=P");
+                     "mlp:IN-HIDDEN-...-OUT, lenet, resnet8 to resnet110 or wrn-D-W, options "
+                     ",dropout=P ,input_dropout=P");
     app_->add_option("--epochs", epochs_, "epochs over the training split")
         ->check(CLI::Range(1, 1'000'000));
     app_->add_option("--learning-rate", learning_rate_, "peak learning rate of SGD");

@@ -1,41 +1,66 @@
 #include "common/model/architecture.h"
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture_plan.h"
+#include "common/model/initial_values.h"
 #include "common/model/numerics.h"
 
 namespace distillery {
 namespace {
 
+at::Tensor Parameter(const std::vector<int64_t>& shape) {
+  return torch::empty(shape, torch::kFloat32);
+}
+
 // Collects layers and the TorchScript source that calls them.
 class ModuleBuilder {
  public:
   explicit ModuleBuilder(int64_t seed)
-      : seed_(seed), unit_(std::make_shared<torch::jit::CompilationUnit>()), root_(New("Student")) {}
+      : seed_(seed),
+        unit_(std::make_shared<torch::jit::CompilationUnit>()),
+        root_(New("Student")) {}
 
   void Add(const Layer& layer) {
+    const std::string& x = layer.input;
+    const std::string path = Expression(layer.name);
+    const auto give = [&](const std::string& value) {
+      Line(absl::StrCat(layer.output, " = ", value));
+    };
     switch (layer.kind) {
-      case Layer::Kind::kFlatten: return Line("x = torch.flatten(x, 1)");
-      case Layer::Kind::kRelu: return Line("x = torch.relu(x)");
-      case Layer::Kind::kMaxPool: return Line("x = torch.max_pool2d(x, [2, 2])");
+      case Layer::Kind::kFlatten: return give(absl::StrCat("torch.flatten(", x, ", 1)"));
+      case Layer::Kind::kRelu: return give(absl::StrCat("torch.relu(", x, ")"));
+      case Layer::Kind::kMaxPool: return give(absl::StrCat("torch.max_pool2d(", x, ", [2, 2])"));
+      case Layer::Kind::kGlobalAveragePool:
+        return give(absl::StrCat("torch.adaptive_avg_pool2d(", x, ", [1, 1])"));
+      case Layer::Kind::kAdd: return give(absl::StrCat(x, " + ", layer.addend));
       case Layer::Kind::kDropout:
-        return Line(absl::StrCat("x = torch.dropout(x, ", layer.rate, ", self.training)"));
+        return give(absl::StrCat("torch.dropout(", x, ", ", layer.rate, ", self.training)"));
       case Layer::Kind::kLinear:
-        AddParameters(layer.name, {layer.out, layer.in}, layer.in);
-        return Line(absl::StrCat("x = torch.linear(x, self.", layer.name, ".weight, self.",
-                                 layer.name, ".bias)"));
+        AddParameters(layer, {layer.out, layer.in});
+        return give(absl::StrCat("torch.linear(", x, ", ", path, ".weight, ", path, ".bias)"));
       case Layer::Kind::kConvolution:
-        AddParameters(layer.name, {layer.out, layer.in, layer.kernel, layer.kernel},
-                      layer.in * layer.kernel * layer.kernel);
-        return Line(absl::StrCat("x = torch.conv2d(x, self.", layer.name, ".weight, self.",
-                                 layer.name, ".bias, [1, 1], [", layer.padding, ", ",
-                                 layer.padding, "])"));
+        AddParameters(layer, {layer.out, layer.in, layer.kernel, layer.kernel});
+        return give(absl::StrCat("torch.conv2d(", x, ", ", path, ".weight, ",
+                                 layer.bias ? path + ".bias" : "None", ", [", layer.stride, ", ",
+                                 layer.stride, "], [", layer.padding, ", ", layer.padding, "])"));
+      case Layer::Kind::kBatchNorm:
+        AddBatchNorm(layer);
+        // A user may put one layer in eval mode, so its own flag counts.
+        Line(absl::StrCat("if ", path, ".training:"));
+        Line(absl::StrCat("    ", path, ".num_batches_tracked.add_(1)"));
+        return give(absl::StrCat("torch.batch_norm(", x, ", ", path, ".weight, ", path, ".bias, ",
+                                 path, ".running_mean, ", path, ".running_var, ", path,
+                                 ".training, ", kBatchNormMomentum, ", ", kBatchNormEpsilon,
+                                 ", True)"));
     }
   }
 
@@ -57,25 +82,68 @@ class ModuleBuilder {
     return module;
   }
 
-  void AddParameters(const std::string& name, const std::vector<int64_t>& shape, int64_t fan_in) {
-    torch::jit::Module layer = New("Layer");
-    const float bound = 1.0F / std::sqrt(static_cast<float>(fan_in));
-    layer.register_parameter("weight", Seeded(name + ".weight", shape, bound), false);
-    layer.register_parameter("bias", Seeded(name + ".bias", {shape[0]}, bound), false);
-    root_.register_module(name, layer);
+  // layer1.0.conv1 as source: a number is no name there.
+  static std::string Expression(const std::string& name) {
+    std::string expression = "self";
+    for (const absl::string_view part : absl::StrSplit(name, '.')) {
+      const bool number = !part.empty() && absl::ascii_isdigit(static_cast<unsigned char>(part[0]));
+      expression = number ? absl::StrCat("getattr(", expression, ", \"", part, "\")")
+                          : absl::StrCat(expression, ".", part);
+    }
+    return expression;
   }
 
-  at::Tensor Seeded(const std::string& name, const std::vector<int64_t>& shape, float bound) {
-    at::Tensor tensor = torch::empty(shape, torch::kFloat32);
-    RandomStream random(seed_, absl::StrCat("initialise ", name));
-    auto* const values = tensor.data_ptr<float>();
-    for (int64_t i = 0; i < tensor.numel(); ++i) values[i] = (2 * random.Uniform() - 1) * bound;
-    return tensor.set_requires_grad(true);
+  // The module of that dotted name, made with those that hold it.
+  torch::jit::Module ModuleAt(const std::string& name) {
+    if (name.empty()) return root_;
+    if (const auto made = modules_.find(name); made != modules_.end()) return made->second;
+    const size_t dot = name.rfind('.');
+    torch::jit::Module parent = ModuleAt(dot == std::string::npos ? "" : name.substr(0, dot));
+    torch::jit::Module module = New("Layer");
+    parent.register_module(dot == std::string::npos ? name : name.substr(dot + 1), module);
+    modules_.emplace(name, module);
+    return module;
+  }
+
+  void AddParameters(const Layer& layer, const std::vector<int64_t>& shape) {
+    torch::jit::Module module = ModuleAt(layer.name);
+    at::Tensor weight = Parameter(shape);
+    if (!layer.bias) {
+      const auto fan_out = static_cast<double>(layer.out * layer.kernel * layer.kernel);
+      FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out),
+                 weight.data_ptr<float>(), weight.numel());
+      return Register(module, "weight", weight);
+    }
+    const float bound = 1.0F / std::sqrt(static_cast<float>(weight[0].numel()));
+    FillUniform(Stream(layer.name + ".weight"), bound, weight.data_ptr<float>(), weight.numel());
+    Register(module, "weight", weight);
+    at::Tensor bias = Parameter({layer.out});
+    FillUniform(Stream(layer.name + ".bias"), bound, bias.data_ptr<float>(), bias.numel());
+    Register(module, "bias", bias);
+  }
+
+  void AddBatchNorm(const Layer& layer) {
+    torch::jit::Module module = ModuleAt(layer.name);
+    Register(module, "weight", Parameter({layer.out}).fill_(1));
+    Register(module, "bias", Parameter({layer.out}).zero_());
+    module.register_buffer("running_mean", torch::zeros({layer.out}));
+    module.register_buffer("running_var", torch::ones({layer.out}));
+    module.register_buffer("num_batches_tracked", torch::zeros({}, torch::kInt64));
+  }
+
+  static void Register(torch::jit::Module& module, const std::string& name, at::Tensor value) {
+    module.register_parameter(name, value.set_requires_grad(true), /*is_buffer=*/false);
+  }
+
+  RandomStream Stream(const std::string& parameter) const {
+    return RandomStream(seed_, absl::StrCat("initialise ", parameter));
   }
 
   const int64_t seed_;
   const std::shared_ptr<torch::jit::CompilationUnit> unit_;
   torch::jit::Module root_;
+  // By dotted name.
+  std::map<std::string, torch::jit::Module> modules_;
   std::string source_;
 };
 

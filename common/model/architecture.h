@@ -2,7 +2,9 @@
 //
 //   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
 //   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
-// Both take options: mlp:64-256-10,dropout=0.5,input_dropout=0.2 (dropout: after each hidden layer).
+//   resnetN, wrn-D-W residual networks for small images, see residual_plan.h
+// All take the option input_dropout, and all but resnetN dropout (after each hidden layer; in a wrn
+// inside its blocks): mlp:64-256-10,dropout=0.5,input_dropout=0.2.
 #pragma once
 
 #include <torch/script.h>
@@ -14,8 +16,9 @@
 
 namespace distillery {
 
-// A module in training mode with seeded parameters: weights and biases uniform in
-// +-1/sqrt(fan in), each drawn by (seed, parameter name).
+// A module in training mode with seeded parameters, each drawn by (seed, parameter name). Layers with
+// a bias: weights and biases uniform in +-1/sqrt(fan in). Convolutions without: normal with variance
+// 2 / fan out (He et al. 2015: "Delving deep into rectifiers"). BatchNorm: weight 1, bias 0.
 // INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not fit
 // the input [channels, height, width] or the classes.
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,

@@ -1,7 +1,6 @@
 #include "common/model/architecture_plan.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -10,17 +9,15 @@
 #include "absl/strings/str_split.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/model/plan_builder.h"
+#include "common/model/residual_plan.h"
 
 namespace distillery {
 namespace {
 
-struct Options {
-  double dropout = 0;
-  double input_dropout = 0;
-};
-
 // "name,dropout=0.5" -> name and options.
-absl::Status SplitOptions(const std::string& architecture, std::string* name, Options* options) {
+absl::Status SplitOptions(const std::string& architecture, std::string* name,
+                          ArchitectureOptions* options) {
   const std::vector<std::string> parts = absl::StrSplit(architecture, ',');
   *name = parts[0];
   for (size_t i = 1; i < parts.size(); ++i) {
@@ -41,40 +38,8 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name, Op
   return absl::OkStatus();
 }
 
-class PlanBuilder {
- public:
-  void Flatten() { Add(Layer::Kind::kFlatten); }
-  void Relu() { Add(Layer::Kind::kRelu); }
-  void MaxPool() { Add(Layer::Kind::kMaxPool); }
-  void Linear(const std::string& name, int64_t in, int64_t out) {
-    Layer& layer = Add(Layer::Kind::kLinear);
-    layer.name = name;
-    layer.in = in;
-    layer.out = out;
-  }
-  void Convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel,
-                   int64_t padding) {
-    Layer& layer = Add(Layer::Kind::kConvolution);
-    layer.name = name;
-    layer.in = in;
-    layer.out = out;
-    layer.kernel = kernel;
-    layer.padding = padding;
-  }
-  void Dropout(double rate) {
-    if (rate > 0) Add(Layer::Kind::kDropout).rate = rate;
-  }
-  std::vector<Layer> Finish() { return std::move(layers_); }
-
- private:
-  Layer& Add(Layer::Kind kind) {
-    layers_.emplace_back().kind = kind;
-    return layers_.back();
-  }
-  std::vector<Layer> layers_;
-};
-
-absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text, const Options& options,
+absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
+                                           const ArchitectureOptions& options,
                                            const ImageShape& input, int64_t class_count) {
   std::vector<int64_t> sizes;
   for (const absl::string_view text : absl::StrSplit(sizes_text, '-')) {
@@ -111,8 +76,8 @@ absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text, const 
   return plan.Finish();
 }
 
-absl::StatusOr<std::vector<Layer>> PlanLenet(const Options& options, const ImageShape& input,
-                                             int64_t class_count) {
+absl::StatusOr<std::vector<Layer>> PlanLenet(const ArchitectureOptions& options,
+                                             const ImageShape& input, int64_t class_count) {
   constexpr int64_t kKernel = 5;
   // The second convolution shrinks the image as in the paper where it is large enough.
   const int64_t padding = std::min(input.height, input.width) / 2 >= kKernel + 1 ? 0 : 2;
@@ -147,13 +112,16 @@ absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architect
                                                     const ImageShape& input,
                                                     int64_t class_count) {
   std::string name;
-  Options options;
+  ArchitectureOptions options;
   DISTILLERY_RETURN_IF_ERROR(SplitOptions(architecture, &name, &options));
   if (absl::StartsWith(name, "mlp:")) {
     return PlanMlp(name.substr(4), options, input, class_count);
   }
   if (name == "lenet") return PlanLenet(options, input, class_count);
-  return absl::InvalidArgumentError(UnknownName("architecture", name, {"mlp:SIZES", "lenet"}));
+  if (IsResidual(name)) return PlanResidual(name, options, input, class_count);
+  std::vector<std::string> known = {"mlp:SIZES", "lenet"};
+  known.insert(known.end(), ResidualNames().begin(), ResidualNames().end());
+  return absl::InvalidArgumentError(UnknownName("architecture", name, known));
 }
 
 }  // namespace distillery

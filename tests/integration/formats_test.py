@@ -19,7 +19,8 @@ except ImportError as error:
     print(f"skipped: {error}; install python3-opencv and python3-torch")
     sys.exit(77)
 
-STUDENTS = {"mlp": "mlp:64-16-10,dropout=0.3", "lenet": "lenet"}
+STUDENTS = {"mlp": "mlp:64-16-10,dropout=0.3", "lenet": "lenet", "resnet": "resnet8",
+            "wide": "wrn-10-2,dropout=0.3,input_dropout=0.1"}
 
 
 def read_safetensors(path):
@@ -44,7 +45,7 @@ class FormatsTest(TeacherTestCase):
         self.inputs = torch.rand(9, 1, 8, 8, generator=torch.Generator().manual_seed(4)) * 4 - 1
 
     def student(self, name):
-        spec = self.write("run.yaml", specs.digits(self.teacher_file, rounds=1,
+        spec = self.write("run.yaml", specs.digits(self.teacher_file, rounds=1, local_epochs=1,
                                                    architecture=STUDENTS[name]))
         run("distillery", "run", spec, "--output", self.path(name))
         path = self.path(name + "/student.pt")
@@ -65,12 +66,13 @@ class FormatsTest(TeacherTestCase):
                 self.assertLess(numpy.abs(network.forward() - row).max(), 1e-4, name)
 
     def test_safetensors_hold_the_students_tensors(self):
-        path, _ = self.student("lenet")
-        tensors = read_safetensors(self.export(path, "safetensors"))
-        state = torch.jit.load(path).state_dict()
-        self.assertEqual(sorted(tensors), sorted(state))
-        for name, values in tensors.items():
-            self.assertTrue(numpy.array_equal(values, state[name].numpy()), name)
+        for student in ("lenet", "resnet"):
+            path, _ = self.student(student)
+            tensors = read_safetensors(self.export(path, "safetensors"))
+            state = torch.jit.load(path).state_dict()
+            self.assertEqual(sorted(tensors), sorted(state))
+            for name, values in tensors.items():
+                self.assertTrue(numpy.array_equal(values, state[name].numpy()), name)
 
     def test_the_mobile_interpreter_gives_our_outputs(self):
         for name in STUDENTS:
