@@ -7,6 +7,7 @@
 distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its terms and its gradient
 top_k_loss.json         the same with KL over the k most probable classes and the sum of the others
 sgd.json                torch.optim.SGD with momentum and weight decay, five steps
+residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
 schedules.json          OneCycleLR and CosineAnnealingLR over one run
 """
 
@@ -18,6 +19,8 @@ import sys
 
 import torch
 import torch.nn.functional as F
+
+from residual_networks import ResNet, WideResNet
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
@@ -228,11 +231,81 @@ def schedules():
     return {"peak": PEAK, "one_cycle": one_cycle, "cosine": cosine}
 
 
+NETWORK_CLASSES = 5
+NETWORK_LABELS = [0, 3, 1, 4]
+
+
+def pattern(key, shape):
+    """Numbers within +-1 that look random, exact in float32: multiples of 1/512."""
+    places = torch.arange(math.prod(shape), dtype=torch.int64)
+    values = (places * 7919 + key * 104729) % 1009 - 504
+    return (values.double() / 512).reshape(shape)
+
+
+def known_tensor(key, name, shape):
+    """A trained network's tensor, near enough: variances are positive, no layer dies."""
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(7)
+    if name.endswith("running_var"):
+        return 1 + pattern(key, shape) / 2
+    if len(shape) > 1:
+        return pattern(key, shape) / 8
+    return (1 if name.endswith("weight") else 0) + pattern(key, shape) / 4
+
+
+def summary(tensor):
+    """Enough to tell a tensor from any other, in a few numbers."""
+    return {
+        "norm": tensor.norm().item(),
+        "projection": (tensor * pattern(2000, tensor.shape)).sum().item(),
+        "first": tensor.flatten()[:3].tolist(),
+    }
+
+
+def network_case(architecture, network):
+    network = network.double()
+    state = network.state_dict()
+    network.load_state_dict(
+        {
+            name: known_tensor(key, name, state[name].shape)
+            for key, name in enumerate(sorted(state))
+        }
+    )
+    images = pattern(1000, (len(NETWORK_LABELS), 3, 8, 8))
+    with torch.no_grad():
+        evaluated = network.eval()(images)
+    trained = network.train()(images)
+    F.cross_entropy(trained, torch.tensor(NETWORK_LABELS)).backward()
+    return {
+        "architecture": architecture,
+        "shapes": {name: list(tensor.shape) for name, tensor in state.items()},
+        "logits_in_evaluation": evaluated.tolist(),
+        "logits_in_training": trained.tolist(),
+        "gradients": {n: summary(p.grad) for n, p in network.named_parameters()},
+        "buffers_after_step": {
+            n: summary(b) if b.is_floating_point() else b.item()
+            for n, b in network.named_buffers()
+        },
+    }
+
+
+def residual_networks():
+    return {
+        "class_count": NETWORK_CLASSES,
+        "labels": NETWORK_LABELS,
+        "cases": [
+            network_case("resnet8", ResNet(8, NETWORK_CLASSES)),
+            network_case("wrn-10-1", WideResNet(10, 1, NETWORK_CLASSES)),
+        ],
+    }
+
+
 FILES = {
     "distillation_loss.json": distillation_loss,
     "top_k_loss.json": top_k_loss,
     "sgd.json": sgd,
     "schedules.json": schedules,
+    "residual_networks.json": residual_networks,
 }
 
 
@@ -246,6 +319,8 @@ def difference(path, kept, made, tolerance):
         if len(kept) != len(made):
             return f"{path}: {len(kept)} and {len(made)} items"
         pairs = [(f"{path}[{i}]", a, b) for i, (a, b) in enumerate(zip(kept, made))]
+    elif isinstance(kept, str):
+        return None if kept == made else f"{path}: {kept!r} in the file, {made!r} computed"
     else:
         same = math.isclose(kept, made, rel_tol=tolerance, abs_tol=tolerance)
         return None if same else f"{path}: {kept!r} in the file, {made!r} computed"
