@@ -65,6 +65,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
   AddTransportFlags(&app, &flags.server.transport);
+  AddConnectionFlags(&app, &flags.server.max_connections);
   AddCommonFlags(&app, &flags.log_level);
   app.footer(kExamples);
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;

@@ -168,6 +168,7 @@ absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, in
   (lane == Lane::kQuery ? statistics.query_batch_count : statistics.stream_batch_count) += passes;
   if (lane == Lane::kStream && status.ok()) statistics.stream_row_count += rows;
   statistics.batch_sizes[static_cast<size_t>(SizeBucket(rows / passes))] += passes;
+  statistics.batch_row_count += rows;
   if (lane == Lane::kQuery) {
     ModelStatistics::Passes& of_size = statistics.query_passes[rows / passes];
     of_size.count += passes;

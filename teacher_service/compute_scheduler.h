@@ -48,6 +48,8 @@ struct ModelStatistics {
   // Forward passes by size: up to 1, 2, 4, ... 2^15 rows, and more.
   static constexpr int kSizeBuckets = 17;
   std::array<int64_t, kSizeBuckets> batch_sizes{};
+  // Sum over forward passes of their rows, failed ones included.
+  int64_t batch_row_count = 0;
 };
 
 class ComputeScheduler {

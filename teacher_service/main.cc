@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -16,8 +17,10 @@
 #include "common/model/environment.h"
 #include "common/model/numerics.h"
 #include "common/rpc/flags.h"
+#include "common/rpc/metrics_exposer.h"
 #include "common/rpc/server.h"
 #include "teacher_service/inference_service.h"
+#include "teacher_service/metrics_service.h"
 #include "teacher_service/model_flags.h"
 #include "teacher_service/teacher_service.h"
 #include "teacher_service/torch_teacher.h"
@@ -28,6 +31,7 @@ namespace {
 
 struct Flags {
   RpcServer::Options server;
+  MetricsExposer::Options metrics;
   TeacherHost::Options host;
   TeacherServiceImpl::Options service;
   std::vector<std::string> models;
@@ -168,6 +172,18 @@ absl::Status Warm(const Flags& flags) {
   return absl::OkStatus();
 }
 
+// Waits until no stream and no query is left, at most for `limit`. Calls that watch health never end by
+// themselves, so the server's own grace would always be used up where there are some.
+void AwaitCalls(const TeacherHost& host, const StreamService& streams, absl::Duration limit) {
+  const ComputeScheduler& scheduler = host.scheduler();
+  const absl::Time end = absl::Now() + limit;
+  while (absl::Now() < end &&
+         (streams.statistics().open_count > 0 || scheduler.busy_slots() > 0 ||
+          scheduler.queued_query_rows() > 0 || scheduler.queued_cuts() > 0)) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
 absl::Status Serve(Flags flags) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
   Models models(flags);
@@ -177,6 +193,12 @@ absl::Status Serve(Flags flags) {
   InferenceServiceImpl inference(host.get());
   DISTILLERY_ASSIGN_OR_RETURN(const auto server,
                               RpcServer::Start(flags.server, {&service, &inference}));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto exposer,
+      MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
+                            std::make_shared<TeacherMetrics>(host.get(), &service.streams(),
+                                                             server.get())));
+  if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
   spdlog::info("{}", ComputeDescription(flags.compute_threads));
   for (const std::string& name : host->models().Names()) server->SetServing(name, false);
   DISTILLERY_RETURN_IF_ERROR(models.LoadAll(
@@ -187,7 +209,8 @@ absl::Status Serve(Flags flags) {
   spdlog::info("draining");
   server->SetServing(false);
   host->Drain();
-  server->Shutdown(absl::Seconds(5));
+  AwaitCalls(*host, service.streams(), absl::Seconds(5));
+  server->Shutdown(absl::Milliseconds(200));
   host->Close();
   return absl::OkStatus();
 }
@@ -308,6 +331,8 @@ int Main(int argc, char** argv) {
   AddCacheFlags(&app, &flags);
   AddComputeFlags(&app, &flags);
   AddTransportFlags(&app, &flags.server.transport);
+  AddConnectionFlags(&app, &flags.server.max_connections);
+  AddMetricsFlags(&app, &flags.metrics);
   AddCommonFlags(&app, &flags.log_level);
   CLI::App* const warm = app.add_subcommand("warm", "fill the cache ahead, then end");
   warm->add_option("--dataset", flags.warm_dataset, "NAME/SPLIT@SHARD_SIZE, as in the RunSpec")

@@ -34,6 +34,7 @@ class TeacherHost {
 
   ModelRegistry& models() { return models_; }
   ComputeScheduler& scheduler() { return scheduler_; }
+  const ComputeScheduler& scheduler() const { return scheduler_; }
   DatasetCatalog& datasets() { return datasets_; }
   LogitSource& logits() { return logits_; }
   // Null without a cache on disk.

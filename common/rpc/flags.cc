@@ -65,6 +65,14 @@ void AddTransportFlags(CLI::App* app, TransportOptions* options) {
       ->group(group);
 }
 
+void AddConnectionFlags(CLI::App* app, int64_t* max_connections) {
+  app->add_option("--max-connections", *max_connections,
+                  "connections that may be open; more wait for a second, then are closed")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str()
+      ->group("Transport");
+}
+
 void AddCommonFlags(CLI::App* app, std::string* log_level) {
   app->add_option("--log-level", *log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))

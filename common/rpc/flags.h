@@ -17,6 +17,8 @@ inline constexpr int kExitWrongUsage = 2;
 
 // --tls-certificate, --tls-key, --tls-ca, --insecure.
 void AddTransportFlags(CLI::App* app, TransportOptions* options);
+// --max-connections, of a server.
+void AddConnectionFlags(CLI::App* app, int64_t* max_connections);
 // --log-level and --version.
 void AddCommonFlags(CLI::App* app, std::string* log_level);
 

@@ -5,8 +5,6 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
@@ -23,36 +21,42 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   }();
   (void)plugins;
   grpc::ServerBuilder builder;
-  int port = 0;
+  std::unique_ptr<Listener> listener;
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   if (!options.address.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(auto credentials,
                                 MakeServerCredentials(options.address, options.transport));
-    builder.AddListeningPort(options.address, credentials, &port);
+    Listener::Options listening;
+    listening.max_connections = options.max_connections;
+    DISTILLERY_ASSIGN_OR_RETURN(listener, Listener::Listen(options.address, listening));
+    acceptor = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   }
   for (grpc::Service* const service : services) builder.RegisterService(service);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  // Without this, two servers on one port would share its connections in silence.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // Who connects and says nothing takes up one of the places.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<UnparsableRequestInterceptor::Factory>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  const bool unix_socket = absl::StartsWith(options.address, "unix:");
-  if (server == nullptr || (!options.address.empty() && !unix_socket && port == 0)) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", options.address,
-        ": the port is taken or the address is not this machine's; choose another with --listen"));
-  }
-  std::string address = options.address;
-  if (port != 0) address = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
-  std::unique_ptr<RpcServer> result(new RpcServer(std::move(server), address));
+  if (server == nullptr) return absl::UnavailableError("gRPC could not start a server");
+  std::unique_ptr<RpcServer> result(new RpcServer(std::move(server), std::move(listener)));
   result->SetServing(false);
+  if (acceptor != nullptr) {
+    result->listener_->Start([acceptor](int listening, int connection) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+      parameters.listener_fd = listening;
+      parameters.fd = connection;
+      acceptor->HandleNewConnection(&parameters);
+    });
+  }
   if (!options.address_file.empty()) {
-    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(options.address_file, address + "\n"));
+    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(options.address_file, result->address() + "\n"));
   }
   return result;
 }
@@ -75,9 +79,15 @@ void RpcServer::SetServing(const std::string& name, bool serving) {
   server_->GetHealthCheckService()->SetServingStatus(name, serving);
 }
 
+Listener::Statistics RpcServer::connections() const {
+  return listener_ == nullptr ? Listener::Statistics() : listener_->statistics();
+}
+
 void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->GetHealthCheckService()->Shutdown();
+  // First: gRPC would not close what it is given from here on.
+  if (listener_ != nullptr) listener_->Stop();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
   server_.reset();

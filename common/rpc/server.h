@@ -1,4 +1,6 @@
 // A running gRPC server: services, health (grpc.health.v1), reflection, limits, clean shutdown.
+//
+// Threads: safe for all, but Shutdown, which is for one thread that is not gRPC's.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -11,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/listener.h"
 #include "common/rpc/transport.h"
 
 namespace distillery {
@@ -21,12 +24,14 @@ class RpcServer {
     // "host:port"; port 0 takes a free one. Empty: in-process channels alone.
     std::string address = "127.0.0.1:0";
     TransportOptions transport;
+    // Beyond, new ones wait for a second, then are closed.
+    int64_t max_connections = 1024;
     // If set, the address with the port taken is written here once the server listens.
     std::string address_file;
   };
 
-  // UNAVAILABLE if the address is taken or not ours; else as MakeServerCredentials. The services
-  // must outlive the server. Health starts as NOT_SERVING.
+  // Errors as ListenOn and MakeServerCredentials. The services must outlive the server. Health starts
+  // as NOT_SERVING.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
       const Options& options, const std::vector<grpc::Service*>& services);
   // Shutdown with no grace, if not done yet.
@@ -35,6 +40,8 @@ class RpcServer {
   // "host:port" with the port taken.
   const std::string& address() const { return address_; }
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  // All 0 without an address.
+  Listener::Statistics connections() const;
   // Health of the whole server, and of one name, such as a model's.
   void SetServing(bool serving);
   void SetServing(const std::string& name, bool serving);
@@ -42,9 +49,12 @@ class RpcServer {
   void Shutdown(absl::Duration grace);
 
  private:
-  RpcServer(std::unique_ptr<grpc::Server> server, std::string address)
-      : server_(std::move(server)), address_(std::move(address)) {}
+  RpcServer(std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
+      : server_(std::move(server)), listener_(std::move(listener)),
+        address_(listener_ == nullptr ? "" : listener_->address()) {}
   std::unique_ptr<grpc::Server> server_;
+  // Null: in-process channels alone.
+  const std::unique_ptr<Listener> listener_;
   const std::string address_;
 };
 

@@ -98,12 +98,13 @@ class ServiceTestCase(unittest.TestCase):
         self.processes.append(process)
         return process
 
-    def listen(self, label, *arguments):
-        """Starts a server on a free port; returns the process, with its `address`."""
+    def listen(self, label, *arguments, at="127.0.0.1:0"):
+        """Starts a server, on a free port unless told `at` which; returns the process, with its
+        `address`."""
         file = self.path(label + ".address")
         if os.path.exists(file):
             os.remove(file)
-        process = self.start(label, *arguments, "--listen", "127.0.0.1:0", "--address-file", file)
+        process = self.start(label, *arguments, "--listen", at, "--address-file", file)
 
         def address():
             if process.child.poll() is not None:

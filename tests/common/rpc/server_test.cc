@@ -4,8 +4,12 @@
 #include <grpcpp/impl/codegen/client_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <thread>
+
 #include "common/base/files.h"
 #include "common/rpc/status_conversion.h"
+#include "distillery/v1/teacher_service.grpc.pb.h"
+#include "tests/common/rpc/client_socket.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 
@@ -65,6 +69,66 @@ TEST(RpcServer, TakenPortIsRefusedAndNamed) {
   options.address = first->address();
   EXPECT_THAT(RpcServer::Start(options, {}),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(first->address())));
+}
+
+// Answers with whom it sees.
+class PeerService : public v1::TeacherService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetTeacher(grpc::CallbackServerContext* context,
+                                       const v1::GetTeacherRequest* /*request*/,
+                                       v1::GetTeacherResponse* response) override {
+    response->mutable_teacher()->set_model_name(context->peer());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+std::string PeerSeenAt(const std::string& listen) {
+  PeerService service;
+  RpcServer::Options options;
+  options.address = listen;
+  auto server = RpcServer::Start(options, {&service});
+  if (!server.ok()) return server.status().ToString();
+  grpc::ClientContext context;
+  v1::GetTeacherResponse response;
+  const auto stub = v1::TeacherService::NewStub(*MakeChannel((*server)->address(), {}));
+  EXPECT_THAT(FromGrpcStatus(stub->GetTeacher(&context, {}, &response)), IsOk());
+  EXPECT_EQ((*server)->connections().open_count, 1);
+  return response.teacher().model_name();
+}
+
+TEST(RpcServer, ServicesSeeTheAddressOfTheirPeer) {
+  TemporaryFolder folder;
+  EXPECT_THAT(PeerSeenAt("127.0.0.1:0"), ::testing::MatchesRegex("ipv4:127\\.0\\.0\\.1:[0-9]+"));
+  EXPECT_THAT(PeerSeenAt("localhost:0"), ::testing::MatchesRegex("ipv[46]:.*1.*:[0-9]+"));
+  EXPECT_THAT(PeerSeenAt("unix:" + folder.File("socket")), HasSubstr("unix:"));
+  if (ListenOn("[::1]:0").ok()) {
+    // Brackets come as they are, or as in a URI.
+    EXPECT_THAT(PeerSeenAt("[::1]:0"), ::testing::MatchesRegex("ipv6:(\\[|%5B)::1(\\]|%5D):[0-9]+"));
+  }
+}
+
+TEST(RpcServer, ConnectionsBeyondTheLimitAreServedOnceThereIsRoom) {
+  PeerService service;
+  RpcServer::Options options;
+  options.max_connections = 1;
+  ASSERT_OK_AND_ASSIGN(const auto server, RpcServer::Start(options, {&service}));
+  Descriptor silent = ConnectTo(server->address());
+  while (server->connections().open_count == 0) std::this_thread::yield();
+  ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel(server->address(), {}));
+  const auto stub = v1::TeacherService::NewStub(channel);
+  v1::GetTeacherResponse response;
+  {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    EXPECT_FALSE(stub->GetTeacher(&context, {}, &response).ok());
+  }
+  silent = Descriptor();
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  EXPECT_THAT(FromGrpcStatus(stub->GetTeacher(&context, {}, &response)), IsOk());
+  EXPECT_EQ(server->connections().open_count, 1);
 }
 
 TEST(RpcServer, PlainTextBeyondLoopbackIsRefused) {

@@ -1,0 +1,100 @@
+#include "common/rpc/metrics_exposer.h"
+
+#include <microhttpd.h>
+#include <prometheus/text_serializer.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/listening_sockets.h"
+#include "common/rpc/transport.h"
+
+namespace distillery {
+namespace {
+
+// Prometheus needs one.
+constexpr unsigned kMaxConnections = 16;
+constexpr unsigned kIdleSeconds = 30;
+
+MHD_Result Respond(MHD_Connection* connection, unsigned code, std::string text) {
+  MHD_Response* const response =
+      MHD_create_response_from_buffer(text.size(), text.data(), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                          "text/plain; version=0.0.4; charset=utf-8");
+  const MHD_Result result = MHD_queue_response(connection, code, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+// `collectable` is the prometheus::Collectable. Bodies of requests are not read.
+MHD_Result Answer(void* collectable, MHD_Connection* connection, const char* url,
+                  const char* method, const char* /*version*/, const char* /*data*/,
+                  size_t* /*size*/, void** /*state*/) {
+  const absl::string_view verb(method);
+  if (verb != MHD_HTTP_METHOD_GET && verb != MHD_HTTP_METHOD_HEAD) {
+    return Respond(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET /metrics is all there is\n");
+  }
+  if (absl::string_view(url) != "/metrics") {
+    return Respond(connection, MHD_HTTP_NOT_FOUND, "metrics are at /metrics\n");
+  }
+  return Respond(connection, MHD_HTTP_OK,
+                 prometheus::TextSerializer().Serialize(
+                     static_cast<prometheus::Collectable*>(collectable)->Collect()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
+    const Options& options, bool insecure, std::shared_ptr<prometheus::Collectable> collectable) {
+  if (options.address.empty()) return nullptr;
+  if (!insecure && !IsLoopback(options.address)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--metrics-listen ", options.address, " is not loopback: metrics are served in "
+                     "plain HTTP, so give --insecure on a network that you trust"));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(ListeningSockets sockets,
+                              ListenOn(options.address, "--metrics-listen"));
+  std::unique_ptr<MetricsExposer> result(new MetricsExposer(std::move(collectable)));
+  result->address_ = sockets.address;
+  result->unix_path_ = sockets.unix_path;
+  for (Descriptor& socket : sockets.sockets) {
+    MHD_Daemon* const daemon = MHD_start_daemon(
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, /*port=*/0, /*apc=*/nullptr,
+        /*apc_cls=*/nullptr, &Answer, result->collectable_.get(), MHD_OPTION_LISTEN_SOCKET,
+        socket.get(), MHD_OPTION_CONNECTION_LIMIT, kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT,
+        kIdleSeconds, MHD_OPTION_END);
+    if (daemon == nullptr) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot serve metrics on ", options.address, ": no thread or no memory"));
+    }
+    socket.Release();  // the daemon closes it
+    result->daemons_.push_back(daemon);
+  }
+  if (!options.address_file.empty()) {
+    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(options.address_file, result->address_ + "\n"));
+  }
+  return result;
+}
+
+MetricsExposer::~MetricsExposer() {
+  for (MHD_Daemon* const daemon : daemons_) MHD_stop_daemon(daemon);
+  if (!unix_path_.empty()) unlink(unix_path_.c_str());
+}
+
+void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options) {
+  const std::string group = "Metrics";
+  app->add_option("--metrics-listen", options->address,
+                  "show metrics to Prometheus at http://HOST:PORT/metrics; port 0: any free "
+                  "(default: none)")
+      ->group(group);
+  app->add_option("--metrics-address-file", options->address_file,
+                  "write that address here once it is served")
+      ->group(group);
+}
+
+}  // namespace distillery

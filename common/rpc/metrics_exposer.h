@@ -1,0 +1,57 @@
+// Shows a program's numbers to Prometheus: http://HOST:PORT/metrics, in plain HTTP.
+//
+// Not prometheus-cpp's own exposer: its threads have stacks of 100 KiB, which cannot be made where
+// LibTorch's thread-local data is larger.
+//
+// Threads: one of its own per listening socket asks the collectable, so that must be safe for all.
+// Numbers are read when Prometheus asks; nothing is done between.
+#pragma once
+
+#include <prometheus/collectable.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+struct MHD_Daemon;
+
+namespace distillery {
+
+class MetricsExposer {
+ public:
+  struct Options {
+    // "HOST:PORT"; port 0 takes a free one. Empty: nothing is shown.
+    std::string address;
+    // If set, the address with the port taken is written here.
+    std::string address_file;
+  };
+
+  // nullptr without an address. Errors as ListenOn; INVALID_ARGUMENT also for an address beyond
+  // loopback unless `insecure`.
+  static absl::StatusOr<std::unique_ptr<MetricsExposer>> Start(
+      const Options& options, bool insecure, std::shared_ptr<prometheus::Collectable> collectable);
+  ~MetricsExposer();
+  MetricsExposer(const MetricsExposer&) = delete;
+  MetricsExposer& operator=(const MetricsExposer&) = delete;
+
+  // With the port taken.
+  const std::string& address() const { return address_; }
+
+ private:
+  explicit MetricsExposer(std::shared_ptr<prometheus::Collectable> collectable)
+      : collectable_(std::move(collectable)) {}
+
+  const std::shared_ptr<prometheus::Collectable> collectable_;
+  std::string address_;
+  // Of a unix socket, to be removed.
+  std::string unix_path_;
+  std::vector<MHD_Daemon*> daemons_;
+};
+
+// --metrics-listen and --metrics-address-file.
+void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options);
+
+}  // namespace distillery

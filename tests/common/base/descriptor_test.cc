@@ -1,0 +1,49 @@
+#include "common/base/descriptor.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <vector>
+
+namespace distillery {
+namespace {
+
+Descriptor OpenOne() { return Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+TEST(Descriptor, ClosesItselfOnceAndNotWhatItGaveAway) {
+  int kept = -1;
+  int closed = -1;
+  {
+    Descriptor first = OpenOne();
+    closed = first.get();
+    Descriptor second = std::move(first);
+    EXPECT_FALSE(first.valid());  // NOLINT: moved from is empty
+    EXPECT_EQ(second.get(), closed);
+    Descriptor third = OpenOne();
+    kept = third.Release();
+  }
+  EXPECT_EQ(fcntl(closed, F_GETFD), -1);
+  EXPECT_NE(fcntl(kept, F_GETFD), -1);
+  const Descriptor again(kept);
+}
+
+TEST(FreeDescriptors, CountsWhatCanStillBeOpened) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit limit = before;
+  limit.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  const int64_t free = FreeDescriptors(1000);
+  EXPECT_EQ(FreeDescriptors(5), 5);
+  std::vector<Descriptor> opened;
+  for (Descriptor one = OpenOne(); one.valid(); one = OpenOne()) opened.push_back(std::move(one));
+  EXPECT_EQ(static_cast<int64_t>(opened.size()), free);
+  EXPECT_EQ(FreeDescriptors(1000), 0);
+  opened.erase(opened.begin(), opened.begin() + 3);
+  EXPECT_EQ(FreeDescriptors(1000), 3);
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
+}  // namespace
+}  // namespace distillery
