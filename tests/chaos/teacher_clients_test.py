@@ -29,6 +29,9 @@ class Frames:
         self.socket = socket.create_connection((host, int(port)), timeout=30)
         self.socket.sendall(PREFACE + frame(SETTINGS))
 
+    def close(self):
+        self.socket.close()
+
     def _exactly(self, size):
         data = b""
         while len(data) < size:
@@ -100,6 +103,7 @@ class TeacherClients(TeacherCase):
                                            "grpc.keepalive_timeout_ms": 1000})
         self.assertEqual(self.status_of(lambda: self.ask(stub)), OK)
         connection = Frames(teacher.address)
+        self.addCleanup(connection.close)
         start = time.monotonic()
         sent, last = 0, None
         while last is None or last[0] != GOAWAY:
@@ -162,13 +166,14 @@ class TeacherClients(TeacherCase):
         def requests(count):
             """Mixed and 16 at once: queries, descriptions, refusals, short streams and cancels."""
             for first in range(0, count, 16):
-                calls = []
+                calls, streams = [], []
                 for i in range(first, min(first + 16, count)):
                     if i % 50 == 0:
                         stream = Shard(self, shard_size=128).open(stub)
                         if i % 100 == 0:
                             stream.cancel()
-                        calls.append(stream)
+                        else:
+                            streams.append(stream)
                     elif i % 10 == 1:
                         calls.append(stub.ComputeSoftTargets.future(bad, timeout=60))
                     elif i % 10 == 2:
@@ -177,10 +182,9 @@ class TeacherClients(TeacherCase):
                     else:
                         calls.append(stub.ComputeSoftTargets.future(query, timeout=60))
                 for call in calls:
-                    if isinstance(call, grpc.Future) and not hasattr(call, "__next__"):
-                        call.exception()
-                    else:
-                        self.status_of(lambda call=call: list(call))
+                    call.exception()
+                for stream in streams:
+                    self.status_of(lambda stream=stream: list(stream))
 
         start = time.monotonic()
         requests(1000)

