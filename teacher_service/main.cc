@@ -172,8 +172,8 @@ absl::Status Warm(const Flags& flags) {
   return absl::OkStatus();
 }
 
-// Waits until no stream and no query is left, at most for `limit`. Calls that watch health never end by
-// themselves, so the server's own grace would always be used up where there are some.
+// Waits until no stream and no query is left, at most for `limit`. Calls that watch health never end
+// by themselves, so the server's own grace would always be used up where there are some.
 void AwaitCalls(const TeacherHost& host, const StreamService& streams, absl::Duration limit) {
   const ComputeScheduler& scheduler = host.scheduler();
   const absl::Time end = absl::Now() + limit;

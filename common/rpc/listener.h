@@ -1,9 +1,9 @@
 // Takes clients' connections and hands them on, while there is room.
 //
-// gRPC's own listeners are deaf for ever once accept has failed for want of a descriptor, and know no
-// limit. This one leaves a reserve of descriptors to the rest of the process, and takes at most
-// max_connections. Beyond that a connection waits in the system's queue, until one has ended or until
-// it has waited for `patience`; then it is closed, so that its client learns and goes elsewhere.
+// gRPC's own listeners are deaf for ever once accept has failed for want of a descriptor, and know
+// no limit. This one leaves a reserve of descriptors to the rest of the process, and takes at most
+// max_connections. Beyond that a connection waits in the system's queue, until one has ended or
+// until it has waited for `patience`; then it is closed, so that its client goes elsewhere.
 //
 // Threads: a thread of its own accepts; the handler is called there and must not block. One thread
 // calls Start and Stop; statistics is safe for all.

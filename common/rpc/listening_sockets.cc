@@ -36,7 +36,8 @@ absl::Status CannotListen(const std::string& address, const std::string& flag, i
       absl::StrCat("cannot listen on ", address, ": ", why, "; choose another with ", flag));
 }
 
-absl::StatusOr<ListeningSockets> ListenOnUnix(const std::string& address, const std::string& flag) {
+absl::StatusOr<ListeningSockets> ListenOnUnix(const std::string& address,
+                                              const std::string& flag) {
   ListeningSockets result;
   result.address = address;
   absl::string_view path = absl::StripPrefix(address, "unix:");
@@ -45,8 +46,8 @@ absl::StatusOr<ListeningSockets> ListenOnUnix(const std::string& address, const 
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(name.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": a path has 1 to ",
-                                                   sizeof(name.sun_path) - 1, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot listen on ", address, ": a path has 1 to ", sizeof(name.sun_path) - 1, " bytes"));
   }
   path.copy(name.sun_path, path.size());
   result.unix_path = std::string(path);

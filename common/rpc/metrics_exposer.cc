@@ -54,8 +54,9 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
   if (options.address.empty()) return nullptr;
   if (!insecure && !IsLoopback(options.address)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--metrics-listen ", options.address, " is not loopback: metrics are served in "
-                     "plain HTTP, so give --insecure on a network that you trust"));
+        absl::StrCat("--metrics-listen ", options.address,
+                     " is not loopback: metrics are served in plain HTTP, so give --insecure on a "
+                     "network that you trust"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(ListeningSockets sockets,
                               ListenOn(options.address, "--metrics-listen"));
