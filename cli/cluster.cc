@@ -94,7 +94,9 @@ absl::Status Cluster::StartMember(const std::string& name, std::vector<std::stri
   child.log_path = absl::StrCat(options_.folder, "/logs/", name, ".log");
   // Ctrl-C is for this process: it ends the others in order.
   child.own_group = true;
-  child.environment = SharedComputeEnvironment(options_.workers);
+  // The teacher computes a batch on each core.
+  child.environment = SharedComputeEnvironment(name == "teacher_service" ? AvailableCores()
+                                                                        : options_.workers);
   DISTILLERY_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(child));
   members_.push_back({name, child.log_path, std::move(process)});
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -232,9 +233,8 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   app->add_option("--max-batch-rows", flags->model_defaults.max_batch_rows,
-                  "most rows of queries computed together")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
+                  "most rows of queries computed together (default: 256 on a CPU, 1024 on a GPU)")
+      ->check(CLI::Range(1, 65536));
   app->add_option("--compute-threads", flags->compute_threads,
                   "LibTorch threads per batch; part of the teacher digest")
       ->check(CLI::Range(1, 1024))
@@ -314,7 +314,11 @@ void AddCacheFlags(CLI::App* app, Flags* flags) {
 }
 
 int Main(int argc, char** argv) {
-  EnsureComputeEnvironment(EarlyFlag(argc, argv, "numerics", "fastest"), argv);
+  int slots = 0;
+  if (!absl::SimpleAtoi(EarlyFlag(argc, argv, "compute-slots", ""), &slots)) {
+    slots = AvailableCores();
+  }
+  EnsureComputeEnvironment(EarlyFlag(argc, argv, "numerics", "fastest"), argv, slots);
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7001";

@@ -16,7 +16,8 @@ struct ModelFlag {
   std::string device = "cpu";
   std::string precision = "float32";
   int64_t batch_rows = 256;
-  int64_t max_batch_rows = 1024;
+  // 0: TorchTeacherOptions' choice for the device.
+  int64_t max_batch_rows = 0;
 };
 
 // Reads "FILE", "NAME=FILE" or "NAME=FILE,device=cpu,precision=float32,batch_rows=256,

@@ -71,7 +71,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     service_->pool_.Add([this] {
       grpc::ByteBuffer header;
       const absl::Status status = Prepare(&header);
-      Report(status, std::move(header));
+      Report(status, header);
     });
   }
 
@@ -83,7 +83,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       if (!ok) Stop(absl::CancelledError("the client went away"));
       asks = Pump();
     }
-    Ask(this, std::move(asks));
+    Ask(this, asks);
   }
   void OnCancel() override {
     Asks asks;
@@ -92,7 +92,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       Stop(absl::CancelledError("the client went away"));
       asks = Pump();
     }
-    Ask(this, std::move(asks));
+    Ask(this, asks);
   }
   void OnDone() override {
     // Whoever called Finish may still hold the lock.
@@ -122,11 +122,15 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     absl::StatusOr<LogitRows> rows = absl::UnknownError("asked for");
   };
 
-  // Fetches to start once the lock is released.
+  // What is to be started once the lock is released.
   struct Asks {
     std::shared_ptr<ShardLogits> shard;
     std::shared_ptr<const std::atomic<bool>> cancelled;
     std::vector<Fetch*> fetches;
+    // on_wire_.
+    bool write = false;
+    // MakeNext, by this thread: for a message so small that waking another costs more.
+    bool make_next = false;
   };
 
   // Opens everything and makes the header.
@@ -153,12 +157,12 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
         host->datasets().Open({selector.name(), selector.split(), selector.shard_size()}));
     DISTILLERY_RETURN_IF_ERROR(
         CheckExpected("dataset", request_.expected_dataset_digest(), dataset_->digest()));
-    const int64_t largest_row =
+    const int64_t row_bytes =
         (samples_alone_ ? 0 : chunks.format.SizesOf(1, dataset_->class_count()).total()) +
         (chunks.include_samples ? dataset_->shape().size() + 4 : 0);
-    if (largest_row > kMaxMessageBytes - 4096) {
+    if (row_bytes > kMaxMessageBytes - 4096) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("one row takes ", largest_row, " bytes, a message at most ",
+          absl::StrCat("one row takes ", row_bytes, " bytes, a message at most ",
                        kMaxMessageBytes, ": ask for another encoding"));
     }
     DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset_->Shard(request_.shard()));
@@ -181,25 +185,26 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     MutexLock lock(mutex_);
     row_ = next_fetch_ = request_.start_row();
     cut_rows_ = info.batch_rows;
+    row_bytes_ = row_bytes;
     opened_ok_ = true;
     return absl::OkStatus();
   }
 
-  // A pool thread has made the next message, or failed.
-  void Report(const absl::Status& status, grpc::ByteBuffer message) {
+  // The next message is made, or failed.
+  void Report(const absl::Status& status, const grpc::ByteBuffer& message) {
     Asks asks;
     {
       MutexLock lock(mutex_);
       working_ = false;
       if (status.ok()) {
-        next_ = std::move(message);
+        next_ = message;
         has_next_ = true;
       } else {
         Stop(status);
       }
       asks = Pump();
     }
-    Ask(this, std::move(asks));
+    Ask(this, asks);
   }
 
   void OnRows(Fetch* fetch, const absl::StatusOr<LogitRows>& rows) {
@@ -211,18 +216,27 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       --fetching_;
       asks = Pump();
     }
-    Ask(this, std::move(asks));
+    Ask(this, asks);
   }
 
-  // Without the lock: rows that are there already come at once. A stream without fetches under way may
-  // be gone by now, and the last fetch may end it: so `stream` is only passed on.
-  static void Ask(SoftTargetStream* stream, Asks asks) {
+  // Without the lock: rows that are there already come at once, and gRPC sends much of a message
+  // before StartWrite returns, while the next is encoded. A stream without anything under way may be
+  // gone by now, and what is started last may end it: so `stream` is only used for that.
+  static void Ask(SoftTargetStream* stream, const Asks& asks) {
     for (Fetch* const fetch : asks.fetches) {
       asks.shard->Get(fetch->row, asks.cancelled,
                       [stream, fetch](const absl::StatusOr<LogitRows>& rows) {
                         stream->OnRows(fetch, rows);
                       });
     }
+    if (asks.write) stream->StartWrite(&stream->on_wire_);
+    if (asks.make_next) stream->MakeAndReport();
+  }
+
+  void MakeAndReport() {
+    grpc::ByteBuffer message;
+    const absl::Status status = MakeNext(&message);
+    Report(status, message);
   }
 
   // Starts all that can be started. The caller releases the lock, then does what it is told to ask,
@@ -238,8 +252,9 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       has_next_ = false;
       writing_ = true;
       write_start_ = clock_->SteadyNow();
-      on_wire_ = std::move(next_);
-      StartWrite(&on_wire_);
+      on_wire_ = next_;
+      next_.Clear();
+      asks.write = true;
     } else if (!writing_ && trailer_made_ && !working_ && fetching_ == 0) {
       // Cuts that were asked for before a cache file gave all have reported too: they use this.
       End(absl::OkStatus());
@@ -250,11 +265,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
                        (!fetches_.empty() && fetches_.front()->ready);
     if (ready && !working_ && !has_next_ && !trailer_made_) {
       working_ = true;
-      service_->pool_.Add([this] {
-        grpc::ByteBuffer message;
-        const absl::Status status = MakeNext(&message);
-        Report(status, std::move(message));
-      });
+      asks.make_next = NextIsSmall();
+      if (!asks.make_next) service_->pool_.Add([this] { MakeAndReport(); });
     }
     while (!samples_alone_ && next_fetch_ < row_count_ &&
            fetches_.size() < static_cast<size_t>(service_->options_.read_ahead_cuts)) {
@@ -269,7 +281,14 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return asks;
   }
 
-  // On a pool thread: the next chunk, or the trailer.
+  bool NextIsSmall() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    constexpr int64_t kSmallBytes = 32768;
+    if (row_ == row_count_) return true;  // the trailer
+    if (samples_alone_ || !fetches_.front()->rows.ok()) return false;
+    return fetches_.front()->rows->rows * row_bytes_ <= kSmallBytes;
+  }
+
+  // The next chunk, or the trailer.
   absl::Status MakeNext(grpc::ByteBuffer* message) {
     DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
     if (service_->host_->draining()) return absl::UnavailableError("the teacher is draining");
@@ -386,7 +405,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   std::optional<ChunkMaker> chunks_;
   int64_t row_count_ = 0;
   bool samples_alone_ = false;
-  // Used by one pool thread at a time, and by Log at the end.
+  // Used by whoever makes the next message, and by Log at the end.
   int64_t bytes_ = 0;
   uint32_t crc_ = 0;
   // Of the whole stream, where it need not be computed.
@@ -397,6 +416,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   Mutex mutex_;
   bool opened_ok_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t cut_rows_ ABSL_GUARDED_BY(mutex_) = 1;
+  // Of one row on the wire.
+  int64_t row_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Next row to encode, and the first that no fetch was started for.
   int64_t row_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_fetch_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -406,7 +427,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   bool has_next_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Duration write_start_ ABSL_GUARDED_BY(mutex_);
-  // A pool thread uses this object, or will: from the start, since Prepare is queued first.
+  // A thread makes the next message, or will: from the start, since Prepare is queued first.
   bool working_ ABSL_GUARDED_BY(mutex_) = true;
   bool trailer_made_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -12,6 +12,7 @@
 #include "common/base/names.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/data/pixels.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "teacher_service/request_service.h"
@@ -89,8 +90,10 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
     return absl::InvalidArgumentError("representation: REPRESENTATION_NONE is for streams");
   }
   const v1::Tensor& inputs = request.inputs();
-  if (inputs.data_type() != v1::DATA_TYPE_FLOAT32) {
-    return absl::InvalidArgumentError("inputs.data_type must be DATA_TYPE_FLOAT32");
+  const bool bytes_of_pixels = inputs.data_type() == v1::DATA_TYPE_UINT8;
+  if (inputs.data_type() != v1::DATA_TYPE_FLOAT32 && !bytes_of_pixels) {
+    return absl::InvalidArgumentError(
+        "inputs.data_type must be DATA_TYPE_FLOAT32 or DATA_TYPE_UINT8");
   }
   const std::vector<int64_t> shape(inputs.shape().begin(), inputs.shape().end());
   const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxComputeElements);
@@ -106,9 +109,10 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
     return absl::ResourceExhaustedError(
         absl::StrCat("inputs has ", rows, " rows, at most ", kMaxComputeRows));
   }
-  if (static_cast<int64_t>(inputs.data().size()) != *count * 4) {
+  const int64_t needed = bytes_of_pixels ? *count : *count * 4;
+  if (static_cast<int64_t>(inputs.data().size()) != needed) {
     return absl::InvalidArgumentError(absl::StrCat("inputs.data has ", inputs.data().size(),
-                                                   " bytes, its shape needs ", *count * 4));
+                                                   " bytes, its shape needs ", needed));
   }
   if (format.SizesOf(rows, classes).total() > kMaxMessageBytes - kMessageOverhead) {
     return absl::ResourceExhaustedError(
@@ -118,12 +122,17 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
                               query_limits_.Enter(ClientOf(*context)));
   // The message's bytes stay where they are until the call ends; they lie aligned unless they are a
   // few, inside of the string itself.
-  std::shared_ptr<std::vector<float>> aligned;
+  std::shared_ptr<std::vector<float>> pixels;
   const char* bytes = inputs.data().data();
-  if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
-    aligned = std::make_shared<std::vector<float>>(static_cast<size_t>(*count));
-    std::memcpy(aligned->data(), bytes, inputs.data().size());
-    bytes = reinterpret_cast<const char*>(aligned->data());
+  if (bytes_of_pixels || reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
+    pixels = std::make_shared<std::vector<float>>(static_cast<size_t>(*count));
+    if (bytes_of_pixels) {
+      ScalePixels(reinterpret_cast<const uint8_t*>(bytes), *count, /*pixel_max=*/255,
+                  pixels->data());
+    } else {
+      std::memcpy(pixels->data(), bytes, inputs.data().size());
+    }
+    bytes = reinterpret_cast<const char*>(pixels->data());
   }
   Query query;
   query.teacher = teacher;
@@ -132,7 +141,7 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   query.deadline = SteadyDeadline(*context, host_->scheduler().clock());
   query.cancelled = [context] { return context->IsCancelled(); };
   query.done = [=](const absl::Status& status, const float* logits) {
-    (void)aligned;
+    (void)pixels;
     (void)place;
     if (status.ok()) {
       FillSoftTargets(rows, classes, format, EncodeSoftTargets(logits, rows, classes, format),

@@ -70,7 +70,8 @@ class TorchTeacher : public Teacher {
                       ? "cuda" : "cpu", " teacher_precision=", options.precision);
     }
     info_.batch_rows = options.batch_rows;
-    info_.max_batch_rows = options.max_batch_rows;
+    info_.max_batch_rows = options.max_batch_rows > 0 ? options.max_batch_rows
+                                                      : device_.is_cpu() ? 256 : 1024;
     info_.half_logits = options.half_logits;
     info_.digest = Sha256Hex(absl::StrCat("distillery teacher 1\n", model_.sha256, "\n",
                                           ModelCardToJson(model_.card), "\nbatch_rows ",

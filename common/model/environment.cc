@@ -35,7 +35,7 @@ int AvailableCores() {
   return cores;
 }
 
-void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
+void EnsureComputeEnvironment(const std::string& numerics, char** argv, int concurrent) {
   const char* const marker = std::getenv(kMarker);
   if (marker != nullptr && numerics == marker) return;
   // What the user set stays; what another numerics setting of ours set is replaced.
@@ -54,7 +54,8 @@ void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
   }
   setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite);
   setenv("OMP_NUM_THREADS", "1", overwrite);
-  setenv(kBlasThreads, std::to_string(AvailableCores()).c_str(), overwrite);
+  const int blas_threads = std::max(1, AvailableCores() / std::max(1, concurrent));
+  setenv(kBlasThreads, std::to_string(blas_threads).c_str(), overwrite);
   setenv(kMarker, numerics.c_str(), 1);
   execv("/proc/self/exe", argv);
   std::fprintf(stderr, "cannot start anew with the compute environment: %s; going on without\n",

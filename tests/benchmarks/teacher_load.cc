@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
+#include "common/data/pixels.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
 
@@ -30,16 +31,23 @@ std::unique_ptr<v1::TeacherService::Stub> Connect(const std::string& address) {
       grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
 }
 
-v1::ComputeSoftTargetsRequest QueryRequest(int64_t rows, int client) {
+v1::ComputeSoftTargetsRequest QueryRequest(int64_t rows, int client, bool bytes = false) {
   RandomStream random(client, "benchmark query");
-  std::vector<float> pixels(static_cast<size_t>(rows * kSide * kSide));
-  for (float& pixel : pixels) pixel = random.Uniform();
+  constexpr int64_t kValues = 256;
+  std::vector<uint8_t> stored(static_cast<size_t>(rows * kSide * kSide));
+  for (uint8_t& pixel : stored) pixel = static_cast<uint8_t>(random.Below(kValues));
+  std::vector<float> pixels(stored.size());
+  ScalePixels(stored.data(), static_cast<int64_t>(stored.size()), kValues - 1, pixels.data());
   v1::ComputeSoftTargetsRequest request;
   request.set_temperature(4);
   v1::Tensor* const inputs = request.mutable_inputs();
-  inputs->set_data_type(v1::DATA_TYPE_FLOAT32);
+  inputs->set_data_type(bytes ? v1::DATA_TYPE_UINT8 : v1::DATA_TYPE_FLOAT32);
   for (const int64_t size : {rows, int64_t{1}, kSide, kSide}) inputs->add_shape(size);
-  inputs->set_data(pixels.data(), pixels.size() * sizeof(float));
+  if (bytes) {
+    inputs->set_data(stored.data(), stored.size());
+  } else {
+    inputs->set_data(pixels.data(), pixels.size() * sizeof(float));
+  }
   return request;
 }
 
@@ -107,12 +115,13 @@ absl::StatusOr<int64_t> TeacherLoad::Stream(double seconds) {
   return rows;
 }
 
-absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, double seconds) {
+absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes,
+                                          double seconds) {
   std::vector<std::unique_ptr<v1::TeacherService::Stub>> stubs;
   std::vector<v1::ComputeSoftTargetsRequest> requests;
   for (int i = 0; i < clients; ++i) {
     stubs.push_back(Connect(options_.address));
-    requests.push_back(QueryRequest(rows, i));
+    requests.push_back(QueryRequest(rows, i, bytes));
   }
   std::vector<absl::Status> statuses(static_cast<size_t>(clients));
   std::atomic<int64_t> total{0};

@@ -30,8 +30,9 @@ class TeacherLoad {
   // Each: about `seconds`, until all that was asked for is there. Errors of the calls.
   // Rows of streams, one after the other, each of a view that is new.
   absl::StatusOr<int64_t> Stream(double seconds);
-  // Rows of `clients` that ask for `rows` at a time, each over a connection of its own.
-  absl::StatusOr<int64_t> Query(int clients, int64_t rows, double seconds);
+  // Rows of `clients` that ask for `rows` at a time, each over a connection of its own. Pixels are
+  // float32, or bytes.
+  absl::StatusOr<int64_t> Query(int clients, int64_t rows, bool bytes, double seconds);
   // Seconds that each query of one row took, one after the other; beside streams if so wanted.
   absl::StatusOr<std::vector<double>> Latencies(bool beside_stream, double seconds);
 

@@ -61,7 +61,8 @@ TEST(AvailableCores, IsAtMostTheAffinityMask) {
 // Runs this program's DISABLED test `probe` in a child that first calls EnsureComputeEnvironment
 // with the variables given; returns its exit status.
 int RunProbe(const std::string& probe, const std::string& numerics,
-             const std::vector<std::pair<const char*, const char*>>& variables) {
+             const std::vector<std::pair<const char*, const char*>>& variables,
+             int concurrent = 1) {
   std::string name = "model_test";
   std::string filter = "--gtest_filter=EnvironmentProbe.DISABLED_" + probe;
   std::string disabled = "--gtest_also_run_disabled_tests";
@@ -74,7 +75,7 @@ int RunProbe(const std::string& probe, const std::string& numerics,
       unsetenv(ours);
     }
     for (const auto& [variable, value] : variables) setenv(variable, value, 1);
-    EnsureComputeEnvironment(numerics, argv);
+    EnsureComputeEnvironment(numerics, argv, concurrent);
     _exit(99);  // it should have started the program anew
   }
   int status = 0;
@@ -95,6 +96,10 @@ TEST(EnvironmentProbe, DISABLED_IsFastest) {
   EXPECT_EQ(ProcessNumerics(), "fastest");
 }
 
+TEST(EnvironmentProbe, DISABLED_HasOneBlasThread) {
+  EXPECT_EQ(Variable("OPENBLAS_NUM_THREADS"), "1");
+}
+
 TEST(EnvironmentProbe, DISABLED_IsPortable) {
   EXPECT_EQ(Variable("ATEN_CPU_CAPABILITY"), "avx2");
   EXPECT_EQ(Variable("ONEDNN_MAX_CPU_ISA"), "AVX2");
@@ -111,6 +116,10 @@ TEST(EnvironmentProbe, DISABLED_KeepsTheUsersChoice) {
 TEST(ComputeEnvironment, IsSetByStartingTheProgramAnew) {
   EXPECT_EQ(RunProbe("IsFastest", "fastest", {}), 0);
   EXPECT_EQ(RunProbe("IsPortable", "portable", {}), 0);
+}
+
+TEST(ComputeEnvironment, SharesTheCoresAmongComputationsAtOnce) {
+  EXPECT_EQ(RunProbe("HasOneBlasThread", "fastest", {}, AvailableCores()), 0);
 }
 
 TEST(ComputeEnvironment, KeepsWhatTheUserSet) {

@@ -57,6 +57,27 @@ TEST_F(ComputeTest, AnswersTheCallersInputsInOneBatch) {
   EXPECT_EQ(probe_.calls.load(), 1);
 }
 
+TEST_F(ComputeTest, BytesOfPixelsAreTheFloatsTheyStandFor) {
+  v1::ComputeSoftTargetsRequest request = ComputeRequest();
+  std::string bytes;
+  std::vector<float> floats;
+  for (int i = 0; i < 128; ++i) {
+    bytes.push_back(static_cast<char>(i * 2));
+    floats.push_back(static_cast<float>(i * 2) / 255);
+  }
+  request.mutable_inputs()->set_data(floats.data(), floats.size() * sizeof(float));
+  v1::ComputeSoftTargetsResponse from_floats;
+  ASSERT_THAT(server_.Compute(request, &from_floats), IsOk());
+  request.mutable_inputs()->set_data_type(v1::DATA_TYPE_UINT8);
+  request.mutable_inputs()->set_data(bytes);
+  v1::ComputeSoftTargetsResponse from_bytes;
+  ASSERT_THAT(server_.Compute(request, &from_bytes), IsOk());
+  EXPECT_EQ(from_bytes.SerializeAsString(), from_floats.SerializeAsString());
+  request.mutable_inputs()->mutable_data()->pop_back();
+  EXPECT_THAT(server_.Compute(request, &from_bytes),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("its shape needs 128")));
+}
+
 TEST_F(ComputeTest, ProbabilitiesSumToOne) {
   v1::ComputeSoftTargetsRequest request = ComputeRequest();
   v1::ComputeSoftTargetsResponse response;
