@@ -9,7 +9,6 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/model/environment.h"
 
 namespace distillery {
 namespace {
@@ -94,9 +93,6 @@ absl::Status Cluster::StartMember(const std::string& name, std::vector<std::stri
   child.log_path = absl::StrCat(options_.folder, "/logs/", name, ".log");
   // Ctrl-C is for this process: it ends the others in order.
   child.own_group = true;
-  // The teacher computes a batch on each core.
-  child.environment = SharedComputeEnvironment(name == "teacher_service" ? AvailableCores()
-                                                                        : options_.workers);
   DISTILLERY_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(child));
   members_.push_back({name, child.log_path, std::move(process)});
   return absl::OkStatus();

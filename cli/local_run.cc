@@ -30,6 +30,7 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   LocalServices::Options options;
   options.state_dir = state_dir;
   options.data_dir = run.data_dir;
+  options.compute_threads = run.spec.compute_threads;
   options.student_dir = run.spec.student.model;
   if (run.spec.needs_teacher()) {
     options.teacher_model = run.spec.teacher.model;

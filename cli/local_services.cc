@@ -42,6 +42,7 @@ class InProcess : public LocalServices {
       TorchTeacherOptions teacher;
       teacher.name = "teacher";
       teacher.model_path = options.teacher_model;
+      teacher.compute_threads = options.compute_threads;
       DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> loaded, LoadTorchTeacher(teacher));
       TeacherHost::Options host;
       host.data_dir = options.data_dir;

@@ -19,6 +19,8 @@ class LocalServices {
     // The coordinator's record; a second process on the same folder is refused.
     std::string state_dir;
     std::string data_dir;
+    // RunSpec.compute_threads: teacher and worker share the process.
+    int64_t compute_threads = 1;
     // Empty: no teacher.
     std::string teacher_model;
     // Folder for the teacher's logits; empty: in memory alone.

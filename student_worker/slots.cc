@@ -11,7 +11,6 @@
 #include "common/base/child_process.h"
 #include "common/base/logging.h"
 #include "common/base/stop_signal.h"
-#include "common/model/environment.h"
 
 namespace distillery {
 namespace {
@@ -25,14 +24,13 @@ struct Slot {
   Backoff backoff;
 };
 
-std::optional<ChildProcess> StartSlot(size_t index, int slots, char** argv) {
+std::optional<ChildProcess> StartSlot(size_t index, char** argv) {
   ChildProcess::Options options;
   options.arguments = {"/proc/self/exe"};
   for (char** argument = argv + 1; *argument != nullptr; ++argument) {
     options.arguments.emplace_back(*argument);
   }
-  options.environment = SharedComputeEnvironment(slots);
-  options.environment.emplace_back(kSlotVariable, std::to_string(index));
+  options.environment = {{kSlotVariable, std::to_string(index)}};
   options.death_signal = SIGTERM;
   absl::StatusOr<ChildProcess> process = ChildProcess::Start(options);
   if (process.ok()) return *std::move(process);
@@ -58,7 +56,7 @@ int SuperviseSlots(int slots, char** argv) {
           spdlog::warn("slot {} ended ({}); starting it again", i, end->ToString());
         }
       } else if (absl::Now() >= slot.restart_at) {
-        slot.process = StartSlot(i, slots, argv);
+        slot.process = StartSlot(i, argv);
         slot.started = absl::Now();
         if (!slot.process.has_value()) slot.restart_at = absl::Now() + slot.backoff.Next();
       }

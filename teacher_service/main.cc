@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
@@ -236,7 +235,7 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
                   "most rows of queries computed together (default: 256 on a CPU, 1024 on a GPU)")
       ->check(CLI::Range(1, 65536));
   app->add_option("--compute-threads", flags->compute_threads,
-                  "LibTorch threads per batch; part of the teacher digest")
+                  "threads of LibTorch and OpenBLAS per batch; part of the teacher digest")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app->add_option("--numerics", flags->numerics,
@@ -314,11 +313,7 @@ void AddCacheFlags(CLI::App* app, Flags* flags) {
 }
 
 int Main(int argc, char** argv) {
-  int slots = 0;
-  if (!absl::SimpleAtoi(EarlyFlag(argc, argv, "compute-slots", ""), &slots)) {
-    slots = AvailableCores();
-  }
-  EnsureComputeEnvironment(EarlyFlag(argc, argv, "numerics", "fastest"), argv, slots);
+  EnsureComputeEnvironment(EarlyFlag(argc, argv, "numerics", "fastest"), argv);
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7001";

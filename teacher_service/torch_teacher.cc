@@ -73,7 +73,7 @@ class TorchTeacher : public Teacher {
     info_.max_batch_rows = options.max_batch_rows > 0 ? options.max_batch_rows
                                                       : device_.is_cpu() ? 256 : 1024;
     info_.half_logits = options.half_logits;
-    info_.digest = Sha256Hex(absl::StrCat("distillery teacher 1\n", model_.sha256, "\n",
+    info_.digest = Sha256Hex(absl::StrCat("distillery teacher 2\n", model_.sha256, "\n",
                                           ModelCardToJson(model_.card), "\nbatch_rows ",
                                           options.batch_rows, "\n", info_.numerics_fingerprint,
                                           options.half_logits ? "\nlogits float16" : ""));

@@ -21,7 +21,8 @@ struct TorchTeacherOptions {
   // Most rows of ad-hoc inputs that are computed together; 0: 256 on a CPU, whose caches larger
   // batches leave (5 times slower at 1,024 for a LeNet), 1,024 on a GPU.
   int64_t max_batch_rows = 0;
-  // LibTorch threads inside one operation; part of the digest.
+  // Threads of LibTorch and OpenBLAS inside one operation; part of the digest. The same in all that
+  // computes in this process (numerics.h).
   int64_t compute_threads = 1;
   // "cpu", "cuda" or "cuda:1"; part of the digest.
   std::string device = "cpu";

@@ -15,7 +15,6 @@ namespace {
 
 // Marks a process whose environment is as its value says.
 constexpr char kMarker[] = "DISTILLERY_NUMERICS";
-constexpr char kBlasThreads[] = "OPENBLAS_NUM_THREADS";
 
 }  // namespace
 
@@ -35,7 +34,7 @@ int AvailableCores() {
   return cores;
 }
 
-void EnsureComputeEnvironment(const std::string& numerics, char** argv, int concurrent) {
+void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
   const char* const marker = std::getenv(kMarker);
   if (marker != nullptr && numerics == marker) return;
   // What the user set stays; what another numerics setting of ours set is replaced.
@@ -54,18 +53,11 @@ void EnsureComputeEnvironment(const std::string& numerics, char** argv, int conc
   }
   setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite);
   setenv("OMP_NUM_THREADS", "1", overwrite);
-  const int blas_threads = std::max(1, AvailableCores() / std::max(1, concurrent));
-  setenv(kBlasThreads, std::to_string(blas_threads).c_str(), overwrite);
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
   setenv(kMarker, numerics.c_str(), 1);
   execv("/proc/self/exe", argv);
   std::fprintf(stderr, "cannot start anew with the compute environment: %s; going on without\n",
                std::strerror(errno));
-}
-
-std::vector<std::pair<std::string, std::string>> SharedComputeEnvironment(int processes) {
-  const char* const set = std::getenv(kBlasThreads);
-  const int threads = set == nullptr ? AvailableCores() : std::atoi(set);
-  return {{kBlasThreads, std::to_string(std::max(1, threads / std::max(1, processes)))}};
 }
 
 std::string ProcessNumerics() {

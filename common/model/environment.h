@@ -14,14 +14,10 @@ int AvailableCores();
 // Sets what is not set by the user already, and starts the program anew (execve) if anything had to
 // be set; returns if all is right. `numerics`: "fastest", or "portable", which pins LibTorch, oneDNN
 // and OpenBLAS to AVX2. In both: OMP_WAIT_POLICY=PASSIVE (spinning OpenMP threads cost up to a factor
-// 3.7), one OpenMP thread unless asked for, and OpenBLAS on an equal part of the cores available for
-// each of `concurrent` computations at once (its threads beside busy ones spin: a fifth of the speed).
+// 3.7), one OpenMP thread unless asked for, and no thread of OpenBLAS before ConfigureTorch (numerics.h)
+// says how many: whatever the user set there, since it would change results.
 // REQUIRES: no thread has been started. `argv` as main got it.
-void EnsureComputeEnvironment(const std::string& numerics, char** argv, int concurrent = 1);
-
-// Environment for one of `processes` that compute on this machine at the same time, so that they share
-// its cores rather than fight for them. Changes no result: only OpenBLAS's threads, not LibTorch's.
-std::vector<std::pair<std::string, std::string>> SharedComputeEnvironment(int processes);
+void EnsureComputeEnvironment(const std::string& numerics, char** argv);
 
 // The numerics that this process was started with.
 std::string ProcessNumerics();

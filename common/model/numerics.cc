@@ -6,6 +6,8 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <mutex>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -44,7 +46,15 @@ std::string OneDnnIsa() {
 }  // namespace
 
 void ConfigureTorch(int64_t compute_threads) {
-  at::set_num_threads(static_cast<int>(compute_threads));
+  const auto threads = static_cast<int>(compute_threads);
+  at::set_num_threads(threads);
+  auto* const blas_threads = LoadedSymbol<int()>("openblas_get_num_threads");
+  auto* const set_blas_threads = LoadedSymbol<void(int)>("openblas_set_num_threads");
+  static std::mutex changing;
+  if (blas_threads != nullptr && set_blas_threads != nullptr) {
+    const std::lock_guard<std::mutex> lock(changing);
+    if (blas_threads() != threads) set_blas_threads(threads);
+  }
   torch::jit::getProfilingMode() = false;
   torch::jit::setGraphExecutorOptimize(false);
 }
@@ -56,10 +66,8 @@ std::string NumericsFingerprint() {
 }
 
 std::string ComputeDescription(int64_t compute_threads) {
-  auto* const blas_threads = LoadedSymbol<int()>("openblas_get_num_threads");
   const char* const wait = std::getenv("OMP_WAIT_POLICY");
-  return absl::StrCat("computing with ", compute_threads, " LibTorch thread(s), ", BlasName(),
-                      " on ", blas_threads == nullptr ? 0 : blas_threads(), " thread(s), ",
+  return absl::StrCat("computing with ", compute_threads, " thread(s), ", BlasName(), ", ",
                       InstructionSet(), ", OMP_WAIT_POLICY=",
                       wait == nullptr ? "(default)" : wait, ", LibTorch ", TORCH_VERSION, ", ",
                       AvailableCores(), " core(s) available, numerics ", ProcessNumerics());

@@ -9,9 +9,10 @@
 
 namespace distillery {
 
-// Sets LibTorch's intra-op threads for the calling thread and those it starts later, and turns off
-// TorchScript's profiling executor, whose first passes over a graph differ from later ones. Call at
-// the start of each thread that computes.
+// Sets LibTorch's intra-op threads for the calling thread and those it starts later, and OpenBLAS's for
+// the whole process: both change the last bits of a result, so all that computes at once in a process
+// must ask for the same. Turns off TorchScript's profiling executor, whose first passes over a graph
+// differ from later ones. Call at the start of each thread that computes.
 void ConfigureTorch(int64_t compute_threads);
 
 // What equal bits need besides equal inputs, except threads: for example

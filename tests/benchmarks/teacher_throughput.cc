@@ -245,7 +245,7 @@ absl::Status Run(const Flags& flags) {
 }
 
 int Main(int argc, char** argv) {
-  EnsureComputeEnvironment("fastest", argv, /*concurrent=*/AvailableCores());
+  EnsureComputeEnvironment("fastest", argv);
   StopSignal::Install();
   Flags flags;
   CLI::App app("Compares teacher_service with a bare LibTorch forward.", "teacher_throughput");

@@ -1,6 +1,7 @@
 #include "common/model/numerics.h"
 
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <torch/script.h>
 
 #include <stdexcept>
@@ -48,6 +49,23 @@ TEST(Numerics, ConfigureSetsTheThreads) {
   EXPECT_EQ(at::get_num_threads(), 1);
 }
 
+// Two threads split a product otherwise than one, and round otherwise.
+TEST(Numerics, ConfigureSetsTheThreadsOfTheBlasToo) {
+  auto* const threads = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
+  if (threads == nullptr) GTEST_SKIP() << "the BLAS here is not OpenBLAS";
+  const at::Tensor inputs = torch::randn({256, 784});
+  const at::Tensor weights = torch::randn({784, 1200});
+  ConfigureTorch(1);
+  EXPECT_EQ(threads(), 1);
+  const at::Tensor product = inputs.mm(weights);
+  ConfigureTorch(2);
+  EXPECT_EQ(threads(), 2);
+  const at::Tensor by_two = inputs.mm(weights);
+  EXPECT_TRUE(torch::equal(by_two, inputs.mm(weights)));
+  ConfigureTorch(1);
+  EXPECT_TRUE(torch::equal(product, inputs.mm(weights)));
+}
+
 TEST(Numerics, FingerprintNamesWhatBitsDependOn) {
   const std::string fingerprint = NumericsFingerprint();
   for (const char* const part :
@@ -55,7 +73,7 @@ TEST(Numerics, FingerprintNamesWhatBitsDependOn) {
     EXPECT_THAT(fingerprint, HasSubstr(part));
   }
   EXPECT_EQ(NumericsFingerprint(), fingerprint);
-  EXPECT_THAT(ComputeDescription(3), HasSubstr("computing with 3 LibTorch thread(s)"));
+  EXPECT_THAT(ComputeDescription(3), HasSubstr("computing with 3 thread(s)"));
 }
 
 }  // namespace
