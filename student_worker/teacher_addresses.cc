@@ -174,6 +174,7 @@ void TeacherAddresses::LookUp(const std::shared_ptr<State>& state) {
     for (const State::Entry& entry : state->entries) hosts.push_back(entry.host);
   }
   std::vector<absl::StatusOr<std::vector<std::string>>> found;
+  found.reserve(hosts.size());
   for (const std::string& host : hosts) {
     found.push_back(host.empty() ? std::vector<std::string>() : state->resolver->Resolve(host));
   }

@@ -22,8 +22,8 @@ absl::StatusOr<std::unique_ptr<TeacherChannels>> TeacherChannels::Open(
   });
 }
 
-std::unique_ptr<TeacherChannels> TeacherChannels::Of(std::shared_ptr<grpc::Channel> channel,
-                                                     const std::string& label) {
+std::unique_ptr<TeacherChannels> TeacherChannels::Of(
+    const std::shared_ptr<grpc::Channel>& channel, const std::string& label) {
   auto set = std::make_unique<TeacherSet>(TeacherAddresses::Fixed({label, "", label}),
                                           TeacherSet::Options());
   return std::make_unique<TeacherChannels>(std::move(set),

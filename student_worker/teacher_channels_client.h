@@ -29,7 +29,7 @@ class TeacherChannels {
   static absl::StatusOr<std::unique_ptr<TeacherChannels>> Open(const std::string& list,
                                                                const TransportOptions& transport);
   // To one teacher, over a channel that there is. `label` is for people.
-  static std::unique_ptr<TeacherChannels> Of(std::shared_ptr<grpc::Channel> channel,
+  static std::unique_ptr<TeacherChannels> Of(const std::shared_ptr<grpc::Channel>& channel,
                                              const std::string& label);
 
   struct Teacher {

@@ -44,17 +44,34 @@ std::vector<ShardRequest> MakeRequests(const TrainJob& job, const std::vector<Sh
   return requests;
 }
 
+LossOptions LossOf(const RunSpec& spec) {
+  return {spec.loss.alpha,
+          spec.loss.temperature,
+          ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd),
+          spec.loss.label_smoothing,
+          spec.loss.dkd_alpha,
+          spec.loss.dkd_beta};
+}
+
+OptimizerOptions OptimizerOf(const RunSpec& spec) {
+  return {spec.training.optimizer == "adamw" ? OptimizerOptions::Kind::kAdamW
+                                             : OptimizerOptions::Kind::kSgd,
+          spec.training.momentum, spec.training.nesterov, spec.training.weight_decay,
+          spec.training.max_gradient_norm};
+}
+
 // One task's state: the module, its optimizer, and the batch being filled.
 class Training {
  public:
-  Training(const TrainJob& job, torch::jit::Module module, FlatSgd optimizer, int64_t sample_count)
+  Training(const TrainJob& job, torch::jit::Module module, FlatOptimizer optimizer, int64_t sample_count)
       : job_(job),
         spec_(*job.spec),
         module_(std::move(module)),
         optimizer_(std::move(optimizer)),
         batch_size_(spec_.training.batch_size),
         step_count_((sample_count + batch_size_ - 1) / batch_size_),
-        targets_(batch_size_, job.dataset->class_count(), spec_.soft_target_format()) {
+        targets_(batch_size_, job.dataset->class_count(), spec_.soft_target_format()),
+        loss_options_(LossOf(spec_)) {
     const ImageShape& shape = job.dataset->shape();
     inputs_ = torch::empty({batch_size_, shape.channels, shape.height, shape.width},
                            torch::kFloat32);
@@ -101,7 +118,8 @@ class Training {
          static_cast<double>(step) / static_cast<double>(step_count_)) /
         static_cast<double>(spec_.training.rounds);
     const double rate =
-        LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress);
+        LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
+                       spec_.training.warm_up);
     const bool whole = filled_ == batch_size_;
     const at::Tensor inputs = whole ? inputs_ : inputs_.narrow(0, 0, filled_);
     const at::Tensor labels = whole ? labels_ : labels_.narrow(0, 0, filled_);
@@ -110,7 +128,7 @@ class Training {
                                static_cast<uint64_t>(job_.replica), static_cast<uint64_t>(step)));
     const at::Tensor logits = module_.forward({Normalise(inputs, *job_.card)}).toTensor();
     const DistillationLoss loss =
-        targets_.Loss(logits, labels, spec_.loss.alpha, spec_.loss.temperature);
+        targets_.Loss(logits, labels, loss_options_);
     const auto value = loss.total.item<double>();
     if (!std::isfinite(value)) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -134,10 +152,11 @@ class Training {
   const TrainJob& job_;
   const RunSpec& spec_;
   torch::jit::Module module_;
-  FlatSgd optimizer_;
+  FlatOptimizer optimizer_;
   const int64_t batch_size_;
   const int64_t step_count_;
   TargetBatch targets_;
+  const LossOptions loss_options_;
   // [batch, channels, height, width], [batch]
   at::Tensor inputs_;
   at::Tensor labels_;
@@ -158,8 +177,7 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
                    spec.seed));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(*job.weights, module));
   DISTILLERY_ASSIGN_OR_RETURN(
-      FlatSgd optimizer,
-      FlatSgd::Create(module, spec.training.momentum, spec.training.weight_decay));
+      FlatOptimizer optimizer, FlatOptimizer::Create(module, OptimizerOf(spec)));
   DISTILLERY_ASSIGN_OR_RETURN(
       const std::vector<ShardUse> uses,
       PlanReplica(spec, job.dataset->size(), job.round, job.replica));

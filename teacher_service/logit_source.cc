@@ -64,6 +64,7 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       if (entry->second.logits == nullptr) {
         if (!is_new) ++source_->shared_;
         entry->second.waiters.push_back({row, std::move(cancelled), std::move(done)});
+        done = nullptr;
         if (!is_new) return;
       } else {
         ++source_->memory_hits_;
@@ -72,11 +73,11 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       }
     }
   }
-  if (rows.rows == 0) {
+  if (done == nullptr) {
     Schedule(cut);
-    return;
+  } else {
+    done(rows);
   }
-  done(rows);
 }
 
 bool ShardLogits::in_cache() const {

@@ -76,7 +76,7 @@ absl::StatusOr<WarmResult> WarmCache(TeacherHost& host, const WarmJob& job) {
                               host.datasets().Open(job.dataset));
   const int64_t views = job.view.augmentation.identity() ? 1 : job.views;
   const int64_t shards = dataset->shard_count();
-  const auto ahead = static_cast<size_t>(2 * host.options().compute.slots);
+  const auto ahead = 2 * static_cast<size_t>(host.options().compute.slots);
   WarmResult result;
   Progress progress(shards * views);
   std::deque<ShardWork> working;

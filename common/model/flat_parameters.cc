@@ -1,11 +1,13 @@
 #include "common/model/flat_parameters.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 
 namespace distillery {
 
-absl::StatusOr<FlatSgd> FlatSgd::Create(torch::jit::Module& module, double momentum,
-                                        double weight_decay) {
+absl::StatusOr<FlatOptimizer> FlatOptimizer::Create(torch::jit::Module& module,
+                                                    const OptimizerOptions& options) {
   const torch::NoGradGuard no_grad;
   int64_t total = 0;
   for (const auto& parameter : module.named_parameters()) {
@@ -28,24 +30,61 @@ absl::StatusOr<FlatSgd> FlatSgd::Create(torch::jit::Module& module, double momen
     parameter.mutable_grad() = gradients.narrow(0, start, count).view(parameter.sizes());
     start += count;
   }
-  return FlatSgd(weights, gradients, momentum, weight_decay);
+  return FlatOptimizer(weights, gradients, options);
 }
 
-void FlatSgd::Step(double learning_rate) {
+void FlatOptimizer::Step(double learning_rate) {
   const torch::NoGradGuard no_grad;
-  if (weight_decay_ != 0) gradients_.add_(weights_, weight_decay_);
-  if (momentum_ == 0) {
+  if (options_.max_gradient_norm > 0) {
+    constexpr double kTiny = 1e-6;  // PyTorch's
+    const auto norm = gradients_.norm().item<double>();
+    const double scale = options_.max_gradient_norm / (norm + kTiny);
+    if (scale < 1) gradients_.mul_(scale);
+  }
+  if (options_.kind == OptimizerOptions::Kind::kAdamW) {
+    StepAdamW(learning_rate);
+  } else {
+    StepSgd(learning_rate);
+  }
+}
+
+void FlatOptimizer::StepSgd(double learning_rate) {
+  if (options_.weight_decay != 0) gradients_.add_(weights_, options_.weight_decay);
+  if (options_.momentum == 0) {
     weights_.add_(gradients_, -learning_rate);
     return;
   }
-  if (momentum_buffer_.defined()) {
-    momentum_buffer_.mul_(momentum_).add_(gradients_);
+  if (first_moment_.defined()) {
+    first_moment_.mul_(options_.momentum).add_(gradients_);
   } else {
-    momentum_buffer_ = gradients_.clone();
+    first_moment_ = gradients_.clone();
   }
-  weights_.add_(momentum_buffer_, -learning_rate);
+  if (options_.nesterov) {
+    weights_.add_(gradients_.add_(first_moment_, options_.momentum), -learning_rate);
+  } else {
+    weights_.add_(first_moment_, -learning_rate);
+  }
 }
 
-bool FlatSgd::Finite() const { return weights_.isfinite().all().item<bool>(); }
+void FlatOptimizer::StepAdamW(double learning_rate) {
+  constexpr double kBeta1 = 0.9;
+  constexpr double kBeta2 = 0.999;
+  constexpr double kEpsilon = 1e-8;
+  if (!first_moment_.defined()) {
+    first_moment_ = at::zeros_like(weights_);
+    second_moment_ = at::zeros_like(weights_);
+  }
+  ++step_count_;
+  weights_.mul_(1 - learning_rate * options_.weight_decay);
+  first_moment_.mul_(kBeta1).add_(gradients_, 1 - kBeta1);
+  second_moment_.mul_(kBeta2).addcmul_(gradients_, gradients_, 1 - kBeta2);
+  const auto steps = static_cast<double>(step_count_);
+  const double correction1 = 1 - std::pow(kBeta1, steps);
+  const double correction2 = 1 - std::pow(kBeta2, steps);
+  const at::Tensor divisor = second_moment_.sqrt().div_(std::sqrt(correction2)).add_(kEpsilon);
+  weights_.addcdiv_(first_moment_, divisor, -learning_rate / correction1);
+}
+
+bool FlatOptimizer::Finite() const { return weights_.isfinite().all().item<bool>(); }
 
 }  // namespace distillery

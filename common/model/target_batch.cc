@@ -32,16 +32,16 @@ void TargetBatch::Set(int64_t place, const SoftTargetRows& rows, int64_t row) {
 }
 
 DistillationLoss TargetBatch::Loss(const at::Tensor& student_logits, const at::Tensor& labels,
-                                   double alpha, double temperature) const {
+                                   const LossOptions& options) const {
   const int64_t size = labels.size(0);
   if (!top_k_) {
-    return ComputeDistillationLoss(student_logits, scaled_logits_.narrow(0, 0, size), labels, alpha,
-                                   temperature);
+    return ComputeDistillationLoss(student_logits, scaled_logits_.narrow(0, 0, size), labels,
+                                   options);
   }
   const TopKTargets targets{targets_.probabilities.narrow(0, 0, size),
                             targets_.class_indexes.narrow(0, 0, size),
                             targets_.tail_mass.narrow(0, 0, size)};
-  return ComputeDistillationLoss(student_logits, targets, labels, alpha, temperature);
+  return ComputeDistillationLoss(student_logits, targets, labels, options);
 }
 
 }  // namespace distillery

@@ -22,8 +22,8 @@ class TargetBatch {
 
   // The loss of the first rows of the batch, as many as there are labels; see
   // ComputeDistillationLoss.
-  DistillationLoss Loss(const at::Tensor& student_logits, const at::Tensor& labels, double alpha,
-                        double temperature) const;
+  DistillationLoss Loss(const at::Tensor& student_logits, const at::Tensor& labels,
+                        const LossOptions& options) const;
 
  private:
   const bool top_k_;

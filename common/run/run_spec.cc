@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/data/augmentation.h"
+#include "common/run/loss_names.h"
 #include "common/run/schedule.h"
 #include "nlohmann/json.hpp"
 
@@ -75,6 +76,49 @@ class JsonWriter {
   nlohmann::ordered_json* at_ = &root_;
 };
 
+void CheckLoss(const RunSpec& spec, Checker* check) {
+  if (!spec.loss.name.empty()) check->OneOf("loss.name", spec.loss.name, SoftLossNames());
+  check->Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
+  check->Positive("loss.temperature", spec.loss.temperature);
+  if (!(spec.loss.label_smoothing >= 0 && spec.loss.label_smoothing < 1)) {
+    check->Report("loss.label_smoothing",
+                  absl::StrCat("must be 0 to below 1, got ", spec.loss.label_smoothing));
+  }
+  check->NotNegative("loss.dkd_alpha", spec.loss.dkd_alpha);
+  check->NotNegative("loss.dkd_beta", spec.loss.dkd_beta);
+  const bool weights = spec.loss.dkd_alpha > 0 || spec.loss.dkd_beta > 0;
+  const SoftLoss loss = ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd);
+  if (loss == SoftLoss::kDkd && !weights) {
+    check->Report("loss.dkd_alpha",
+                  "and loss.dkd_beta are both 0; the paper takes dkd_alpha: 1, dkd_beta: 8");
+  }
+  if (loss != SoftLoss::kDkd && weights) {
+    check->Report("loss.dkd_alpha",
+                  "and loss.dkd_beta are for loss.name dkd: else they must be 0");
+  }
+  if (!TakesTopK(loss) && spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+    check->Report("loss.name", absl::StrCat(spec.loss.name,
+                                            " needs the logits of all classes: take another "
+                                            "soft_targets.encoding than top_k"));
+  }
+}
+
+void CheckOptimizer(const RunSpec& spec, Checker* check) {
+  if (!spec.training.optimizer.empty()) {
+    check->OneOf("training.optimizer", spec.training.optimizer, {"sgd", "adamw"});
+  }
+  if (!(spec.training.warm_up >= 0 && spec.training.warm_up < 1)) {
+    check->Report("training.warm_up",
+                  absl::StrCat("must be 0 to below 1 (a part of the run), got ",
+                               spec.training.warm_up));
+  }
+  if (spec.training.nesterov &&
+      (spec.training.optimizer == "adamw" || spec.training.momentum == 0)) {
+    check->Report("training.nesterov", "is for sgd with momentum");
+  }
+  check->NotNegative("training.max_gradient_norm", spec.training.max_gradient_norm);
+}
+
 }  // namespace
 
 FieldError FindFieldError(const RunSpec& spec) {
@@ -102,8 +146,7 @@ FieldError FindFieldError(const RunSpec& spec) {
   if (!spec.student.digest.empty() && !IsDigest(spec.student.digest)) {
     check.Report("student.digest", "must be 64 hex digits");
   }
-  check.Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
-  check.Positive("loss.temperature", spec.loss.temperature);
+  CheckLoss(spec, &check);
   if (!spec.soft_targets.encoding.empty()) {
     check.OneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
   }
@@ -125,6 +168,7 @@ FieldError FindFieldError(const RunSpec& spec) {
   check.Range<int64_t>("training.batch_size", spec.training.batch_size, 1, 65536);
   check.Positive("training.learning_rate", spec.training.learning_rate);
   check.OneOf("training.schedule", spec.training.schedule, KnownSchedules());
+  CheckOptimizer(spec, &check);
   if (!(spec.training.momentum >= 0 && spec.training.momentum < 1)) {
     check.Report("training.momentum",
                  absl::StrCat("must be 0 to below 1, got ", spec.training.momentum));

@@ -33,8 +33,13 @@ struct RunSpec {
     std::string digest;
   } student;
   struct {
+    std::string name = "kd";
     double alpha = 0.9;
     double temperature = 4;
+    double label_smoothing = 0;
+    // For name dkd, else 0.
+    double dkd_alpha = 0;
+    double dkd_beta = 0;
   } loss;
   struct {
     std::string encoding = "float32";
@@ -47,10 +52,14 @@ struct RunSpec {
     int64_t local_epochs = 0;
     int64_t local_steps = 0;
     int64_t batch_size = 64;
+    std::string optimizer = "sgd";
     double learning_rate = 0.05;
     std::string schedule = "constant";
+    double warm_up = 0;
     double momentum = 0.9;
+    bool nesterov = false;
     double weight_decay = 0;
+    double max_gradient_norm = 0;
   } training;
   struct {
     std::string optimizer = "sgd";
@@ -107,8 +116,12 @@ void VisitRunSpec(Visitor& v, Spec& s) {
     v.Field("digest", s.student.digest);
   });
   v.Group("loss", [&] {
+    v.Field("name", s.loss.name);
     v.Field("alpha", s.loss.alpha);
     v.Field("temperature", s.loss.temperature);
+    v.Field("label_smoothing", s.loss.label_smoothing);
+    v.Field("dkd_alpha", s.loss.dkd_alpha);
+    v.Field("dkd_beta", s.loss.dkd_beta);
   });
   v.Group("soft_targets", [&] {
     v.Field("encoding", s.soft_targets.encoding);
@@ -120,10 +133,14 @@ void VisitRunSpec(Visitor& v, Spec& s) {
     v.Field("local_epochs", s.training.local_epochs);
     v.Field("local_steps", s.training.local_steps);
     v.Field("batch_size", s.training.batch_size);
+    v.Field("optimizer", s.training.optimizer);
     v.Field("learning_rate", s.training.learning_rate);
     v.Field("schedule", s.training.schedule);
+    v.Field("warm_up", s.training.warm_up);
     v.Field("momentum", s.training.momentum);
+    v.Field("nesterov", s.training.nesterov);
     v.Field("weight_decay", s.training.weight_decay);
+    v.Field("max_gradient_norm", s.training.max_gradient_norm);
   });
   v.Group("outer", [&] {
     v.Field("optimizer", s.outer.optimizer);

@@ -16,11 +16,17 @@ double Anneal(double from, double to, double at) {
 
 const std::vector<std::string>& KnownSchedules() {
   static const auto* const known =
-      new std::vector<std::string>{"constant", "cosine", "one_cycle"};
+      new std::vector<std::string>{"constant", "linear", "step", "cosine", "one_cycle"};
   return *known;
 }
 
-double LearningRateAt(const std::string& schedule, double peak, double progress) {
+double LearningRateAt(const std::string& schedule, double peak, double progress, double warm_up) {
+  if (progress < warm_up) peak *= progress / warm_up;
+  if (schedule == "linear") return peak * (1 - progress);
+  if (schedule == "step") {
+    constexpr double kDrop = 0.1;
+    return peak * (progress < 0.5 ? 1 : progress < 0.75 ? kDrop : kDrop * kDrop);
+  }
   constexpr double kWarmUp = 0.3;
   constexpr double kStartDivisor = 25;
   if (schedule == "cosine") return Anneal(peak, 0, progress);

@@ -27,7 +27,7 @@ void CheckCase(const nlohmann::json& golden, const nlohmann::json& one, at::Scal
       torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
 
   const DistillationLoss loss =
-      ComputeDistillationLoss(student, teacher / temperature, labels, alpha, temperature);
+      ComputeDistillationLoss(student, teacher / temperature, labels, {alpha, temperature});
   loss.total.backward();
 
   const nlohmann::json& expected = one.at("float64");
@@ -76,7 +76,7 @@ TEST(GoldenDistillationLoss, LeavesTheTeacherAloneAtAlphaZero) {
       torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
   const DistillationLoss loss =
       ComputeDistillationLoss(student, /*teacher_scaled_logits=*/at::Tensor(), labels,
-                              /*alpha=*/0, /*temperature=*/4);
+                              {/*alpha=*/0, /*temperature=*/4});
   EXPECT_DOUBLE_EQ(loss.total.item<double>(), loss.hard.item<double>());
 }
 

@@ -5,10 +5,11 @@
   make_golden.py --check   compute anew and compare with the files; exit 1 if they differ
 
 distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its terms and its gradient
+soft_losses.json        the other soft terms, label smoothing, and dense and top-k targets
 top_k_loss.json         the same with KL over the k most probable classes and the sum of the others
-sgd.json                torch.optim.SGD with momentum and weight decay, five steps
+sgd.json                torch.optim.SGD and AdamW with weight decay and clipping, five steps
 residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
-schedules.json          OneCycleLR and CosineAnnealingLR over one run
+schedules.json          OneCycleLR, CosineAnnealingLR, MultiStepLR and LinearLR over one run
 """
 
 import argparse
@@ -156,6 +157,114 @@ def top_k_loss():
     }
 
 
+def standardised(logits):
+    deviation = logits.std(dim=1, keepdim=True)
+    return (logits - logits.mean(dim=1, keepdim=True)) / (1e-7 + deviation)
+
+
+def kl(p, log_p, log_q):
+    return (p * (log_p - log_q)).sum() / p.shape[0]
+
+
+def soft_term(name, student, teacher, labels, t, weights):
+    """Each loss as its paper writes it, from whole logits."""
+    if name == "mse":
+        return F.mse_loss(student, teacher)
+    if name == "logit_standardized":
+        student, teacher = standardised(student), standardised(teacher)
+    log_p, log_q = F.log_softmax(teacher / t, dim=1), F.log_softmax(student / t, dim=1)
+    if name in ("kd", "logit_standardized"):
+        return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+    if name == "reverse_kl":
+        return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
+    if name == "jsd":
+        m = (log_p.exp() + log_q.exp()) / 2
+        return (kl(log_p.exp(), log_p, m.log()) + kl(log_q.exp(), log_q, m.log())) / 2
+    # dkd: binary probabilities of the target class, and the others renormalised among themselves.
+    rows = torch.arange(len(labels))
+    p, q = log_p.exp(), log_q.exp()
+    p_t, q_t = p[rows, labels], q[rows, labels]
+    tckd = p_t * (p_t / q_t).log() + (1 - p_t) * ((1 - p_t) / (1 - q_t)).log()
+    others = torch.ones_like(p, dtype=torch.bool)
+    others[rows, labels] = False
+    p_hat = p[others].view(len(labels), -1) / (1 - p_t).unsqueeze(1)
+    q_hat = q[others].view(len(labels), -1) / (1 - q_t).unsqueeze(1)
+    nckd = (p_hat * (p_hat / q_hat).log()).sum(dim=1)
+    return weights[0] * tckd.mean() + weights[1] * nckd.mean()
+
+
+def combined(name, soft, student, labels, t, alpha, smoothing):
+    hard = F.cross_entropy(student, labels, label_smoothing=smoothing)
+    total = alpha * (1 if name == "mse" else t**2) * soft + (1 - alpha) * hard
+    total.backward()
+    return {
+        "name": name,
+        "temperature": t,
+        "alpha": alpha,
+        "label_smoothing": smoothing,
+        "total": total.item(),
+        "soft": soft.item(),
+        "hard": hard.item(),
+        "gradient": student.grad.tolist(),
+    }
+
+
+def soft_losses():
+    # The logits of top_k_loss.json, at an eighth: no probability is lost to rounding. The student's are
+    # shifted by class: standardised logits of equal ones have no gradient.
+    student_logits = torch.tensor(TOP_K_STUDENT_LOGITS, dtype=torch.float64) / 8
+    student_logits += torch.arange(10) / 16
+    teacher = torch.tensor(TOP_K_TEACHER_LOGITS, dtype=torch.float64) / 8
+    labels = torch.tensor(TOP_K_LABELS)
+    weights = [1.0, 8.0]
+
+    def fresh():
+        return student_logits.clone().requires_grad_(True)
+
+    cases = []
+    for name in ("kd", "dkd", "logit_standardized", "mse", "reverse_kl", "jsd"):
+        for t, alpha, smoothing in ((1.0, 0.5, 0.0), (4.0, 0.9, 0.1), (4.0, 1.0, 0.0)):
+            student = fresh()
+            soft = soft_term(name, student, teacher, labels, t, weights)
+            cases.append(combined(name, soft, student, labels, t, alpha, smoothing))
+    top_k_cases = []
+    for name in ("kd", "reverse_kl", "jsd"):
+        for k in (1, 3):
+            t = 2.0
+            student = fresh()
+            p = F.softmax(teacher / t, dim=1)
+            values, indexes = torch.topk(p, k, dim=1)
+            tail = p.scatter(1, indexes, 0.0).sum(dim=1)
+            q = F.softmax(student / t, dim=1)
+            q_tail = q.scatter(1, indexes, 0.0).sum(dim=1, keepdim=True)
+            outcomes = torch.cat([values, tail.unsqueeze(1)], dim=1)
+            # softmax(log x) is x: the distributions over k + 1 outcomes as logits.
+            soft = soft_term(
+                name,
+                torch.cat([q.gather(1, indexes), q_tail], dim=1).log() * t,
+                outcomes.log() * t,
+                None,
+                t,
+                weights,
+            )
+            case = combined(name, soft, student, labels, t, 0.9, 0.0)
+            case.update(
+                k=k,
+                probabilities=values.tolist(),
+                class_indexes=indexes.tolist(),
+                tail_mass=tail.tolist(),
+            )
+            top_k_cases.append(case)
+    return {
+        "student_logits": student_logits.tolist(),
+        "teacher_logits": teacher.tolist(),
+        "labels": TOP_K_LABELS,
+        "dkd_weights": weights,
+        "cases": cases,
+        "top_k_cases": top_k_cases,
+    }
+
+
 SGD_START = {"bias": [0.5, -1.5], "weight": [[1.0, -2.0, 0.25], [0.75, 0.0, 3.0]]}
 SGD_RATES = [0.1, 0.1, 0.05, 0.05, 0.025]
 
@@ -167,19 +276,35 @@ def sgd_gradient(name, step):
     return ((places * 7 + step * 5) % 11 - 5) / 16
 
 
-def sgd_case(momentum, weight_decay):
+def optimizer_case(kind, momentum, nesterov, weight_decay, max_norm):
     parameters = {n: torch.nn.Parameter(torch.tensor(v)) for n, v in SGD_START.items()}
-    optimizer = torch.optim.SGD(
-        parameters.values(), lr=1.0, momentum=momentum, weight_decay=weight_decay
-    )
+    if kind == "adamw":
+        optimizer = torch.optim.AdamW(parameters.values(), lr=1.0, weight_decay=weight_decay)
+    else:
+        optimizer = torch.optim.SGD(
+            parameters.values(),
+            lr=1.0,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+        )
     after = []
     for step, rate in enumerate(SGD_RATES):
         optimizer.param_groups[0]["lr"] = rate
         for name, parameter in parameters.items():
             parameter.grad = sgd_gradient(name, step)
+        if max_norm > 0:
+            torch.nn.utils.clip_grad_norm_(parameters.values(), max_norm)
         optimizer.step()
         after.append({n: p.tolist() for n, p in parameters.items()})
-    return {"momentum": momentum, "weight_decay": weight_decay, "weights_after_step": after}
+    return {
+        "optimizer": kind,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "weight_decay": weight_decay,
+        "max_gradient_norm": max_norm,
+        "weights_after_step": after,
+    }
 
 
 def sgd():
@@ -190,7 +315,15 @@ def sgd():
             {name: sgd_gradient(name, step).tolist() for name in SGD_START}
             for step in range(len(SGD_RATES))
         ],
-        "cases": [sgd_case(m, d) for m in (0.0, 0.9) for d in (0.0, 0.0625)],
+        "cases": [
+            optimizer_case("sgd", m, False, d, 0.0) for m in (0.0, 0.9) for d in (0.0, 0.0625)
+        ]
+        + [
+            optimizer_case("sgd", 0.9, True, 0.0625, 0.0),
+            optimizer_case("sgd", 0.9, False, 0.0, 0.5),
+            optimizer_case("adamw", 0.0, False, 0.0, 0.0),
+            optimizer_case("adamw", 0.0, False, 0.0625, 0.5),
+        ],
     }
 
 
@@ -228,7 +361,21 @@ def schedules():
     cosine = rates_of(
         lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=POINTS - 1)
     )
-    return {"peak": PEAK, "one_cycle": one_cycle, "cosine": cosine}
+    step = rates_of(
+        lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[50, 75])
+    )
+    linear = rates_of(
+        lambda optimizer: torch.optim.lr_scheduler.LinearLR(
+            optimizer, start_factor=1.0, end_factor=1e-12, total_iters=POINTS - 1
+        )
+    )
+    return {
+        "peak": PEAK,
+        "one_cycle": one_cycle,
+        "cosine": cosine,
+        "step": step,
+        "linear": linear,
+    }
 
 
 NETWORK_CLASSES = 5
@@ -303,6 +450,7 @@ def residual_networks():
 FILES = {
     "distillation_loss.json": distillation_loss,
     "top_k_loss.json": top_k_loss,
+    "soft_losses.json": soft_losses,
     "sgd.json": sgd,
     "schedules.json": schedules,
     "residual_networks.json": residual_networks,

@@ -1,4 +1,4 @@
-// FlatSgd against torch.optim.SGD: the same gradients, five steps, after each the same weights.
+// FlatOptimizer against torch.optim.SGD, AdamW and clip_grad_norm_: the same gradients, five steps, after each the same weights.
 #include <torch/script.h>
 
 #include "common/model/flat_parameters.h"
@@ -13,19 +13,25 @@ at::Tensor ToTensor(const nlohmann::json& json) {
   return json[0].is_array() ? tensor.view({static_cast<int64_t>(json.size()), -1}) : tensor;
 }
 
-TEST(GoldenSgd, EqualsPyTorchStepForStep) {
+TEST(GoldenOptimizers, EqualPyTorchStepForStep) {
   const nlohmann::json golden = ReadGolden("sgd.json");
-  // Momentum 0 and 0.9, weight decay 0 and 1/16.
-  ASSERT_EQ(golden.at("cases").size(), 4U);
+  // SGD with momentum 0 and 0.9, weight decay 0 and 1/16; Nesterov; clipping; AdamW twice.
+  ASSERT_EQ(golden.at("cases").size(), 8U);
   for (const nlohmann::json& one : golden.at("cases")) {
     torch::jit::Module module("Weights");
     for (const auto& [name, values] : golden.at("start").items()) {
       module.register_parameter(name, ToTensor(values).requires_grad_(true), /*is_buffer=*/false);
     }
-    const auto momentum = one.at("momentum").get<double>();
-    const auto weight_decay = one.at("weight_decay").get<double>();
-    SCOPED_TRACE(::testing::Message() << "momentum " << momentum << ", decay " << weight_decay);
-    absl::StatusOr<FlatSgd> optimizer = FlatSgd::Create(module, momentum, weight_decay);
+    OptimizerOptions options;
+    if (one.at("optimizer") == "adamw") options.kind = OptimizerOptions::Kind::kAdamW;
+    options.momentum = one.at("momentum").get<double>();
+    options.nesterov = one.at("nesterov").get<bool>();
+    options.weight_decay = one.at("weight_decay").get<double>();
+    options.max_gradient_norm = one.at("max_gradient_norm").get<double>();
+    SCOPED_TRACE(::testing::Message()
+                 << one.at("optimizer") << ", momentum " << options.momentum << ", decay "
+                 << options.weight_decay << ", norm " << options.max_gradient_norm);
+    absl::StatusOr<FlatOptimizer> optimizer = FlatOptimizer::Create(module, options);
     ASSERT_TRUE(optimizer.ok()) << optimizer.status();
     const nlohmann::json& rates = golden.at("learning_rates");
     ASSERT_EQ(rates.size(), 5U);

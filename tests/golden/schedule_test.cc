@@ -21,5 +21,16 @@ TEST(GoldenSchedules, OneCycleEqualsPyTorch) { CheckSchedule("one_cycle"); }
 
 TEST(GoldenSchedules, CosineEqualsPyTorch) { CheckSchedule("cosine"); }
 
+TEST(GoldenSchedules, StepEqualsPyTorch) { CheckSchedule("step"); }
+
+TEST(GoldenSchedules, LinearEqualsPyTorch) { CheckSchedule("linear"); }
+
+TEST(Schedules, WarmUpRisesLinearlyToTheSchedule) {
+  EXPECT_EQ(LearningRateAt("constant", 0.4, 0, 0.2), 0);
+  EXPECT_NEAR(LearningRateAt("constant", 0.4, 0.05, 0.2), 0.1, 1e-12);
+  EXPECT_EQ(LearningRateAt("constant", 0.4, 0.2, 0.2), 0.4);
+  EXPECT_EQ(LearningRateAt("cosine", 0.4, 0.5, 0.2), LearningRateAt("cosine", 0.4, 0.5));
+}
+
 }  // namespace
 }  // namespace distillery

@@ -33,7 +33,7 @@ void CheckCase(const nlohmann::json& golden, const nlohmann::json& targets,
                << "T " << temperature << ", k " << targets.at("k") << ", alpha " << alpha);
   const at::Tensor student = ToTensor(golden.at("student_logits"), type).requires_grad_(true);
   const DistillationLoss loss = ComputeDistillationLoss(student, Targets(targets, type),
-                                                        Labels(golden), alpha, temperature);
+                                                        Labels(golden), {alpha, temperature});
   loss.total.backward();
 
   const nlohmann::json& expected = one.at("float64");
@@ -81,7 +81,7 @@ TEST(GoldenTopKLoss, OfAllClassesIsTheLossOfDenseTargets) {
     const at::Tensor student =
         ToTensor(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
     const DistillationLoss loss =
-        ComputeDistillationLoss(student, form, Labels(golden), /*alpha=*/0.9, /*temperature=*/4);
+        ComputeDistillationLoss(student, form, Labels(golden), {/*alpha=*/0.9, /*temperature=*/4});
     loss.total.backward();
     return std::make_pair(loss.total.item<double>(), student.grad());
   };
@@ -95,7 +95,7 @@ TEST(GoldenTopKLoss, LeavesTheTeacherAloneAtAlphaZero) {
   const nlohmann::json golden = ReadGolden("top_k_loss.json");
   const DistillationLoss loss =
       ComputeDistillationLoss(ToTensor(golden.at("student_logits"), torch::kFloat64),
-                              TopKTargets(), Labels(golden), /*alpha=*/0, /*temperature=*/4);
+                              TopKTargets(), Labels(golden), {/*alpha=*/0, /*temperature=*/4});
   EXPECT_DOUBLE_EQ(loss.total.item<double>(), loss.hard.item<double>());
   EXPECT_FALSE(loss.soft.defined());
 }

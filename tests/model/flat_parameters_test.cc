@@ -15,11 +15,18 @@ torch::jit::Module OneParameter(const at::Tensor& value) {
   return module;
 }
 
-TEST(FlatSgd, MovingIntoTheBufferKeepsTheWeights) {
+OptimizerOptions Sgd(double momentum, double weight_decay) {
+  OptimizerOptions options;
+  options.momentum = momentum;
+  options.weight_decay = weight_decay;
+  return options;
+}
+
+TEST(FlatOptimizer, MovingIntoTheBufferKeepsTheWeights) {
   ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
                        BuildArchitecture("lenet", ImageShape{1, 8, 8}, 10, 1));
   const std::string before = WeightsOf(module)->Sha256();
-  ASSERT_OK_AND_ASSIGN(const FlatSgd optimizer, FlatSgd::Create(module, 0.9, 0));
+  ASSERT_OK_AND_ASSIGN(const FlatOptimizer optimizer, FlatOptimizer::Create(module, Sgd(0.9, 0)));
   EXPECT_EQ(WeightsOf(module)->Sha256(), before);
   // One storage holds them all.
   void* const storage = (*module.parameters().begin()).storage().data();
@@ -28,9 +35,9 @@ TEST(FlatSgd, MovingIntoTheBufferKeepsTheWeights) {
   }
 }
 
-TEST(FlatSgd, BackwardWritesIntoTheFlatGradients) {
+TEST(FlatOptimizer, BackwardWritesIntoTheFlatGradients) {
   torch::jit::Module module = OneParameter(torch::tensor({2.0F, 3.0F}));
-  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0, 0));
+  ASSERT_OK_AND_ASSIGN(FlatOptimizer optimizer, FlatOptimizer::Create(module, Sgd(0, 0)));
   for (int step = 0; step < 2; ++step) {
     optimizer.ZeroGradients();
     // d/dw of sum w^2 = 2w, so each step of rate 1/4 halves the weights.
@@ -40,9 +47,9 @@ TEST(FlatSgd, BackwardWritesIntoTheFlatGradients) {
   EXPECT_TRUE(at::equal(module.attr("w").toTensor().detach(), torch::tensor({0.5F, 0.75F})));
 }
 
-TEST(FlatSgd, MomentumAndDecayFollowTheFormula) {
+TEST(FlatOptimizer, MomentumAndDecayFollowTheFormula) {
   torch::jit::Module module = OneParameter(torch::tensor({1.0F}));
-  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0.5, 0.25));
+  ASSERT_OK_AND_ASSIGN(FlatOptimizer optimizer, FlatOptimizer::Create(module, Sgd(0.5, 0.25)));
   const at::Tensor w = module.attr("w").toTensor();
   w.mutable_grad().fill_(0.25);
   optimizer.Step(1);  // g = 0.25 + 0.25 * 1 = 0.5; b = 0.5; w = 1 - 0.5
@@ -52,24 +59,24 @@ TEST(FlatSgd, MomentumAndDecayFollowTheFormula) {
   EXPECT_EQ(w.item<float>(), 0.3125F);
 }
 
-TEST(FlatSgd, FiniteSeesInfinityAndNaN) {
+TEST(FlatOptimizer, FiniteSeesInfinityAndNaN) {
   torch::jit::Module module = OneParameter(torch::tensor({1.0F, 2.0F}));
-  ASSERT_OK_AND_ASSIGN(FlatSgd optimizer, FlatSgd::Create(module, 0, 0));
+  ASSERT_OK_AND_ASSIGN(FlatOptimizer optimizer, FlatOptimizer::Create(module, Sgd(0, 0)));
   EXPECT_TRUE(optimizer.Finite());
   module.attr("w").toTensor().mutable_grad().fill_(1e38);
   optimizer.Step(1e10);
   EXPECT_FALSE(optimizer.Finite());
 }
 
-TEST(FlatSgd, ParametersThatAreNotFloat32AreRefused) {
+TEST(FlatOptimizer, ParametersThatAreNotFloat32AreRefused) {
   torch::jit::Module module = OneParameter(torch::zeros({1}, torch::kFloat64));
-  EXPECT_THAT(FlatSgd::Create(module, 0, 0),
+  EXPECT_THAT(FlatOptimizer::Create(module, Sgd(0, 0)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\"w\" is not float32")));
 }
 
-TEST(FlatSgd, AModuleWithoutParametersIsRefused) {
+TEST(FlatOptimizer, AModuleWithoutParametersIsRefused) {
   torch::jit::Module module = BrightnessModule();
-  EXPECT_THAT(FlatSgd::Create(module, 0, 0),
+  EXPECT_THAT(FlatOptimizer::Create(module, Sgd(0, 0)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no trainable parameters")));
 }
 

@@ -19,8 +19,7 @@ inline RunSpec FullSpec() {
   spec.teacher.model = "folder with spaces/\"t\": #1 \xC3\xA9\t\n.pt";
   spec.teacher.digest = std::string(64, 'b');
   spec.student.architecture = "lenet";
-  spec.loss.alpha = 0.1;
-  spec.loss.temperature = 1.0 / 3;
+  spec.loss = {"jsd", 0.1, 1.0 / 3, 0.05, 0, 0};
   spec.soft_targets = {"top_k", 5};
   spec.training.rounds = 7;
   spec.training.replicas = 5;
@@ -29,8 +28,11 @@ inline RunSpec FullSpec() {
   spec.training.batch_size = 32;
   spec.training.learning_rate = 1e-7;
   spec.training.schedule = "one_cycle";
+  spec.training.warm_up = 0.25;
   spec.training.momentum = 0.5;
+  spec.training.nesterov = true;
   spec.training.weight_decay = 5e-4;
+  spec.training.max_gradient_norm = 1.5;
   spec.outer = {"nesterov", 0.7, 0.8};
   spec.evaluation.every_rounds = 2;
   spec.numerics = "portable";
@@ -45,8 +47,14 @@ inline RunSpec FullSpecOfFiles() {
   spec.student.architecture.clear();
   spec.student.model = "student.pt";
   spec.student.digest = std::string(64, 'c');
+  spec.soft_targets = {"float16", 0};
+  spec.loss.name = "dkd";
+  spec.loss.dkd_alpha = 1;
+  spec.loss.dkd_beta = 8;
   spec.training.local_epochs = 0;
   spec.training.local_steps = 9;
+  spec.training.optimizer = "adamw";
+  spec.training.nesterov = false;
   return spec;
 }
 

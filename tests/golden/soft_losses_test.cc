@@ -1,0 +1,113 @@
+// Each soft loss, with label smoothing, against PyTorch's numbers and autograd; and its gradient against
+// differences of the loss itself.
+#include <torch/script.h>
+
+#include <cmath>
+
+#include "common/model/distillation_loss.h"
+#include "tests/golden/golden_file.h"
+
+namespace distillery {
+namespace {
+
+at::Tensor ToTensor(const nlohmann::json& rows, at::ScalarType type = torch::kFloat64) {
+  const auto height = static_cast<int64_t>(rows.size());
+  return torch::tensor(Flatten(rows), torch::kFloat64).view({height, -1}).to(type);
+}
+
+LossOptions OptionsOf(const nlohmann::json& golden, const nlohmann::json& one) {
+  LossOptions options;
+  options.alpha = one.at("alpha").get<double>();
+  options.temperature = one.at("temperature").get<double>();
+  options.soft = ParseSoftLoss(one.at("name").get<std::string>()).value();
+  options.label_smoothing = one.at("label_smoothing").get<double>();
+  options.dkd_alpha = golden.at("dkd_weights")[0].get<double>();
+  options.dkd_beta = golden.at("dkd_weights")[1].get<double>();
+  return options;
+}
+
+at::Tensor Labels(const nlohmann::json& golden) {
+  return torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
+}
+
+void CheckNumbers(const DistillationLoss& loss, const at::Tensor& gradient,
+                  const nlohmann::json& one, double tolerance) {
+  const auto check = [&](const at::Tensor& got, const char* name) {
+    const auto want = one.at(name).get<double>();
+    EXPECT_NEAR(got.item<double>(), want, tolerance * (1 + std::abs(want))) << name;
+  };
+  check(loss.total, "total");
+  check(loss.soft, "soft");
+  check(loss.hard, "hard");
+  EXPECT_TRUE(at::allclose(gradient.to(torch::kFloat64), ToTensor(one.at("gradient")), tolerance,
+                           tolerance))
+      << gradient << ToTensor(one.at("gradient"));
+}
+
+void CheckDense(at::ScalarType type, double tolerance) {
+  const nlohmann::json golden = ReadGolden("soft_losses.json");
+  ASSERT_EQ(golden.at("cases").size(), 18U);  // 6 losses x 3 settings
+  for (const nlohmann::json& one : golden.at("cases")) {
+    SCOPED_TRACE(one.at("name").get<std::string>());
+    const LossOptions options = OptionsOf(golden, one);
+    const at::Tensor student = ToTensor(golden.at("student_logits"), type).requires_grad_(true);
+    const at::Tensor teacher = ToTensor(golden.at("teacher_logits"), type);
+    const DistillationLoss loss = ComputeDistillationLoss(student, teacher / options.temperature,
+                                                          Labels(golden), options);
+    loss.total.backward();
+    CheckNumbers(loss, student.grad(), one, tolerance);
+  }
+}
+
+TEST(GoldenSoftLosses, EqualPyTorchInFloat64) { CheckDense(torch::kFloat64, 1e-10); }
+
+TEST(GoldenSoftLosses, EqualPyTorchInFloat32) { CheckDense(torch::kFloat32, 2e-5); }
+
+TEST(GoldenSoftLosses, OfTopKTargetsEqualPyTorch) {
+  const nlohmann::json golden = ReadGolden("soft_losses.json");
+  ASSERT_EQ(golden.at("top_k_cases").size(), 6U);  // 3 losses x 2 k
+  for (const nlohmann::json& one : golden.at("top_k_cases")) {
+    SCOPED_TRACE(one.at("name").get<std::string>());
+    const TopKTargets targets{ToTensor(one.at("probabilities")),
+                              ToTensor(one.at("class_indexes"), torch::kInt64),
+                              ToTensor(one.at("tail_mass")).squeeze(1)};
+    const LossOptions options = OptionsOf(golden, one);
+    ASSERT_TRUE(TakesTopK(options.soft));
+    const at::Tensor student = ToTensor(golden.at("student_logits")).requires_grad_(true);
+    const DistillationLoss loss =
+        ComputeDistillationLoss(student, targets, Labels(golden), options);
+    loss.total.backward();
+    CheckNumbers(loss, student.grad(), one, 1e-10);
+  }
+}
+
+TEST(SoftLosses, GradientsAreTheDifferencesOfTheLoss) {
+  const nlohmann::json golden = ReadGolden("soft_losses.json");
+  const at::Tensor teacher = ToTensor(golden.at("teacher_logits"));
+  const at::Tensor start = ToTensor(golden.at("student_logits"));
+  for (const std::string& name : SoftLossNames()) {
+    SCOPED_TRACE(name);
+    LossOptions options;
+    options.soft = ParseSoftLoss(name).value();
+    options.temperature = 3;
+    options.label_smoothing = 0.2;
+    const auto loss_at = [&](const at::Tensor& student) {
+      return ComputeDistillationLoss(student, teacher / options.temperature, Labels(golden), options)
+          .total;
+    };
+    const at::Tensor student = start.clone().requires_grad_(true);
+    loss_at(student).backward();
+    constexpr double kStep = 1e-5;
+    for (int64_t i = 0; i < start.numel(); ++i) {
+      at::Tensor more = start.clone();
+      at::Tensor less = start.clone();
+      more.view(-1)[i] += kStep;
+      less.view(-1)[i] -= kStep;
+      const double slope = (loss_at(more) - loss_at(less)).item<double>() / (2 * kStep);
+      EXPECT_NEAR(student.grad().view(-1)[i].item<double>(), slope, 1e-7) << "logit " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace distillery
