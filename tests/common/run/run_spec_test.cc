@@ -83,6 +83,17 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
       {"loss.temperature", [](RunSpec& s) { s.loss.temperature = 0; }},
       {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = infinity; }},
       {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = nan; }},
+      {"loss.name", [](RunSpec& s) { s.loss.name = "kld"; }},
+      {"loss.name",
+       [](RunSpec& s) {
+         s.loss.name = "mse";  // of all logits
+         s.soft_targets = {"top_k", 3};
+       }},
+      {"loss.label_smoothing", [](RunSpec& s) { s.loss.label_smoothing = 1; }},
+      {"loss.label_smoothing", [=](RunSpec& s) { s.loss.label_smoothing = nan; }},
+      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.name = "dkd"; }},      // both weights are 0
+      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.dkd_beta = 8; }},      // kd has none
+      {"loss.dkd_beta", [=](RunSpec& s) { s.loss.dkd_beta = infinity; }},
       {"soft_targets.encoding", [](RunSpec& s) { s.soft_targets.encoding = "bfloat16"; }},
       {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets.top_k = 1; }},
       {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"int8", -1}; }},
@@ -95,6 +106,20 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
       {"training.batch_size", [](RunSpec& s) { s.training.batch_size = 0; }},
       {"training.learning_rate", [](RunSpec& s) { s.training.learning_rate = 0; }},
       {"training.schedule", [](RunSpec& s) { s.training.schedule = "cosin"; }},
+      {"training.optimizer", [](RunSpec& s) { s.training.optimizer = "adam"; }},
+      {"training.warm_up", [](RunSpec& s) { s.training.warm_up = 1; }},
+      {"training.warm_up", [=](RunSpec& s) { s.training.warm_up = nan; }},
+      {"training.nesterov",
+       [](RunSpec& s) {
+         s.training.nesterov = true;
+         s.training.optimizer = "adamw";
+       }},
+      {"training.nesterov",
+       [](RunSpec& s) {
+         s.training.nesterov = true;
+         s.training.momentum = 0;
+       }},
+      {"training.max_gradient_norm", [](RunSpec& s) { s.training.max_gradient_norm = -1; }},
       {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
       {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
       {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
