@@ -41,11 +41,15 @@ at::Tensor Standardised(const at::Tensor& logits) {
   return (logits - logits.mean(1, /*keepdim=*/true)) / (logits.std(1, /*unbiased=*/true, true) + kTiny);
 }
 
+// The columns of all classes but the target [batch, classes - 1].
+at::Tensor Others(const at::Tensor& rows, const at::Tensor& not_target) {
+  return rows.masked_select(not_target).view({rows.size(0), rows.size(1) - 1});
+}
+
 // log of (probability of the target class, sum of the others) [batch, 2].
 at::Tensor TargetAndOthers(const at::Tensor& log_probabilities, const at::Tensor& targets,
                            const at::Tensor& not_target) {
-  const at::Tensor others = log_probabilities.masked_select(not_target).view(
-      {log_probabilities.size(0), log_probabilities.size(1) - 1});
+  const at::Tensor others = Others(log_probabilities, not_target);
   return at::cat({log_probabilities.gather(1, targets), at::logsumexp(others, 1, true)}, 1);
 }
 
@@ -56,12 +60,10 @@ at::Tensor DecoupledTerm(const at::Tensor& teacher_scaled, const at::Tensor& stu
       at::ones_like(teacher_scaled, at::kBool).scatter_(1, targets, false);
   const at::Tensor log_p = TargetAndOthers(at::log_softmax(teacher_scaled, 1), targets, not_target);
   const at::Tensor log_q = TargetAndOthers(at::log_softmax(student_scaled, 1), targets, not_target);
-  const auto among_others = [&](const at::Tensor& scaled) {
-    return scaled.masked_select(not_target).view({scaled.size(0), scaled.size(1) - 1});
-  };
   const at::Tensor target_term = KlDivergence(log_p.exp(), log_p, log_q);
   const at::Tensor other_term = Divergence(
-      SoftLoss::kKd, DenseOutcomes(among_others(teacher_scaled), among_others(student_scaled)));
+      SoftLoss::kKd,
+      DenseOutcomes(Others(teacher_scaled, not_target), Others(student_scaled, not_target)));
   return target_term * options.dkd_alpha + other_term * options.dkd_beta;
 }
 

@@ -35,6 +35,12 @@ class Checker {
       Report(path, absl::StrCat("must be >= 0, got ", value));
     }
   }
+  // `what` explains the value.
+  void BelowOne(const char* path, double value, const char* what = "") {
+    if (!(value >= 0 && value < 1)) {
+      Report(path, absl::StrCat("must be 0 to below 1", what, ", got ", value));
+    }
+  }
   void OneOf(const char* path, const std::string& value, const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), value) == known.end()) {
       Report(path, absl::StrCat("has an ", UnknownName("value", value, known)));
@@ -80,10 +86,7 @@ void CheckLoss(const RunSpec& spec, Checker* check) {
   if (!spec.loss.name.empty()) check->OneOf("loss.name", spec.loss.name, SoftLossNames());
   check->Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
   check->Positive("loss.temperature", spec.loss.temperature);
-  if (!(spec.loss.label_smoothing >= 0 && spec.loss.label_smoothing < 1)) {
-    check->Report("loss.label_smoothing",
-                  absl::StrCat("must be 0 to below 1, got ", spec.loss.label_smoothing));
-  }
+  check->BelowOne("loss.label_smoothing", spec.loss.label_smoothing);
   check->NotNegative("loss.dkd_alpha", spec.loss.dkd_alpha);
   check->NotNegative("loss.dkd_beta", spec.loss.dkd_beta);
   const bool weights = spec.loss.dkd_alpha > 0 || spec.loss.dkd_beta > 0;
@@ -107,11 +110,7 @@ void CheckOptimizer(const RunSpec& spec, Checker* check) {
   if (!spec.training.optimizer.empty()) {
     check->OneOf("training.optimizer", spec.training.optimizer, {"sgd", "adamw"});
   }
-  if (!(spec.training.warm_up >= 0 && spec.training.warm_up < 1)) {
-    check->Report("training.warm_up",
-                  absl::StrCat("must be 0 to below 1 (a part of the run), got ",
-                               spec.training.warm_up));
-  }
+  check->BelowOne("training.warm_up", spec.training.warm_up, " (a part of the run)");
   if (spec.training.nesterov &&
       (spec.training.optimizer == "adamw" || spec.training.momentum == 0)) {
     check->Report("training.nesterov", "is for sgd with momentum");
@@ -169,17 +168,11 @@ FieldError FindFieldError(const RunSpec& spec) {
   check.Positive("training.learning_rate", spec.training.learning_rate);
   check.OneOf("training.schedule", spec.training.schedule, KnownSchedules());
   CheckOptimizer(spec, &check);
-  if (!(spec.training.momentum >= 0 && spec.training.momentum < 1)) {
-    check.Report("training.momentum",
-                 absl::StrCat("must be 0 to below 1, got ", spec.training.momentum));
-  }
+  check.BelowOne("training.momentum", spec.training.momentum);
   check.NotNegative("training.weight_decay", spec.training.weight_decay);
   check.OneOf("outer.optimizer", spec.outer.optimizer, {"sgd", "nesterov"});
   check.Positive("outer.learning_rate", spec.outer.learning_rate);
-  if (!(spec.outer.momentum >= 0 && spec.outer.momentum < 1)) {
-    check.Report("outer.momentum",
-                 absl::StrCat("must be 0 to below 1, got ", spec.outer.momentum));
-  }
+  check.BelowOne("outer.momentum", spec.outer.momentum);
   if (spec.outer.optimizer == "sgd" && spec.outer.momentum != 0) {
     check.Report("outer.momentum", "is for outer.optimizer nesterov; sgd takes none");
   }

@@ -1,4 +1,5 @@
-// FlatOptimizer against torch.optim.SGD, AdamW and clip_grad_norm_: the same gradients, five steps, after each the same weights.
+// FlatOptimizer against torch.optim.SGD, AdamW and clip_grad_norm_: the same gradients, five steps,
+// after each the same weights.
 #include <torch/script.h>
 
 #include "common/model/flat_parameters.h"
