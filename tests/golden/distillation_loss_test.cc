@@ -5,15 +5,10 @@
 
 #include <cmath>
 
-#include "tests/golden/golden_file.h"
+#include "tests/golden/golden_tensor.h"
 
 namespace distillery {
 namespace {
-
-at::Tensor ToTensor(const nlohmann::json& rows, at::ScalarType type) {
-  const auto height = static_cast<int64_t>(rows.size());
-  return torch::tensor(Flatten(rows), torch::kFloat64).view({height, -1}).to(type);
-}
 
 // One case in one precision, compared with PyTorch's float64 numbers.
 void CheckCase(const nlohmann::json& golden, const nlohmann::json& one, at::ScalarType type,
@@ -21,10 +16,9 @@ void CheckCase(const nlohmann::json& golden, const nlohmann::json& one, at::Scal
   const auto temperature = one.at("temperature").get<double>();
   const auto alpha = one.at("alpha").get<double>();
   SCOPED_TRACE(::testing::Message() << "T " << temperature << ", alpha " << alpha);
-  const at::Tensor student = ToTensor(golden.at("student_logits"), type).requires_grad_(true);
-  const at::Tensor teacher = ToTensor(golden.at("teacher_logits"), type);
-  const at::Tensor labels =
-      torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
+  const at::Tensor student = MatrixOf(golden.at("student_logits"), type).requires_grad_(true);
+  const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), type);
+  const at::Tensor labels = LabelsOf(golden);
 
   const DistillationLoss loss =
       ComputeDistillationLoss(student, teacher / temperature, labels, {alpha, temperature});
@@ -71,9 +65,8 @@ TEST(GoldenDistillationLoss, EqualsPyTorchInFloat32) {
 
 TEST(GoldenDistillationLoss, LeavesTheTeacherAloneAtAlphaZero) {
   const nlohmann::json golden = ReadGolden("distillation_loss.json");
-  const at::Tensor student = ToTensor(golden.at("student_logits"), torch::kFloat64);
-  const at::Tensor labels =
-      torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
+  const at::Tensor student = MatrixOf(golden.at("student_logits"), torch::kFloat64);
+  const at::Tensor labels = LabelsOf(golden);
   const DistillationLoss loss =
       ComputeDistillationLoss(student, /*teacher_scaled_logits=*/at::Tensor(), labels,
                               {/*alpha=*/0, /*temperature=*/4});

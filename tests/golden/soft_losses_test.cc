@@ -5,15 +5,10 @@
 #include <cmath>
 
 #include "common/model/distillation_loss.h"
-#include "tests/golden/golden_file.h"
+#include "tests/golden/golden_tensor.h"
 
 namespace distillery {
 namespace {
-
-at::Tensor ToTensor(const nlohmann::json& rows, at::ScalarType type = torch::kFloat64) {
-  const auto height = static_cast<int64_t>(rows.size());
-  return torch::tensor(Flatten(rows), torch::kFloat64).view({height, -1}).to(type);
-}
 
 LossOptions OptionsOf(const nlohmann::json& golden, const nlohmann::json& one) {
   LossOptions options;
@@ -26,10 +21,6 @@ LossOptions OptionsOf(const nlohmann::json& golden, const nlohmann::json& one) {
   return options;
 }
 
-at::Tensor Labels(const nlohmann::json& golden) {
-  return torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
-}
-
 void CheckNumbers(const DistillationLoss& loss, const at::Tensor& gradient,
                   const nlohmann::json& one, double tolerance) {
   const auto check = [&](const at::Tensor& got, const char* name) {
@@ -39,9 +30,9 @@ void CheckNumbers(const DistillationLoss& loss, const at::Tensor& gradient,
   check(loss.total, "total");
   check(loss.soft, "soft");
   check(loss.hard, "hard");
-  EXPECT_TRUE(at::allclose(gradient.to(torch::kFloat64), ToTensor(one.at("gradient")), tolerance,
+  EXPECT_TRUE(at::allclose(gradient.to(torch::kFloat64), MatrixOf(one.at("gradient"), torch::kFloat64), tolerance,
                            tolerance))
-      << gradient << ToTensor(one.at("gradient"));
+      << gradient << MatrixOf(one.at("gradient"), torch::kFloat64);
 }
 
 void CheckDense(at::ScalarType type, double tolerance) {
@@ -50,10 +41,10 @@ void CheckDense(at::ScalarType type, double tolerance) {
   for (const nlohmann::json& one : golden.at("cases")) {
     SCOPED_TRACE(one.at("name").get<std::string>());
     const LossOptions options = OptionsOf(golden, one);
-    const at::Tensor student = ToTensor(golden.at("student_logits"), type).requires_grad_(true);
-    const at::Tensor teacher = ToTensor(golden.at("teacher_logits"), type);
+    const at::Tensor student = MatrixOf(golden.at("student_logits"), type).requires_grad_(true);
+    const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), type);
     const DistillationLoss loss = ComputeDistillationLoss(student, teacher / options.temperature,
-                                                          Labels(golden), options);
+                                                          LabelsOf(golden), options);
     loss.total.backward();
     CheckNumbers(loss, student.grad(), one, tolerance);
   }
@@ -68,14 +59,14 @@ TEST(GoldenSoftLosses, OfTopKTargetsEqualPyTorch) {
   ASSERT_EQ(golden.at("top_k_cases").size(), 6U);  // 3 losses x 2 k
   for (const nlohmann::json& one : golden.at("top_k_cases")) {
     SCOPED_TRACE(one.at("name").get<std::string>());
-    const TopKTargets targets{ToTensor(one.at("probabilities")),
-                              ToTensor(one.at("class_indexes"), torch::kInt64),
-                              ToTensor(one.at("tail_mass")).squeeze(1)};
+    const TopKTargets targets{MatrixOf(one.at("probabilities"), torch::kFloat64),
+                              MatrixOf(one.at("class_indexes"), torch::kInt64),
+                              MatrixOf(one.at("tail_mass"), torch::kFloat64).squeeze(1)};
     const LossOptions options = OptionsOf(golden, one);
     ASSERT_TRUE(TakesTopK(options.soft));
-    const at::Tensor student = ToTensor(golden.at("student_logits")).requires_grad_(true);
+    const at::Tensor student = MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
     const DistillationLoss loss =
-        ComputeDistillationLoss(student, targets, Labels(golden), options);
+        ComputeDistillationLoss(student, targets, LabelsOf(golden), options);
     loss.total.backward();
     CheckNumbers(loss, student.grad(), one, 1e-10);
   }
@@ -83,8 +74,8 @@ TEST(GoldenSoftLosses, OfTopKTargetsEqualPyTorch) {
 
 TEST(SoftLosses, GradientsAreTheDifferencesOfTheLoss) {
   const nlohmann::json golden = ReadGolden("soft_losses.json");
-  const at::Tensor teacher = ToTensor(golden.at("teacher_logits"));
-  const at::Tensor start = ToTensor(golden.at("student_logits"));
+  const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);
+  const at::Tensor start = MatrixOf(golden.at("student_logits"), torch::kFloat64);
   for (const std::string& name : SoftLossNames()) {
     SCOPED_TRACE(name);
     LossOptions options;
@@ -92,7 +83,7 @@ TEST(SoftLosses, GradientsAreTheDifferencesOfTheLoss) {
     options.temperature = 3;
     options.label_smoothing = 0.2;
     const auto loss_at = [&](const at::Tensor& student) {
-      return ComputeDistillationLoss(student, teacher / options.temperature, Labels(golden), options)
+      return ComputeDistillationLoss(student, teacher / options.temperature, LabelsOf(golden), options)
           .total;
     };
     const at::Tensor student = start.clone().requires_grad_(true);

@@ -4,23 +4,14 @@
 #include <cmath>
 
 #include "common/model/distillation_loss.h"
-#include "tests/golden/golden_file.h"
+#include "tests/golden/golden_tensor.h"
 
 namespace distillery {
 namespace {
 
-at::Tensor ToTensor(const nlohmann::json& rows, at::ScalarType type) {
-  const auto height = static_cast<int64_t>(rows.size());
-  return torch::tensor(Flatten(rows), torch::kFloat64).view({height, -1}).to(type);
-}
-
-at::Tensor Labels(const nlohmann::json& golden) {
-  return torch::tensor(golden.at("labels").get<std::vector<int64_t>>(), torch::kInt64);
-}
-
 TopKTargets Targets(const nlohmann::json& one, at::ScalarType type) {
-  return {ToTensor(one.at("probabilities"), type), ToTensor(one.at("class_indexes"), torch::kInt64),
-          ToTensor(one.at("tail_mass"), type).squeeze(1)};
+  return {MatrixOf(one.at("probabilities"), type), MatrixOf(one.at("class_indexes"), torch::kInt64),
+          MatrixOf(one.at("tail_mass"), type).squeeze(1)};
 }
 
 // Terms and gradient of one case in one precision, compared with PyTorch's float64 numbers.
@@ -31,9 +22,9 @@ void CheckCase(const nlohmann::json& golden, const nlohmann::json& targets,
   const auto alpha = one.at("alpha").get<double>();
   SCOPED_TRACE(::testing::Message()
                << "T " << temperature << ", k " << targets.at("k") << ", alpha " << alpha);
-  const at::Tensor student = ToTensor(golden.at("student_logits"), type).requires_grad_(true);
+  const at::Tensor student = MatrixOf(golden.at("student_logits"), type).requires_grad_(true);
   const DistillationLoss loss = ComputeDistillationLoss(student, Targets(targets, type),
-                                                        Labels(golden), {alpha, temperature});
+                                                        LabelsOf(golden), {alpha, temperature});
   loss.total.backward();
 
   const nlohmann::json& expected = one.at("float64");
@@ -74,14 +65,14 @@ TEST(GoldenTopKLoss, EqualsPyTorchInFloat32) { CheckAll(torch::kFloat32, 1e-6, 2
 
 TEST(GoldenTopKLoss, OfAllClassesIsTheLossOfDenseTargets) {
   const nlohmann::json golden = ReadGolden("top_k_loss.json");
-  const at::Tensor scaled = ToTensor(golden.at("teacher_logits"), torch::kFloat64) / 4;
+  const at::Tensor scaled = MatrixOf(golden.at("teacher_logits"), torch::kFloat64) / 4;
   const auto [probabilities, indexes] = at::softmax(scaled, 1).topk(10, 1);
   const TopKTargets targets{probabilities, indexes, torch::zeros({4}, torch::kFloat64)};
   const auto compute = [&](const auto& form) {
     const at::Tensor student =
-        ToTensor(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
+        MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
     const DistillationLoss loss =
-        ComputeDistillationLoss(student, form, Labels(golden), {/*alpha=*/0.9, /*temperature=*/4});
+        ComputeDistillationLoss(student, form, LabelsOf(golden), {/*alpha=*/0.9, /*temperature=*/4});
     loss.total.backward();
     return std::make_pair(loss.total.item<double>(), student.grad());
   };
@@ -94,8 +85,8 @@ TEST(GoldenTopKLoss, OfAllClassesIsTheLossOfDenseTargets) {
 TEST(GoldenTopKLoss, LeavesTheTeacherAloneAtAlphaZero) {
   const nlohmann::json golden = ReadGolden("top_k_loss.json");
   const DistillationLoss loss =
-      ComputeDistillationLoss(ToTensor(golden.at("student_logits"), torch::kFloat64),
-                              TopKTargets(), Labels(golden), {/*alpha=*/0, /*temperature=*/4});
+      ComputeDistillationLoss(MatrixOf(golden.at("student_logits"), torch::kFloat64),
+                              TopKTargets(), LabelsOf(golden), {/*alpha=*/0, /*temperature=*/4});
   EXPECT_DOUBLE_EQ(loss.total.item<double>(), loss.hard.item<double>());
   EXPECT_FALSE(loss.soft.defined());
 }
