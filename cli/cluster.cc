@@ -89,6 +89,11 @@ std::string Cluster::AddressFile(const std::string& name) const {
 absl::Status Cluster::StartMember(const std::string& name, std::vector<std::string> arguments) {
   arguments[0] = absl::StrCat(ProgramFolder(), "/", arguments[0]);
   ChildProcess::Options child;
+  // They and this process speak plain text over loopback, whatever certificates the user has set for
+  // other services.
+  child.environment = {{"DISTILLERY_TLS_CERTIFICATE", ""},
+                       {"DISTILLERY_TLS_KEY", ""},
+                       {"DISTILLERY_TLS_CA", ""}};
   child.arguments = std::move(arguments);
   child.log_path = absl::StrCat(options_.folder, "/logs/", name, ".log");
   // Ctrl-C is for this process: it ends the others in order.

@@ -31,6 +31,7 @@ class Command {
 };
 
 std::unique_ptr<Command> MakeDemoCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeExperimentCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeRunCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeTrainTeacherCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeEvaluateCommand(CLI::App* parent);
@@ -38,12 +39,18 @@ std::unique_ptr<Command> MakeModelCommand(CLI::App* parent);
 std::unique_ptr<Command> MakePredictCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeQueryCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeDatasetCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeCertificatesCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeHealthcheckCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeCompletionCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeSubmitCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeRunsCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeWatchCommand(CLI::App* parent);
+std::unique_ptr<Command> MakePauseCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeResumeCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeCancelCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeDeleteCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeSweepCommand(CLI::App* parent);
 std::unique_ptr<Command> MakeExportCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeReportCommand(CLI::App* parent);
 
 }  // namespace distillery

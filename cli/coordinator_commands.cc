@@ -1,4 +1,5 @@
-// distillery submit, runs, watch, cancel, export: a coordinator from the command line.
+// distillery runs, sweep, pause, resume, cancel, delete,
+// export: a coordinator from the command line.
 #include <array>
 #include <cstdio>
 #include <optional>
@@ -8,108 +9,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "cli/command.h"
+#include "cli/coordinator_command.h"
 #include "cli/model_export.h"
-#include "cli/progress.h"
 #include "cli/run_client.h"
 #include "cli/run_comparison.h"
 #include "cli/run_folder.h"
-#include "cli/spec_files.h"
+#include "cli/sweep_table.h"
 #include "cli/text_table.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/base/stop_signal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
-
-class CoordinatorCommand : public Command {
- public:
-  // None of these compute.
-  absl::StatusOr<std::string> Numerics() override { return std::string(); }
-
- protected:
-  CoordinatorCommand(CLI::App* parent, const std::string& name, const std::string& description,
-                     const std::string& examples)
-      : Command(parent, name, description, examples) {
-    flags_.AddTo(app_);
-    app_->add_flag("--json", json_, "print the answer as JSON");
-  }
-  void AddRunArgument() { app_->add_option("run", run_id_, "the run's id")->required(); }
-
-  // Shows progress until the run has ended. CANCELLED on Ctrl-C: the run itself goes on.
-  absl::StatusOr<v1::GetRunResponse> WatchToEnd(const RunClient& client,
-                                                const std::string& run_id) {
-    ProgressView progress(stderr);
-    DISTILLERY_RETURN_IF_ERROR(client.Watch({run_id}, [&](const auto& runs) {
-      progress.Show(runs);
-      return !StopSignal::Requested();
-    }));
-    if (StopSignal::Requested()) {
-      return absl::CancelledError(absl::StrCat(
-          "no longer watching; the run goes on: distillery watch ", run_id, " --coordinator ",
-          flags_.address));
-    }
-    return client.Get(run_id);
-  }
-
-  absl::Status PrintEnded(const v1::GetRunResponse& ended) {
-    if (json_) {
-      std::printf("%s\n", ToJson(ended).c_str());
-    } else if (ended.run().state() == v1::RUN_STATE_SUCCEEDED) {
-      std::printf("%s: %s\nweights SHA-256 %s\n", ended.run().run_id().c_str(),
-                  DescribeEvaluation(ended.run().latest_evaluation()).c_str(),
-                  ended.run().weights_sha256().c_str());
-    }
-    return RunOutcome(ended.run());
-  }
-
-  CoordinatorFlags flags_;
-  std::string run_id_;
-  bool json_ = false;
-};
-
-class SubmitCommand : public CoordinatorCommand {
- public:
-  explicit SubmitCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "submit", "Give a run to a coordinator.",
-                           "  distillery submit deploy/examples/digits.yaml\n"
-                           "  distillery submit run.yaml --wait --output runs/first") {
-    app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
-    app_->add_flag("--wait", wait_, "watch until the run has ended");
-    app_->add_option("--output", folder_, "with --wait: folder for the student and the figures");
-    app_->add_option("--request-id", request_id_,
-                     "submitting again with the same id gives the same run");
-  }
-
-  absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(RunSpec spec, ReadRunSpec(spec_path_));
-    DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &spec));
-    if (!folder_.empty() && !wait_) {
-      return absl::InvalidArgumentError("--output needs --wait");
-    }
-    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const v1::Run run, client.Submit(request_id_.empty() ? RandomHex(16) : request_id_, spec));
-    if (!wait_) {
-      std::printf("%s\n", json_ ? ToJson(run).c_str() : run.run_id().c_str());
-      return absl::OkStatus();
-    }
-    std::fprintf(stderr, "run %s\n", run.run_id().c_str());
-    DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run.run_id()));
-    if (!folder_.empty() && ended.run().state() == v1::RUN_STATE_SUCCEEDED) {
-      DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(client, ended, folder_));
-    }
-    return PrintEnded(ended);
-  }
-
- private:
-  std::string spec_path_;
-  std::string folder_;
-  std::string request_id_;
-  bool wait_ = false;
-};
 
 class RunsCommand : public CoordinatorCommand {
  public:
@@ -164,32 +76,20 @@ class RunsCommand : public CoordinatorCommand {
   std::array<std::string, 2> compared_;
 };
 
-class WatchCommand : public CoordinatorCommand {
+// One call on one run, after which the run's state is printed.
+class StateCommand : public CoordinatorCommand {
  public:
-  explicit WatchCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "watch", "Show a run's progress until it has ended.",
-                           "  distillery watch RUN\n"
-                           "Exit code 0 if the run succeeded. Ctrl-C ends watching, not the run.") {
-    AddRunArgument();
-  }
-  absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
-    DISTILLERY_RETURN_IF_ERROR(client.Get(run_id_).status());
-    DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_id_));
-    return PrintEnded(ended);
-  }
-};
+  using Change = absl::StatusOr<v1::Run> (RunClient::*)(const std::string&) const;
 
-class CancelCommand : public CoordinatorCommand {
- public:
-  explicit CancelCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "cancel", "End a run; its tasks are taken back.",
-                           "  distillery cancel RUN") {
+  StateCommand(CLI::App* parent, const std::string& name, const std::string& description,
+               Change change)
+      : CoordinatorCommand(parent, name, description, absl::StrCat("  distillery ", name, " RUN")),
+        change_(change) {
     AddRunArgument();
   }
   absl::Status Run() override {
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
-    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, client.Cancel(run_id_));
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, (client.*change_)(run_id_));
     if (json_) {
       std::printf("%s\n", ToJson(run).c_str());
     } else {
@@ -197,6 +97,57 @@ class CancelCommand : public CoordinatorCommand {
     }
     return absl::OkStatus();
   }
+
+ private:
+  const Change change_;
+};
+
+class DeleteCommand : public CoordinatorCommand {
+ public:
+  explicit DeleteCommand(CLI::App* parent)
+      : CoordinatorCommand(parent, "delete",
+                           "Forget a run that has ended: its record and its weights.",
+                           "  distillery delete RUN\n"
+                           "A run that is still going on is cancelled first: distillery cancel RUN") {
+    AddRunArgument();
+  }
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
+    DISTILLERY_RETURN_IF_ERROR(client.Delete(run_id_));
+    if (json_) {
+      std::printf("%s\n", nlohmann::json({{"deleted", run_id_}}).dump().c_str());
+    } else {
+      std::printf("run %s is deleted\n", run_id_.c_str());
+    }
+    return absl::OkStatus();
+  }
+};
+
+class SweepCommand : public CoordinatorCommand {
+ public:
+  explicit SweepCommand(CLI::App* parent)
+      : CoordinatorCommand(parent, "sweep", "Table of a sweep's runs, the best first.",
+                           "  distillery sweep digits-1a2b3c\n"
+                           "`distillery submit` of a RunSpec with a sweep prints its id.") {
+    app_->add_option("sweep", sweep_, "the sweep's id")->required();
+  }
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
+    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> all, client.List());
+    std::vector<v1::Run> runs;
+    std::vector<std::string> known;
+    for (const v1::Run& run : all) {
+      const std::string& sweep = run.spec().scheduling().sweep();
+      if (sweep == sweep_) runs.push_back(run);
+      if (!sweep.empty()) known.push_back(sweep);
+    }
+    if (runs.empty()) return absl::NotFoundError(UnknownName("sweep", sweep_, known));
+    std::fputs((json_ ? SweepToJson(runs) : FormatSweep(runs)).c_str(), stdout);
+    return absl::OkStatus();
+  }
+
+ private:
+  std::string sweep_;
 };
 
 class ExportCommand : public CoordinatorCommand {
@@ -208,13 +159,17 @@ class ExportCommand : public CoordinatorCommand {
                            "  distillery export RUN --output student.pt\n"
                            "  distillery export RUN --round 3 --output round3.safetensors\n"
                            "  distillery export --model runs/demo/student.pt --output "
-                           "student.onnx") {
+                           "student.onnx\n"
+                           "  distillery export --model runs/demo/student.pt --int8 --output "
+                           "student.ptl") {
     app_->add_option("run", run_id_, "the run's id");
     app_->add_option("--model", model_path_, "a model file instead of a run");
     app_->add_option("--card", card_path_, "model card (JSON) for a model file that carries none");
-    app_->add_option("--output", output_,
+    app_->add_option("--output", target_.path,
                      "file to write; its ending names the format: .pt, .ptl, .safetensors, .onnx")
         ->required();
+    app_->add_flag("--int8", target_.int8,
+                   "int8 weights with a scale per channel, for small devices (.pt, .ptl)");
     app_->add_option("--round", round_, "weights W_r; the newest few rounds are kept")
         ->default_str("newest");
     app_->add_option("--student", student_file_,
@@ -224,45 +179,62 @@ class ExportCommand : public CoordinatorCommand {
     if (run_id_.empty() == model_path_.empty()) {
       return absl::InvalidArgumentError("give either a run or --model FILE");
     }
-    DISTILLERY_ASSIGN_OR_RETURN(const std::string sha256, Export());
+    DISTILLERY_ASSIGN_OR_RETURN(const ExportedFile file, Export());
     if (json_) {
-      std::printf("%s\n", nlohmann::ordered_json({{"file", output_}, {"weights_sha256", sha256}})
-                              .dump()
-                              .c_str());
-    } else {
-      std::printf("%s\nweights SHA-256 %s\n", output_.c_str(), sha256.c_str());
+      nlohmann::ordered_json json = {{"file", target_.path},
+                                     {"weights_sha256", file.weights_sha256},
+                                     {"file_byte_count", file.byte_count}};
+      if (target_.int8) json["float32_file_byte_count"] = file.float32_byte_count;
+      std::printf("%s\n", json.dump().c_str());
+      return absl::OkStatus();
+    }
+    std::printf("%s\n", target_.path.c_str());
+    if (target_.int8) std::printf("%s\n", DescribeSizes(file).c_str());
+    if (!file.weights_sha256.empty()) {
+      std::printf("%s SHA-256 %s\n", target_.int8 ? "float32 weights" : "weights",
+                  file.weights_sha256.c_str());
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::StatusOr<std::string> Export() {
-    if (!model_path_.empty()) return ExportModelFile(model_path_, card_path_, output_);
+  absl::StatusOr<ExportedFile> Export() {
+    if (!model_path_.empty()) return ExportModelFile(model_path_, card_path_, target_);
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     DISTILLERY_ASSIGN_OR_RETURN(const auto answer, client.Get(run_id_));
-    return ExportStudent(client, answer.run(), round_.value_or(-1), output_, student_file_);
+    return ExportStudent(client, answer.run(), round_.value_or(-1), target_, student_file_);
   }
 
   std::string model_path_;
   std::string card_path_;
-  std::string output_;
+  ExportTarget target_;
   std::string student_file_;
   std::optional<int64_t> round_;
 };
 
 }  // namespace
 
-std::unique_ptr<Command> MakeSubmitCommand(CLI::App* parent) {
-  return std::make_unique<SubmitCommand>(parent);
+std::unique_ptr<Command> MakeDeleteCommand(CLI::App* parent) {
+  return std::make_unique<DeleteCommand>(parent);
+}
+std::unique_ptr<Command> MakeSweepCommand(CLI::App* parent) {
+  return std::make_unique<SweepCommand>(parent);
 }
 std::unique_ptr<Command> MakeRunsCommand(CLI::App* parent) {
   return std::make_unique<RunsCommand>(parent);
 }
-std::unique_ptr<Command> MakeWatchCommand(CLI::App* parent) {
-  return std::make_unique<WatchCommand>(parent);
-}
 std::unique_ptr<Command> MakeCancelCommand(CLI::App* parent) {
-  return std::make_unique<CancelCommand>(parent);
+  return std::make_unique<StateCommand>(parent, "cancel", "End a run; its tasks are taken back.",
+                                        &RunClient::Cancel);
+}
+std::unique_ptr<Command> MakePauseCommand(CLI::App* parent) {
+  return std::make_unique<StateCommand>(
+      parent, "pause", "Take a run's tasks back and hand out no more of them; what is done stays.",
+      &RunClient::Pause);
+}
+std::unique_ptr<Command> MakeResumeCommand(CLI::App* parent) {
+  return std::make_unique<StateCommand>(parent, "resume", "Go on with a paused run.",
+                                        &RunClient::Resume);
 }
 std::unique_ptr<Command> MakeExportCommand(CLI::App* parent) {
   return std::make_unique<ExportCommand>(parent);

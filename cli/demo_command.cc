@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,9 +18,9 @@
 #include "cli/rate_search.h"
 #include "cli/recipes.h"
 #include "cli/run_folder.h"
+#include "cli/watched_runs.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/base/stop_signal.h"
 
 namespace distillery {
 namespace {
@@ -75,7 +76,14 @@ class DemoCommand : public Command {
     DISTILLERY_RETURN_IF_ERROR(Distill(recipe, &report));
     DISTILLERY_ASSIGN_OR_RETURN(report.hard, Measure("student_hard.pt"));
     DISTILLERY_ASSIGN_OR_RETURN(report.distilled, Measure("student.pt"));
+    DISTILLERY_ASSIGN_OR_RETURN(report.distilled_int8, Measure("student_int8.pt"));
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(folder_ + "/metrics.json", ReportToJson(report)));
+    DISTILLERY_RETURN_IF_ERROR(WriteResults(
+        ReportToResults(report,
+                        absl::StrCat("distillery demo --dataset ", dataset_, " --seeds ", seeds_,
+                                     " --output ", folder_),
+                        absl::ToDoubleSeconds(absl::Now() - start)),
+        folder_ + "/results.json"));
     DISTILLERY_RETURN_IF_ERROR(WriteNote(report));
     if (json_) {
       std::fputs(ReportToJson(report).c_str(), stdout);
@@ -92,7 +100,8 @@ class DemoCommand : public Command {
   absl::Status PrepareFolder() {
     if (FileExists(folder_ + "/metrics.json")) {
       std::error_code ignored;
-      for (const char* const part : {"/state", "/logs", "/teacher"}) {
+      for (const char* const part :
+           {"/state", "/logs", "/teacher", "/distilled", "/hard", "/results.json"}) {
         std::filesystem::remove_all(folder_ + part, ignored);
       }
       DISTILLERY_RETURN_IF_ERROR(RemoveFile(folder_ + "/metrics.json"));
@@ -136,7 +145,9 @@ class DemoCommand : public Command {
     flags.address = cluster->coordinator_address();
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags));
     const DoRuns do_runs = [&](const std::vector<RunSpec>& specs) {
-      return WatchRuns(client, cluster.get(), specs);
+      ProgressView progress(stderr);
+      return WatchRuns(client, specs,
+                       {cluster.get(), [&](const auto& runs) { progress.Show(runs); }, kResume});
     };
     StudentPair pair = MakeStudentPair(recipe.student);
     std::fprintf(stderr, "choosing learning rates on the validation part of the training data\n");
@@ -160,32 +171,18 @@ class DemoCommand : public Command {
       auto& target = run.spec().loss().alpha() > 0 ? report->distilled_runs : report->hard_runs;
       target.push_back(std::move(full));
     }
-    DISTILLERY_RETURN_IF_ERROR(
-        ExportStudent(client, runs[0], -1, folder_ + "/student_hard.pt").status());
-    return ExportStudent(client, runs[1], -1, folder_ + "/student.pt").status();
-  }
-
-  // Submits the runs (or finds them again) and shows them until all have succeeded.
-  absl::StatusOr<std::vector<v1::Run>> WatchRuns(const RunClient& client, Cluster* cluster,
-                                                 const std::vector<RunSpec>& specs) const {
-    std::vector<std::string> ids;
-    for (const RunSpec& spec : specs) {
-      DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, client.SubmitOrResume(spec));
-      ids.push_back(run.run_id());
+    const RunSources sources = {folder_ + "/teacher.pt", teacher_card_, data_dir_};
+    for (const auto& [name, run] : {std::pair("/hard", &report->hard_runs.front()),
+                                    std::pair("/distilled", &report->distilled_runs.front())}) {
+      DISTILLERY_RETURN_IF_ERROR(MakeFolders(folder_ + name));
+      DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(client, *run, folder_ + name, sources));
     }
-    ProgressView progress(stderr);
-    std::vector<v1::Run> last;
-    absl::Status health;
-    DISTILLERY_RETURN_IF_ERROR(client.Watch(ids, [&](const std::vector<v1::Run>& runs) {
-      progress.Show(runs);
-      if (!runs.empty()) last = runs;
-      health = cluster->Check();
-      return health.ok() && !StopSignal::Requested();
-    }));
-    if (StopSignal::Requested()) return absl::CancelledError(absl::StrCat("stopped; ", kResume));
-    DISTILLERY_RETURN_IF_ERROR(health);
-    for (const v1::Run& run : last) DISTILLERY_RETURN_IF_ERROR(RunOutcome(run));
-    return last;
+    DISTILLERY_RETURN_IF_ERROR(
+        ExportStudent(client, runs[0], -1, {folder_ + "/student_hard.pt"}).status());
+    DISTILLERY_RETURN_IF_ERROR(
+        ExportStudent(client, runs[1], -1, {folder_ + "/student.pt"}).status());
+    return ExportStudent(client, runs[1], -1, {folder_ + "/student_int8.pt", /*int8=*/true})
+        .status();
   }
 
   absl::StatusOr<ModelFigures> Measure(const std::string& file) const {
@@ -208,8 +205,11 @@ class DemoCommand : public Command {
         absl::StrCat("distillery demo on ", dataset_, "\n\n", FormatReport(report),
                      "\nteacher.pt       the teacher, TorchScript with its model card\n"
                      "student.pt       the distilled student\n"
+                     "student_int8.pt  the same with int8 weights, for small devices\n"
                      "student_hard.pt  the same student on hard labels alone\n"
                      "metrics.json     grid, figures, RunSpecs and every round of both runs\n"
+                     "results.json     what distillery report draws\n"
+                     "distilled/ hard/ each run's own files, with tensorboard/\n"
                      "logs/            what each process said\n"
                      "cache/           the teacher's logits, safe to delete\n"
                      "state/           the coordinator's record: sqlite3 -readonly "
@@ -227,6 +227,8 @@ class DemoCommand : public Command {
         "\n  teacher_service --model ", folder_, "/teacher.pt",
         data_dir_.empty() ? "" : absl::StrCat(" --data-dir ", data_dir_),
         "\n  distillery run deploy/examples/digits.yaml\n"
+        "  distillery report ", folder_, " -o report.html",
+        data_dir_.empty() ? "" : absl::StrCat(" --data-dir ", data_dir_), "\n",
         "  sqlite3 -readonly ", folder_, "/state/record.sqlite3 'SELECT * FROM leases'\n");
   }
 

@@ -1,6 +1,8 @@
 #include "cli/demo_report.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -87,7 +89,8 @@ std::string FormatReport(const DemoReport& report) {
                                    "agrees with teacher"},
                                   ModelRow("teacher", report.teacher),
                                   ModelRow("student, hard labels", report.hard),
-                                  ModelRow("student, distilled", report.distilled)});
+                                  ModelRow("student, distilled", report.distilled),
+                                  ModelRow("student, distilled, int8", report.distilled_int8)});
   const size_t seeds = report.hard_runs.size();
   if (seeds > 1) {
     const PairedDifference difference = ErrorDifference(report);
@@ -117,6 +120,7 @@ std::string ReportToJson(const DemoReport& report) {
   json["teacher"] = FiguresToJson(report.teacher);
   json["student_hard"] = FiguresToJson(report.hard);
   json["student_distilled"] = FiguresToJson(report.distilled);
+  json["student_distilled_int8"] = FiguresToJson(report.distilled_int8);
   for (const GridPoint& point : report.grid) {
     json["learning_rate_grid"].push_back({{"student", point.student},
                                           {"learning_rate", point.learning_rate},
@@ -132,6 +136,110 @@ std::string ReportToJson(const DemoReport& report) {
   json["runs"]["hard"] = RunsToJson(report.hard_runs);
   json["runs"]["distilled"] = RunsToJson(report.distilled_runs);
   return json.dump(2) + "\n";
+}
+
+namespace {
+
+ResultTable ModelTable(const DemoReport& report) {
+  ResultTable table;
+  table.title = "Teacher and students";
+  table.columns = {{"model", "", 0},     {"parameters", "", 0}, {"size", "KB", 1},
+                   {"accuracy", "%", 2}, {"errors", "", 0},     {"agrees with teacher", "%", 2}};
+  const auto add = [&](const std::string& name, const ModelFigures& figures) {
+    const EvaluationMetrics& metrics = figures.metrics;
+    const auto samples = static_cast<double>(std::max<int64_t>(1, metrics.sample_count));
+    const ResultCell agreement =
+        metrics.agreement_count < 0
+            ? ResultCell()
+            : ResultCell(100 * static_cast<double>(metrics.agreement_count) / samples);
+    table.rows.push_back({name, static_cast<double>(figures.parameter_count),
+                          static_cast<double>(figures.file_bytes) / 1000, 100 * metrics.accuracy(),
+                          static_cast<double>(metrics.sample_count - metrics.correct_count),
+                          agreement});
+  };
+  add("teacher", report.teacher);
+  add("student, hard labels", report.hard);
+  add("student, distilled", report.distilled);
+  add("student, distilled, int8", report.distilled_int8);
+  table.note = absl::StrCat("On ", report.teacher.metrics.sample_count,
+                            " test samples; the students of the first seed.");
+  return table;
+}
+
+ResultFigure GridFigure(const DemoReport& report) {
+  ResultFigure figure;
+  figure.title = "Choice of the learning rates";
+  figure.x = {"learning rate", "", true};
+  figure.y = {"errors on the validation part", "", false};
+  for (const GridPoint& point : report.grid) {
+    auto series = std::find_if(figure.series.begin(), figure.series.end(),
+                               [&](const ResultSeries& one) { return one.name == point.student; });
+    if (series == figure.series.end()) {
+      series = figure.series.insert(figure.series.end(),
+                                    ResultSeries{point.student, {}, {}, {}, {}, {}});
+    }
+    const auto at = std::upper_bound(series->x.begin(), series->x.end(), point.learning_rate);
+    const auto index = at - series->x.begin();
+    series->x.insert(at, point.learning_rate);
+    series->y.insert(series->y.begin() + index, static_cast<double>(point.error_count));
+  }
+  figure.note = "Both students take their best rate of the same grid.";
+  return figure;
+}
+
+ResultFigure ErrorFigure(const DemoReport& report) {
+  ResultFigure figure;
+  figure.kind = FigureKind::kBars;
+  figure.title = "Test errors";
+  figure.y = {"errors", "", false};
+  ResultSeries series;
+  series.name = "errors";
+  const auto add = [&](const std::string& name, const ModelFigures& figures) {
+    figure.x_labels.push_back(name);
+    series.y.push_back(
+        static_cast<double>(figures.metrics.sample_count - figures.metrics.correct_count));
+  };
+  add("teacher", report.teacher);
+  add("hard labels", report.hard);
+  add("distilled", report.distilled);
+  add("distilled, int8", report.distilled_int8);
+  figure.series = {std::move(series)};
+  return figure;
+}
+
+}  // namespace
+
+Results ReportToResults(const DemoReport& report, const std::string& command, double wall_seconds) {
+  Results results;
+  results.name = "demo";
+  results.title = absl::StrCat("Distilled on ", report.dataset);
+  results.summary = absl::StrCat(
+      "The same student, ", report.distilled.architecture,
+      ", trained twice: on hard labels alone, ", "and on the soft targets of a teacher of ",
+      report.teacher.parameter_count / std::max<int64_t>(1, report.distilled.parameter_count),
+      " times its size.");
+  results.dataset = report.dataset;
+  results.command = command;
+  results.wall_seconds = wall_seconds;
+  results.tables = {ModelTable(report)};
+  results.figures = {ErrorFigure(report), GridFigure(report)};
+  for (const auto* const runs : {&report.distilled_runs, &report.hard_runs}) {
+    const bool distilled = runs == &report.distilled_runs;
+    for (size_t i = 0; i < runs->size(); ++i) {
+      const v1::Run& run = (*runs)[i].run();
+      if (distilled) results.seeds.push_back(run.spec().seed());
+      ResultRun& one = results.runs.emplace_back();
+      one.name = run.spec().name();
+      one.run_id = run.run_id();
+      one.seed = run.spec().seed();
+      one.weights_sha256 = run.weights_sha256();
+      one.main = i == 0;
+      if (!one.main) continue;
+      one.folder = distilled ? "distilled" : "hard";
+      one.teacher = "teacher.pt";
+    }
+  }
+  return results;
 }
 
 }  // namespace distillery

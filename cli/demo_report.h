@@ -7,6 +7,7 @@
 
 #include "cli/paired_difference.h"
 #include "cli/rate_search.h"
+#include "cli/results.h"
 #include "cli/student_model.h"
 #include "distillery/v1/coordinator_service.pb.h"
 
@@ -18,6 +19,8 @@ struct DemoReport {
   // Of the first seed.
   ModelFigures hard;
   ModelFigures distilled;
+  // The distilled student with int8 weights.
+  ModelFigures distilled_int8;
   std::vector<GridPoint> grid;
   // The runs of both students with their rounds, one of each per seed.
   std::vector<v1::GetRunResponse> hard_runs;
@@ -26,11 +29,13 @@ struct DemoReport {
 
 // The grid of learning rates, one line per student.
 std::string FormatGrid(const std::vector<GridPoint>& grid, const StudentPair& chosen);
-// Teacher and both students: parameters, size, accuracy, errors, agreement; then, with more than one
-// seed, the paired difference of the errors.
+// Teacher, both students and the int8 one: parameters, size, accuracy, errors, agreement; then, with
+// more than one seed, the paired difference of the errors.
 std::string FormatReport(const DemoReport& report);
 // Test errors of the hard student minus those of the distilled one, seed by seed.
 PairedDifference ErrorDifference(const DemoReport& report);
 std::string ReportToJson(const DemoReport& report);
+// The table and the grid, for results.json; the runs in hard/ and distilled/.
+Results ReportToResults(const DemoReport& report, const std::string& command, double wall_seconds);
 
 }  // namespace distillery

@@ -3,10 +3,12 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "cli/class_errors.h"
 #include "cli/command.h"
 #include "cli/student_model.h"
 #include "cli/text_table.h"
 #include "common/base/status_macros.h"
+#include "common/run/evaluation_metrics.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -16,8 +18,8 @@ class EvaluateCommand : public Command {
  public:
   explicit EvaluateCommand(CLI::App* parent)
       : Command(parent, "evaluate",
-                "Measure a TorchScript model on a data set: accuracy, cross entropy, and agreement "
-                "with a teacher.",
+                "Measure a TorchScript model on a data set: accuracy, errors by class, calibration, "
+                "and agreement with a teacher. --json gives the confusion matrix as well.",
                 "  distillery evaluate student.pt\n"
                 "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
                 "--data-dir data --json") {
@@ -50,21 +52,35 @@ class EvaluateCommand : public Command {
       json["correct_count"] = metrics.correct_count;
       json["accuracy"] = metrics.accuracy();
       json["cross_entropy"] = metrics.cross_entropy;
-      if (metrics.agreement_count >= 0) json["agreement_count"] = metrics.agreement_count;
+      json["top5_count"] = metrics.top5_count;
+      json["calibration_error"] = metrics.calibration_error();
+      if (metrics.agreement_count >= 0) {
+        json["agreement_count"] = metrics.agreement_count;
+        json["teacher_kl"] = metrics.teacher_kl;
+      }
+      json["class_names"] = figures.class_names;
+      json.update(DetailsToJson(metrics));
       std::printf("%s\n", json.dump(2).c_str());
       return absl::OkStatus();
     }
-    std::printf("%s: %lld parameters\n", question_.model_path.c_str(),
-                static_cast<long long>(figures.parameter_count));
+    std::printf("%s: %lld parameters, %.1f KB\n", question_.model_path.c_str(),
+                static_cast<long long>(figures.parameter_count),
+                static_cast<double>(figures.file_bytes) / 1000);
     std::printf("%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
                 question_.dataset.name.c_str(), question_.dataset.split.c_str(),
                 FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
                 static_cast<long long>(metrics.sample_count - metrics.correct_count),
                 static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
+    std::printf("label among the first five: %s, calibration error %.4f\n",
+                FormatShare(metrics.top5_count, metrics.sample_count).c_str(),
+                metrics.calibration_error());
     if (metrics.agreement_count >= 0) {
-      std::printf("agreement with %s: %s\n", question_.teacher_path.c_str(),
-                  FormatShare(metrics.agreement_count, metrics.sample_count).c_str());
+      std::printf("agreement with %s: %s, KL(teacher || student) %.4f\n",
+                  question_.teacher_path.c_str(),
+                  FormatShare(metrics.agreement_count, metrics.sample_count).c_str(),
+                  metrics.teacher_kl);
     }
+    std::fputs(("\n" + FormatClassErrors(metrics, figures.class_names)).c_str(), stdout);
     return absl::OkStatus();
   }
 

@@ -1,26 +1,14 @@
 // distillery healthcheck: asks grpc.health.v1, for container engines and scripts.
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
-
 #include <cstdio>
-#include <future>
 #include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/command.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/flags.h"
-#include "common/rpc/status_conversion.h"
-#include "common/rpc/transport.h"
+#include "common/rpc/health_check.h"
 
 namespace distillery {
 namespace {
-
-// The bytes of grpc.health.v1.HealthCheckResponse{status = 1: SERVING}; its stubs are not among
-// Debian's packages, and the request for the whole server is empty.
-constexpr absl::string_view kServing("\x08\x01", 2);
 
 class HealthcheckCommand : public Command {
  public:
@@ -39,28 +27,8 @@ class HealthcheckCommand : public Command {
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
   absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto channel, MakeChannel(address_, transport_));
-    grpc::GenericStub stub(channel);
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(timeout_seconds_)));
-    const grpc::Slice empty;
-    const grpc::ByteBuffer request(&empty, 1);
-    grpc::ByteBuffer response;
-    std::promise<grpc::Status> done;
-    stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,
-                   &response, [&done](grpc::Status status) { done.set_value(std::move(status)); });
-    const absl::Status status = FromGrpcStatus(done.get_future().get());
-    if (!status.ok()) {
-      return absl::UnavailableError(
-          absl::StrCat(address_, " does not answer: ", std::string(status.message())));
-    }
-    std::vector<grpc::Slice> slices;
-    std::string bytes;
-    (void)response.Dump(&slices);
-    for (const grpc::Slice& slice : slices) {
-      bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
-    if (bytes != kServing) return absl::UnavailableError(absl::StrCat(address_, " is NOT_SERVING"));
+    DISTILLERY_RETURN_IF_ERROR(
+        CheckHealth(address_, transport_, absl::Seconds(timeout_seconds_)));
     std::printf("%s is SERVING\n", address_.c_str());
     return absl::OkStatus();
   }

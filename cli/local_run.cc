@@ -1,6 +1,7 @@
 #include "cli/local_run.h"
 
 #include "absl/strings/str_cat.h"
+#include "cli/initial_weights.h"
 #include "cli/local_services.h"
 #include "cli/progress.h"
 #include "cli/run_client.h"
@@ -32,13 +33,16 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   options.data_dir = run.data_dir;
   options.compute_threads = run.spec.compute_threads;
   options.student_dir = run.spec.student.model;
+  options.device = run.device;
   if (run.spec.needs_teacher()) {
     options.teacher_model = run.spec.teacher.model;
     options.cache_dir = run.folder + "/cache";
   }
   DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
   const RunClient client(services->coordinator(), "this process");
-  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, client.SubmitOrResume(run.spec));
+  RunSpec spec = run.spec;
+  DISTILLERY_RETURN_IF_ERROR(UploadInitialWeights(client, &spec));
+  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, client.SubmitOrResume(spec));
   DISTILLERY_RETURN_IF_ERROR(CancelOthers(client, begun));
   ProgressView progress(stderr);
   if (begun.completed_round_count() > 0 && !HasEnded(begun)) {
@@ -50,13 +54,15 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   }));
   progress.Finish();
   DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse ended, client.Get(begun.run_id()));
-  if (!HasEnded(ended.run())) {
+  if (!StandsStill(ended.run())) {
     return absl::CancelledError(absl::StrCat("stopped after round ",
                                              ended.run().completed_round_count(), "; ",
                                              run.resume_hint));
   }
-  DISTILLERY_RETURN_IF_ERROR(RunOutcome(ended.run()));
-  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(client, ended, run.folder));
+  DISTILLERY_RETURN_IF_ERROR(RunOutcome(ended.run(), run.resume_hint));
+  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
+      client, ended, run.folder,
+      {run.spec.needs_teacher() ? run.spec.teacher.model : "", "", run.data_dir}));
   return ended;
 }
 

@@ -14,13 +14,15 @@ struct LocalRun {
   // Gets student.pt, metrics.json ..., and the coordinator's record in state/.
   std::string folder;
   std::string data_dir;
+  // Of teacher and student: "cpu", "cuda" or "cuda:N".
+  std::string device = "cpu";
   // Said after Ctrl-C: how to go on.
   std::string resume_hint;
 };
 
 // Does the run, or goes on with it if the folder holds it unfinished; a run that has been done is
 // answered from the record. Runs of other specs that are unfinished in the folder are cancelled.
-// CANCELLED after a stop signal; ABORTED with the reason if the run fails.
+// CANCELLED after a stop signal; ABORTED with the reason if the run fails or pauses.
 absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run);
 
 }  // namespace distillery

@@ -7,6 +7,7 @@
 #include "common/rpc/server.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/coordinator_service.h"
+#include "student_worker/torch_tasks.h"
 #include "student_worker/worker.h"
 #include "teacher_service/teacher_service.h"
 #include "teacher_service/torch_teacher.h"
@@ -43,6 +44,7 @@ class InProcess : public LocalServices {
       teacher.name = "teacher";
       teacher.model_path = options.teacher_model;
       teacher.compute_threads = options.compute_threads;
+      teacher.device = options.device;
       DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> loaded, LoadTorchTeacher(teacher));
       TeacherHost::Options host;
       host.data_dir = options.data_dir;
@@ -60,9 +62,11 @@ class InProcess : public LocalServices {
     worker.data_dir = options.data_dir;
     worker.data_from_teachers = false;  // the teacher here has the same folder
     worker.student_dir = options.student_dir;
-    worker_ = std::make_unique<Worker>(worker, coordinator_server_->InProcessChannel(),
-                                       std::move(teachers));
-    worker_thread_ = std::thread([this] { worker_->Run(); });
+    worker.device = options.device;
+    DISTILLERY_ASSIGN_OR_RETURN(worker.numerics_fingerprint, ComputeFingerprint(options.device));
+    worker_ = std::make_unique<Worker>(
+        worker, Connection::Of(coordinator_server_->InProcessChannel()), std::move(teachers));
+    worker_thread_ = std::thread([this] { (void)worker_->Run(); });
     return absl::OkStatus();
   }
 

@@ -27,6 +27,8 @@ class LocalServices {
     std::string cache_dir;
     // Folder or file of TorchScript students; empty: built-in architectures alone.
     std::string student_dir;
+    // Of teacher and student: "cpu", "cuda" or "cuda:N".
+    std::string device = "cpu";
   };
   // Errors of Coordinator::Open and LoadTorchTeacher.
   static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);

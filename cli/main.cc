@@ -19,6 +19,8 @@ constexpr char kExamples[] =
     "      a teacher, three workers and two students on this machine in a minute\n"
     "  distillery run deploy/examples/digits.yaml\n"
     "      one run, all in this process\n"
+    "  distillery experiment --list\n"
+    "      the tables and figures of the papers, on your own data\n"
     "  distillery query --index 12\n"
     "      what a running teacher thinks of one image, at several temperatures\n"
     "  distillery submit run.yaml --coordinator c.example:7002 --insecure --wait\n"
@@ -29,21 +31,24 @@ int Main(int argc, char** argv) {
   CLI::App app("Knowledge distillation as a service: teachers stream soft targets, workers train "
                "students, a coordinator averages.",
                "distillery");
-  std::string log_level = "warning";
-  AddCommonFlags(&app, &log_level);
+  LogOptions log;
+  log.level = "warning";
+  AddCommonFlags(&app, &log);
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(kExamples);
   std::vector<std::unique_ptr<Command>> commands;
-  for (const auto make : {MakeDemoCommand, MakeRunCommand, MakeTrainTeacherCommand,
-                          MakeEvaluateCommand, MakeSubmitCommand, MakeRunsCommand,
-                          MakeWatchCommand, MakeCancelCommand, MakeExportCommand,
-                          MakePredictCommand, MakeQueryCommand, MakeModelCommand,
-                          MakeDatasetCommand, MakeHealthcheckCommand, MakeCompletionCommand}) {
+  for (const auto make :
+       {MakeDemoCommand,        MakeExperimentCommand, MakeRunCommand,     MakeTrainTeacherCommand,
+        MakeEvaluateCommand,    MakeSubmitCommand,     MakeRunsCommand,    MakeWatchCommand,
+        MakePauseCommand,       MakeResumeCommand,     MakeCancelCommand,  MakeDeleteCommand,
+        MakeSweepCommand,       MakeExportCommand,     MakeReportCommand,  MakePredictCommand,
+        MakeQueryCommand,       MakeModelCommand,      MakeDatasetCommand, MakeCertificatesCommand,
+        MakeHealthcheckCommand, MakeCompletionCommand}) {
     commands.push_back(make(&app));
   }
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
-  ConfigureLogging(log_level);
+  ConfigureLogging("distillery", log);
   for (const auto& command : commands) {
     if (!command->app()->parsed()) continue;
     const std::string name = "distillery " + command->app()->get_name();

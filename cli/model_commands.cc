@@ -42,10 +42,12 @@ class ModelCommand : public Command {
   std::string Text(const ModelDescription& model) const {
     const ModelCard& card = model.card;
     std::string text = absl::StrFormat(
-        "%s\n%d parameters, %.1f KB, SHA-256 %s\n\n"
+        "%s\n%d parameters%s, %.1f KB, SHA-256 %s\n\n"
         "architecture  %s\ninput         %s, (pixel - mean) / deviation, pixel 0..1\n"
         "mean          %s\ndeviation     %s\nclasses       %d: %s\noutput        %s\n\n",
-        path_, model.parameter_count, static_cast<double>(model.file_bytes) / 1000, model.sha256,
+        path_, model.parameter_count,
+        model.int8 ? ", int8 weights with a float32 scale per channel" : "",
+        static_cast<double>(model.file_bytes) / 1000, model.sha256,
         card.architecture.empty() ? "(made elsewhere)" : card.architecture,
         absl::StrJoin(card.input_shape.ToVector(), " x "), absl::StrJoin(card.mean, ", "),
         absl::StrJoin(card.deviation, ", "), card.class_count(),
@@ -68,6 +70,7 @@ class ModelCommand : public Command {
     json["sha256"] = model.sha256;
     json["file_byte_count"] = model.file_bytes;
     json["parameter_count"] = model.parameter_count;
+    json["int8"] = model.int8;
     json["card"] = nlohmann::ordered_json::parse(ModelCardToJson(model.card));
     for (const ModelDescription::Tensor& tensor : model.tensors) {
       json["tensors"].push_back(

@@ -2,78 +2,97 @@
 
 #include <torch/script.h>
 
-#include <sstream>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "cli/onnx_export.h"
-#include "cli/student_model.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/model/int8_weights.h"
 #include "common/model/model_file.h"
 #include "common/model/module_weights.h"
-#include "common/model/numerics.h"
 #include "common/model/student.h"
 
 namespace distillery {
 namespace {
 
-absl::Status SaveForMobile(const std::string& path, const torch::jit::Module& module,
-                           const ModelCard& card) {
-  std::ostringstream stream;
-  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
-    module._save_for_mobile(stream, {{kCardName, ModelCardToJson(card)}});
-    return absl::OkStatus();
-  }));
-  return WriteFileDurably(path, stream.str());
+absl::Status NoInt8Form(const std::string& path) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("int8 weights are for .pt (TorchScript) and .ptl (mobile), not for ", path,
+                   ": export the float32 model to it, without --int8"));
 }
 
-absl::Status Export(torch::jit::Module& module, const ModelCard& card, const Weights& weights,
-                    const std::string& path) {
-  DISTILLERY_RETURN_IF_ERROR(CheckExportPath(path));
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(path)));
-  if (absl::EndsWith(path, ".safetensors")) return WriteFileDurably(path, weights.file());
-  if (absl::EndsWith(path, ".onnx")) {
-    if (card.architecture.empty()) {
-      return absl::InvalidArgumentError(
-          "ONNX is for the built-in architectures; export this model from Python, with "
-          "torch.onnx.export");
-    }
-    return SaveOnnx(card.architecture, card, weights, path);
+absl::StatusOr<std::string> Serialize(const torch::jit::Module& module, const ModelCard& card,
+                                      const Weights& weights, const std::string& path) {
+  if (absl::EndsWith(path, ".ptl")) return SerializeForMobile(module, card);
+  if (absl::EndsWith(path, ".pt")) return SerializeModel(module, card);
+  if (HasInt8Weights(module)) return NoInt8Form(path);
+  if (absl::EndsWith(path, ".safetensors")) return weights.file();
+  if (card.architecture.empty()) {
+    return absl::InvalidArgumentError(
+        "ONNX is for the built-in architectures; export this model from Python, with "
+        "torch.onnx.export");
   }
+  return SerializeOnnx(card.architecture, card, weights);
+}
+
+absl::StatusOr<ExportedFile> Export(torch::jit::Module& module, const ModelCard& card,
+                                    const Weights& weights, const ExportTarget& target) {
   if (module.hasattr("training")) module.eval();
-  return absl::EndsWith(path, ".ptl") ? SaveForMobile(path, module, card)
-                                      : SaveModel(path, module, card);
+  DISTILLERY_ASSIGN_OR_RETURN(std::string bytes, Serialize(module, card, weights, target.path));
+  ExportedFile file;
+  if (!weights.layout().tensors().empty()) file.weights_sha256 = weights.Sha256();
+  if (target.int8) {
+    file.float32_byte_count = static_cast<int64_t>(bytes.size());
+    const absl::StatusOr<torch::jit::Module> int8 = WithInt8Weights(module);
+    if (!int8.ok()) return Annotate(int8.status(), absl::StrCat("cannot make ", target.path));
+    DISTILLERY_ASSIGN_OR_RETURN(bytes, Serialize(*int8, card, weights, target.path));
+  }
+  file.byte_count = static_cast<int64_t>(bytes.size());
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(target.path)));
+  DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(target.path, bytes));
+  return file;
 }
 
 }  // namespace
 
-absl::Status CheckExportPath(const std::string& path) {
-  for (const char* const ending : {".pt", ".ptl", ".safetensors", ".onnx"}) {
-    if (absl::EndsWith(path, ending)) return absl::OkStatus();
+absl::Status CheckExportTarget(const ExportTarget& target) {
+  for (const char* const ending : {".pt", ".ptl"}) {
+    if (absl::EndsWith(target.path, ending)) return absl::OkStatus();
+  }
+  for (const char* const ending : {".safetensors", ".onnx"}) {
+    if (!absl::EndsWith(target.path, ending)) continue;
+    return target.int8 ? NoInt8Form(target.path) : absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "cannot tell the format of ", path, ": end it in .pt (TorchScript), .ptl (mobile), "
+      "cannot tell the format of ", target.path, ": end it in .pt (TorchScript), .ptl (mobile), "
       ".safetensors or .onnx"));
 }
 
-absl::Status ExportStudentTo(const StudentExport& student, const std::string& path) {
+absl::StatusOr<ExportedFile> ExportStudentTo(const StudentExport& student,
+                                             const ExportTarget& target) {
+  DISTILLERY_RETURN_IF_ERROR(CheckExportTarget(target));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(student.card));
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
-      BuildStudent({student.architecture, student.file, student.digest}, card, /*seed=*/0));
+      BuildStudent({student.architecture, student.file, student.digest}, card, /*seed=*/std::nullopt));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(*student.weights, module));
-  return Export(module, card, *student.weights, path);
+  return Export(module, card, *student.weights, target);
 }
 
-absl::StatusOr<std::string> ExportModelFile(const std::string& model_path,
-                                            const std::string& card_path,
-                                            const std::string& path) {
-  DISTILLERY_RETURN_IF_ERROR(CheckExportPath(path));
+absl::StatusOr<ExportedFile> ExportModelFile(const std::string& model_path,
+                                             const std::string& card_path,
+                                             const ExportTarget& target) {
+  DISTILLERY_RETURN_IF_ERROR(CheckExportTarget(target));
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModelWithCard(model_path, card_path));
   DISTILLERY_ASSIGN_OR_RETURN(const Weights weights, WeightsOf(model.module));
-  DISTILLERY_RETURN_IF_ERROR(Export(model.module, model.card, weights, path));
-  return weights.Sha256();
+  return Export(model.module, model.card, weights, target);
+}
+
+std::string DescribeSizes(const ExportedFile& file) {
+  return absl::StrFormat("int8: %.1f KB, float32: %.1f KB",
+                         static_cast<double>(file.byte_count) / 1000,
+                         static_cast<double>(file.float32_byte_count) / 1000);
 }
 
 }  // namespace distillery

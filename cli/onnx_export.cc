@@ -143,8 +143,8 @@ void Describe(onnx::ValueInfoProto* value, const std::string& name,
 
 }  // namespace
 
-absl::Status SaveOnnx(const std::string& architecture, const ModelCard& card,
-                      const Weights& weights, const std::string& path) {
+absl::StatusOr<std::string> SerializeOnnx(const std::string& architecture, const ModelCard& card,
+                                          const Weights& weights) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Layer> layers,
                               PlanArchitecture(architecture, card.input_shape,
                                                card.class_count()));
@@ -166,7 +166,7 @@ absl::Status SaveOnnx(const std::string& architecture, const ModelCard& card,
   if (!model.SerializeToString(&bytes)) {
     return absl::ResourceExhaustedError("the model is over ONNX's limit of 2 GiB");
   }
-  return WriteFileDurably(path, bytes);
+  return bytes;
 }
 
 }  // namespace distillery

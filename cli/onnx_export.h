@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/model/card.h"
 #include "common/weights/weights.h"
 
@@ -12,7 +12,7 @@ namespace distillery {
 // Input "input" [N, channels, height, width], normalised as for the TorchScript file; output "logits"
 // [N, classes]. The model card is the metadata entry "distillery.json". INVALID_ARGUMENT if the
 // architecture is not built in; FAILED_PRECONDITION if the weights are of another one.
-absl::Status SaveOnnx(const std::string& architecture, const ModelCard& card,
-                      const Weights& weights, const std::string& path);
+absl::StatusOr<std::string> SerializeOnnx(const std::string& architecture, const ModelCard& card,
+                                          const Weights& weights);
 
 }  // namespace distillery

@@ -15,6 +15,8 @@ namespace distillery {
 namespace {
 
 constexpr absl::Duration kPlainPeriod = absl::Seconds(2);
+// The part of a round's time from which waiting is shown.
+constexpr double kWorthSaying = 0.005;
 
 size_t TerminalWidth(std::FILE* out) {
   winsize size{};
@@ -35,7 +37,7 @@ std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
   std::string line = absl::StrFormat("%-12s round %d/%d", run.spec().name(),
                                      run.completed_round_count(), run.spec().training().rounds());
   const v1::TrainMetrics& train = run.latest_round().train();
-  if (HasEnded(run)) {
+  if (StandsStill(run)) {
     absl::StrAppend(&line, "  ", RunStateName(run));
   } else if (run.samples_per_second() > 0) {
     absl::StrAppendFormat(&line, "  %.0f samples/s", run.samples_per_second());
@@ -47,12 +49,16 @@ std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
                             train.hard_loss());
     }
   }
+  if (train.teacher_wait_seconds() >= kWorthSaying * train.seconds() && train.seconds() > 0) {
+    absl::StrAppendFormat(&line, "  waits for the teacher %.0f %%",
+                          100 * train.teacher_wait_seconds() / train.seconds());
+  }
   const v1::EvaluationMetrics& evaluation = run.latest_evaluation();
   if (evaluation.sample_count() > 0) {
     absl::StrAppend(&line, "  accuracy ",
                     FormatShare(evaluation.correct_count(), evaluation.sample_count()));
   }
-  if (!HasEnded(run)) {
+  if (!StandsStill(run)) {
     absl::StrAppendFormat(&line, "  %d worker%s", run.live_worker_count(),
                           run.live_worker_count() == 1 ? "" : "s");
     if (!run.state_reason().empty()) {
@@ -102,12 +108,13 @@ void ProgressView::Show(const std::vector<v1::Run>& runs) {
 void ProgressView::ShowPlain(const v1::Run& run, Seen* seen) {
   const bool news = run.completed_round_count() != seen->round ||
                     run.state_reason() != seen->reason;
-  const bool ended = HasEnded(run) && !seen->ended;
-  if (!ended && (!news || absl::Now() - seen->printed < kPlainPeriod || HasEnded(run))) return;
+  const bool still = StandsStill(run);
+  const bool ended = still && !seen->ended;
+  if (!ended && (!news || absl::Now() - seen->printed < kPlainPeriod || still)) return;
   seen->round = run.completed_round_count();
   seen->reason = run.state_reason();
   seen->printed = absl::Now();
-  seen->ended = HasEnded(run);
+  seen->ended = still;
   std::fprintf(out_, "%s\n", ProgressLine(run, TimeLeft(run, *seen)).c_str());
   std::fflush(out_);
 }

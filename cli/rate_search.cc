@@ -13,11 +13,9 @@ StudentPair MakeStudentPair(const RunSpec& student) {
   return pair;
 }
 
-absl::StatusOr<std::vector<GridPoint>> ChooseRates(const DoRuns& do_runs,
-                                                   const std::vector<double>& rates,
-                                                   StudentPair* pair) {
+std::vector<RunSpec> RateGrid(const std::vector<double>& rates, const StudentPair& pair) {
   std::vector<RunSpec> specs;
-  for (const RunSpec* const student : {&pair->hard, &pair->distilled}) {
+  for (const RunSpec* const student : {&pair.hard, &pair.distilled}) {
     for (const double rate : rates) {
       RunSpec spec = *student;
       spec.name = absl::StrCat(student->name, "-", rate);
@@ -28,7 +26,14 @@ absl::StatusOr<std::vector<GridPoint>> ChooseRates(const DoRuns& do_runs,
       specs.push_back(std::move(spec));
     }
   }
-  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, do_runs(specs));
+  return specs;
+}
+
+absl::StatusOr<std::vector<GridPoint>> ChooseRates(const DoRuns& do_runs,
+                                                   const std::vector<double>& rates,
+                                                   StudentPair* pair) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, 
+                              do_runs(RateGrid(rates, *pair)));
   std::vector<GridPoint> grid;
   size_t next = 0;
   for (RunSpec* const student : {&pair->hard, &pair->distilled}) {

@@ -30,6 +30,9 @@ struct GridPoint {
 // Submits and watches runs until all have ended; see run_client.h.
 using DoRuns = std::function<absl::StatusOr<std::vector<v1::Run>>(const std::vector<RunSpec>&)>;
 
+// What ChooseRates does: each student of the pair at each rate.
+std::vector<RunSpec> RateGrid(const std::vector<double>& rates, const StudentPair& pair);
+
 // Trains both students on "fit" (train without its validation fifth) at each rate and sets each
 // one's learning rate to the one with the fewest errors on "validation", the smaller of equals.
 absl::StatusOr<std::vector<GridPoint>> ChooseRates(const DoRuns& do_runs,

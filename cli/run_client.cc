@@ -19,16 +19,17 @@ constexpr absl::Duration kDeadline = absl::Seconds(10);
 using Stub = v1::CoordinatorService::Stub;
 
 template <typename Request, typename Response>
-absl::StatusOr<Response> Call(const std::shared_ptr<grpc::Channel>& channel,
+absl::StatusOr<Response> Call(const std::shared_ptr<Connection>& connection,
                               const std::string& address,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
                               const Request& request) {
-  Stub stub(channel);
+  Stub stub(connection->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
   Response response;
-  const absl::Status status = FromGrpcStatus((stub.*method)(&context, request, &response));
+  const absl::Status status =
+      connection->Explain(FromGrpcStatus((stub.*method)(&context, request, &response)));
   if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError(
         absl::StrCat("no coordinator answers at ", address,
@@ -47,8 +48,8 @@ void CoordinatorFlags::AddTo(CLI::App* app) {
 }
 
 absl::StatusOr<RunClient> RunClient::Connect(const CoordinatorFlags& flags) {
-  DISTILLERY_ASSIGN_OR_RETURN(auto channel, MakeChannel(flags.address, flags.transport));
-  return RunClient(std::move(channel), flags.address);
+  DISTILLERY_ASSIGN_OR_RETURN(auto connection, Connection::Open(flags.address, flags.transport));
+  return RunClient(std::move(connection), flags.address);
 }
 
 absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
@@ -57,7 +58,7 @@ absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
   request.set_request_id(request_id);
   *request.mutable_spec() = ToProto(spec);
   DISTILLERY_ASSIGN_OR_RETURN(const auto response,
-                              Call(channel_, address_, &Stub::SubmitRun, request));
+                              Call(connection_, address_, &Stub::SubmitRun, request));
   return response.run();
 }
 
@@ -65,6 +66,7 @@ absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec) const {
   const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
   for (int attempt = 1;; ++attempt) {
     DISTILLERY_ASSIGN_OR_RETURN(v1::Run run, Submit(absl::StrCat(digest, "-", attempt), spec));
+    if (run.state() == v1::RUN_STATE_PAUSED) return Resume(run.run_id());
     if (!HasEnded(run) || run.state() == v1::RUN_STATE_SUCCEEDED) return run;
   }
 }
@@ -73,7 +75,7 @@ absl::StatusOr<v1::GetRunResponse> RunClient::Get(const std::string& run_id) con
   v1::GetRunRequest request;
   request.set_run_id(run_id);
   request.set_include_rounds(true);
-  return Call(channel_, address_, &Stub::GetRun, request);
+  return Call(connection_, address_, &Stub::GetRun, request);
 }
 
 absl::StatusOr<std::vector<v1::Run>> RunClient::List() const {
@@ -81,11 +83,29 @@ absl::StatusOr<std::vector<v1::Run>> RunClient::List() const {
   v1::ListRunsRequest request;
   do {
     DISTILLERY_ASSIGN_OR_RETURN(const auto response,
-                                Call(channel_, address_, &Stub::ListRuns, request));
+                                Call(connection_, address_, &Stub::ListRuns, request));
     runs.insert(runs.end(), response.runs().begin(), response.runs().end());
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
   return runs;
+}
+
+absl::StatusOr<v1::ListLeasesResponse> RunClient::ListLeases(const std::string& run_id) const {
+  v1::ListLeasesResponse all;
+  v1::ListLeasesRequest request;
+  request.set_run_id(run_id);
+  do {
+    DISTILLERY_ASSIGN_OR_RETURN(const auto page,
+                                Call(connection_, address_, &Stub::ListLeases, request));
+    all.MergeFrom(page);
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  all.clear_next_page_token();
+  return all;
+}
+
+absl::StatusOr<v1::ListWorkersResponse> RunClient::ListWorkers() const {
+  return Call(connection_, address_, &Stub::ListWorkers, v1::ListWorkersRequest());
 }
 
 absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& run_id) const {
@@ -93,7 +113,32 @@ absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& run_id) const {
   request.set_request_id(RandomHex(16));
   request.set_run_id(run_id);
   DISTILLERY_ASSIGN_OR_RETURN(const auto response,
-                              Call(channel_, address_, &Stub::CancelRun, request));
+                              Call(connection_, address_, &Stub::CancelRun, request));
+  return response.run();
+}
+
+absl::Status RunClient::Delete(const std::string& run_id) const {
+  v1::DeleteRunRequest request;
+  request.set_request_id(RandomHex(16));
+  request.set_run_id(run_id);
+  return Call(connection_, address_, &Stub::DeleteRun, request).status();
+}
+
+absl::StatusOr<v1::Run> RunClient::Pause(const std::string& run_id) const {
+  v1::PauseRunRequest request;
+  request.set_request_id(RandomHex(16));
+  request.set_run_id(run_id);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto response,
+                              Call(connection_, address_, &Stub::PauseRun, request));
+  return response.run();
+}
+
+absl::StatusOr<v1::Run> RunClient::Resume(const std::string& run_id) const {
+  v1::ResumeRunRequest request;
+  request.set_request_id(RandomHex(16));
+  request.set_run_id(run_id);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto response,
+                              Call(connection_, address_, &Stub::ResumeRun, request));
   return response.run();
 }
 
@@ -104,13 +149,13 @@ absl::Status RunClient::Watch(
   constexpr absl::Duration kPeriod = absl::Milliseconds(200);
   std::vector<v1::Run> runs(run_ids.size());
   while (true) {
-    bool all_ended = true;
+    bool all_still = true;
     bool reached = true;
     for (size_t i = 0; i < run_ids.size(); ++i) {
-      if (HasEnded(runs[i])) continue;
+      if (StandsStill(runs[i])) continue;
       v1::GetRunRequest request;
       request.set_run_id(run_ids[i]);
-      auto response = Call(channel_, address_, &Stub::GetRun, request);
+      auto response = Call(connection_, address_, &Stub::GetRun, request);
       if (response.ok()) {
         runs[i] = response->run();
       } else if (absl::IsUnavailable(response.status())) {
@@ -118,9 +163,9 @@ absl::Status RunClient::Watch(
       } else {
         return response.status();
       }
-      all_ended = all_ended && HasEnded(runs[i]);
+      all_still = all_still && StandsStill(runs[i]);
     }
-    if (reached && (!show(runs) || all_ended)) return absl::OkStatus();
+    if (reached && (!show(runs) || all_still)) return absl::OkStatus();
     if (!reached && !show({})) return absl::OkStatus();
     absl::SleepFor(kPeriod);
   }
@@ -131,17 +176,25 @@ bool HasEnded(const v1::Run& run) {
          run.state() == v1::RUN_STATE_CANCELLED;
 }
 
+bool StandsStill(const v1::Run& run) {
+  return HasEnded(run) || run.state() == v1::RUN_STATE_PAUSED;
+}
+
 std::string RunStateName(const v1::Run& run) {
   constexpr size_t kPrefix = sizeof("RUN_STATE_") - 1;
   return absl::AsciiStrToLower(v1::RunState_Name(run.state()).substr(kPrefix));
 }
 
-absl::Status RunOutcome(const v1::Run& run) {
+absl::Status RunOutcome(const v1::Run& run, const std::string& go_on) {
   const std::string what = absl::StrCat("run ", run.run_id(), " (", run.spec().name(), ") ",
                                         RunStateName(run));
   switch (run.state()) {
     case v1::RUN_STATE_SUCCEEDED: return absl::OkStatus();
     case v1::RUN_STATE_CANCELLED: return absl::AbortedError(what);
+    case v1::RUN_STATE_PAUSED:
+      return absl::AbortedError(absl::StrCat(
+          what, ": ", run.state_reason(), "; to go on: ",
+          go_on.empty() ? absl::StrCat("distillery resume ", run.run_id()) : go_on));
     default: return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
   }
 }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/rpc/transport.h"
+#include "common/rpc/connection.h"
 #include "common/run/run_spec.h"
 #include "distillery/v1/coordinator_service.pb.h"
 
@@ -29,36 +29,48 @@ struct CoordinatorFlags {
 class RunClient {
  public:
   // `address` is for messages.
+  RunClient(std::shared_ptr<Connection> connection, std::string address)
+      : connection_(std::move(connection)), address_(std::move(address)) {}
   RunClient(std::shared_ptr<grpc::Channel> channel, std::string address)
-      : channel_(std::move(channel)), address_(std::move(address)) {}
-  // INVALID_ARGUMENT as MakeChannel.
+      : RunClient(Connection::Of(std::move(channel)), std::move(address)) {}
+  // Errors as Connection::Open.
   static absl::StatusOr<RunClient> Connect(const CoordinatorFlags& flags);
 
-  // Each: UNAVAILABLE says where the coordinator was looked for; else as the rpc's comment.
+  // Each: UNAVAILABLE says where the coordinator was looked for; FAILED_PRECONDITION what is wrong
+  // with TLS; else as the rpc's comment.
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
   // Submits under an id made from the spec, so that the same spec finds its run again. A run that
-  // failed or was cancelled is not found again but begun anew.
+  // failed or was cancelled is not found again but begun anew; one that is paused goes on.
   absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec) const;
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;
   // Newest first, all pages.
   absl::StatusOr<std::vector<v1::Run>> List() const;
+  // Oldest first, all pages.
+  absl::StatusOr<v1::ListLeasesResponse> ListLeases(const std::string& run_id) const;
+  // By name.
+  absl::StatusOr<v1::ListWorkersResponse> ListWorkers() const;
   absl::StatusOr<v1::Run> Cancel(const std::string& run_id) const;
-  // Gives each state of each run to `show` until all have ended, or `show` returns false. Goes on
+  absl::Status Delete(const std::string& run_id) const;
+  absl::StatusOr<v1::Run> Pause(const std::string& run_id) const;
+  absl::StatusOr<v1::Run> Resume(const std::string& run_id) const;
+  // Gives each state of each run to `show` until all stand still, or `show` returns false. Goes on
   // through a coordinator that is away, and tells `show` nothing then.
   absl::Status Watch(const std::vector<std::string>& run_ids,
                      const std::function<bool(const std::vector<v1::Run>&)>& show) const;
 
-  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  std::shared_ptr<grpc::Channel> channel() const { return connection_->channel(); }
 
  private:
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<Connection> connection_;
   std::string address_;
 };
 
 bool HasEnded(const v1::Run& run);
-// "pending", "running", "succeeded", "failed", "cancelled".
+// It has ended or is paused: without somebody's help it stays as it is.
+bool StandsStill(const v1::Run& run);
+// "pending", "running", "succeeded", "failed", "cancelled", "paused".
 std::string RunStateName(const v1::Run& run);
-// OK for a run that succeeded; else its reason.
-absl::Status RunOutcome(const v1::Run& run);
+// OK for a run that succeeded; else its reason, and of a paused one `go_on`, by default the command.
+absl::Status RunOutcome(const v1::Run& run, const std::string& go_on = "");
 
 }  // namespace distillery

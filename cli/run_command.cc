@@ -26,6 +26,9 @@ class RunCommand : public Command {
         ->default_str("runs/NAME");
     app_->add_option("--data-dir", data_dir_,
                      "folder of data sets, such as DIR/mnist; digits is built in");
+    app_->add_option("--device", device_,
+                     "where teacher and student compute: cpu, cuda or cuda:N")
+        ->capture_default_str();
     app_->add_flag("--json", json_, "print the finished run as JSON");
   }
 
@@ -50,6 +53,7 @@ class RunCommand : public Command {
     }
     run.folder = folder_.empty() ? "runs/" + spec_.name : folder_;
     run.data_dir = data_dir_;
+    run.device = device_;
     run.resume_hint = "the same command goes on from there";
     DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse ended, DoLocalRun(run));
     if (json_) {
@@ -67,6 +71,7 @@ class RunCommand : public Command {
   std::string spec_path_;
   std::string folder_;
   std::string data_dir_;
+  std::string device_ = "cpu";
   bool json_ = false;
   RunSpec spec_;
 };

@@ -4,21 +4,30 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "cli/model_export.h"
 #include "cli/run_client.h"
 #include "distillery/v1/coordinator_service.pb.h"
 
 namespace distillery {
 
-// Downloads W_round (-1: the newest) and writes it to `path`, in the format that its ending names (see
-// model_export.h). Returns the SHA-256 of the weights. `student_file`: the TorchScript file of a
-// student that is one; "": the path in the run's spec.
-absl::StatusOr<std::string> ExportStudent(const RunClient& client, const v1::Run& run,
-                                          int64_t round, const std::string& path,
-                                          const std::string& student_file = "");
+// Downloads W_round (-1: the newest) and writes it to `target` (see model_export.h).
+// `student_file`: the TorchScript file of a student that is one; "": the path in the run's spec.
+absl::StatusOr<ExportedFile> ExportStudent(const RunClient& client, const v1::Run& run,
+                                           int64_t round, const ExportTarget& target,
+                                           const std::string& student_file = "");
 
-// Writes student.pt, student.safetensors, metrics.json and README.txt of a run that succeeded.
+// Where the teacher and the data of a run are, as far as this machine has them.
+struct RunSources {
+  // The teacher's TorchScript file, and a model card (JSON) if it carries none; "": not here.
+  std::string teacher_model;
+  std::string teacher_card;
+  std::string data_dir;
+};
+
+// Writes student.pt, student.safetensors, metrics.json, leases.json, tensorboard/ and README.txt of a
+// run that succeeded, and student_int8.pt where the student has an int8 form.
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,
-                            const std::string& folder);
+                            const std::string& folder, const RunSources& sources = {});
 
 // JSON with the proto's field names, as one object.
 std::string ToJson(const google::protobuf::Message& message);

@@ -12,20 +12,32 @@ namespace distillery {
 
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
                                          const std::string& data_dir, int64_t index) {
+  DISTILLERY_ASSIGN_OR_RETURN(std::vector<Sample> samples,
+                              ReadDatasetSamples(dataset, split, data_dir, {index}));
+  return std::move(samples.front());
+}
+
+absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& dataset,
+                                                       const std::string& split,
+                                                       const std::string& data_dir,
+                                                       const std::vector<int64_t>& indexes) {
   constexpr int64_t kShardSize = 1000;
   DatasetCatalog catalog(data_dir);
   DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset, split, kShardSize}));
-  if (index < 0 || index >= data->size()) {
-    return absl::NotFoundError(absl::StrCat(dataset, "/", split, " has no sample ", index,
-                                            "; indexes are 0 to ", data->size() - 1));
+  std::vector<Sample> samples;
+  for (const int64_t index : indexes) {
+    if (index < 0 || index >= data->size()) {
+      return absl::NotFoundError(absl::StrCat(dataset, "/", split, " has no sample ", index,
+                                              "; indexes are 0 to ", data->size() - 1));
+    }
+    Sample& sample = samples.emplace_back();
+    sample.name = absl::StrCat(dataset, "/", split, " ", index);
+    sample.shape = data->shape();
+    sample.pixels.resize(static_cast<size_t>(data->shape().size()));
+    DISTILLERY_RETURN_IF_ERROR(LoadPixels(*data, {index}, View{}, sample.pixels.data()));
+    sample.label = data->Label(index);
   }
-  Sample sample;
-  sample.name = absl::StrCat(dataset, "/", split, " ", index);
-  sample.shape = data->shape();
-  sample.pixels.resize(static_cast<size_t>(data->shape().size()));
-  LoadPixels(*data, {index}, View{}, sample.pixels.data());
-  sample.label = data->Label(index);
-  return sample;
+  return samples;
 }
 
 absl::StatusOr<Sample> ReadImageSample(const std::string& path, const ImageShape& shape,

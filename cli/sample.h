@@ -25,6 +25,12 @@ struct Sample {
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
                                          const std::string& data_dir, int64_t index);
 
+// Several of them.
+absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& dataset,
+                                                       const std::string& split,
+                                                       const std::string& data_dir,
+                                                       const std::vector<int64_t>& indexes);
+
 // A PNG, JPEG or PGM file, resized to `shape` if it has another size, and inverted (dark on light to
 // light on dark) if asked for. DATA_LOSS if it is corrupt, naming the file.
 absl::StatusOr<Sample> ReadImageSample(const std::string& path, const ImageShape& shape,

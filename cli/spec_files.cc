@@ -15,6 +15,9 @@ std::string BesideSpec(const std::string& spec_path, const std::string& path) {
 absl::Status ResolveStudent(const std::string& spec_path, RunSpec* spec) {
   constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
   auto& student = spec->student;
+  if (!student.initial_weights.empty()) {
+    student.initial_weights = BesideSpec(spec_path, student.initial_weights);
+  }
   if (student.model.empty()) return absl::OkStatus();
   student.model = BesideSpec(spec_path, student.model);
   DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(student.model, kMaxModelBytes));

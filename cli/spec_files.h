@@ -10,7 +10,8 @@ namespace distillery {
 
 std::string BesideSpec(const std::string& spec_path, const std::string& path);
 
-// If the student is a file: makes its path whole and sets its digest, by which workers know it.
+// Makes the paths of the student's files whole. If the student is a file: sets its digest, by which
+// workers know it.
 // INVALID_ARGUMENT if a digest in the spec differs from the file's; NOT_FOUND for a missing file.
 absl::Status ResolveStudent(const std::string& spec_path, RunSpec* spec);
 

@@ -2,21 +2,25 @@
 
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/data/catalog.h"
 #include "common/model/architecture.h"
 #include "common/model/evaluation.h"
 #include "common/model/inputs.h"
+#include "common/model/int8_weights.h"
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
 
 namespace distillery {
-absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question) {
+absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
+                                          std::vector<float>* logits) {
   ConfigureTorch(1);
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model,
                               LoadModelWithCard(question.model_path, question.card_path));
@@ -32,11 +36,26 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question) {
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
       std::vector<int64_t> indexes(static_cast<size_t>(count));
       std::iota(indexes.begin(), indexes.end(), range.first);
+      DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, indexes, View{}));
       const at::Tensor logits =
-          ForwardLogits(teacher->module, teacher->card, LoadInputs(*dataset, indexes, View{}))
-              .contiguous();
+          ForwardLogits(teacher->module, teacher->card, inputs).contiguous();
       rows->resize(static_cast<size_t>(logits.numel()));
       std::memcpy(rows->data(), logits.data_ptr<float>(), rows->size() * sizeof(float));
+      return absl::OkStatus();
+    };
+  }
+  if (question.teacher_logits != nullptr) {
+    const std::vector<float>& known = *question.teacher_logits;
+    const int64_t classes = model.card.class_count();
+    if (static_cast<int64_t>(known.size()) != dataset->size() * classes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the teacher gives ", known.size(), " logits where ", question.model_path,
+                       " asks for ", dataset->size(), " samples of ", classes, " classes"));
+    }
+    teacher_logits = [&](int64_t shard, int64_t count, std::vector<float>* rows) -> absl::Status {
+      DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
+      const auto first = known.begin() + range.first * classes;
+      rows->assign(first, first + count * classes);
       return absl::OkStatus();
     };
   }
@@ -44,10 +63,39 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question) {
   figures.architecture = model.card.architecture;
   figures.parameter_count = CountParameters(model.module);
   figures.file_bytes = model.file_bytes;
+  figures.class_names = model.card.class_names;
   DISTILLERY_ASSIGN_OR_RETURN(figures.metrics,
                               EvaluateModel(model.module, model.card, *dataset, teacher_logits,
-                                            StopSignal::Flag()));
+                                            StopSignal::Flag(), logits));
   return figures;
+}
+
+absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& question, int64_t most) {
+  constexpr int64_t kRows = 250;
+  ConfigureTorch(1);
+  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model,
+                              LoadModelWithCard(question.model_path, question.card_path));
+  DatasetCatalog catalog(question.data_dir);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(question.dataset));
+  DISTILLERY_RETURN_IF_ERROR(CheckFits(model.card, *dataset));
+  std::vector<float> entropies;
+  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&]() -> absl::Status {
+    const c10::InferenceMode inference;
+    const int64_t count = std::min(most, dataset->size());
+    for (int64_t first = 0; first < count; first += kRows) {
+      if (StopSignal::Requested()) return absl::CancelledError("stopped");
+      std::vector<int64_t> rows(static_cast<size_t>(std::min(kRows, count - first)));
+      std::iota(rows.begin(), rows.end(), first);
+      DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, rows, View{}));
+      const at::Tensor log_p =
+          at::log_softmax(ForwardLogits(model.module, model.card, inputs), 1);
+      const at::Tensor entropy = (log_p.exp() * log_p).sum(1).neg().contiguous();
+      const auto* const values = entropy.data_ptr<float>();
+      entropies.insert(entropies.end(), values, values + entropy.numel());
+    }
+    return absl::OkStatus();
+  }));
+  return entropies;
 }
 
 absl::StatusOr<ModelDescription> DescribeModel(const std::string& model_path,
@@ -58,11 +106,18 @@ absl::StatusOr<ModelDescription> DescribeModel(const std::string& model_path,
   description.sha256 = model.sha256;
   description.file_bytes = model.file_bytes;
   description.parameter_count = CountParameters(model.module);
+  description.int8 = HasInt8Weights(model.module);
   for (const auto& parameter : model.module.named_parameters()) {
     description.tensors.push_back({parameter.name, parameter.value.sizes().vec(), false});
   }
   for (const auto& buffer : model.module.named_buffers()) {
     description.tensors.push_back({buffer.name, buffer.value.sizes().vec(), true});
+  }
+  int number = 0;
+  for (const at::Tensor& constant : ConstantTensors(model.module)) {
+    const bool int8 = constant.scalar_type() == at::kChar;
+    description.tensors.push_back({absl::StrCat("constant ", number++, int8 ? " (int8)" : ""),
+                                   constant.sizes().vec(), false});
   }
   return description;
 }

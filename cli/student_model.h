@@ -17,6 +17,7 @@ struct ModelFigures {
   std::string architecture;
   int64_t parameter_count = 0;
   int64_t file_bytes = 0;
+  std::vector<std::string> class_names;
   // agreement_count is -1 without a teacher.
   EvaluationMetrics metrics;
 };
@@ -30,21 +31,32 @@ struct ModelQuestion {
   // A TorchScript file to measure agreement with; "": none.
   std::string teacher_path;
   std::string teacher_card_path;
+  // In place of teacher_path: the teacher's logits [samples, classes], known already. Not owned.
+  const std::vector<float>* teacher_logits = nullptr;
 };
 
-// Errors of LoadModel and DatasetCatalog; CANCELLED after a stop signal.
-absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question);
+// Errors of LoadModel and DatasetCatalog; INVALID_ARGUMENT for teacher_logits of another size;
+// CANCELLED after a stop signal. Logits [samples, classes] go to `logits`, if it is given.
+absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
+                                          std::vector<float>* logits = nullptr);
+
+// Entropy in nats of the model's softmax at T = 1 on the first `most` samples; errors likewise.
+absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& question, int64_t most);
 
 struct ModelDescription {
   ModelCard card;
   std::string sha256;
   int64_t file_bytes = 0;
   int64_t parameter_count = 0;
+  // Whether its large weights are int8.
+  bool int8 = false;
   struct Tensor {
     std::string name;
     std::vector<int64_t> shape;
     bool buffer = false;
   };
+  // Parameters and buffers; of a frozen or int8 model also the constants of its code, which have no
+  // names of their own.
   std::vector<Tensor> tensors;
 };
 

@@ -17,12 +17,12 @@ constexpr absl::Duration kDeadline = absl::Seconds(30);
 
 absl::StatusOr<TeacherQuery> TeacherQuery::Connect(const std::string& address,
                                                    const TransportOptions& transport) {
-  DISTILLERY_ASSIGN_OR_RETURN(auto channel, MakeChannel(address, transport));
-  return TeacherQuery(std::move(channel), address);
+  DISTILLERY_ASSIGN_OR_RETURN(auto connection, Connection::Open(address, transport));
+  return TeacherQuery(std::move(connection), address);
 }
 
 absl::Status TeacherQuery::Explain(const grpc::Status& status) const {
-  const absl::Status plain = FromGrpcStatus(status);
+  const absl::Status plain = connection_->Explain(FromGrpcStatus(status));
   if (!absl::IsUnavailable(plain) && !absl::IsDeadlineExceeded(plain)) return plain;
   return absl::UnavailableError(
       absl::StrCat("no teacher answers at ", address_,
@@ -31,12 +31,22 @@ absl::Status TeacherQuery::Explain(const grpc::Status& status) const {
 }
 
 absl::StatusOr<v1::Teacher> TeacherQuery::Describe() const {
-  const auto stub = v1::TeacherService::NewStub(channel_);
+  const auto stub = v1::TeacherService::NewStub(connection_->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
   v1::GetTeacherResponse response;
   DISTILLERY_RETURN_IF_ERROR(Explain(stub->GetTeacher(&context, {}, &response)));
   return std::move(*response.mutable_teacher());
+}
+
+absl::StatusOr<v1::ListTeachersResponse> TeacherQuery::List() const {
+  constexpr absl::Duration kSoon = absl::Seconds(2);
+  const auto stub = v1::TeacherService::NewStub(connection_->channel());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kSoon));
+  v1::ListTeachersResponse response;
+  DISTILLERY_RETURN_IF_ERROR(Explain(stub->ListTeachers(&context, {}, &response)));
+  return response;
 }
 
 absl::StatusOr<std::vector<float>> TeacherQuery::Probabilities(const Sample& sample,
@@ -49,7 +59,7 @@ absl::StatusOr<std::vector<float>> TeacherQuery::Probabilities(const Sample& sam
   inputs->set_data(sample.pixels.data(), sample.pixels.size() * sizeof(float));
   request.set_temperature(temperature);
   request.set_representation(v1::REPRESENTATION_PROBABILITIES);
-  const auto stub = v1::TeacherService::NewStub(channel_);
+  const auto stub = v1::TeacherService::NewStub(connection_->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
   v1::ComputeSoftTargetsResponse response;

@@ -7,26 +7,29 @@
 
 #include "absl/status/statusor.h"
 #include "cli/sample.h"
-#include "common/rpc/transport.h"
+#include "common/rpc/connection.h"
 #include "distillery/v1/teacher_service.pb.h"
 
 namespace distillery {
 
 class TeacherQuery {
  public:
-  // INVALID_ARGUMENT as MakeChannel.
+  // Errors as Connection::Open.
   static absl::StatusOr<TeacherQuery> Connect(const std::string& address,
                                               const TransportOptions& transport);
-  // Each: UNAVAILABLE says where the teacher was looked for; else as the rpc's comment.
+  // Each: UNAVAILABLE says where the teacher was looked for; FAILED_PRECONDITION what is wrong with
+  // TLS; else as the rpc's comment.
   absl::StatusOr<v1::Teacher> Describe() const;
+  // All models, and what the service does. Waits two seconds at most.
+  absl::StatusOr<v1::ListTeachersResponse> List() const;
   // softmax(z/T) of one sample, one per class.
   absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample, double temperature) const;
 
  private:
-  TeacherQuery(std::shared_ptr<grpc::Channel> channel, std::string address)
-      : channel_(std::move(channel)), address_(std::move(address)) {}
+  TeacherQuery(std::shared_ptr<Connection> connection, std::string address)
+      : connection_(std::move(connection)), address_(std::move(address)) {}
   absl::Status Explain(const grpc::Status& status) const;
-  std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<Connection> connection_;
   std::string address_;
 };
 

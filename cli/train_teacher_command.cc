@@ -34,6 +34,8 @@ class TrainTeacherCommand : public Command {
         ->check(CLI::Range(1, 1'000'000));
     app_->add_option("--learning-rate", learning_rate_, "peak learning rate of SGD");
     app_->add_option("--seed", seed_, "seed of everything random");
+    app_->add_option("--device", device_, "where to compute: cpu, cuda or cuda:N")
+        ->capture_default_str();
     app_->add_flag("--json", json_, "print the result as JSON");
   }
 
@@ -52,6 +54,7 @@ class TrainTeacherCommand : public Command {
     DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(run.spec));
     run.folder = output_ + ".run";
     run.data_dir = data_dir_;
+    run.device = device_;
     run.resume_hint = "the same command goes on from there";
     DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse ended, DoLocalRun(run));
     DISTILLERY_RETURN_IF_ERROR(RenameDurably(run.folder + "/student.pt", output_));
@@ -79,6 +82,7 @@ class TrainTeacherCommand : public Command {
   std::string output_;
   std::string dataset_ = "digits";
   std::string data_dir_;
+  std::string device_ = "cpu";
   std::string architecture_;
   std::optional<int64_t> epochs_;
   std::optional<double> learning_rate_;

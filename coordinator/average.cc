@@ -1,16 +1,19 @@
 #include "coordinator/average.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/descriptor.h"
+#include "common/base/disk_errors.h"
+#include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 
@@ -18,36 +21,46 @@ namespace distillery {
 namespace {
 
 constexpr int64_t kFragmentBytes = 1 << 20;
+constexpr int64_t kLeastFragmentBytes = 4096;
 
 // A safetensors file read by position, without mapping: mapped pages would count as our memory.
 class TensorFile {
  public:
   static absl::StatusOr<std::unique_ptr<TensorFile>> Open(const std::string& path) {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
-    return std::unique_ptr<TensorFile>(new TensorFile(path, descriptor));
+    Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!descriptor.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+    return std::unique_ptr<TensorFile>(new TensorFile(path, std::move(descriptor)));
   }
-  ~TensorFile() { close(descriptor_); }
-  TensorFile(const TensorFile&) = delete;
-  TensorFile& operator=(const TensorFile&) = delete;
+
+  // Of the whole file.
+  absl::StatusOr<std::string> HexDigest() const {
+    Sha256 digest;
+    std::string fragment(kFragmentBytes, '\0');
+    for (int64_t at = 0;;) {
+      const ReadOutcome read =
+          ::distillery::ReadAt(descriptor_.get(), at, kFragmentBytes, fragment.data());
+      if (read.error_number != 0) {
+        return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", path_));
+      }
+      digest.Update(absl::string_view(fragment).substr(0, static_cast<size_t>(read.bytes)));
+      if (read.bytes < kFragmentBytes) return digest.HexDigest();
+      at += read.bytes;
+    }
+  }
 
   absl::Status ReadAt(int64_t offset, std::string* bytes) const {
-    size_t filled = 0;
-    while (filled < bytes->size()) {
-      const ssize_t got = pread(descriptor_, &(*bytes)[filled], bytes->size() - filled,
-                                offset + static_cast<int64_t>(filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read ", path_));
-      if (got == 0) return absl::DataLossError(absl::StrCat(path_, " is cut short"));
-      filled += static_cast<size_t>(got);
-    }
-    return absl::OkStatus();
+    const auto size = static_cast<int64_t>(bytes->size());
+    const ReadOutcome read = ::distillery::ReadAt(descriptor_.get(), offset, size, bytes->data());
+    if (read.bytes == size) return absl::OkStatus();
+    if (read.error_number == 0) return absl::DataLossError(absl::StrCat(path_, " is cut short"));
+    return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", path_));
   }
 
  private:
-  TensorFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  TensorFile(std::string path, Descriptor descriptor)
+      : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
   const std::string path_;
-  const int descriptor_;
+  const Descriptor descriptor_;
 };
 
 template <typename T>
@@ -63,18 +76,94 @@ void SetElement(std::string* bytes, int64_t index, double value) {
   std::memcpy(&(*bytes)[static_cast<size_t>(index) * sizeof(T)], &narrow, sizeof(T));
 }
 
+// Moments of the outer optimizer, read from the last round's file and written to this round's.
+class MomentFile {
+ public:
+  absl::Status Open(const std::string& input, const std::string& output, const std::string& header) {
+    if (!input.empty()) {
+      DISTILLERY_ASSIGN_OR_RETURN(input_, TensorFile::Open(input));
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(output));
+    digest_.Update(header);
+    return output_->Append(header);
+  }
+  bool open() const { return output_ != nullptr; }
+  // What the last round left at `offset`; zeros in the first.
+  absl::Status Read(int64_t offset, int64_t size) {
+    fragment_.assign(static_cast<size_t>(size), '\0');
+    return input_ == nullptr ? absl::OkStatus() : input_->ReadAt(offset, &fragment_);
+  }
+  // Sets element `i` and returns what is stored, so that a restart between rounds changes nothing.
+  template <typename T>
+  double Set(int64_t i, double value) {
+    SetElement<T>(&fragment_, i, value);
+    return Element<T>(fragment_, i);
+  }
+  template <typename T>
+  double Get(int64_t i) const {
+    return Element<T>(fragment_, i);
+  }
+  // The fragment, or zeros for what has no moment.
+  absl::Status Write(bool zeros, int64_t size) {
+    if (!open()) return absl::OkStatus();
+    if (zeros) fragment_.assign(static_cast<size_t>(size), '\0');
+    digest_.Update(fragment_);
+    return output_->Append(fragment_);
+  }
+  // Of what was written. Call once, after Finish.
+  std::string HexDigest() { return open() ? digest_.HexDigest() : ""; }
+  absl::Status Finish() {
+    if (!open()) return absl::OkStatus();
+    DISTILLERY_RETURN_IF_ERROR(output_->Sync());
+    return output_->Keep();
+  }
+
+ private:
+  std::unique_ptr<TensorFile> input_;
+  std::unique_ptr<OutputFile> output_;
+  Sha256 digest_;
+  std::string fragment_;
+};
+
+// Whether the file is there and has that SHA-256 ("": whatever it has).
+absl::StatusOr<bool> Sound(const std::string& path, const std::string& sha256) {
+  if (path.empty() || sha256.empty()) return true;
+  const auto file = TensorFile::Open(path);
+  if (absl::IsNotFound(file.status())) return false;
+  if (!file.ok()) return file.status();
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string digest, (*file)->HexDigest());
+  return digest == sha256;
+}
+
 // Holds the open files and buffers of one averaging.
 class Averager {
  public:
-  explicit Averager(const AverageRequest& request)
-      : request_(request), nesterov_(request.outer_optimizer == "nesterov") {}
+  explicit Averager(const AverageRequest& request) : request_(request) {}
 
-  absl::StatusOr<std::string> Run() {
+  absl::StatusOr<AverageResult> Run() {
+    AverageResult damage;
+    for (const auto& [path, sha256] :
+         {std::pair(&request_.weights_path, &request_.weights_sha256),
+          std::pair(&request_.momentum_path, &request_.momentum_sha256),
+          std::pair(&request_.variance_path, &request_.variance_sha256)}) {
+      DISTILLERY_ASSIGN_OR_RETURN(const bool sound, Sound(*path, *sha256));
+      damage.weights_damaged |= !sound;
+    }
+    if (damage.weights_damaged) return damage;
     DISTILLERY_RETURN_IF_ERROR(OpenInputs());
+    DISTILLERY_RETURN_IF_ERROR(MeasureNorms());
+    if (!damaged_replicas_.empty()) {
+      damage.damaged_replicas = damaged_replicas_;
+      return damage;
+    }
     DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(request_.weights_output));
-    if (nesterov_) {
-      DISTILLERY_ASSIGN_OR_RETURN(momentum_output_, OutputFile::Create(request_.momentum_output));
-      DISTILLERY_RETURN_IF_ERROR(momentum_output_->Append(header_));
+    if (KeepsMomentum(request_.outer_optimizer)) {
+      DISTILLERY_RETURN_IF_ERROR(
+          momentum_.Open(request_.momentum_path, request_.momentum_output, header_));
+    }
+    if (KeepsVariance(request_.outer_optimizer)) {
+      DISTILLERY_RETURN_IF_ERROR(
+          variance_.Open(request_.variance_path, request_.variance_output, header_));
     }
     DISTILLERY_RETURN_IF_ERROR(Write(header_));
     for (const TensorSpec& tensor : layout_.tensors()) {
@@ -82,11 +171,14 @@ class Averager {
     }
     DISTILLERY_RETURN_IF_ERROR(output_->Sync());
     DISTILLERY_RETURN_IF_ERROR(output_->Keep());
-    if (nesterov_) {
-      DISTILLERY_RETURN_IF_ERROR(momentum_output_->Sync());
-      DISTILLERY_RETURN_IF_ERROR(momentum_output_->Keep());
-    }
-    return digest_.HexDigest();
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Finish());
+    DISTILLERY_RETURN_IF_ERROR(variance_.Finish());
+    AverageResult result;
+    result.weights_sha256 = digest_.HexDigest();
+    result.momentum_sha256 = momentum_.HexDigest();
+    result.variance_sha256 = variance_.HexDigest();
+    result.delta_norms = norms_;
+    return result;
   }
 
  private:
@@ -103,28 +195,95 @@ class Averager {
     header_ = layout_.Header();
     DISTILLERY_ASSIGN_OR_RETURN(weights_, TensorFile::Open(request_.weights_path));
     for (const ReplicaDelta& delta : request_.deltas) {
-      DISTILLERY_ASSIGN_OR_RETURN(auto file, TensorFile::Open(delta.path));
-      std::string found(header_.size(), '\0');
-      DISTILLERY_RETURN_IF_ERROR(file->ReadAt(0, &found));
-      if (found != header_) {
-        return absl::FailedPreconditionError(
-            absl::StrCat(delta.path, ": its layout differs from the weights'"));
-      }
-      total_samples_ += static_cast<double>(delta.sample_count);
-      deltas_.push_back(std::move(file));
-    }
-    if (nesterov_ && !request_.momentum_path.empty()) {
-      DISTILLERY_ASSIGN_OR_RETURN(momentum_, TensorFile::Open(request_.momentum_path));
+      total_weight_ += delta.weight;
+      absl::StatusOr<std::unique_ptr<TensorFile>> file = OpenDelta(delta.path);
+      if (!file.ok() && !(IsDamage(file.status()) && !delta.sha256.empty())) return file.status();
+      // Null: damaged.
+      deltas_.push_back(file.ok() ? *std::move(file) : nullptr);
     }
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::unique_ptr<TensorFile>> OpenDelta(const std::string& path) const {
+    DISTILLERY_ASSIGN_OR_RETURN(auto file, TensorFile::Open(path));
+    std::string found(header_.size(), '\0');
+    DISTILLERY_RETURN_IF_ERROR(file->ReadAt(0, &found));
+    if (found == header_) return file;
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": its layout differs from the weights'"));
+  }
+
+  // What an error means where the file was known to be sound once.
+  static bool IsDamage(const absl::Status& status) {
+    return absl::IsNotFound(status) || absl::IsDataLoss(status) ||
+           absl::IsFailedPrecondition(status);
+  }
+
+  bool IsBuffer(const TensorSpec& tensor) const {
+    return std::binary_search(request_.buffer_names.begin(), request_.buffer_names.end(),
+                              tensor.name);
+  }
+
+  // One pass over the deltas, which tells the parameters' norms and what is damaged.
+  absl::Status MeasureNorms() {
+    for (size_t k = 0; k < deltas_.size(); ++k) {
+      double squares = 0;
+      const std::string& expected = request_.deltas[k].sha256;
+      absl::Status read = deltas_[k] == nullptr ? absl::DataLossError("")
+                                                : ReadDelta(*deltas_[k], expected, &squares);
+      if (!read.ok()) {
+        if (!IsDamage(read) || expected.empty()) return read;
+        damaged_replicas_.push_back(static_cast<int64_t>(k));
+      }
+      norms_.push_back(std::sqrt(squares));
+      const bool clipped = request_.clip_norm > 0 && norms_.back() > request_.clip_norm;
+      scales_.push_back(clipped ? request_.clip_norm / norms_.back() : 1);
+    }
+    return absl::OkStatus();
+  }
+
+  // Adds the squares of the parameters. DATA_LOSS if the file's SHA-256 is not `expected`. Tensors
+  // lie without gaps in the order of their names: a canonical file is its header and they.
+  absl::Status ReadDelta(const TensorFile& delta, const std::string& expected, double* squares) {
+    Sha256 digest;
+    digest.Update(header_);
+    for (const TensorSpec& tensor : layout_.tensors()) {
+      if (expected.empty() && IsBuffer(tensor)) continue;
+      for (int64_t done = 0; done < tensor.byte_count; done += kFragmentBytes) {
+        fragment_.resize(static_cast<size_t>(std::min(kFragmentBytes, tensor.byte_count - done)));
+        DISTILLERY_RETURN_IF_ERROR(
+            delta.ReadAt(layout_.data_start() + tensor.offset + done, &fragment_));
+        if (!expected.empty()) digest.Update(fragment_);
+        if (IsBuffer(tensor)) continue;
+        if (tensor.type == ScalarType::kFloat32) AddSquares<float>(squares);
+        if (tensor.type == ScalarType::kFloat64) AddSquares<double>(squares);
+      }
+    }
+    if (expected.empty() || digest.HexDigest() == expected) return absl::OkStatus();
+    return absl::DataLossError("its SHA-256 differs");
+  }
+
+  // Of the fragment.
+  template <typename T>
+  void AddSquares(double* squares) const {
+    const auto count = static_cast<int64_t>(fragment_.size() / sizeof(T));
+    for (int64_t i = 0; i < count; ++i) {
+      const double value = Element<T>(fragment_, i);
+      *squares += value * value;
+    }
+  }
+
   absl::Status AverageTensor(const TensorSpec& tensor) {
-    const bool buffer = std::binary_search(request_.buffer_names.begin(),
-                                           request_.buffer_names.end(), tensor.name);
-    for (int64_t done = 0; done < tensor.byte_count; done += kFragmentBytes) {
+    const bool buffer = IsBuffer(tensor);
+    // The robust methods hold all replicas' fragments at once: smaller ones then.
+    const int64_t step =
+        Robust(buffer) ? std::max(kLeastFragmentBytes,
+                                  kFragmentBytes / static_cast<int64_t>(deltas_.size()) /
+                                      kLeastFragmentBytes * kLeastFragmentBytes)
+                       : kFragmentBytes;
+    for (int64_t done = 0; done < tensor.byte_count; done += step) {
       const int64_t offset = layout_.data_start() + tensor.offset + done;
-      const int64_t size = std::min(kFragmentBytes, tensor.byte_count - done);
+      const int64_t size = std::min(step, tensor.byte_count - done);
       absl::Status status;
       if (tensor.type == ScalarType::kFloat32) {
         status = AverageFragment<float>(offset, size, buffer);
@@ -133,20 +292,25 @@ class Averager {
       } else {
         status = CopyFragment(offset, size, buffer);
       }
+      // A full disk is not the tensor's matter, and its mark must stay.
+      if (IsDiskFull(status)) return status;
       if (!status.ok()) return Annotate(status, absl::StrCat("tensor \"", tensor.name, "\""));
+      DISTILLERY_FAILPOINT("coordinator.average.fragment");
     }
     return absl::OkStatus();
   }
+
+  bool Robust(bool buffer) const { return !buffer && request_.method != "mean"; }
 
   template <typename T>
   absl::Status AverageFragment(int64_t offset, int64_t size, bool buffer) {
     const int64_t count = size / static_cast<int64_t>(sizeof(T));
     mean_.assign(static_cast<size_t>(count), 0.0);
     fragment_.resize(static_cast<size_t>(size));
-    for (size_t k = 0; k < deltas_.size(); ++k) {
-      DISTILLERY_RETURN_IF_ERROR(deltas_[k]->ReadAt(offset, &fragment_));
-      const double weight = static_cast<double>(request_.deltas[k].sample_count) / total_samples_;
-      for (int64_t i = 0; i < count; ++i) mean_[i] += weight * Element<T>(fragment_, i);
+    if (Robust(buffer)) {
+      DISTILLERY_RETURN_IF_ERROR(RobustMean<T>(offset, count));
+    } else {
+      DISTILLERY_RETURN_IF_ERROR(WeightedMean<T>(offset, count, buffer));
     }
     if (!buffer) DISTILLERY_RETURN_IF_ERROR(ApplyOuter<T>(offset, count));
     for (int64_t i = 0; i < count; ++i) {
@@ -156,7 +320,43 @@ class Averager {
       SetElement<T>(&fragment_, i, mean_[i]);
     }
     DISTILLERY_RETURN_IF_ERROR(Write(fragment_));
-    return WriteMomentum(buffer, size);
+    return WriteMoments(buffer, size);
+  }
+
+  template <typename T>
+  absl::Status WeightedMean(int64_t offset, int64_t count, bool buffer) {
+    for (size_t k = 0; k < deltas_.size(); ++k) {
+      DISTILLERY_RETURN_IF_ERROR(deltas_[k]->ReadAt(offset, &fragment_));
+      double weight = request_.deltas[k].weight / total_weight_;
+      if (!buffer) weight *= scales_[k];
+      for (int64_t i = 0; i < count; ++i) mean_[i] += weight * Element<T>(fragment_, i);
+    }
+    return absl::OkStatus();
+  }
+
+  // Trimmed mean or median of each element.
+  template <typename T>
+  absl::Status RobustMean(int64_t offset, int64_t count) {
+    const size_t replicas = deltas_.size();
+    rows_.resize(replicas * static_cast<size_t>(count));
+    for (size_t k = 0; k < replicas; ++k) {
+      DISTILLERY_RETURN_IF_ERROR(deltas_[k]->ReadAt(offset, &fragment_));
+      for (int64_t i = 0; i < count; ++i) {
+        rows_[static_cast<size_t>(i) * replicas + k] = scales_[k] * Element<T>(fragment_, i);
+      }
+    }
+    // The median is the mean of what is left when all but one or two are taken out.
+    const auto trimmed = request_.method == "median"
+                             ? (replicas - 1) / 2
+                             : static_cast<size_t>(request_.trim * static_cast<double>(replicas));
+    const auto left = static_cast<double>(replicas - 2 * trimmed);
+    for (int64_t i = 0; i < count; ++i) {
+      const auto row = rows_.begin() + i * static_cast<int64_t>(replicas);
+      std::sort(row, row + static_cast<int64_t>(replicas));
+      for (size_t k = trimmed; k < replicas - trimmed; ++k) mean_[i] += row[static_cast<int64_t>(k)];
+      mean_[i] /= left;
+    }
+    return absl::OkStatus();
   }
 
   // Turns the mean delta into new weights, in place.
@@ -164,22 +364,30 @@ class Averager {
   absl::Status ApplyOuter(int64_t offset, int64_t count) {
     DISTILLERY_RETURN_IF_ERROR(weights_->ReadAt(offset, &fragment_));
     const double rate = request_.outer_learning_rate;
-    if (!nesterov_) {
+    const double momentum = request_.outer_momentum;
+    if (!momentum_.open()) {
       for (int64_t i = 0; i < count; ++i) mean_[i] = Element<T>(fragment_, i) + rate * mean_[i];
       return absl::OkStatus();
     }
-    const double momentum = request_.outer_momentum;
-    momentum_fragment_.assign(fragment_.size(), '\0');
-    if (momentum_ != nullptr) {
-      DISTILLERY_RETURN_IF_ERROR(momentum_->ReadAt(offset, &momentum_fragment_));
+    const auto size = static_cast<int64_t>(fragment_.size());
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Read(offset, size));
+    if (variance_.open()) {
+      DISTILLERY_RETURN_IF_ERROR(variance_.Read(offset, size));
+      const double beta2 = request_.outer_beta2;
+      for (int64_t i = 0; i < count; ++i) {
+        const double m = momentum_.Set<T>(
+            i, momentum * momentum_.Get<T>(i) + (1 - momentum) * mean_[i]);
+        const double v = variance_.Set<T>(
+            i, beta2 * variance_.Get<T>(i) + (1 - beta2) * mean_[i] * mean_[i]);
+        mean_[i] = Element<T>(fragment_, i) + rate * m / (std::sqrt(v) + request_.outer_epsilon);
+      }
+      return absl::OkStatus();
     }
+    const bool nesterov = request_.outer_optimizer == "nesterov";
     for (int64_t i = 0; i < count; ++i) {
       const double gradient = -mean_[i];
-      SetElement<T>(&momentum_fragment_, i,
-                    momentum * Element<T>(momentum_fragment_, i) + gradient);
-      // The stored m, so that a restart between rounds changes nothing.
-      const double stored = Element<T>(momentum_fragment_, i);
-      mean_[i] = Element<T>(fragment_, i) - rate * (gradient + momentum * stored);
+      const double m = momentum_.Set<T>(i, momentum * momentum_.Get<T>(i) + gradient);
+      mean_[i] = Element<T>(fragment_, i) - rate * (nesterov ? gradient + momentum * m : m);
     }
     return absl::OkStatus();
   }
@@ -190,13 +398,12 @@ class Averager {
     const TensorFile& source = buffer ? *deltas_[0] : *weights_;
     DISTILLERY_RETURN_IF_ERROR(source.ReadAt(offset, &fragment_));
     DISTILLERY_RETURN_IF_ERROR(Write(fragment_));
-    return WriteMomentum(/*buffer=*/true, size);
+    return WriteMoments(/*zeros=*/true, size);
   }
 
-  absl::Status WriteMomentum(bool buffer, int64_t size) {
-    if (!nesterov_) return absl::OkStatus();
-    if (buffer) momentum_fragment_.assign(static_cast<size_t>(size), '\0');
-    return momentum_output_->Append(momentum_fragment_);
+  absl::Status WriteMoments(bool zeros, int64_t size) {
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Write(zeros, size));
+    return variance_.Write(zeros, size);
   }
 
   absl::Status Write(const std::string& bytes) {
@@ -205,57 +412,32 @@ class Averager {
   }
 
   const AverageRequest& request_;
-  const bool nesterov_;
   WeightsLayout layout_;
   std::string header_;
   std::unique_ptr<TensorFile> weights_;
-  std::unique_ptr<TensorFile> momentum_;
   std::vector<std::unique_ptr<TensorFile>> deltas_;
-  double total_samples_ = 0;
+  double total_weight_ = 0;
+  std::vector<int64_t> damaged_replicas_;
+  // Of each delta: its norm, and what it is multiplied by.
+  std::vector<double> norms_;
+  std::vector<double> scales_;
   std::unique_ptr<OutputFile> output_;
-  std::unique_ptr<OutputFile> momentum_output_;
+  MomentFile momentum_;
+  MomentFile variance_;
   Sha256 digest_;
   std::vector<double> mean_;
+  // [elements, replicas]
+  std::vector<double> rows_;
   std::string fragment_;
-  std::string momentum_fragment_;
 };
-
-// IEEE formats are not finite exactly when all exponent bits are set.
-template <typename Bits>
-bool AllFinite(absl::string_view bytes, Bits exponent) {
-  for (size_t at = 0; at + sizeof(Bits) <= bytes.size(); at += sizeof(Bits)) {
-    Bits value;
-    std::memcpy(&value, bytes.data() + at, sizeof(Bits));
-    if ((value & exponent) == exponent) return false;
-  }
-  return true;
-}
 
 }  // namespace
 
-absl::StatusOr<std::string> AverageDeltas(const AverageRequest& request) {
-  return Averager(request).Run();
-}
+bool KeepsMomentum(const std::string& outer_optimizer) { return outer_optimizer != "sgd"; }
+bool KeepsVariance(const std::string& outer_optimizer) { return outer_optimizer == "adam"; }
 
-absl::Status CheckFinite(const WeightsLayout& layout, absl::string_view file) {
-  for (const TensorSpec& tensor : layout.tensors()) {
-    const absl::string_view bytes =
-        file.substr(static_cast<size_t>(layout.data_start() + tensor.offset),
-                    static_cast<size_t>(tensor.byte_count));
-    bool finite = true;
-    switch (tensor.type) {
-      case ScalarType::kFloat32: finite = AllFinite<uint32_t>(bytes, 0x7F800000U); break;
-      case ScalarType::kFloat64: finite = AllFinite<uint64_t>(bytes, 0x7FF0000000000000U); break;
-      case ScalarType::kFloat16: finite = AllFinite<uint16_t>(bytes, 0x7C00U); break;
-      case ScalarType::kBFloat16: finite = AllFinite<uint16_t>(bytes, 0x7F80U); break;
-      default: break;
-    }
-    if (!finite) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("weights: tensor \"", tensor.name, "\" holds NaN or infinity"));
-    }
-  }
-  return absl::OkStatus();
+absl::StatusOr<AverageResult> AverageDeltas(const AverageRequest& request) {
+  return Averager(request).Run();
 }
 
 }  // namespace distillery

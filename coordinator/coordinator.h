@@ -4,7 +4,6 @@
 // Talks to nobody: the gRPC skin, the file system and SQLite are below and above it. Threads: safe for
 // all. One thread of its own watches deadlines and hands tasks to waiting workers, one averages.
 // Methods block for the disk; callbacks come from its threads, never under its lock.
-// Not promised: fairness beyond "the run with the fewest leases first".
 //
 //   auto coordinator = *Coordinator::Open({.state_dir = "state"});
 //   coordinator->Start();
@@ -27,10 +26,21 @@
 #include "common/base/mutex.h"
 #include "common/run/run_spec.h"
 #include "common/run/task.h"
+#include "common/weights/delta_encoding.h"
+#include "coordinator/average.h"
+#include "coordinator/broadcast.h"
+#include "coordinator/disk_watch.h"
+#include "coordinator/encoded_weights.h"
+#include "coordinator/fair_share.h"
+#include "coordinator/gauges.h"
+#include "coordinator/group_commit.h"
 #include "coordinator/lease_book.h"
 #include "coordinator/record.h"
+#include "coordinator/request_memory.h"
 #include "coordinator/run_entry.h"
 #include "coordinator/state_folder.h"
+#include "coordinator/statistics.h"
+#include "coordinator/strike_book.h"
 
 namespace distillery {
 
@@ -67,15 +77,39 @@ struct UploadHeader {
   std::string teacher_digest;
   std::string dataset_digest;
   std::string model_card;
+  std::string delta_encoding;
 };
 
-// Weights of one round, kept open while they are sent.
+// Weights kept open while they are sent; of those that were uploaded there is the file alone.
 struct WeightsFile {
-  std::unique_ptr<MappedFile> file;
+  std::shared_ptr<const BroadcastFile> file;
+  // Of the file, and of the float32 weights that it holds, perhaps in another encoding.
   std::string sha256;
+  std::string weights_sha256;
   int64_t round = 0;
   std::vector<std::string> buffer_names;
   std::string model_card;
+};
+
+// Who held a task when, and what came of it.
+struct LeaseView {
+  LeaseRow row;
+  // Name of its worker.
+  std::string worker_name;
+  // Of a training task, if its result was taken under this lease.
+  std::optional<TrainMetrics> metrics;
+};
+
+// What a worker does; counts are since the start.
+struct WorkerView {
+  WorkerRow row;
+  absl::Duration silent;
+  // Empty: it waits for a task.
+  std::optional<Lease> lease;
+  absl::Duration held;
+  int64_t sample_count = 0;
+  int64_t done_tasks = 0;
+  int64_t lost_leases = 0;
 };
 
 class Coordinator {
@@ -83,11 +117,18 @@ class Coordinator {
   struct Options {
     std::string state_dir;
     absl::Duration lease_duration = absl::Seconds(30);
-    // A run fails when one of its tasks has failed so often.
+    // A run pauses when one of its tasks has failed on so many workers, or so often where there are
+    // fewer.
     int64_t max_task_failures = 3;
+    // A worker that renews its lease but has trained on nothing more for so long loses its task.
+    absl::Duration stall_limit = absl::InfiniteDuration();
     // Newest rounds whose weights are kept.
     int64_t kept_rounds = 3;
     int64_t max_model_bytes = int64_t{4} << 30;
+    // LeaseTask calls of one worker that may wait; more get RESOURCE_EXHAUSTED.
+    int64_t max_waits_per_worker = 8;
+    // What to do when fsync fails; by default the process ends, see DiskWatch.
+    DiskWatch::FailureHandler on_disk_failure;
     Clock* clock = Clock::Real();
   };
 
@@ -103,18 +144,35 @@ class Coordinator {
   void Close();
   // Ends overdue leases, hands tasks to waiting workers, tells listeners.
   void Tick();
-  // Averages one round that is ready; false if there is none.
+  // Averages one round that is ready, or rebuilds weights that are damaged; false if there is
+  // nothing to do.
   bool AverageNext();
 
-  // ALREADY_EXISTS never: the same request_id gives the same run. INVALID_ARGUMENT for a bad spec.
+  // ALREADY_EXISTS never: the same request_id gives the same run. INVALID_ARGUMENT for a bad spec;
+  // FAILED_PRECONDITION if its initial weights have not been uploaded, or a run that it depends on is
+  // not known or has ended without success.
   absl::StatusOr<RunView> SubmitRun(const std::string& request_id, const RunSpec& spec);
   // NOT_FOUND.
   absl::StatusOr<RunView> GetRun(const std::string& run_id);
   absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id);
   // Newest first; numbers below `before` (0: from the newest), at most `limit`.
   std::vector<RunView> ListRuns(int64_t before, int64_t limit);
+  // The run's leases, those that have ended too, with tokens above `after`, oldest first; at most
+  // `limit`. NOT_FOUND; DATA_LOSS for a damaged row.
+  absl::StatusOr<std::vector<LeaseView>> ListLeases(const std::string& run_id, int64_t after,
+                                                    int64_t limit);
+  // Those heard of within the last ten lease durations, by name; at most `limit`.
+  std::vector<WorkerView> ListWorkers(int64_t limit);
   absl::StatusOr<RunView> CancelRun(const std::string& run_id);
-  // Called for each change of the run while the listener lives. NOT_FOUND.
+  // Forgets a run that has ended, its weights too. FAILED_PRECONDITION if it has not, or if another run
+  // waits for it.
+  absl::Status DeleteRun(const std::string& run_id);
+  // Takes back the run's tasks and leases no more; nothing if it is paused or has ended.
+  absl::StatusOr<RunView> PauseRun(const std::string& run_id);
+  // Goes on with a paused run and forgets the failures of its tasks.
+  absl::StatusOr<RunView> ResumeRun(const std::string& run_id);
+  // Called when the run has changed while the listener lives, ten times a second at most, and at once
+  // when it ends or pauses. NOT_FOUND.
   absl::Status Watch(const std::string& run_id, const std::shared_ptr<RunListener>& listener);
   bool closing();
 
@@ -136,19 +194,39 @@ class Coordinator {
                            const std::string& request_id = "");
   absl::Duration lease_duration() const { return options_.lease_duration; }
   const std::string& state_dir() const { return options_.state_dir; }
+  Clock* clock() const { return options_.clock; }
+  // What was counted since the start; for all who have something to count.
+  Statistics& statistics() { return statistics_; }
+  Gauges gauges();
+  // Looks at the outcome of a write outside the coordinator's own code (see DiskWatch); returns it.
+  absl::Status NoteWrite(const absl::Status& status) { return disk_.Note(status); }
+  // The worker sent what no correct worker sends; `reason` as for Count::kRejectedDeltas.
+  void NoteBadResult(const Lease& lease, const std::string& reason, const absl::Status& status);
 
   // round -1: the newest. NOT_FOUND: run, or weights no longer kept; FAILED_PRECONDITION: the round
   // has not begun.
   absl::StatusOr<WeightsFile> OpenWeights(const std::string& run_id, int64_t round);
+  // The same in half the bytes (see EncodedWeights). May block for the disk.
+  absl::StatusOr<WeightsFile> OpenFloat16Weights(const std::string& run_id, int64_t round);
+
+  // Weights to start from: WeightsUpload (weights_upload.h) drives these two. NOT_FOUND if there are
+  // none of that SHA-256; RESOURCE_EXHAUSTED for more than the size limit.
+  absl::StatusOr<WeightsFile> OpenUploadedWeights(const std::string& sha256);
+  absl::StatusOr<std::string> PlanWeightsUpload(int64_t byte_count, const std::string& sha256);
+  // Takes the checked and synced file at `path`.
+  absl::Status CommitWeightsUpload(const std::string& path, const std::string& sha256);
 
   // The parts of an upload; DeltaUpload (delta_upload.h) drives them.
   struct UploadPlan {
     // This result is recorded already: drop the bytes, answer "duplicate".
     bool duplicate = false;
-    // Where to write, and the weights whose layout it must have ("" for initialise).
+    // Where to write what comes in, and the decoded delta.
     std::string incoming_path;
+    std::string decoded_path;
+    DeltaEncoding encoding = DeltaEncoding::kFloat32;
+    // The weights whose layout it must have ("" for initialise), and which of its tensors are buffers.
     std::string expected_layout_path;
-    int64_t max_bytes = 0;
+    std::vector<std::string> buffer_names;
   };
   absl::StatusOr<UploadPlan> PlanUpload(const UploadHeader& header);
   // Takes the checked and synced file at `path`. True: it was recorded before.
@@ -159,6 +237,22 @@ class Coordinator {
                                         const EvaluationMetrics& metrics);
 
  private:
+  // Holds mutex_. What was recorded until then is on disk when the destructor returns, which waits for
+  // that without the mutex. For all that acknowledges; what only looks takes a MutexLock.
+  class ABSL_SCOPED_LOCKABLE RecordLock {
+   public:
+    explicit RecordLock(Coordinator* coordinator)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(coordinator->mutex_)
+        : coordinator_(coordinator) {
+      coordinator_->mutex_.Lock();
+    }
+    ~RecordLock() ABSL_UNLOCK_FUNCTION();
+    RecordLock(const RecordLock&) = delete;
+    RecordLock& operator=(const RecordLock&) = delete;
+
+   private:
+    Coordinator* const coordinator_;
+  };
   struct Waiter {
     int64_t id = 0;
     std::string request_id;
@@ -169,10 +263,25 @@ class Coordinator {
   struct WorkerEntry {
     WorkerRow row;
     absl::Duration last_seen;
+    int64_t done_tasks = 0;
+    int64_t lost_leases = 0;
   };
-  enum class Standing { kOpen, kDuplicate };
+  // kSuperseded: another worker's result of the same task was taken; this one is compared with it.
+  enum class Standing { kOpen, kDuplicate, kSuperseded };
+  struct Superseded {
+    Lease lease;
+    // Of the result that was taken.
+    std::string delta_sha256;
+    absl::Duration until;
+  };
 
-  explicit Coordinator(const Options& options) : options_(options), leases_(options.lease_duration) {}
+  explicit Coordinator(const Options& options)
+      : options_(options),
+        statistics_(options.clock),
+        disk_(options.state_dir, options.clock, &statistics_, options.on_disk_failure),
+        group_commit_([this] { return folder_->SyncRecord(); },
+                      [this](const absl::Status& status) { (void)disk_.Note(status); }),
+        leases_(options.lease_duration) {}
   absl::Status Load(const Record::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<RunEntry*> FindRun(const std::string& run_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -183,12 +292,51 @@ class Coordinator {
   // Ends the run; its leases end as "cancelled".
   absl::Status EndRun(RunEntry& run, RunState state, const std::string& reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the run's leases with `outcome` and puts the row, in one durable step.
+  absl::Status PutRunWithoutLeases(const RunRow& row, const std::string& outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Pause(RunEntry& run, const std::string& reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Forgets uploaded weights that no run will start from any more, oldest first, down to a number.
+  void LimitUploadedWeights(size_t keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Queues averaging, or ends the run, if its state asks for it.
   absl::Status Advance(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectGarbage(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Files and folders that nothing recorded needs any more; removed once that record is on disk.
+  void AddGarbage(std::vector<std::string> paths) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::StatusOr<LeaseAnswer> TryLease(const std::string& request_id, const std::string& worker_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Runs whose tasks may be leased, the one whose turn it is first.
+  std::vector<RunEntry*> RunsByTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The task of the run that this worker should do next, or null.
+  TaskEntry* TaskFor(RunEntry& run, const WorkerEntry& worker)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The training task that is worth being done by this worker as well, or null.
+  TaskEntry* StragglerFor(RunEntry& run, const WorkerEntry& worker)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Advances runs whose time has come: a quorum's deadline is over, or advancing had failed.
+  void AdvanceOverdueRuns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When the timer must look again, whatever happens before.
+  absl::Duration NextWake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From when on the run's listeners may be told of changes again.
+  absl::Duration TellAfter(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Alive(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t CountLiveWorkers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Replaces the names of runs by ids.
+  absl::Status ResolveDependencies(RunSpec* spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sets run.blocked_by; FAILED_PRECONDITION if what it depends on has ended without success.
+  absl::Status CheckDependencies(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Unblocks or fails the runs that depend on `ended`.
+  absl::Status UpdateDependents(const std::string& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Does what the guard says to the newest evaluation.
+  absl::Status ObeyGuard(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The best weights take the place of the present ones.
+  absl::Status RollBack(RunEntry& run, int64_t best_round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Two workers' results of one task differ: says so, pauses a run that promised exactness.
+  absl::Status RaiseNondeterminismAlarm(RunEntry& run, const Lease& lease)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::StatusOr<TaskGrant> Grant(RunEntry& run, TaskEntry& task, const WorkerEntry& worker,
                                   const std::string& request_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -206,32 +354,74 @@ class Coordinator {
   // Whether a result may be recorded for the task: kDuplicate if this request was.
   absl::StatusOr<Standing> CheckResult(const std::string& request_id, const Lease& lease)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The result of a worker that was slower than another.
+  absl::Status CompareSuperseded(const Lease& lease, const std::string& sha256)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a file that has its place: `spool_name`, or that of W_0. As CommitUpload.
+  absl::StatusOr<bool> RecordResult(const UploadHeader& header, const std::string& spool_name,
+                                    const std::string& sha256)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDigests(const RunEntry& run, const UploadHeader& header)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status RecordAverage(const std::string& run_id, int64_t round, const std::string& sha256)
+  // What to average for W_{round+1}. REQUIRES: `tasks` are the round's, done, in replica order.
+  AverageRequest RequestAverage(const RunEntry& run, int64_t round,
+                                const std::vector<TaskRow>& tasks)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts what was averaged in its place, the weights last: a crash before leaves a round that is
+  // simply averaged again.
+  absl::Status PublishAverage(const AverageRequest& request, const std::string& run_id,
+                              int64_t round);
+  // Files that are not as the record says (coordinator_repair.cc): tasks are done again, weights
+  // are rebuilt by AverageNext.
+  void HandleDamage(RunEntry& run, const AverageResult& average)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RedoTasks(RunEntry& run, const std::vector<TaskRow>& tasks)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Marks the run's newest weights as damaged; nothing is leased until they are rebuilt.
+  void QueueRebuild(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RebuildWeights(const std::string& run_id);
+  absl::Status CheckNewestWeights(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status InitialiseAgain(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When the disk is full, or has room again.
+  void FollowDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RecordAverage(const std::string& run_id, int64_t round, const AverageResult& average)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Duration Now() { return options_.clock->SteadyNow(); }
   int64_t WallMillis() { return absl::ToUnixMillis(options_.clock->WallNow()); }
 
   const Options options_;
+  Statistics statistics_;
+  DiskWatch disk_;
   std::unique_ptr<StateFolder> folder_;
+  GroupCommit group_commit_;
+  Broadcasts broadcasts_;
+  EncodedWeights encoded_;
 
   Mutex mutex_;
   ConditionVariable wake_timer_;
   ConditionVariable wake_averager_;
   std::unique_ptr<Record> record_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> garbage_ ABSL_GUARDED_BY(mutex_);
+  // Where results are that have been given their name and are about to be recorded.
+  std::set<std::string> committing_ ABSL_GUARDED_BY(mutex_);
   LeaseBook leases_ ABSL_GUARDED_BY(mutex_);
   // By run_id, and their order of submission.
   std::map<std::string, std::unique_ptr<RunEntry>> runs_ ABSL_GUARDED_BY(mutex_);
   std::vector<RunEntry*> run_order_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, WorkerEntry> workers_ ABSL_GUARDED_BY(mutex_);
+  FairShare share_ ABSL_GUARDED_BY(mutex_);
+  // By fencing token.
+  std::map<int64_t, Superseded> superseded_ ABSL_GUARDED_BY(mutex_);
   std::list<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   int64_t last_wait_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::list<std::string> to_average_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> changed_ ABSL_GUARDED_BY(mutex_);
-  // request_ids of counted results, so that a late retry is told "duplicate" and not "aborted".
-  std::set<std::string> counted_requests_ ABSL_GUARDED_BY(mutex_);
+  // Of counted results, so that a late retry is told "duplicate" and not "aborted".
+  RequestMemory counted_requests_ ABSL_GUARDED_BY(mutex_);
+  StrikeBook strikes_ ABSL_GUARDED_BY(mutex_);
+  // What runs were last shown to wait for.
+  bool shown_full_ ABSL_GUARDED_BY(mutex_) = false;
   std::multimap<std::string, std::weak_ptr<RunListener>> listeners_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

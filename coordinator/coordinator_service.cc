@@ -5,18 +5,43 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "coordinator/stream_service.h"
+#include "coordinator/upload_service.h"
 #include "coordinator/view_service.h"
 
 namespace distillery {
 namespace {
 
-constexpr int kControlThreads = 2;
-constexpr int kBulkThreads = 2;
+// More than processors: each waits for the disk now and then, and those that wait share one sync.
+constexpr int kControlThreads = 16;
+constexpr int kBulkThreads = 8;
 constexpr double kLongestWaitSeconds = 60;
+
+constexpr int32_t kLargestPage = 1000;
+
+// What part of a list is asked for: what comes after the number `token`; 0: from the start.
+struct Page {
+  int64_t token = 0;
+  int64_t size = 0;
+};
+
+template <typename Request>
+absl::StatusOr<Page> PageOf(const Request& request, int64_t default_size, absl::string_view rpc) {
+  Page page;
+  if (!request.page_token().empty() &&
+      (!absl::SimpleAtoi(request.page_token(), &page.token) || page.token < 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("page_token is not from ", rpc));
+  }
+  if (request.page_size() < 0 || request.page_size() > kLargestPage) {
+    return absl::InvalidArgumentError(absl::StrCat("page_size must be 0 to ", kLargestPage));
+  }
+  page.size = request.page_size() == 0 ? default_size : request.page_size();
+  return page;
+}
 
 // LeaseTask waits in the domain, not on a thread; a client that goes away ends the wait.
 class LeaseReactor : public grpc::ServerUnaryReactor {
@@ -83,7 +108,10 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
 }  // namespace
 
 CoordinatorServiceImpl::CoordinatorServiceImpl(Coordinator* coordinator)
-    : coordinator_(coordinator), control_(kControlThreads), bulk_(kBulkThreads) {}
+    : coordinator_(coordinator),
+      parked_(coordinator->clock()),
+      control_(kControlThreads),
+      bulk_(kBulkThreads) {}
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
                                                         std::function<absl::Status()> call) {
@@ -116,6 +144,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetRun(Context* context,
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
                                 coordinator_->GetRounds(request->run_id()));
     for (const RoundView& round : rounds) FillRound(round, response->add_rounds());
+    if (view.latest_evaluation.has_value()) {
+      *response->mutable_run()->mutable_latest_evaluation() = ToProto(*view.latest_evaluation);
+    }
     return absl::OkStatus();
   });
 }
@@ -125,20 +156,40 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListRuns(Context* context,
                                                            v1::ListRunsResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     constexpr int32_t kDefaultPage = 100;
-    constexpr int32_t kLargestPage = 1000;
-    int64_t before = 0;
-    if (!request->page_token().empty() &&
-        (!absl::SimpleAtoi(request->page_token(), &before) || before < 1)) {
-      return absl::InvalidArgumentError("page_token is not from ListRuns");
-    }
-    if (request->page_size() < 0 || request->page_size() > kLargestPage) {
-      return absl::InvalidArgumentError(absl::StrCat("page_size must be 0 to ", kLargestPage));
-    }
-    const int32_t size = request->page_size() == 0 ? kDefaultPage : request->page_size();
-    const std::vector<RunView> views = coordinator_->ListRuns(before, size);
+    DISTILLERY_ASSIGN_OR_RETURN(const Page page, PageOf(*request, kDefaultPage, "ListRuns"));
+    const std::vector<RunView> views = coordinator_->ListRuns(page.token, page.size);
     for (const RunView& view : views) FillRun(view, response->add_runs());
-    if (static_cast<int32_t>(views.size()) == size && views.back().row.number > 1) {
+    if (static_cast<int64_t>(views.size()) == page.size && views.back().row.number > 1) {
       response->set_next_page_token(absl::StrCat(views.back().row.number));
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListLeases(Context* context,
+                                                             const v1::ListLeasesRequest* request,
+                                                             v1::ListLeasesResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const Page page, PageOf(*request, kLargestPage, "ListLeases"));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const std::vector<LeaseView> views,
+        coordinator_->ListLeases(request->run_id(), page.token, page.size));
+    for (const LeaseView& view : views) FillLease(view, response->add_leases());
+    if (static_cast<int64_t>(views.size()) == page.size) {
+      response->set_next_page_token(absl::StrCat(views.back().row.lease.fencing_token));
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(
+    Context* context, const v1::ListWorkersRequest* /*request*/,
+    v1::ListWorkersResponse* response) {
+  // One message, below its limit of 4 MiB.
+  constexpr int64_t kMostWorkers = 5000;
+  return Unary(context, [=] {
+    for (const WorkerView& view : coordinator_->ListWorkers(kMostWorkers)) {
+      FillWorker(view, response->add_workers());
     }
     return absl::OkStatus();
   });
@@ -149,6 +200,31 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::CancelRun(Context* context,
                                                             v1::CancelRunResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->CancelRun(request->run_id()));
+    FillRun(view, response->mutable_run());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::DeleteRun(
+    Context* context, const v1::DeleteRunRequest* request, v1::DeleteRunResponse* /*response*/) {
+  return Unary(context, [=] { return coordinator_->DeleteRun(request->run_id()); });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::PauseRun(Context* context,
+                                                           const v1::PauseRunRequest* request,
+                                                           v1::PauseRunResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->PauseRun(request->run_id()));
+    FillRun(view, response->mutable_run());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ResumeRun(Context* context,
+                                                            const v1::ResumeRunRequest* request,
+                                                            v1::ResumeRunResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->ResumeRun(request->run_id()));
     FillRun(view, response->mutable_run());
     return absl::OkStatus();
   });
@@ -207,14 +283,29 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
   });
 }
 
-grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* CoordinatorServiceImpl::DownloadWeights(
-    Context* /*context*/, const v1::DownloadWeightsRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::DownloadWeights(
+    Context* /*context*/, const grpc::ByteBuffer* request) {
   return StartDownload(coordinator_, *request, &bulk_);
 }
 
-grpc::ServerReadReactor<v1::UploadDeltaRequest>* CoordinatorServiceImpl::UploadDelta(
-    Context* /*context*/, v1::UploadDeltaResponse* response) {
-  return StartUpload(coordinator_, response, &bulk_);
+grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadDelta(
+    Context* /*context*/, grpc::ByteBuffer* response) {
+  return StartDeltaUpload({coordinator_, &parked_, &bulk_}, response);
+}
+
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
+                                                            const v1::GetUploadRequest* request,
+                                                            v1::GetUploadResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request->request_id(), 64));
+    response->set_received_byte_count(parked_.ReceivedBytes(request->request_id()));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadWeights(
+    Context* /*context*/, grpc::ByteBuffer* response) {
+  return StartWeightsUpload({coordinator_, &parked_, &bulk_}, response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(

@@ -4,11 +4,17 @@
 
 #include "common/base/task_pool.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/parked_uploads.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
 
-class CoordinatorServiceImpl final : public v1::CoordinatorService::CallbackService {
+// Methods that carry weights take and give messages as bytes, so that these are not copied.
+class CoordinatorServiceImpl final
+    : public v1::CoordinatorService::WithRawCallbackMethod_DownloadWeights<
+          v1::CoordinatorService::WithRawCallbackMethod_UploadDelta<
+              v1::CoordinatorService::WithRawCallbackMethod_UploadWeights<
+                  v1::CoordinatorService::CallbackService>>> {
  public:
   // The coordinator must outlive the service. Shut the server down before destroying this.
   explicit CoordinatorServiceImpl(Coordinator* coordinator);
@@ -20,8 +26,18 @@ class CoordinatorServiceImpl final : public v1::CoordinatorService::CallbackServ
                                    v1::GetRunResponse* response) override;
   grpc::ServerUnaryReactor* ListRuns(Context* context, const v1::ListRunsRequest* request,
                                      v1::ListRunsResponse* response) override;
+  grpc::ServerUnaryReactor* ListLeases(Context* context, const v1::ListLeasesRequest* request,
+                                       v1::ListLeasesResponse* response) override;
+  grpc::ServerUnaryReactor* ListWorkers(Context* context, const v1::ListWorkersRequest* request,
+                                        v1::ListWorkersResponse* response) override;
   grpc::ServerUnaryReactor* CancelRun(Context* context, const v1::CancelRunRequest* request,
                                       v1::CancelRunResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteRun(Context* context, const v1::DeleteRunRequest* request,
+                                      v1::DeleteRunResponse* response) override;
+  grpc::ServerUnaryReactor* PauseRun(Context* context, const v1::PauseRunRequest* request,
+                                     v1::PauseRunResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeRun(Context* context, const v1::ResumeRunRequest* request,
+                                      v1::ResumeRunResponse* response) override;
   grpc::ServerWriteReactor<v1::WatchRunResponse>* WatchRun(
       Context* context, const v1::WatchRunRequest* request) override;
   grpc::ServerUnaryReactor* RegisterWorker(Context* context,
@@ -33,10 +49,14 @@ class CoordinatorServiceImpl final : public v1::CoordinatorService::CallbackServ
                                        v1::RenewLeaseResponse* response) override;
   grpc::ServerUnaryReactor* ReleaseTask(Context* context, const v1::ReleaseTaskRequest* request,
                                         v1::ReleaseTaskResponse* response) override;
-  grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* DownloadWeights(
-      Context* context, const v1::DownloadWeightsRequest* request) override;
-  grpc::ServerReadReactor<v1::UploadDeltaRequest>* UploadDelta(
-      Context* context, v1::UploadDeltaResponse* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* DownloadWeights(
+      Context* context, const grpc::ByteBuffer* request) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* UploadDelta(Context* context,
+                                                         grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetUpload(Context* context, const v1::GetUploadRequest* request,
+                                      v1::GetUploadResponse* response) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* UploadWeights(Context* context,
+                                                           grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ReportEvaluation(Context* context,
                                              const v1::ReportEvaluationRequest* request,
                                              v1::ReportEvaluationResponse* response) override;
@@ -46,6 +66,7 @@ class CoordinatorServiceImpl final : public v1::CoordinatorService::CallbackServ
   grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
 
   Coordinator* const coordinator_;
+  ParkedUploads parked_;
   TaskPool control_;
   TaskPool bulk_;
 };

@@ -3,13 +3,22 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/run/evaluation_metrics.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/upload_size.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
+namespace {
+
+// A slower worker's result is compared for so many lease durations after the faster one's.
+constexpr int kCompareWithin = 10;
+
+}  // namespace
 
 absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request_id,
                                                       const std::string& name,
@@ -24,7 +33,7 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
   if (numerics != "fastest" && numerics != "portable") {
     return absl::InvalidArgumentError("numerics must be \"fastest\" or \"portable\"");
   }
-  MutexLock lock(mutex_);
+  const RecordLock lock(this);
   for (auto& [id, worker] : workers_) {
     if (worker.row.request_id == request_id) return worker.row;
   }
@@ -42,12 +51,19 @@ int64_t Coordinator::LeaseTask(const std::string& request_id, const std::string&
                                std::function<void(absl::StatusOr<LeaseAnswer>)> done) {
   absl::StatusOr<LeaseAnswer> answer = LeaseAnswer{};
   {
-    MutexLock lock(mutex_);
+    const RecordLock lock(this);
     answer = closing_ ? absl::UnavailableError("the coordinator is stopping")
                       : TryLease(request_id, worker_id);
     const bool empty =
         answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
-    if (empty && max_wait > absl::ZeroDuration()) {
+    const int64_t waits =
+        std::count_if(waiters_.begin(), waiters_.end(),
+                      [&](const Waiter& waiter) { return waiter.worker_id == worker_id; });
+    if (empty && max_wait > absl::ZeroDuration() && waits >= options_.max_waits_per_worker) {
+      statistics_.Add(Count::kRefusedWaits);
+      answer = absl::ResourceExhaustedError(
+          absl::StrCat("worker ", worker_id, " has ", waits, " LeaseTask calls waiting already"));
+    } else if (empty && max_wait > absl::ZeroDuration()) {
       waiters_.push_back(
           {++last_wait_id_, request_id, worker_id, Now() + max_wait, std::move(done)});
       wake_timer_.NotifyAll();
@@ -74,25 +90,67 @@ void Coordinator::Tick() {
   std::vector<std::pair<Waiter, absl::StatusOr<LeaseAnswer>>> answers;
   std::vector<std::shared_ptr<RunListener>> listeners;
   {
-    MutexLock lock(mutex_);
-    for (const LeaseRow& row : leases_.Expired(Now())) {
-      spdlog::warn("lease {} of {} on {} ended by its deadline", row.lease.fencing_token,
-                   row.lease.worker_id, row.lease.task.ToString());
+    disk_.Probe();
+    const RecordLock lock(this);
+    FollowDisk();
+    // The end of a lease must be recorded, so none ends while that cannot be.
+    const bool full = disk_.full();
+    for (const LeaseRow& row : full ? std::vector<LeaseRow>() : leases_.Expired(Now())) {
       const absl::Status status = LoseLease(row, "expired");
       if (!status.ok()) spdlog::error("{}", std::string(status.message()));
     }
+    for (const LeaseRow& row :
+         full ? std::vector<LeaseRow>() : leases_.Stalled(options_.stall_limit, Now())) {
+      spdlog::warn("lease {} of {} on {} ended: renewed, but no progress in {}",
+                   row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
+                   absl::FormatDuration(options_.stall_limit));
+      const absl::Status status = LoseLease(row, "stalled");
+      if (!status.ok()) spdlog::error("{}", std::string(status.message()));
+    }
+    for (auto old = superseded_.begin(); old != superseded_.end();) {
+      old = old->second.until <= Now() ? superseded_.erase(old) : std::next(old);
+    }
+    if (!full) AdvanceOverdueRuns();
+    // Where one found nothing, others that are started alike need not look, unless a task that failed on
+    // one may be done by another.
+    const bool any_failed = std::any_of(
+        run_order_.begin(), run_order_.end(), [](const RunEntry* run) {
+          return std::any_of(run->tasks.begin(), run->tasks.end(),
+                             [](const auto& task) { return task.second.row.failures > 0; });
+        });
+    std::set<std::pair<std::string, std::string>> idle;
     for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
+      const bool over = Now() >= waiter->deadline;
+      const auto worker = workers_.find(waiter->worker_id);
+      const auto kind = worker == workers_.end()
+                            ? std::pair<std::string, std::string>()
+                            : std::pair(worker->second.row.numerics,
+                                        worker->second.row.numerics_fingerprint);
+      if (!over && idle.count(kind) > 0) {
+        ++waiter;
+        continue;
+      }
       absl::StatusOr<LeaseAnswer> answer = TryLease(waiter->request_id, waiter->worker_id);
       const bool empty =
           answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
-      if (empty && Now() < waiter->deadline) {
+      if (empty && !over) {
+        if (!any_failed && !strikes_.Rests(waiter->worker_id, Now())) idle.insert(kind);
         ++waiter;
         continue;
       }
       answers.emplace_back(std::move(*waiter), std::move(answer));
       waiter = waiters_.erase(waiter);
     }
-    for (const std::string& run_id : changed_) {
+    for (auto changed = changed_.begin(); changed != changed_.end();) {
+      const std::string& run_id = *changed;
+      const auto run = runs_.find(run_id);
+      if (run != runs_.end()) {
+        if (Now() < TellAfter(*run->second)) {
+          ++changed;
+          continue;
+        }
+        run->second->told = Now();
+      }
       const auto [first, last] = listeners_.equal_range(run_id);
       for (auto entry = first; entry != last;) {
         if (auto listener = entry->second.lock()) {
@@ -102,55 +160,11 @@ void Coordinator::Tick() {
           entry = listeners_.erase(entry);
         }
       }
+      changed = changed_.erase(changed);
     }
-    changed_.clear();
   }
   for (auto& [waiter, answer] : answers) waiter.done(std::move(answer));
   for (const auto& listener : listeners) listener->OnRunChanged();
-}
-
-absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
-                                                  const std::string& worker_id) {
-  DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
-  DISTILLERY_RETURN_IF_ERROR(CheckName("worker_id", worker_id, 128));
-  const auto found = workers_.find(worker_id);
-  if (found == workers_.end()) {
-    return absl::NotFoundError("worker_id is not known: register again");
-  }
-  WorkerEntry& worker = found->second;
-  worker.last_seen = Now();
-  LeaseAnswer answer;
-  if (const LeaseRow* const held = leases_.FindByWorker(worker_id)) {
-    if (held->request_id == request_id) {
-      // The answer was lost on its way: the same lease again.
-      answer.grant = Describe(*runs_.at(held->lease.task.run_id), held->lease);
-      return answer;
-    }
-    DISTILLERY_RETURN_IF_ERROR(LoseLease(LeaseRow(*held), "abandoned"));
-  }
-  std::vector<std::pair<int64_t, RunEntry*>> candidates;
-  for (RunEntry* const run : run_order_) {
-    if (!Ended(run->row.state)) candidates.emplace_back(leases_.CountOfRun(run->row.run_id), run);
-  }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& [count, run] : candidates) {
-    TaskEntry* const task = run->NextFree();
-    if (task == nullptr || !Fits(*run, worker, &answer.wanted_numerics)) continue;
-    DISTILLERY_ASSIGN_OR_RETURN(answer.grant, Grant(*run, *task, worker, request_id));
-    answer.wanted_numerics.clear();
-    return answer;
-  }
-  return answer;
-}
-
-bool Coordinator::Fits(const RunEntry& run, const WorkerEntry& worker, std::string* wanted) {
-  if (worker.row.numerics != run.spec.numerics) {
-    *wanted = run.spec.numerics;
-    return false;
-  }
-  const std::string& bound = run.row.numerics_fingerprint;
-  return !run.spec.exact || bound.empty() || bound == worker.row.numerics_fingerprint;
 }
 
 absl::StatusOr<TaskGrant> Coordinator::Grant(RunEntry& run, TaskEntry& task,
@@ -178,9 +192,11 @@ absl::StatusOr<TaskGrant> Coordinator::Grant(RunEntry& run, TaskEntry& task,
     DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
     return record_->Put(run_row);
   }));
+  DISTILLERY_FAILPOINT("coordinator.lease.granted");
   run.row = run_row;
-  task.token = row.lease.fencing_token;
+  task.tokens.push_back(row.lease.fencing_token);
   leases_.Add(row, Now());
+  statistics_.Add(Count::kLeasesGranted, std::string(TaskKindName(task.row.task.kind)));
   if (run.spec.training.rounds > 0 && run.rounds.empty()) run.NoteSamples(0, Now());
   Changed(run);
   return Describe(run, row.lease);
@@ -191,10 +207,7 @@ TaskGrant Coordinator::Describe(const RunEntry& run, const Lease& lease) {
   grant.lease = lease;
   grant.spec = run.spec;
   if (lease.task.kind != TaskKind::kInitialise) {
-    grant.weights_sha256 =
-        lease.task.round == 0
-            ? run.row.initial_weights_sha256
-            : run.rounds[static_cast<size_t>(lease.task.round) - 1].weights_sha256;
+    grant.weights_sha256 = run.WeightsSha256(lease.task.round);
   }
   grant.expected_teacher_digest = run.row.teacher_digest;
   grant.expected_dataset_digest = run.row.dataset_digest;
@@ -205,25 +218,48 @@ LeaseRow Coordinator::EndLease(const LeaseRow& row, const std::string& outcome) 
   LeaseRow ended = row;
   ended.outcome = outcome;
   ended.ended_unix_millis = WallMillis();
+  if (leases_.Find(row.lease.fencing_token) != nullptr) {
+    share_.Charge(row.lease.task.run_id, leases_.Age(row.lease.fencing_token, Now()));
+  }
   leases_.Remove(row.lease.fencing_token);
+  statistics_.Add(Count::kLeasesEnded, outcome);
+  if (const auto worker = workers_.find(row.lease.worker_id); worker != workers_.end()) {
+    if (outcome == "done") ++worker->second.done_tasks;
+    if (outcome == "expired" || outcome == "stalled") ++worker->second.lost_leases;
+  }
   const auto run = runs_.find(row.lease.task.run_id);
   if (run != runs_.end()) {
     TaskEntry* const task = run->second->Find(row.lease.task);
-    if (task != nullptr && task->token == row.lease.fencing_token) task->token = 0;
+    if (task != nullptr) {
+      auto& tokens = task->tokens;
+      tokens.erase(std::remove(tokens.begin(), tokens.end(), row.lease.fencing_token),
+                   tokens.end());
+    }
     Changed(*run->second);
   }
   return ended;
 }
 
 absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outcome) {
-  const LeaseRow ended = EndLease(row, outcome);
+  // The record first: a lease that is over here and active there would come back with a restart.
+  LeaseRow ended = row;
+  ended.outcome = outcome;
+  ended.ended_unix_millis = WallMillis();
   const auto run = runs_.find(row.lease.task.run_id);
-  return record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
-    if (run == runs_.end()) return absl::OkStatus();
-    ++run->second->row.lost_leases;
-    return record_->Put(run->second->row);
-  });
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
+        if (run == runs_.end()) return absl::OkStatus();
+        RunRow run_row = run->second->row;
+        ++run_row.lost_leases;
+        return record_->Put(run_row);
+      }));
+  if (run != runs_.end()) ++run->second->row.lost_leases;
+  EndLease(row, outcome);
+  statistics_.Note({"lease_lost", row.lease.task.run_id, row.lease.task,
+                    row.lease.worker_id,
+                    absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
+  return absl::OkStatus();
 }
 
 absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
@@ -239,12 +275,12 @@ absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
   return *row;
 }
 
-absl::Status Coordinator::RenewLease(const Lease& lease, int64_t /*sample_count*/,
+absl::Status Coordinator::RenewLease(const Lease& lease, int64_t sample_count,
                                      const std::string& waiting_for) {
   constexpr size_t kLongestReason = 300;
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
-  leases_.Renew(row.lease.fencing_token, Now());
+  leases_.Renew(row.lease.fencing_token, sample_count, !waiting_for.empty(), Now());
   const auto worker = workers_.find(lease.worker_id);
   if (worker != workers_.end()) worker->second.last_seen = Now();
   RunEntry& run = *runs_.at(lease.task.run_id);
@@ -258,27 +294,34 @@ absl::Status Coordinator::RenewLease(const Lease& lease, int64_t /*sample_count*
 absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std::string& message,
                                       const std::string& request_id) {
   constexpr size_t kLongestMessage = 1000;
-  MutexLock lock(mutex_);
+  const RecordLock lock(this);
   if (!request_id.empty() && counted_requests_.count(request_id) > 0) return absl::OkStatus();
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
   RunEntry& run = *runs_.at(lease.task.run_id);
   TaskEntry* const task = run.Find(lease.task);
-  const LeaseRow ended = EndLease(row, failed ? "failed" : "released");
-  if (failed && task != nullptr) ++task->row.failures;
+  LeaseRow ended = row;
+  ended.outcome = failed ? "failed" : "released";
+  ended.ended_unix_millis = WallMillis();
+  TaskEntry changed = task == nullptr ? TaskEntry() : *task;
+  if (failed) changed.NoteFailure(lease.worker_id);
   DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
-    return failed && task != nullptr ? record_->Put(task->row) : absl::OkStatus();
+    return failed && task != nullptr ? record_->Put(changed.row) : absl::OkStatus();
   }));
+  EndLease(row, ended.outcome);
+  if (task != nullptr) task->row = changed.row;
   if (!request_id.empty()) counted_requests_.insert(request_id);
   if (!failed || task == nullptr) return absl::OkStatus();
   const std::string reason = absl::StrCat(lease.task.ToString(), " failed: ",
                                           message.substr(0, kLongestMessage));
-  spdlog::warn("{} (failure {})", reason, task->row.failures);
-  if (task->row.failures >= options_.max_task_failures) {
-    return EndRun(run, RunState::kFailed, reason);
-  }
-  return absl::OkStatus();
+  statistics_.Note({"task_failed", lease.task.run_id, lease.task, lease.worker_id,
+                    absl::StrCat(reason, " (failure ", task->row.failures, ")")});
+  const int64_t needed =
+      std::min(options_.max_task_failures, std::max<int64_t>(1, CountLiveWorkers()));
+  return task->row.failures >= options_.max_task_failures && task->failed_worker_count() >= needed
+             ? Pause(run, reason)
+             : absl::OkStatus();
 }
 
 absl::StatusOr<Coordinator::Standing> Coordinator::CheckResult(const std::string& request_id,
@@ -294,6 +337,16 @@ absl::StatusOr<Coordinator::Standing> Coordinator::CheckResult(const std::string
   TaskEntry* const task = run->Find(id);
   if (task != nullptr && task->row.done && task->row.request_id == request_id) {
     return Standing::kDuplicate;
+  }
+  if (id.kind == TaskKind::kTrain && id.round == run->row.completed_rounds && run->averaging &&
+      run->spec.sync.late_deltas != "weight" && run->averaged.count(RunEntry::KeyOf(id)) == 0) {
+    return absl::AbortedError(
+        absl::StrCat("round ", id.round, " is closed: a quorum was in, drop the task"));
+  }
+  const auto superseded = superseded_.find(lease.fencing_token);
+  if (superseded != superseded_.end() && superseded->second.lease.task == id &&
+      superseded->second.lease.worker_id == lease.worker_id) {
+    return Standing::kSuperseded;
   }
   absl::StatusOr<LeaseRow> active = CheckLease(lease);
   if (active.ok()) return Standing::kOpen;
@@ -318,39 +371,48 @@ absl::Status Coordinator::CheckDigests(const RunEntry& run, const UploadHeader& 
 
 absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlanUpload(const UploadHeader& header) {
   constexpr size_t kLongestCard = 64 << 10;
-  MutexLock lock(mutex_);
+  const RecordLock lock(this);
   const TaskId& task = header.lease.task;
   DISTILLERY_ASSIGN_OR_RETURN(const Standing standing,
                               CheckResult(header.request_id, header.lease));
   UploadPlan plan;
   if (standing == Standing::kDuplicate) {
+    statistics_.Add(Count::kUploadsDuplicate);
     plan.duplicate = true;
     return plan;
   }
   if (task.kind == TaskKind::kEvaluate) {
     return absl::InvalidArgumentError("lease.kind: evaluations go through ReportEvaluation");
   }
-  if (header.byte_count < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("byte_count must be above 0, got ", header.byte_count));
-  }
-  if (header.byte_count > options_.max_model_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("byte_count ", header.byte_count,
-                                                     " is over the limit of ",
-                                                     options_.max_model_bytes));
-  }
+  DISTILLERY_RETURN_IF_ERROR(CheckUploadSize(header.byte_count, options_.max_model_bytes));
   if (header.model_card.size() > kLongestCard) {
     return absl::ResourceExhaustedError("model_card is over 64 KiB");
   }
   if (task.kind == TaskKind::kTrain && header.metrics.sample_count < 1) {
     return absl::InvalidArgumentError("metrics.sample_count must be above 0");
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckDigests(*runs_.at(task.run_id), header));
+  const RunEntry& run = *runs_.at(task.run_id);
+  DISTILLERY_RETURN_IF_ERROR(CheckDigests(run, header));
+  leases_.NoteUpload(header.lease.fencing_token);
   plan.incoming_path = folder_->Incoming();
-  plan.max_bytes = header.byte_count;
-  if (task.kind == TaskKind::kTrain) {
-    plan.expected_layout_path = folder_->Weights(task.run_id, task.round);
+  if (task.kind == TaskKind::kInitialise) return plan;
+  plan.expected_layout_path = folder_->Weights(task.run_id, run.FileRound(task.round));
+  if (standing == Standing::kSuperseded && !FileExists(plan.expected_layout_path)) {
+    // So late that what it started from is gone: it is not compared.
+    superseded_.erase(header.lease.fencing_token);
+    UploadPlan nothing;
+    nothing.duplicate = true;
+    return nothing;
   }
+  // Another encoding would give other weights.
+  plan.encoding = *ParseDeltaEncoding(run.spec.training.delta_encoding);
+  if (ParseDeltaEncoding(header.delta_encoding) != plan.encoding) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("header.delta_encoding is \"", header.delta_encoding, "\", run ", task.run_id,
+                     " takes \"", run.spec.training.delta_encoding, "\""));
+  }
+  plan.decoded_path = folder_->Incoming();
+  plan.buffer_names = run.BufferNames();
   return plan;
 }
 
@@ -358,22 +420,65 @@ absl::StatusOr<bool> Coordinator::CommitUpload(const UploadHeader& header, const
                                                const std::string& sha256) {
   const TaskId& id = header.lease.task;
   const bool initialise = id.kind == TaskKind::kInitialise;
-  const std::string spool_name = folder_->SpoolName(header.lease);
+  // With the lease's token in it: no other result has this name.
+  const std::string spool_name = initialise ? "" : folder_->SpoolName(header.lease);
   const std::string target =
       initialise ? folder_->Weights(id.run_id, 0) : folder_->Absolute(spool_name);
-  MutexLock lock(mutex_);
+  bool open = false;
+  {
+    MutexLock lock(mutex_);
+    DISTILLERY_ASSIGN_OR_RETURN(const Standing standing,
+                                CheckResult(header.request_id, header.lease));
+    open = standing == Standing::kOpen;
+    if (open) DISTILLERY_RETURN_IF_ERROR(CheckDigests(*runs_.at(id.run_id), header));
+    if (open && !committing_.insert(target).second) {
+      return absl::UnavailableError(
+          absl::StrCat(id.ToString(), ": a result is being recorded, ask again"));
+    }
+  }
+  // Without the lock, so that the disk does this for many results at once. What is not recorded in the
+  // end goes with the run's next garbage.
+  absl::Status renamed;
+  if (open) {
+    DISTILLERY_FAILPOINT("coordinator.spool.synced");
+    renamed = disk_.Note(RenameDurably(path, target));
+    DISTILLERY_FAILPOINT("coordinator.spool.renamed");
+  }
+  const RecordLock lock(this);
+  if (open) committing_.erase(target);
+  if (!renamed.ok()) return renamed;
+  return RecordResult(header, spool_name, sha256);
+}
+
+absl::Status Coordinator::CompareSuperseded(const Lease& lease, const std::string& sha256) {
+  const bool equal = superseded_.at(lease.fencing_token).delta_sha256 == sha256;
+  superseded_.erase(lease.fencing_token);
+  if (!equal) return RaiseNondeterminismAlarm(*runs_.at(lease.task.run_id), lease);
+  spdlog::info("{}: {} computed the same bits as the faster worker", lease.task.ToString(),
+               lease.worker_id);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Coordinator::RecordResult(const UploadHeader& header,
+                                               const std::string& spool_name,
+                                               const std::string& sha256) {
+  const TaskId& id = header.lease.task;
+  const bool initialise = id.kind == TaskKind::kInitialise;
+  // Much may have happened while the file was renamed.
   DISTILLERY_ASSIGN_OR_RETURN(const Standing standing,
                               CheckResult(header.request_id, header.lease));
-  if (standing == Standing::kDuplicate) return true;
+  if (standing == Standing::kSuperseded) {
+    DISTILLERY_RETURN_IF_ERROR(CompareSuperseded(header.lease, sha256));
+  }
+  if (standing != Standing::kOpen) return true;
   RunEntry& run = *runs_.at(id.run_id);
   DISTILLERY_RETURN_IF_ERROR(CheckDigests(run, header));
-  DISTILLERY_RETURN_IF_ERROR(RenameDurably(path, target));
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow active, CheckLease(header.lease));
   TaskRow task_row = run.Find(id)->row;
   task_row.done = true;
   task_row.request_id = header.request_id;
   task_row.worker_id = header.lease.worker_id;
-  task_row.delta_file = initialise ? "" : spool_name;
+  task_row.delta_file = spool_name;
   task_row.delta_sha256 = sha256;
   task_row.metrics = header.metrics;
   RunRow run_row = run.row;
@@ -389,19 +494,42 @@ absl::StatusOr<bool> Coordinator::CommitUpload(const UploadHeader& header, const
   LeaseRow lease_row = active;
   lease_row.outcome = "done";
   lease_row.ended_unix_millis = WallMillis();
+  std::vector<LeaseRow> slower;
+  for (const int64_t token : run.Find(id)->tokens) {
+    const LeaseRow* const other = leases_.Find(token);
+    if (other != nullptr && token != header.lease.fencing_token) slower.push_back(*other);
+  }
   DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(record_->Put(task_row));
     DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
-    return record_->Put(run_row);
+    for (LeaseRow other : slower) {
+      other.outcome = "superseded";
+      other.ended_unix_millis = lease_row.ended_unix_millis;
+      DISTILLERY_RETURN_IF_ERROR(record_->Put(other));
+    }
+    DISTILLERY_RETURN_IF_ERROR(record_->Put(run_row));
+    DISTILLERY_FAILPOINT("coordinator.result.recording");
+    return absl::OkStatus();
   }));
+  DISTILLERY_FAILPOINT("coordinator.result.recorded");
+  for (const LeaseRow& other : slower) {
+    superseded_[other.lease.fencing_token] = {other.lease, sha256,
+                                              Now() + kCompareWithin * options_.lease_duration};
+    EndLease(other, "superseded");
+  }
+  if (!initialise) run.NoteTaskTime(leases_.Age(header.lease.fencing_token, Now()));
   EndLease(active, "done");
+  strikes_.Forgive(header.lease.worker_id);
+  statistics_.Add(Count::kUploadsAccepted);
+  statistics_.Add(Count::kUploadedBytes, header.byte_count);
   counted_requests_.insert(header.request_id);
   run.row = run_row;
   run.waiting_for.clear();
   run.Find(id)->row = task_row;
   if (initialise) {
     run.tasks.erase(RunEntry::KeyOf(id));
+    run.round_began = Now();
     run.MakeTasks();
   } else {
     run.NoteSamples(header.metrics.sample_count, Now());
@@ -417,11 +545,8 @@ absl::StatusOr<bool> Coordinator::ReportEvaluation(const std::string& request_id
   if (lease.task.kind != TaskKind::kEvaluate) {
     return absl::InvalidArgumentError("lease.kind must be evaluate");
   }
-  if (metrics.sample_count < 1 || metrics.correct_count < 0 ||
-      metrics.correct_count > metrics.sample_count) {
-    return absl::InvalidArgumentError("metrics: correct_count must be 0 to sample_count");
-  }
-  MutexLock lock(mutex_);
+  DISTILLERY_RETURN_IF_ERROR(CheckEvaluation(metrics));
+  const RecordLock lock(this);
   DISTILLERY_ASSIGN_OR_RETURN(const Standing standing, CheckResult(request_id, lease));
   if (standing == Standing::kDuplicate) return true;
   RunEntry& run = *runs_.at(lease.task.run_id);
@@ -436,14 +561,17 @@ absl::StatusOr<bool> Coordinator::ReportEvaluation(const std::string& request_id
   DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(
-        record_->Put(EvaluationRow{run.row.run_id, lease.task.round, metrics}));
+        record_->Put(EvaluationRow{run.row.run_id, lease.task.round, metrics,
+                                   DetailsToJson(metrics).dump()}));
     DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
     return record_->Put(task_row);
   }));
+  DISTILLERY_FAILPOINT("coordinator.evaluation.recorded");
   EndLease(active, "done");
   counted_requests_.insert(request_id);
-  run.evaluations[lease.task.round] = metrics;
+  run.NoteEvaluation(lease.task.round, metrics);
   run.tasks.erase(RunEntry::KeyOf(lease.task));
+  run.advance_after = Now();
   CollectGarbage(run);
   Changed(run);
   DISTILLERY_RETURN_IF_ERROR(Advance(run));

@@ -2,85 +2,108 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/checksum.h"
+#include "common/base/failpoint.h"
 #include "common/base/status_macros.h"
+#include "common/weights/delta_encoding.h"
 #include "common/weights/layout.h"
-#include "coordinator/average.h"
 
 namespace distillery {
+namespace {
+
+absl::StatusOr<WeightsLayout> LayoutOfFile(const std::string& path) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(path));
+  return WeightsLayout::Parse(mapped->bytes());
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<DeltaUpload>> DeltaUpload::Begin(Coordinator* coordinator,
                                                                 UploadHeader header) {
   DISTILLERY_ASSIGN_OR_RETURN(Coordinator::UploadPlan plan, coordinator->PlanUpload(header));
-  std::unique_ptr<DeltaUpload> upload(
-      new DeltaUpload(coordinator, std::move(header), std::move(plan)));
-  if (!upload->plan_.duplicate) {
-    DISTILLERY_ASSIGN_OR_RETURN(upload->file_, OutputFile::Create(upload->plan_.incoming_path));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      std::unique_ptr<IncomingFile> incoming,
+      IncomingFile::Create(plan.duplicate ? "" : plan.incoming_path, header.byte_count));
+  WeightsLayout expected;
+  if (!plan.expected_layout_path.empty()) {
+    DISTILLERY_ASSIGN_OR_RETURN(expected, LayoutOfFile(plan.expected_layout_path));
   }
-  return upload;
+  return std::unique_ptr<DeltaUpload>(new DeltaUpload(
+      coordinator, std::move(header), std::move(plan), std::move(expected), std::move(incoming)));
 }
 
-absl::Status DeltaUpload::Append(int64_t offset, absl::string_view data) {
-  if (offset != bytes_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("chunk.offset is ", offset, ", the next byte is ", bytes_));
-  }
-  if (data.empty() || static_cast<int64_t>(data.size()) > header_.byte_count - bytes_) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk.data has ", data.size(), " bytes, ",
-                                                   header_.byte_count - bytes_, " are left"));
-  }
-  ++chunks_;
-  bytes_ += static_cast<int64_t>(data.size());
-  crc_ = Crc32c(data, crc_);
-  return plan_.duplicate ? absl::OkStatus() : file_->Append(data);
+std::string DeltaUpload::IdentityOf(const UploadHeader& header) {
+  return absl::StrCat(header.lease.task.ToString(), " ", header.lease.fencing_token, " ",
+                      header.byte_count, " ", header.delta_encoding);
 }
 
-absl::StatusOr<bool> DeltaUpload::Finish(int64_t chunk_count, int64_t byte_count,
-                                         uint32_t crc32c) {
-  if (chunk_count != chunks_ || byte_count != bytes_ || bytes_ != header_.byte_count) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("trailer says ", chunk_count, " chunks and ", byte_count, " bytes, header says ",
-                     header_.byte_count, " bytes; got ", chunks_, " and ", bytes_));
-  }
-  if (crc32c != crc_) return absl::DataLossError("trailer.crc32c differs from the bytes received");
+void DeltaUpload::Look(absl::string_view data) {
+  // An encoded delta is looked at once it is decoded.
+  if (!plan_.duplicate && plan_.encoding == DeltaEncoding::kFloat32) scan_.Update(data);
+}
+
+absl::StatusOr<bool> DeltaUpload::Take() {
   if (plan_.duplicate) return true;
-  std::string sha256;
-  {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file_->path()));
-    DISTILLERY_RETURN_IF_ERROR(CheckContent(mapped->bytes()));
-    sha256 = Sha256Hex(mapped->bytes());
+  std::unique_ptr<OutputFile> decoded;
+  OutputFile* file = &incoming().file();
+  if (plan_.encoding != DeltaEncoding::kFloat32) {
+    absl::StatusOr<std::unique_ptr<OutputFile>> taken = Decode(file->path());
+    if (!taken.ok()) return NoteBad(coordinator_->NoteWrite(taken.status()));
+    decoded = *std::move(taken);
+    file = decoded.get();
   }
-  DISTILLERY_RETURN_IF_ERROR(file_->Sync());
+  if (const absl::Status status = CheckContent(file->path()); !status.ok()) return NoteBad(status);
+  DISTILLERY_FAILPOINT("coordinator.spool.written");
+  DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file->Sync()));
   // The coordinator renames the file when it takes it; what it does not take is unlinked here.
-  absl::StatusOr<bool> taken = coordinator_->CommitUpload(header_, file_->path(), sha256);
-  if (taken.ok() && !*taken) DISTILLERY_RETURN_IF_ERROR(file_->Keep());
+  absl::StatusOr<bool> taken = coordinator_->CommitUpload(header_, file->path(), scan_.HexDigest());
+  if (taken.ok() && !*taken) DISTILLERY_RETURN_IF_ERROR(file->Keep());
   return taken;
 }
 
-absl::Status DeltaUpload::CheckContent(absl::string_view file) const {
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(file));
-  if (!plan_.expected_layout_path.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(plan_.expected_layout_path));
-    DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout expected,
-                                WeightsLayout::Parse(mapped->bytes()));
-    DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(expected, layout));
+absl::Status DeltaUpload::NoteBad(const absl::Status& status) const {
+  if (absl::IsFailedPrecondition(status)) {
+    coordinator_->NoteBadResult(header_.lease, "layout", status);
+  } else if (absl::IsInvalidArgument(status)) {
+    const bool finite = !absl::StrContains(status.message(), "holds NaN");
+    coordinator_->NoteBadResult(header_.lease, finite ? "malformed" : "non_finite", status);
   }
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::string& path) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto encoded, MappedFile::Open(path));
+  DISTILLERY_ASSIGN_OR_RETURN(auto decoded, OutputFile::Create(plan_.decoded_path));
+  DISTILLERY_RETURN_IF_ERROR(DecodeDelta(encoded->bytes(), expected_, plan_.buffer_names,
+                                         plan_.encoding, [&](absl::string_view bytes) {
+                                           scan_.Update(bytes);
+                                           return decoded->Append(bytes);
+                                         }));
+  return decoded;
+}
+
+absl::Status DeltaUpload::CheckContent(const std::string& path) const {
+  // Of a delta only the header is read.
+  DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(path));
+  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(mapped->bytes()));
+  const bool initialise = plan_.expected_layout_path.empty();
+  if (!initialise) DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(expected_, layout));
   if (!layout.canonical()) {
     return absl::InvalidArgumentError(
         "weights: not in canonical form (names sorted, no metadata, no gaps)");
   }
+  if (!initialise) return scan_.finite();
   for (const TensorSpec& tensor : layout.tensors()) {
     const bool buffer = std::find(header_.buffer_names.begin(), header_.buffer_names.end(),
                                   tensor.name) != header_.buffer_names.end();
-    if (plan_.expected_layout_path.empty() && !buffer &&
-        tensor.type != ScalarType::kFloat32 && tensor.type != ScalarType::kFloat64) {
+    if (!buffer && tensor.type != ScalarType::kFloat32 && tensor.type != ScalarType::kFloat64) {
       return absl::InvalidArgumentError(
           absl::StrCat("weights: parameter \"", tensor.name, "\" is ",
                        ScalarTypeName(tensor.type), "; parameters are F32 or F64"));
     }
   }
-  return CheckFinite(layout, file);
+  return CheckFinite(layout, mapped->bytes());
 }
 
 }  // namespace distillery

@@ -5,8 +5,11 @@
 namespace distillery {
 
 void LeaseBook::Add(const LeaseRow& row, absl::Duration now) {
-  active_[row.lease.fencing_token] = {row, now + duration_};
-  SkipTokens(row.lease.fencing_token);
+  const int64_t token = row.lease.fencing_token;
+  active_[token] = {row, now, now + duration_, now};
+  by_worker_[row.lease.worker_id] = token;
+  by_run_[row.lease.task.run_id].insert(token);
+  SkipTokens(token);
 }
 
 const LeaseRow* LeaseBook::Find(int64_t token) const {
@@ -15,32 +18,75 @@ const LeaseRow* LeaseBook::Find(int64_t token) const {
 }
 
 const LeaseRow* LeaseBook::FindByWorker(const std::string& worker_id) const {
-  for (const auto& [token, active] : active_) {
-    if (active.row.lease.worker_id == worker_id) return &active.row;
-  }
-  return nullptr;
+  const auto found = by_worker_.find(worker_id);
+  return found == by_worker_.end() ? nullptr : Find(found->second);
 }
 
-void LeaseBook::Renew(int64_t token, absl::Duration now) {
-  active_.at(token).deadline = now + duration_;
+void LeaseBook::Renew(int64_t token, int64_t sample_count, bool waiting, absl::Duration now) {
+  Active& active = active_.at(token);
+  active.deadline = now + duration_;
+  if (waiting || sample_count > active.sample_count) active.got_on = now;
+  active.sample_count = std::max(active.sample_count, sample_count);
+}
+
+void LeaseBook::NoteUpload(int64_t token) {
+  const auto found = active_.find(token);
+  if (found != active_.end()) found->second.uploading = true;
+}
+
+void LeaseBook::Remove(int64_t token) {
+  const auto found = active_.find(token);
+  if (found == active_.end()) return;
+  const Lease& lease = found->second.row.lease;
+  const auto worker = by_worker_.find(lease.worker_id);
+  if (worker != by_worker_.end() && worker->second == token) by_worker_.erase(worker);
+  const auto run = by_run_.find(lease.task.run_id);
+  run->second.erase(token);
+  if (run->second.empty()) by_run_.erase(run);
+  active_.erase(found);
 }
 
 int64_t LeaseBook::CountOfRun(const std::string& run_id) const {
-  return static_cast<int64_t>(OfRun(run_id).size());
+  const auto run = by_run_.find(run_id);
+  return run == by_run_.end() ? 0 : static_cast<int64_t>(run->second.size());
 }
 
 std::vector<LeaseRow> LeaseBook::OfRun(const std::string& run_id) const {
   std::vector<LeaseRow> rows;
-  for (const auto& [token, active] : active_) {
-    if (active.row.lease.task.run_id == run_id) rows.push_back(active.row);
-  }
+  const auto run = by_run_.find(run_id);
+  if (run == by_run_.end()) return rows;
+  for (const int64_t token : run->second) rows.push_back(active_.at(token).row);
   return rows;
+}
+
+absl::Duration LeaseBook::Age(int64_t token, absl::Duration now) const {
+  return now - active_.at(token).granted;
+}
+
+absl::Duration LeaseBook::AgesOfRun(const std::string& run_id, absl::Duration least,
+                                    absl::Duration now) const {
+  absl::Duration sum;
+  const auto run = by_run_.find(run_id);
+  if (run == by_run_.end()) return sum;
+  for (const int64_t token : run->second) sum += std::max(least, Age(token, now));
+  return sum;
 }
 
 std::vector<LeaseRow> LeaseBook::Expired(absl::Duration now) const {
   std::vector<LeaseRow> rows;
   for (const auto& [token, active] : active_) {
     if (active.deadline <= now) rows.push_back(active.row);
+  }
+  return rows;
+}
+
+std::vector<LeaseRow> LeaseBook::Stalled(absl::Duration limit, absl::Duration now) const {
+  std::vector<LeaseRow> rows;
+  for (const auto& [token, active] : active_) {
+    if (active.row.lease.task.kind == TaskKind::kTrain && !active.uploading &&
+        active.got_on + limit <= now) {
+      rows.push_back(active.row);
+    }
   }
   return rows;
 }

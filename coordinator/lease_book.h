@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,23 +28,43 @@ class LeaseBook {
   // Null if the lease is not active.
   const LeaseRow* Find(int64_t token) const;
   const LeaseRow* FindByWorker(const std::string& worker_id) const;
-  void Renew(int64_t token, absl::Duration now);
-  void Remove(int64_t token) { active_.erase(token); }
+  // The holder lives. Its task has got on if `sample_count` grew, or if it says that it waits for
+  // something, which is no fault of its own.
+  void Renew(int64_t token, int64_t sample_count, bool waiting, absl::Duration now);
+  // The result is on its way: no samples are to be expected any more.
+  void NoteUpload(int64_t token);
+  void Remove(int64_t token);
   int64_t CountOfRun(const std::string& run_id) const;
   std::vector<LeaseRow> OfRun(const std::string& run_id) const;
+  // As it was last told. REQUIRES: the lease is active.
+  int64_t SampleCount(int64_t token) const { return active_.at(token).sample_count; }
+  // How long ago the lease was given. REQUIRES: it is active.
+  absl::Duration Age(int64_t token, absl::Duration now) const;
+  // Sum over the run's leases of their ages, each counted as `least` at least.
+  absl::Duration AgesOfRun(const std::string& run_id, absl::Duration least,
+                           absl::Duration now) const;
   // Leases whose deadline is `now` or before, oldest token first.
   std::vector<LeaseRow> Expired(absl::Duration now) const;
+  // Training leases that are renewed but have not got on for `limit`, oldest token first.
+  std::vector<LeaseRow> Stalled(absl::Duration limit, absl::Duration now) const;
   // The nearest deadline; infinite without leases.
   absl::Duration NextDeadline() const;
 
  private:
   struct Active {
     LeaseRow row;
+    absl::Duration granted;
     absl::Duration deadline;
+    absl::Duration got_on;
+    int64_t sample_count = 0;
+    bool uploading = false;
   };
   const absl::Duration duration_;
   int64_t last_token_ = 0;
   std::map<int64_t, Active> active_;
+  // Tokens of the active leases.
+  std::map<std::string, int64_t> by_worker_;
+  std::map<std::string, std::set<int64_t>> by_run_;
 };
 
 }  // namespace distillery

@@ -3,13 +3,18 @@
 #include <memory>
 #include <string>
 
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/rpc/flags.h"
+#include "common/rpc/health_check.h"
+#include "common/rpc/metrics_exposer.h"
 #include "common/rpc/server.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/coordinator_metrics_service.h"
 #include "coordinator/coordinator_service.h"
+#include "coordinator/state_command.h"
 
 namespace distillery {
 namespace {
@@ -18,24 +23,45 @@ struct Flags {
   RpcServer::Options server;
   std::string state_dir = "state";
   double lease_seconds = 30;
-  std::string log_level = "info";
+  double stall_seconds = 600;
+  MetricsExposer::Options metrics;
+  // Of `coordinator healthcheck`.
+  std::string health_address;
+  double health_timeout_seconds = 3;
+  TransportOptions health_transport;
+  LogOptions log;
 };
 
 constexpr char kExamples[] =
     "Examples:\n"
     "  coordinator --state-dir state\n"
     "      serve on loopback, keep everything in ./state\n"
-    "  coordinator --listen 0.0.0.0:7002 --tls-certificate c.pem --tls-key c.key --tls-ca ca.pem\n"
+    "  coordinator --listen 0.0.0.0:7002 --tls-certificate coordinator.pem \\\n"
+    "      --tls-key coordinator-key.pem --tls-ca ca.pem\n"
     "      serve other machines over mutual TLS\n"
+    "  coordinator state check state\n"
+    "      verify the folder of a stopped coordinator; `coordinator state --help` for more\n"
+    "  coordinator healthcheck --address 127.0.0.1:7002\n"
+    "      exit code 0 if one serves there\n"
     "Stop it with SIGTERM or Ctrl-C; start it again on the same folder and every run goes on.";
 
 absl::Status Serve(const Flags& flags) {
+  DISTILLERY_RETURN_IF_ERROR(ArmFailpoints());
   Coordinator::Options options;
   options.state_dir = flags.state_dir;
   options.lease_duration = absl::Seconds(flags.lease_seconds);
+  if (flags.stall_seconds > 0) options.stall_limit = absl::Seconds(flags.stall_seconds);
   DISTILLERY_ASSIGN_OR_RETURN(const auto coordinator, Coordinator::Open(options));
   CoordinatorServiceImpl service(coordinator.get());
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(flags.server, {&service}));
+  RequestStatistics requests;
+  RpcServer::Options serving = flags.server;
+  serving.request_statistics = &requests;
+  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(serving, {&service}));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto exposer, MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
+                                                std::make_shared<CoordinatorMetrics>(
+                                                    coordinator.get(), &requests, server.get())));
+  if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
   coordinator->Start();
   server->SetServing(true);
   spdlog::info("coordinator {} listens on {}, state in {}, lease {} s", DISTILLERY_VERSION,
@@ -48,10 +74,26 @@ absl::Status Serve(const Flags& flags) {
   return absl::OkStatus();
 }
 
+// As `distillery healthcheck`, for an image that holds nothing but this program.
+CLI::App* AddHealthCheck(CLI::App* app, Flags* flags) {
+  CLI::App* const health = app->add_subcommand(
+      "healthcheck", "ask a running coordinator for its health; exit code 0 if it serves");
+  health->add_option("--address", flags->health_address, "the coordinator, HOST:PORT")
+      ->required();
+  health->add_option("--timeout", flags->health_timeout_seconds, "seconds to wait for the answer")
+      ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  AddTransportFlags(health, &flags->health_transport);
+  health->footer("Examples:\n  coordinator healthcheck --address 127.0.0.1:7002");
+  return health;
+}
+
 int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7002";
+  // Of many uploads at once: memory stays small, and one goes on at a window in each round trip.
+  flags.server.stream_window_bytes = 256 << 10;
   CLI::App app("Plans distillation runs as tasks, leases them to workers, averages their weights.",
                "coordinator");
   app.add_option("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
@@ -64,12 +106,31 @@ int Main(int argc, char** argv) {
                  "a worker that is silent for so long loses its task")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
+  app.add_option("--stall-seconds", flags.stall_seconds,
+                 "a worker that answers but has trained on nothing more for so long loses its task; "
+                 "0: never")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   AddTransportFlags(&app, &flags.server.transport);
   AddConnectionFlags(&app, &flags.server.max_connections);
-  AddCommonFlags(&app, &flags.log_level);
+  AddAccessFlags(&app, &flags.server.allowed_workers);
+  AddMetricsFlags(&app, &flags.metrics);
+  AddCommonFlags(&app, &flags.log);
+  StateCommand state;
+  state.AddTo(&app);
+  CLI::App* const health = AddHealthCheck(&app, &flags);
   app.footer(kExamples);
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
-  ConfigureLogging(flags.log_level);
+  ConfigureLogging("coordinator", flags.log);
+  if (state.parsed()) {
+    const absl::StatusOr<int> code = state.Run();
+    return code.ok() ? *code : ReportStatus("coordinator", code.status());
+  }
+  if (health->parsed()) {
+    return ReportStatus("coordinator healthcheck",
+                        CheckHealth(flags.health_address, flags.health_transport,
+                                    absl::Seconds(flags.health_timeout_seconds)));
+  }
   return ReportStatus("coordinator", Serve(flags));
 }
 

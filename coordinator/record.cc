@@ -36,7 +36,8 @@ class RowReader {
   }
   RowReader& operator>>(TrainMetrics& m) {
     return *this >> m.sample_count >> m.step_count >> m.loss >> m.soft_loss >> m.hard_loss >>
-           m.seconds >> m.teacher_wait_seconds >> m.teacher_failover_count;
+           m.seconds >> m.teacher_wait_seconds >> m.teacher_failover_count >> m.dkd_target_loss >>
+           m.dkd_other_loss >> m.data_wait_seconds;
   }
 
  private:
@@ -60,7 +61,8 @@ class RowWriter {
   }
   RowWriter& operator<<(const TrainMetrics& m) {
     return *this << m.sample_count << m.step_count << m.loss << m.soft_loss << m.hard_loss
-                 << m.seconds << m.teacher_wait_seconds << m.teacher_failover_count;
+                 << m.seconds << m.teacher_wait_seconds << m.teacher_failover_count
+                 << m.dkd_target_loss << m.dkd_other_loss << m.data_wait_seconds;
   }
   const Row& row() const { return row_; }
 
@@ -76,21 +78,22 @@ RowReader& operator>>(RowReader& in, RunRow& r) {
   return in >> r.run_id >> r.number >> r.request_id >> r.spec_json >> r.state >> r.state_reason >>
          r.completed_rounds >> r.initial_weights_sha256 >> r.weights_sha256 >> r.buffer_names >>
          r.model_card >> r.teacher_digest >> r.dataset_digest >> r.numerics_fingerprint >>
-         r.inexact >> r.lost_leases >> r.submitted_unix_seconds;
+         r.inexact >> r.lost_leases >> r.submitted_unix_seconds >> r.nondeterminism_alarms;
 }
 RowWriter& operator<<(RowWriter& out, const RunRow& r) {
   return out << r.run_id << r.number << r.request_id << r.spec_json << r.state << r.state_reason
              << r.completed_rounds << r.initial_weights_sha256 << r.weights_sha256
              << r.buffer_names << r.model_card << r.teacher_digest << r.dataset_digest
-             << r.numerics_fingerprint << r.inexact << r.lost_leases << r.submitted_unix_seconds;
+             << r.numerics_fingerprint << r.inexact << r.lost_leases << r.submitted_unix_seconds
+             << r.nondeterminism_alarms;
 }
 RowReader& operator>>(RowReader& in, TaskRow& r) {
   return in >> r.task >> r.done >> r.request_id >> r.worker_id >> r.delta_file >>
-         r.delta_sha256 >> r.metrics >> r.failures;
+         r.delta_sha256 >> r.metrics >> r.failures >> r.failed_workers >> r.counted;
 }
 RowWriter& operator<<(RowWriter& out, const TaskRow& r) {
   return out << r.task << r.done << r.request_id << r.worker_id << r.delta_file << r.delta_sha256
-             << r.metrics << r.failures;
+             << r.metrics << r.failures << r.failed_workers << r.counted;
 }
 RowReader& operator>>(RowReader& in, LeaseRow& r) {
   return in >> r.lease.fencing_token >> r.lease.task >> r.lease.worker_id >> r.request_id >>
@@ -101,10 +104,14 @@ RowWriter& operator<<(RowWriter& out, const LeaseRow& r) {
              << r.granted_unix_millis << r.ended_unix_millis << r.outcome;
 }
 RowReader& operator>>(RowReader& in, RoundRow& r) {
-  return in >> r.run_id >> r.round >> r.weights_sha256 >> r.metrics;
+  return in >> r.run_id >> r.round >> r.weights_sha256 >> r.metrics >> r.delta_norm >>
+         r.delta_count >> r.late_delta_count >> r.rolled_back_to >> r.momentum_sha256 >>
+         r.variance_sha256;
 }
 RowWriter& operator<<(RowWriter& out, const RoundRow& r) {
-  return out << r.run_id << r.round << r.weights_sha256 << r.metrics;
+  return out << r.run_id << r.round << r.weights_sha256 << r.metrics << r.delta_norm
+             << r.delta_count << r.late_delta_count << r.rolled_back_to << r.momentum_sha256
+             << r.variance_sha256;
 }
 RowReader& operator>>(RowReader& in, WorkerRow& r) {
   return in >> r.worker_id >> r.request_id >> r.name >> r.numerics_fingerprint >> r.numerics >>
@@ -116,16 +123,21 @@ RowWriter& operator<<(RowWriter& out, const WorkerRow& r) {
 }
 RowReader& operator>>(RowReader& in, EvaluationRow& r) {
   return in >> r.run_id >> r.round >> r.metrics.sample_count >> r.metrics.correct_count >>
-         r.metrics.cross_entropy >> r.metrics.agreement_count;
+         r.metrics.cross_entropy >> r.metrics.agreement_count >> r.metrics.top5_count >>
+         r.metrics.teacher_kl >> r.details_json >> r.metrics.held_out_sample_count >>
+         r.metrics.held_out_correct_count >> r.metrics.held_out_cross_entropy;
 }
 RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
   return out << r.run_id << r.round << r.metrics.sample_count << r.metrics.correct_count
-             << r.metrics.cross_entropy << r.metrics.agreement_count;
+             << r.metrics.cross_entropy << r.metrics.agreement_count << r.metrics.top5_count
+             << r.metrics.teacher_kl << r.details_json << r.metrics.held_out_sample_count
+             << r.metrics.held_out_correct_count << r.metrics.held_out_cross_entropy;
 }
 
 constexpr char kMetricColumns[] =
     "sample_count INTEGER,step_count INTEGER,loss REAL,soft_loss REAL,hard_loss REAL,seconds REAL,"
-    "teacher_wait_seconds REAL,teacher_failover_count INTEGER";
+    "teacher_wait_seconds REAL,teacher_failover_count INTEGER,dkd_target_loss REAL,"
+    "dkd_other_loss REAL,data_wait_seconds REAL";
 constexpr char kTaskColumns[] = "run_id TEXT,kind INTEGER,round INTEGER,replica INTEGER";
 
 std::vector<std::string> Columns(const std::string& list) {
@@ -140,16 +152,23 @@ std::vector<std::string> Columns(const std::string& list) {
 }
 
 template <typename T>
+std::vector<T> Parsed(const std::vector<Row>& rows) {
+  std::vector<T> values;
+  for (const Row& row : rows) {
+    RowReader reader(row);
+    reader >> values.emplace_back();
+  }
+  return values;
+}
+
+template <typename T>
 absl::Status OpenAndLoad(Database* database, const std::string& name, const std::string& columns,
                          int key_columns, std::unique_ptr<Table>* table, std::vector<T>* rows) {
   DISTILLERY_ASSIGN_OR_RETURN(Table opened,
                               Table::Open(database, name, Columns(columns), key_columns));
   *table = std::make_unique<Table>(std::move(opened));
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Row> loaded, (*table)->Load());
-  for (const Row& row : loaded) {
-    RowReader reader(row);
-    reader >> rows->emplace_back();
-  }
+  *rows = Parsed<T>(loaded);
   return absl::OkStatus();
 }
 
@@ -171,22 +190,26 @@ absl::StatusOr<std::unique_ptr<Record>> Record::Open(const std::string& path, Co
       "run_id TEXT,number INTEGER,request_id TEXT,spec_json TEXT,state INTEGER,state_reason TEXT,"
       "completed_rounds INTEGER,initial_weights_sha256 TEXT,weights_sha256 TEXT,buffer_names TEXT,"
       "model_card TEXT,teacher_digest TEXT,dataset_digest TEXT,numerics_fingerprint TEXT,"
-      "inexact INTEGER,lost_leases INTEGER,submitted_unix_seconds INTEGER",
+      "inexact INTEGER,lost_leases INTEGER,submitted_unix_seconds INTEGER,"
+      "nondeterminism_alarms INTEGER",
       1, &record->runs_, &contents->runs));
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
       db, "tasks",
       absl::StrCat(kTaskColumns, ",done INTEGER,request_id TEXT,worker_id TEXT,delta_file TEXT,"
-                   "delta_sha256 TEXT,", kMetricColumns, ",failures INTEGER"),
+                   "delta_sha256 TEXT,", kMetricColumns,
+                   ",failures INTEGER,failed_workers TEXT,counted INTEGER"),
       4, &record->tasks_, &contents->tasks));
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
       db, "leases",
       absl::StrCat("fencing_token INTEGER,", kTaskColumns, ",worker_id TEXT,request_id TEXT,"
                    "granted_unix_millis INTEGER,ended_unix_millis INTEGER,outcome TEXT"),
       1, &record->leases_, &contents->leases));
-  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
-      db, "rounds",
-      absl::StrCat("run_id TEXT,round INTEGER,weights_sha256 TEXT,", kMetricColumns), 2,
-      &record->rounds_, &contents->rounds));
+  DISTILLERY_RETURN_IF_ERROR(
+      OpenAndLoad(db, "rounds",
+                  absl::StrCat("run_id TEXT,round INTEGER,weights_sha256 TEXT,", kMetricColumns,
+                               ",delta_norm REAL,delta_count INTEGER,late_delta_count INTEGER,"
+                               "rolled_back_to INTEGER,momentum_sha256 TEXT,variance_sha256 TEXT"),
+                  2, &record->rounds_, &contents->rounds));
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
       db, "workers",
       "worker_id TEXT,request_id TEXT,name TEXT,numerics_fingerprint TEXT,numerics TEXT,"
@@ -195,7 +218,8 @@ absl::StatusOr<std::unique_ptr<Record>> Record::Open(const std::string& path, Co
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(
       db, "evaluations",
       "run_id TEXT,round INTEGER,sample_count INTEGER,correct_count INTEGER,cross_entropy REAL,"
-      "agreement_count INTEGER",
+      "agreement_count INTEGER,top5_count INTEGER,teacher_kl REAL,details TEXT,"
+      "held_out_sample_count INTEGER,held_out_correct_count INTEGER,held_out_cross_entropy REAL",
       2, &record->evaluations_, &contents->evaluations));
   return record;
 }
@@ -206,5 +230,32 @@ absl::Status Record::Put(const LeaseRow& row) { return PutRow(leases_.get(), row
 absl::Status Record::Put(const RoundRow& row) { return PutRow(rounds_.get(), row); }
 absl::Status Record::Put(const WorkerRow& row) { return PutRow(workers_.get(), row); }
 absl::Status Record::Put(const EvaluationRow& row) { return PutRow(evaluations_.get(), row); }
+
+absl::StatusOr<std::vector<LeaseRow>> Record::LeasesOf(const std::string& run_id, int64_t after,
+                                                       int64_t limit) {
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const std::vector<Row> rows,
+      leases_->Select("run_id = ? AND fencing_token > ?", {run_id, after}, limit));
+  return Parsed<LeaseRow>(rows);
+}
+
+absl::StatusOr<TaskRow> Record::TaskOf(const TaskId& task) {
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const std::vector<Row> rows,
+      tasks_->Select("run_id = ? AND kind = ? AND round = ? AND replica = ?",
+                     {task.run_id, static_cast<int64_t>(task.kind), task.round, task.replica}, 1));
+  if (rows.empty()) return absl::NotFoundError(absl::StrCat("no result of ", task.ToString()));
+  return Parsed<TaskRow>(rows).front();
+}
+
+absl::Status Record::DeleteRun(const std::string& run_id) {
+  return Transaction([&]() -> absl::Status {
+    for (Table* const table : {runs_.get(), tasks_.get(), rounds_.get(), evaluations_.get()}) {
+      DISTILLERY_RETURN_IF_ERROR(table->Erase("run_id", run_id));
+    }
+    return leases_->Erase("run_id", run_id,
+                          "fencing_token < (SELECT MAX(fencing_token) FROM leases)");
+  });
+}
 
 }  // namespace distillery

@@ -15,10 +15,18 @@
 
 namespace distillery {
 
-enum class RunState { kPending = 1, kRunning = 2, kSucceeded = 3, kFailed = 4, kCancelled = 5 };
+enum class RunState {
+  kPending = 1,
+  kRunning = 2,
+  kSucceeded = 3,
+  kFailed = 4,
+  kCancelled = 5,
+  kPaused = 6,
+};
 
 inline bool Ended(RunState state) {
-  return state != RunState::kPending && state != RunState::kRunning;
+  return state == RunState::kSucceeded || state == RunState::kFailed ||
+         state == RunState::kCancelled;
 }
 
 struct RunRow {
@@ -42,6 +50,8 @@ struct RunRow {
   bool inexact = false;
   int64_t lost_leases = 0;
   int64_t submitted_unix_seconds = 0;
+  // Tasks that two workers did with different results.
+  int64_t nondeterminism_alarms = 0;
 };
 
 struct TaskRow {
@@ -55,6 +65,10 @@ struct TaskRow {
   std::string delta_sha256;
   TrainMetrics metrics;
   int64_t failures = 0;
+  // Ids of the workers on which it failed, with commas between.
+  std::string failed_workers;
+  // Of a quorum's deltas: it is part of an average.
+  bool counted = false;
 };
 
 struct LeaseRow {
@@ -63,7 +77,8 @@ struct LeaseRow {
   int64_t granted_unix_millis = 0;
   // 0 while active.
   int64_t ended_unix_millis = 0;
-  // "active", "done", "expired", "released", "failed", "abandoned", "cancelled".
+  // "active", "done", "expired", "stalled", "released", "failed", "abandoned", "superseded" (another
+  // worker was faster), "late" (a quorum ended the round), "paused", "cancelled".
   std::string outcome = "active";
 };
 
@@ -73,6 +88,16 @@ struct RoundRow {
   int64_t round = 0;
   std::string weights_sha256;
   TrainMetrics metrics;
+  // Median of the replicas' L2 norms.
+  double delta_norm = 0;
+  // Deltas averaged, and those of them that came from earlier rounds.
+  int64_t delta_count = 0;
+  int64_t late_delta_count = 0;
+  // The guard put W_q in the place of W_{r+1}: q; else 0.
+  int64_t rolled_back_to = 0;
+  // Of the outer optimizer's moments after the round; "": it keeps none.
+  std::string momentum_sha256 = {};
+  std::string variance_sha256 = {};
 };
 
 struct WorkerRow {
@@ -87,7 +112,9 @@ struct WorkerRow {
 struct EvaluationRow {
   std::string run_id;
   int64_t round = 0;
+  // Its details stand in details_json, see DetailsToJson.
   EvaluationMetrics metrics;
+  std::string details_json;
 };
 
 class Record {
@@ -104,6 +131,12 @@ class Record {
   // DATA_LOSS for a damaged row, naming it; FAILED_PRECONDITION for another schema version.
   static absl::StatusOr<std::unique_ptr<Record>> Open(const std::string& path, Contents* contents);
 
+  // See Database.
+  absl::Status DeferSync(GroupCommit* group) { return database_->DeferSync(group); }
+  // Called with each error of the database, from then on.
+  void SetErrorObserver(std::function<void(const absl::Status&)> observer) {
+    database_->SetErrorObserver(std::move(observer));
+  }
   // Several Puts in one durable step.
   absl::Status Transaction(const std::function<absl::Status()>& body) {
     return database_->Transaction(body);
@@ -114,6 +147,15 @@ class Record {
   absl::Status Put(const RoundRow& row);
   absl::Status Put(const WorkerRow& row);
   absl::Status Put(const EvaluationRow& row);
+  // The run's leases with tokens above `after`, in the order of their tokens, at most `limit`; those that
+  // have ended too.
+  absl::StatusOr<std::vector<LeaseRow>> LeasesOf(const std::string& run_id, int64_t after,
+                                                 int64_t limit);
+  // NOT_FOUND for a task without a recorded result or failure.
+  absl::StatusOr<TaskRow> TaskOf(const TaskId& task);
+  // Forgets the run in all tables, in one durable step. The lease with the highest fencing token stays,
+  // so that none is ever given twice.
+  absl::Status DeleteRun(const std::string& run_id);
 
  private:
   explicit Record(std::unique_ptr<Database> database) : database_(std::move(database)) {}

@@ -4,15 +4,19 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/run/run_spec.h"
+#include "coordinator/guard.h"
 #include "coordinator/record.h"
 
 namespace distillery {
@@ -20,8 +24,14 @@ namespace distillery {
 // A task of the present round, or an evaluation or initialisation that is not done.
 struct TaskEntry {
   TaskRow row;
-  // Token of its active lease; 0: free.
-  int64_t token = 0;
+  // Of its active leases: none if it is free, two if a backup races the first.
+  std::vector<int64_t> tokens;
+
+  bool free() const { return !row.done && tokens.empty(); }
+  bool FailedOn(const std::string& worker_id) const;
+  void NoteFailure(const std::string& worker_id);
+  // Different workers on which it failed.
+  int64_t failed_worker_count() const;
 };
 
 struct RoundView {
@@ -39,7 +49,12 @@ struct RunView {
   int64_t active_leases = 0;
   int64_t live_workers = 0;
   double samples_per_second = 0;
+  // Rounds completed at the guard's best evaluation; 0 without one.
+  int64_t best_round = 0;
 };
+
+// The one in the middle, or the mean of the two there; 0 of nothing.
+double MedianOf(std::vector<double> values);
 
 class RunEntry {
  public:
@@ -53,15 +68,52 @@ class RunEntry {
   void MakeTasks();
   // Null if there is no such task now.
   TaskEntry* Find(const TaskId& task);
-  // The free task to do next (evaluations first, then replicas in order), or null.
-  TaskEntry* NextFree();
-  // All replicas of the present round are in.
-  bool ReadyToAverage() const;
+  // The free task to do next (evaluations first, then replicas in order) that `fits`, or null.
+  TaskEntry* NextFree(const std::function<bool(const TaskEntry&)>& fits);
+  // All replicas of the present round are in, or a quorum's time is over.
+  bool ReadyToAverage(absl::Duration now) const;
+  // When a quorum that is complete need wait for others no longer; infinite if there is none.
+  absl::Duration QuorumDeadline() const;
+  // The deltas to average now: those of the present round first, in replica order, then late ones.
+  std::vector<const TaskEntry*> DeltasToAverage() const;
+  // Takes the averaged tasks out, and of the others of past rounds those that are too late or that
+  // nobody works at; returns the tokens of their leases.
+  std::vector<int64_t> CloseRound();
+  // A task of a past round whose delta will count all the same.
+  void AddLate(TaskRow row);
   // Rounds and evaluations are complete.
   bool Complete() const;
+  // Of DeltasToAverage those in `averaged`.
+  std::vector<TaskRow> AveragedTasks() const;
+  // Drops the evaluations that are not done of rounds for which `gone` is true.
+  void ForgetEvaluations(const std::function<bool(int64_t round)>& gone);
   // Rounds whose weights an evaluation still needs.
   std::vector<int64_t> RoundsToEvaluate() const;
+  // Rounds whose weights must be kept however old they are.
+  std::set<int64_t> RoundsToKeep() const;
+  // The round whose file holds W_round: another one where the guard rolled back.
+  int64_t FileRound(int64_t round) const;
+  // SHA-256 of W_round. REQUIRES: it is there.
+  const std::string& WeightsSha256(int64_t round) const;
+  // The present round waits for the evaluation of the weights that it starts from.
+  bool AwaitsGuard() const;
+  // What the guard says to the evaluation of the present weights; kGoOn without one.
+  GuardVerdict Judge() const;
 
+  // A training task took so long from lease to result.
+  void NoteTaskTime(absl::Duration time);
+  // Median of the last training tasks; nothing before there are three.
+  std::optional<absl::Duration> MedianTaskTime() const;
+  // For how long a training task may be under way before a second worker is given it; infinite: for ever.
+  absl::Duration BackupAfter() const;
+
+  // Details are kept of the newest evaluation alone: they would fill the memory in a long run.
+  void NoteEvaluation(int64_t round, EvaluationMetrics metrics);
+  // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio times
+  // the median of the last rounds'.
+  absl::Status CheckNorms(const std::vector<double>& delta_norms) const;
+  // Sorted names of the student's tensors that are no parameters.
+  std::vector<std::string> BufferNames() const;
   void NoteSamples(int64_t samples, absl::Duration now);
   double SamplesPerSecond(absl::Duration now) const;
   // Without live_workers and active_leases.
@@ -79,11 +131,32 @@ class RunEntry {
   // What a worker of this run last said that it waits for.
   std::string waiting_for;
   bool averaging = false;
+  // The newest weights are not as the record says; nothing is leased until they are rebuilt.
+  bool damaged = false;
+  // What was averaged last, in order: the deltas are kept to rebuild the newest weights.
+  std::vector<TaskRow> last_round;
+  // Somebody resumed the run in this round: its deltas are taken however large they are.
+  int64_t accepted_round = -1;
+  // Keys of the tasks that are averaged while `averaging`.
+  std::set<TaskKey> averaged;
+  // Advance the run at this time, or it has been; infinite: nothing is to be done.
+  absl::Duration advance_after = absl::InfiniteDuration();
+  // When its listeners were told of a change last.
+  absl::Duration told = -absl::InfiniteDuration();
+  // When the present round began here.
+  absl::Duration round_began;
+  // A run that it depends on and that has not succeeded yet; empty: it may begin.
+  std::string blocked_by;
 
  private:
   static constexpr absl::Duration kRateWindow = absl::Seconds(10);
+  static constexpr size_t kTimesKept = 32;
+  static constexpr size_t kLeastTimes = 3;
+  // For how many rounds a late delta counts. Weights of so many rounds back are kept.
+  static constexpr int64_t kMostRoundsLate = 2;
   // When samples came in, within the window.
   std::deque<std::pair<absl::Duration, int64_t>> samples_;
+  std::deque<absl::Duration> task_times_;
   // Evaluations up to this round were made tasks, or were there.
   int64_t planned_rounds_ = 0;
 };

@@ -1,11 +1,20 @@
 #include "coordinator/state_folder.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/descriptor.h"
+#include "common/base/disk_errors.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 
@@ -24,23 +33,62 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
   std::error_code ignored;
   std::filesystem::remove_all(path + "/incoming", ignored);
   DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + "/incoming"));
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + "/uploads"));
   if (!FileExists(path + "/README.txt")) {
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path + "/README.txt", kAbout));
   }
   return std::unique_ptr<StateFolder>(new StateFolder(path, std::move(lock)));
 }
 
+absl::Status StateFolder::SyncRecord() const {
+  // A descriptor of our own: SQLite's locks are on other files, so that closing it releases none.
+  const std::string path = RecordPath() + "-wal";
+  const Descriptor log(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!log.valid() || fdatasync(log.get()) != 0) {
+    return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", path));
+  }
+  return absl::OkStatus();
+}
+
 std::string StateFolder::Weights(const std::string& run_id, int64_t round) const {
   return absl::StrFormat("%s/weights/%s/%08d.safetensors", path_, run_id, round);
+}
+
+std::string StateFolder::Float16Weights(const std::string& run_id, int64_t round,
+                                        const std::string& sha256) const {
+  return absl::StrFormat("%s/weights/%s/%08d.%s.float16.safetensors", path_, run_id, round,
+                         sha256.substr(0, 16));
 }
 
 std::string StateFolder::Momentum(const std::string& run_id, int64_t round) const {
   return absl::StrFormat("%s/weights/%s/%08d.momentum.safetensors", path_, run_id, round);
 }
 
+std::string StateFolder::Variance(const std::string& run_id, int64_t round) const {
+  return absl::StrFormat("%s/weights/%s/%08d.variance.safetensors", path_, run_id, round);
+}
+
 std::string StateFolder::SpoolName(const Lease& lease) const {
   return absl::StrFormat("spool/%s/%08d-%04d-%d.safetensors", lease.task.run_id, lease.task.round,
                          lease.task.replica, lease.fencing_token);
+}
+
+std::string StateFolder::UploadedWeights(const std::string& sha256) const {
+  return absl::StrCat(path_, "/uploads/", sha256, ".safetensors");
+}
+
+void StateFolder::RemoveUploadedWeightsExcept(const std::set<std::string>& wanted,
+                                              size_t keep) const {
+  std::error_code ignored;
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> others;
+  for (const auto& entry : std::filesystem::directory_iterator(path_ + "/uploads", ignored)) {
+    if (wanted.count(entry.path().stem().string()) > 0) continue;
+    others.emplace_back(entry.last_write_time(ignored), entry.path());
+  }
+  std::sort(others.begin(), others.end());
+  for (size_t i = 0; i + keep < others.size(); ++i) {
+    std::filesystem::remove(others[i].second, ignored);
+  }
 }
 
 std::string StateFolder::Incoming() const {
@@ -55,8 +103,9 @@ absl::Status StateFolder::MakeRunFolders(const std::string& run_id) const {
   return SyncFolder(path_);
 }
 
-void StateFolder::RemoveWeightsBefore(const std::string& run_id, int64_t first,
-                                      const std::set<int64_t>& keep) const {
+std::vector<std::string> StateFolder::WeightsBefore(const std::string& run_id, int64_t first,
+                                                    const std::set<int64_t>& keep) const {
+  std::vector<std::string> paths;
   std::error_code ignored;
   for (const auto& entry :
        std::filesystem::directory_iterator(absl::StrCat(path_, "/weights/", run_id), ignored)) {
@@ -64,20 +113,27 @@ void StateFolder::RemoveWeightsBefore(const std::string& run_id, int64_t first,
     int64_t round = 0;
     if (absl::SimpleAtoi(name.substr(0, name.find('.')), &round) && round < first &&
         keep.count(round) == 0) {
-      std::filesystem::remove(entry.path(), ignored);
+      paths.push_back(entry.path().string());
     }
   }
+  return paths;
 }
 
-void StateFolder::RemoveSpoolExcept(const std::string& run_id,
-                                    const std::set<std::string>& keep) const {
+std::vector<std::string> StateFolder::SpoolExcept(const std::string& run_id,
+                                                  const std::set<std::string>& keep) const {
+  std::vector<std::string> paths;
   std::error_code ignored;
   for (const auto& entry :
        std::filesystem::directory_iterator(absl::StrCat(path_, "/spool/", run_id), ignored)) {
     const std::string relative =
         absl::StrCat("spool/", run_id, "/", entry.path().filename().string());
-    if (keep.count(relative) == 0) std::filesystem::remove(entry.path(), ignored);
+    if (keep.count(relative) == 0) paths.push_back(entry.path().string());
   }
+  return paths;
+}
+
+std::vector<std::string> StateFolder::RunFolders(const std::string& run_id) const {
+  return {absl::StrCat(path_, "/weights/", run_id), absl::StrCat(path_, "/spool/", run_id)};
 }
 
 }  // namespace distillery

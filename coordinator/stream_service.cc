@@ -1,16 +1,14 @@
 #include "coordinator/stream_service.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
-#include "common/base/status_macros.h"
-#include "common/rpc/proto_conversion.h"
+#include "common/base/failpoint.h"
+#include "common/rpc/chunk_message.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
-#include "coordinator/delta_upload.h"
 #include "coordinator/view_service.h"
 
 namespace distillery {
@@ -104,145 +102,155 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse> {
   v1::WatchRunResponse message_;
 };
 
-// Header, chunks, trailer; the next message is made when the one before is on its way.
-class DownloadReactor : public grpc::ServerWriteReactor<v1::DownloadWeightsResponse> {
+// Header, chunks, trailer. The bytes go out from the mapped file, which all downloads of these weights
+// share with its checksums; while a message is on its way the next one is made.
+class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  DownloadReactor(Coordinator* coordinator, const v1::DownloadWeightsRequest& request,
-                  TaskPool* pool)
-      : coordinator_(coordinator), request_(request), pool_(pool) {}
+  DownloadReactor(Coordinator* coordinator, TaskPool* pool)
+      : coordinator_(coordinator), pool_(pool) {}
 
-  void Start() {
-    absl::StatusOr<WeightsFile> weights =
-        coordinator_->OpenWeights(request_.run_id(), request_.round());
-    if (!weights.ok()) return End(weights.status());
-    weights_ = *std::move(weights);
-    const auto size = static_cast<int64_t>(weights_.file->bytes().size());
-    offset_ = request_.start_offset();
-    if (offset_ < 0 || offset_ > size) {
-      return End(absl::InvalidArgumentError(
-          absl::StrCat("start_offset must be 0 to ", size, ", got ", offset_)));
+  void Start(const grpc::ByteBuffer& request) {
+    grpc::ByteBuffer copy(request);
+    if (!grpc::SerializationTraits<v1::DownloadWeightsRequest>::Deserialize(&copy, &request_).ok()) {
+      Finish(ToGrpcStatus(
+          absl::InternalError("the request's bytes are no message of this method")));
+      return;
     }
-    v1::WeightsHeader* const header = message_.mutable_header();
-    header->set_byte_count(size);
-    header->set_sha256(weights_.sha256);
-    header->set_round(static_cast<int32_t>(weights_.round));
-    for (const std::string& name : weights_.buffer_names) header->add_buffer_names(name);
-    header->set_model_card(weights_.model_card);
-    StartWrite(&message_);
+    pool_->Add([this] {
+      const absl::Status status = Open();
+      if (!status.ok()) return End(status);
+      StartWrite(&on_wire_);
+      Make();
+    });
   }
   void OnWriteDone(bool ok) override {
-    if (!ok) return End(absl::CancelledError("the client went away"));
-    if (trailer_sent_) return End(absl::OkStatus());
-    pool_->Add([this] { WriteNext(); });
+    {
+      MutexLock lock(mutex_);
+      writing_ = false;
+      broken_ = broken_ || !ok;
+      if (making_) return;  // Make goes on
+    }
+    Next();
   }
   void OnDone() override { delete this; }
 
  private:
-  void WriteNext() {
-    const absl::string_view rest =
-        weights_.file->bytes().substr(static_cast<size_t>(offset_));
-    if (rest.empty()) {
-      v1::BytesTrailer* const trailer = message_.mutable_trailer();
+  absl::StatusOr<WeightsFile> Find() {
+    const std::string& encoding = request_.encoding();
+    const bool encoded = encoding == "float16";
+    if (!encoded && !encoding.empty() && encoding != "float32") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("encoding must be float32 or float16, got \"", encoding, "\""));
+    }
+    if (!request_.uploaded_sha256().empty()) {
+      if (encoded) return absl::InvalidArgumentError("encoding: uploaded weights are float32");
+      return coordinator_->OpenUploadedWeights(request_.uploaded_sha256());
+    }
+    return encoded ? coordinator_->OpenFloat16Weights(request_.run_id(), request_.round())
+                   : coordinator_->OpenWeights(request_.run_id(), request_.round());
+  }
+
+  // Makes the header.
+  absl::Status Open() {
+    absl::StatusOr<WeightsFile> weights = Find();
+    if (!weights.ok()) return weights.status();
+    file_ = weights->file;
+    const auto size = static_cast<int64_t>(file_->bytes().size());
+    offset_ = request_.start_offset();
+    if (offset_ < 0 || offset_ > size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("start_offset must be 0 to ", size, ", got ", offset_));
+    }
+    v1::DownloadWeightsResponse message;
+    v1::WeightsHeader* const header = message.mutable_header();
+    header->set_byte_count(size);
+    header->set_sha256(weights->sha256);
+    header->set_round(static_cast<int32_t>(weights->round));
+    for (const std::string& name : weights->buffer_names) header->add_buffer_names(name);
+    header->set_model_card(weights->model_card);
+    header->set_weights_sha256(weights->weights_sha256);
+    on_wire_ = SerializeMessage(message);
+    return absl::OkStatus();
+  }
+
+  // The next chunk, or the trailer.
+  void Make() {
+    const auto size = static_cast<int64_t>(file_->bytes().size());
+    if (offset_ == size) {
+      v1::DownloadWeightsResponse message;
+      v1::BytesTrailer* const trailer = message.mutable_trailer();
       trailer->set_chunk_count(chunks_);
       trailer->set_byte_count(offset_ - request_.start_offset());
-      trailer->set_crc32c(crc_);
-      trailer_sent_ = true;
+      trailer->set_crc32c(request_.start_offset() == 0 ? file_->Checksum() : crc_);
+      next_ = SerializeMessage(message);
+      trailer_made_ = true;
     } else {
-      const absl::string_view data = rest.substr(0, kChunkBytes);
-      v1::BytesChunk* const chunk = message_.mutable_chunk();
-      chunk->set_offset(offset_);
-      chunk->set_data(data.data(), data.size());
-      crc_ = Crc32c(data, crc_);
+      // Chunks end where those of a whole download do.
+      const int64_t index = offset_ / BroadcastFile::kChunkBytes;
+      const int64_t skipped = offset_ % BroadcastFile::kChunkBytes;
+      const absl::string_view data =
+          file_->Chunk(index).substr(static_cast<size_t>(skipped));
+      const uint32_t crc = skipped == 0 ? file_->ChecksumOfChunk(index) : Crc32c(data);
+      if (request_.start_offset() != 0) crc_ = Crc32c(data, crc_);
+      next_ = ChunkMessage(offset_, data, crc, file_);
       offset_ += static_cast<int64_t>(data.size());
       ++chunks_;
+      DISTILLERY_FAILPOINT("coordinator.download.chunk");
     }
-    StartWrite(&message_);
+    {
+      MutexLock lock(mutex_);
+      making_ = false;
+      if (writing_) return;  // OnWriteDone goes on
+    }
+    Next();
+  }
+
+  // Nothing is under way.
+  void Next() {
+    bool broken = false;
+    {
+      MutexLock lock(mutex_);
+      broken = broken_;
+      writing_ = true;
+      making_ = !trailer_made_;
+    }
+    if (broken) return End(absl::CancelledError("the client went away"));
+    if (!next_.Valid()) return End(absl::OkStatus());
+    on_wire_.Swap(&next_);
+    next_.Clear();
+    // gRPC sends much of a message before StartWrite returns, and may end this then.
+    const bool more = !trailer_made_;
+    TaskPool* const pool = pool_;
+    if (more) pool->Add([this] { Make(); });
+    StartWrite(&on_wire_);
   }
   void End(const absl::Status& status) {
+    if (chunks_ > 0) {
+      coordinator_->statistics().Add(Count::kDownloadedBytes, offset_ - request_.start_offset());
+    }
     Finish(ToGrpcStatus(status, coordinator_->state_dir()));
   }
 
   Coordinator* const coordinator_;
-  const v1::DownloadWeightsRequest request_;
   TaskPool* const pool_;
-  WeightsFile weights_;
-  v1::DownloadWeightsResponse message_;
+  v1::DownloadWeightsRequest request_;
+  std::shared_ptr<const BroadcastFile> file_;
+  // Of whoever makes the next message, or writes when nobody does.
+  grpc::ByteBuffer next_;
   int64_t offset_ = 0;
   int64_t chunks_ = 0;
   uint32_t crc_ = 0;
-  bool trailer_sent_ = false;
+  bool trailer_made_ = false;
+  // The message that gRPC writes.
+  grpc::ByteBuffer on_wire_;
+
+  Mutex mutex_;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = true;
+  bool making_ ABSL_GUARDED_BY(mutex_) = true;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-absl::StatusOr<UploadHeader> ReadHeader(const v1::DeltaHeader& proto) {
-  UploadHeader header;
-  DISTILLERY_ASSIGN_OR_RETURN(header.lease, FromProto(proto.lease()));
-  header.request_id = proto.request_id();
-  header.byte_count = proto.byte_count();
-  header.metrics = FromProto(proto.metrics());
-  header.buffer_names.assign(proto.buffer_names().begin(), proto.buffer_names().end());
-  std::sort(header.buffer_names.begin(), header.buffer_names.end());
-  header.teacher_digest = proto.teacher_digest();
-  header.dataset_digest = proto.dataset_digest();
-  header.model_card = proto.model_card();
-  return header;
-}
-
-// One message at a time: read, handled on the pool, then the next is read.
-class UploadReactor : public grpc::ServerReadReactor<v1::UploadDeltaRequest> {
- public:
-  UploadReactor(Coordinator* coordinator, v1::UploadDeltaResponse* response, TaskPool* pool)
-      : coordinator_(coordinator), response_(response), pool_(pool) {}
-
-  void Start() { StartRead(&message_); }
-  void OnReadDone(bool ok) override {
-    if (!ok) return End(absl::AbortedError("the upload ended without its trailer"));
-    pool_->Add([this] {
-      const absl::Status status = Handle();
-      if (!status.ok() || finished_) return End(status);
-      StartRead(&message_);
-    });
-  }
-  void OnDone() override { delete this; }
-
- private:
-  absl::Status Handle() {
-    switch (message_.message_case()) {
-      case v1::UploadDeltaRequest::kHeader: {
-        if (upload_ != nullptr) return absl::InvalidArgumentError("header: sent twice");
-        DISTILLERY_ASSIGN_OR_RETURN(UploadHeader header, ReadHeader(message_.header()));
-        DISTILLERY_ASSIGN_OR_RETURN(upload_, DeltaUpload::Begin(coordinator_, std::move(header)));
-        return absl::OkStatus();
-      }
-      case v1::UploadDeltaRequest::kChunk:
-        if (upload_ == nullptr) return absl::InvalidArgumentError("chunk: sent before the header");
-        return upload_->Append(message_.chunk().offset(), message_.chunk().data());
-      case v1::UploadDeltaRequest::kTrailer: {
-        if (upload_ == nullptr) {
-          return absl::InvalidArgumentError("trailer: sent before the header");
-        }
-        const v1::BytesTrailer& trailer = message_.trailer();
-        DISTILLERY_ASSIGN_OR_RETURN(
-            const bool duplicate,
-            upload_->Finish(trailer.chunk_count(), trailer.byte_count(), trailer.crc32c()));
-        response_->set_duplicate(duplicate);
-        finished_ = true;
-        return absl::OkStatus();
-      }
-      default: return absl::InvalidArgumentError("message: none is set");
-    }
-  }
-  void End(const absl::Status& status) {
-    upload_.reset();
-    Finish(ToGrpcStatus(status, coordinator_->state_dir()));
-  }
-
-  Coordinator* const coordinator_;
-  v1::UploadDeltaResponse* const response_;
-  TaskPool* const pool_;
-  v1::UploadDeltaRequest message_;
-  std::unique_ptr<DeltaUpload> upload_;
-  bool finished_ = false;
-};
+static_assert(BroadcastFile::kChunkBytes == kChunkBytes);
 
 }  // namespace
 
@@ -253,18 +261,11 @@ grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(Coordinator* coordina
   return reactor;
 }
 
-grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* StartDownload(
-    Coordinator* coordinator, const v1::DownloadWeightsRequest& request, TaskPool* pool) {
-  auto* const reactor = new DownloadReactor(coordinator, request, pool);
-  pool->Add([reactor] { reactor->Start(); });
-  return reactor;
-}
-
-grpc::ServerReadReactor<v1::UploadDeltaRequest>* StartUpload(Coordinator* coordinator,
-                                                             v1::UploadDeltaResponse* response,
-                                                             TaskPool* pool) {
-  auto* const reactor = new UploadReactor(coordinator, response, pool);
-  reactor->Start();
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(Coordinator* coordinator,
+                                                          const grpc::ByteBuffer& request,
+                                                          TaskPool* pool) {
+  auto* const reactor = new DownloadReactor(coordinator, pool);
+  reactor->Start(request);
   return reactor;
 }
 

@@ -1,4 +1,4 @@
-// The streams of the coordinator's gRPC skin. Each function returns a reactor that deletes itself.
+// The streams out of the coordinator's gRPC skin. Each function returns a reactor that deletes itself.
 #pragma once
 
 #include "common/base/task_pool.h"
@@ -9,11 +9,10 @@ namespace distillery {
 
 grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(Coordinator* coordinator,
                                                            const std::string& run_id);
-// Files are read and written on `pool`.
-grpc::ServerWriteReactor<v1::DownloadWeightsResponse>* StartDownload(
-    Coordinator* coordinator, const v1::DownloadWeightsRequest& request, TaskPool* pool);
-grpc::ServerReadReactor<v1::UploadDeltaRequest>* StartUpload(Coordinator* coordinator,
-                                                             v1::UploadDeltaResponse* response,
-                                                             TaskPool* pool);
+// `request` is a DownloadWeightsRequest, and what is written are DownloadWeightsResponses, as bytes. The
+// file is read on `pool`.
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(Coordinator* coordinator,
+                                                          const grpc::ByteBuffer& request,
+                                                          TaskPool* pool);
 
 }  // namespace distillery

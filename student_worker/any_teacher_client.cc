@@ -16,7 +16,9 @@ constexpr absl::Duration kCancelPoll = absl::Milliseconds(50);
 bool IsPassing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsAborted(status) ||
          absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) ||
-         absl::IsResourceExhausted(status);
+         absl::IsResourceExhausted(status) || absl::IsPermissionDenied(status) ||
+         // Not let in, which is this worker's trouble and not the run's: somebody may help.
+         absl::IsUnauthenticated(status);
 }
 
 }  // namespace
@@ -33,7 +35,7 @@ absl::Status AnyTeacher::Ask(const std::string& what, TeacherSet::Question* ques
     if (teacher.has_value()) {
       const Answer answer = call(teacher->channel);
       if (cancelled()) break;
-      Learn(what, teacher->address, answer, question);
+      Learn(what, *teacher, answer, question);
       if (!answer.status.ok()) continue;
       if (!told.empty()) waiting_("");
       return absl::OkStatus();
@@ -54,8 +56,9 @@ absl::Status AnyTeacher::Ask(const std::string& what, TeacherSet::Question* ques
   return absl::CancelledError("cancelled");
 }
 
-void AnyTeacher::Learn(const std::string& what, const TeacherAddress& teacher,
+void AnyTeacher::Learn(const std::string& what, const TeacherChannels::Teacher& asked,
                        const Answer& answer, TeacherSet::Question* question) {
+  const TeacherAddress& teacher = asked.address;
   TeacherSet& set = teachers_->set();
   const std::string message(answer.status.message());
   if (answer.status.ok()) {
@@ -67,7 +70,8 @@ void AnyTeacher::Learn(const std::string& what, const TeacherAddress& teacher,
     }
   } else if (!answer.final && IsPassing(answer.status)) {
     if (set.Failed(teacher.target, answer.status, answer.progress)) {
-      spdlog::warn("teacher {}: {}", teacher.label, message);
+      const absl::Status cause = asked.connection->Explain(answer.status);
+      spdlog::warn("teacher {}: {}", teacher.label, std::string(cause.message()));
     }
   } else {
     spdlog::debug("teacher {} refuses {}: {}", teacher.label, what, message);

@@ -38,8 +38,8 @@ class AnyTeacher {
                    const CancelCheck& cancelled, const Call& call);
 
  private:
-  // Keeps in mind how `teacher` answered.
-  void Learn(const std::string& what, const TeacherAddress& teacher, const Answer& answer,
+  // Keeps in mind how the teacher answered.
+  void Learn(const std::string& what, const TeacherChannels::Teacher& asked, const Answer& answer,
              TeacherSet::Question* question);
 
   TeacherChannels* const teachers_;

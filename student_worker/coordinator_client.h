@@ -14,9 +14,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/call_canceller.h"
+#include "common/rpc/connection.h"
 #include "common/run/run_spec.h"
 #include "common/run/task.h"
 #include "common/weights/weights.h"
+#include "distillery/v1/coordinator_service.pb.h"
 
 namespace distillery {
 
@@ -37,9 +39,17 @@ struct LeasedWork {
 
 struct DownloadedWeights {
   Weights weights;
+  // Of the float32 weights; `weights` are those rounded if they came in another encoding.
   std::string sha256;
+  std::string encoding;
   std::vector<std::string> buffer_names;
   std::string model_card;
+};
+
+// What has come of a download that broke off.
+struct PartialDownload {
+  std::string sha256;
+  std::string file;
 };
 
 // What goes with the bytes of a result; see DeltaHeader.
@@ -51,10 +61,12 @@ struct ResultHeader {
   std::string teacher_digest;
   std::string dataset_digest;
   std::string model_card;
+  std::string delta_encoding;
 };
 
 class CoordinatorClient {
  public:
+  CoordinatorClient(std::shared_ptr<Connection> connection, CallCanceller* canceller);
   CoordinatorClient(std::shared_ptr<grpc::Channel> channel, CallCanceller* canceller);
 
   struct Registration {
@@ -70,14 +82,30 @@ class CoordinatorClient {
   absl::Status RenewLease(const Lease& lease, int64_t sample_count,
                           const std::string& waiting_for);
   absl::Status ReleaseTask(const Lease& lease, bool failed, const std::string& message);
-  // round -1: the newest. Verifies trailer and SHA-256: DATA_LOSS if they differ.
-  absl::StatusOr<DownloadedWeights> DownloadWeights(const std::string& run_id, int64_t round);
-  absl::Status UploadDelta(const ResultHeader& header, const std::string& file);
+  // round -1: the newest. Verifies chunks, trailer and SHA-256: DATA_LOSS if they differ.
+  // UNAVAILABLE: call again with the same `partial`, and it goes on where it broke off. `encoding`: of
+  // what travels, "float32" or "float16".
+  absl::StatusOr<DownloadedWeights> DownloadWeights(const std::string& run_id, int64_t round,
+                                                    PartialDownload* partial = nullptr,
+                                                    const std::string& encoding = "float32");
+  // The same for weights that were uploaded, by their SHA-256.
+  absl::StatusOr<DownloadedWeights> DownloadUploadedWeights(const std::string& sha256,
+                                                            PartialDownload* partial = nullptr);
+  // `again`: goes on where the last call with this request_id broke off, if that is still known.
+  absl::Status UploadDelta(const ResultHeader& header, const std::string& file, bool again);
+  // Weights for runs to start from; `file` is canonical.
+  absl::Status UploadWeights(const std::string& request_id, const std::string& file, bool again);
   absl::Status ReportEvaluation(const std::string& request_id, const Lease& lease,
                                 const EvaluationMetrics& metrics);
 
  private:
-  const std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<grpc::Channel> channel() { return connection_->channel(); }
+  absl::StatusOr<DownloadedWeights> Download(v1::DownloadWeightsRequest request,
+                                             PartialDownload* partial);
+  // Bytes of the upload that the coordinator has kept; 0 if it cannot be asked.
+  int64_t ReceivedBytes(const std::string& request_id);
+
+  const std::shared_ptr<Connection> connection_;
   CallCanceller* const canceller_;
 };
 

@@ -26,7 +26,8 @@ absl::Status CheckSizes(const DatasetReference& reference, const DatasetDescript
   if (row_count > max_bytes / image_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat(reference.ToString(), ": ", row_count, " images of ", image_bytes,
-                     " bytes are more than the ", max_bytes, " bytes that are kept in memory"));
+                     " bytes are more than the ", max_bytes, " bytes that a worker takes: ",
+                     "give it the files (--data-dir)"));
   }
   return absl::OkStatus();
 }

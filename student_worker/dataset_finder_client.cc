@@ -43,6 +43,10 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
                              });
   absl::StatusOr<std::shared_ptr<const Dataset>> fetched =
       remote.Fetch(reference, expected_digest, seeker.cancelled);
+  if (absl::IsResourceExhausted(fetched.status()) && !fetched_.empty()) {
+    fetched_.clear();  // they may be what fills the disk
+    fetched = remote.Fetch(reference, expected_digest, seeker.cancelled);
+  }
   if (absl::IsNotFound(fetched.status())) {
     return absl::NotFoundError(absl::StrCat("the worker: ", why,
                                             "; the teacher: ", fetched.status().message()));

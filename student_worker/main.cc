@@ -6,16 +6,21 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/model/environment.h"
 #include "common/model/numerics.h"
+#include "common/rpc/connection.h"
 #include "common/rpc/flags.h"
-#include "common/rpc/transport.h"
+#include "common/rpc/metrics_exposer.h"
 #include "student_worker/slots.h"
+#include "student_worker/torch_tasks.h"
 #include "student_worker/worker.h"
+#include "student_worker/worker_metrics_service.h"
 
 namespace distillery {
 namespace {
@@ -27,7 +32,8 @@ struct Flags {
   std::string teachers = "127.0.0.1:7001";
   int slots = 1;
   std::string numerics = "fastest";
-  std::string log_level = "info";
+  MetricsExposer::Options metrics;
+  LogOptions log;
 };
 
 constexpr char kExamples[] =
@@ -35,12 +41,16 @@ constexpr char kExamples[] =
     "  student_worker\n"
     "      coordinator and teacher on this machine\n"
     "  student_worker --coordinator c.example:7002 --teacher t.example:7001 --slots 4 \\\n"
-    "      --data-dir /data --tls-certificate w.pem --tls-key w.key --tls-ca ca.pem\n"
+    "      --data-dir /data --tls-certificate worker.pem --tls-key worker-key.pem --tls-ca ca.pem\n"
     "      four tasks at once, MNIST in /data/mnist\n"
     "  student_worker --teacher t0.example:7001,t1.example:7001 ...\n"
     "      two teachers share the shards; when one is away the other has them all\n"
     "  student_worker --teacher teachers.example:7001 ...\n"
     "      all addresses of the name, which may come and go (a Kubernetes headless service)\n"
+    "  student_worker --slots 4 --metrics-listen 127.0.0.1:9092 ...\n"
+    "      metrics of the four slots at ports 9092 to 9095\n"
+    "  student_worker --device cuda:0 ...\n"
+    "      train on a GPU; needs a LibTorch with CUDA\n"
     "Without --data-dir: the teacher sends the samples too, and the weights are the same.\n"
     "Stop it with SIGTERM or Ctrl-C: its task is given back and done by another worker.";
 
@@ -50,22 +60,54 @@ std::string DefaultName() {
   return absl::StrCat(host, "-", getpid());
 }
 
-absl::Status Work(const Flags& flags, char** argv) {
-  DISTILLERY_ASSIGN_OR_RETURN(auto coordinator,
-                              MakeChannel(flags.worker.coordinator_address, flags.transport));
+// Each slot is a process with an endpoint of its own: slot i has the given port plus i, and
+// writes its address to the file that was given with ".i" behind.
+MetricsExposer::Options MetricsOfSlot(MetricsExposer::Options options) {
+  const int slot = CurrentSlot();
+  if (slot < 0 || options.address.empty()) return options;
+  const size_t colon = options.address.rfind(':');
+  int port = 0;
+  if (colon != std::string::npos &&
+      absl::SimpleAtoi(options.address.substr(colon + 1), &port) && port > 0) {
+    options.address = absl::StrCat(options.address.substr(0, colon + 1), port + slot);
+  }
+  if (!options.address_file.empty()) absl::StrAppend(&options.address_file, ".", slot);
+  return options;
+}
+
+absl::Status Work(Flags flags, char** argv) {
+  DISTILLERY_RETURN_IF_ERROR(ArmFailpoints());
+  DISTILLERY_ASSIGN_OR_RETURN(flags.worker.numerics_fingerprint,
+                              ComputeFingerprint(flags.worker.device));
+  DISTILLERY_RETURN_IF_ERROR(CheckTransport(flags.worker.coordinator_address, flags.transport));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto files, WatchTlsFiles(flags.transport));
   std::unique_ptr<TeacherChannels> teachers;
   if (!flags.teachers.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(teachers, TeacherChannels::Open(flags.teachers, flags.transport));
+    DISTILLERY_ASSIGN_OR_RETURN(teachers,
+                                TeacherChannels::Open(flags.teachers, flags.transport, files));
   }
   spdlog::info("student_worker {}: {}", DISTILLERY_VERSION, ComputeDescription(1));
   std::string wanted_numerics;
   {
-    Worker worker(flags.worker, std::move(coordinator), std::move(teachers));
+    Worker worker(flags.worker, Connection::With(flags.worker.coordinator_address, files),
+                  std::move(teachers));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const auto exposer,
+        MetricsExposer::Start(MetricsOfSlot(flags.metrics), flags.transport.insecure,
+                              std::make_shared<WorkerMetrics>(&worker.statistics(),
+                                                              flags.worker.name)));
+    if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
     std::thread stopper([&worker] {
       StopSignal::Wait();
       worker.Stop();
     });
-    wanted_numerics = worker.Run();
+    const absl::StatusOr<std::string> ended = worker.Run();
+    if (!ended.ok()) {
+      StopSignal::Request();
+      stopper.join();
+      return ended.status();
+    }
+    wanted_numerics = *ended;
     if (wanted_numerics.empty()) {
       stopper.join();
       spdlog::info("stopped");
@@ -94,17 +136,20 @@ int Main(int argc, char** argv) {
                  "comes from the teacher, once, into memory");
   app.add_option("--student-dir", flags.worker.student_dir,
                  "folder of TorchScript files of students that are no built-in architecture");
+  app.add_option("--device", flags.worker.device, "where to compute: cpu, cuda or cuda:N")
+      ->capture_default_str();
   app.add_option("--slots", flags.slots, "tasks done at once, each by a process of its own")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--name", flags.worker.name, "name in the coordinator's record")
       ->default_str("HOST-PROCESS");
   AddTransportFlags(&app, &flags.transport);
-  AddCommonFlags(&app, &flags.log_level);
+  AddMetricsFlags(&app, &flags.metrics);
+  AddCommonFlags(&app, &flags.log);
   app.footer(kExamples);
   flags.worker.name = DefaultName();
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
-  ConfigureLogging(flags.log_level);
+  ConfigureLogging("student_worker", flags.log);
   if (flags.slots > 1 && CurrentSlot() < 0) return SuperviseSlots(flags.slots, argv);
   return ReportStatus("student_worker", Work(flags, argv));
 }

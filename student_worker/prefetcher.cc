@@ -23,9 +23,13 @@ Prefetcher::Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> reque
         }
       }) {}
 
-Prefetcher::~Prefetcher() {
+void Prefetcher::Stop() {
   stopping_.store(true);
   queue_.Close();
+}
+
+Prefetcher::~Prefetcher() {
+  Stop();
   thread_.join();
 }
 

@@ -1,7 +1,7 @@
 // Reads soft targets one shard ahead of training, in a thread of its own.
 //
-// Threads: Next by one thread. The destructor stops reading, also a source that waits for an absent
-// teacher, and joins.
+// Threads: Next by one thread. The destructor, or Stop, ends reading, also a source that waits for an
+// absent teacher; the destructor joins.
 #pragma once
 
 #include <atomic>
@@ -26,6 +26,8 @@ class Prefetcher {
     std::string teacher_digest;
     SoftTargetRows rows;
   };
+  // Ends reading; Next then fails. May be called by any thread.
+  void Stop();
   // The next shard, waiting for it if need be.
   absl::StatusOr<Shard> Next();
   // How long Next has waited in all.

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
+#include "common/base/spool_file.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
@@ -21,41 +22,78 @@ constexpr absl::Duration kDescribeDeadline = absl::Minutes(5);
 
 double Megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
-// Appends the rows of a chunk: how many they were, or DATA_LOSS, with `samples` as before.
-absl::StatusOr<int64_t> AppendSamples(const v1::SoftTargetChunk& chunk, int64_t max_rows,
-                                      StoredSamples* samples) {
-  const v1::Tensor& inputs = chunk.inputs();
-  const v1::Tensor& labels = chunk.labels();
-  const int64_t rows = labels.shape_size() == 1 ? labels.shape(0) : 0;
-  if (rows < 1 || rows > max_rows || labels.data_type() != v1::DATA_TYPE_INT32 ||
-      static_cast<int64_t>(labels.data().size()) != rows * int64_t{sizeof(int32_t)}) {
-    return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(), " on: ",
-                                            labels.data().size(), " bytes are not those of 1 to ",
-                                            max_rows, " rows"));
-  }
-  const ImageShape& shape = samples->shape;
-  const std::vector<int64_t> expected = {rows, shape.channels, shape.height, shape.width};
-  if (inputs.data_type() != v1::DATA_TYPE_UINT8 ||
-      !std::equal(inputs.shape().begin(), inputs.shape().end(), expected.begin(),
-                  expected.end()) ||
-      static_cast<int64_t>(inputs.data().size()) != rows * shape.size()) {
-    return absl::DataLossError(absl::StrCat("inputs of row ", chunk.start_row(), " on: ",
-                                            inputs.data().size(), " bytes are not those of ",
-                                            rows, " images of ", shape.size()));
-  }
-  samples->pixels.insert(samples->pixels.end(), inputs.data().begin(), inputs.data().end());
-  const size_t held = samples->labels.size();
-  samples->labels.resize(held + static_cast<size_t>(rows));
-  std::memcpy(&samples->labels[held], labels.data().data(), labels.data().size());
-  return rows;
-}
-
-void Truncate(int64_t rows, StoredSamples* samples) {
-  samples->labels.resize(static_cast<size_t>(rows));
-  samples->pixels.resize(static_cast<size_t>(rows * samples->shape.size()));
-}
-
 }  // namespace
+
+// The rows that have come: pixels in a temporary file, the rest in memory.
+class RemoteDatasetClient::Received {
+ public:
+  Received(const DatasetReference& reference, const DatasetDescription& description,
+           SpoolFile spool)
+      : spool_(std::move(spool)) {
+    samples_.name = reference.name;
+    samples_.shape = description.shape;
+    samples_.pixel_max = description.pixel_max;
+    samples_.class_names = description.class_names;
+    samples_.labels.reserve(static_cast<size_t>(description.row_count()));
+  }
+
+  int64_t size() const { return samples_.size(); }
+  int64_t pixel_bytes() const { return size() * samples_.shape.size(); }
+  // Why pixels could not be kept: no teacher's fault.
+  const absl::Status& spool_status() const { return spool_status_; }
+
+  // Appends the rows of a chunk: how many they were; or DATA_LOSS or spool_status(), as before then.
+  absl::StatusOr<int64_t> Append(const v1::SoftTargetChunk& chunk, int64_t max_rows) {
+    const v1::Tensor& inputs = chunk.inputs();
+    const v1::Tensor& labels = chunk.labels();
+    const int64_t rows = labels.shape_size() == 1 ? labels.shape(0) : 0;
+    if (rows < 1 || rows > max_rows || labels.data_type() != v1::DATA_TYPE_INT32 ||
+        static_cast<int64_t>(labels.data().size()) != rows * int64_t{sizeof(int32_t)}) {
+      return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(), " on: ",
+                                              labels.data().size(),
+                                              " bytes are not those of 1 to ", max_rows,
+                                              " rows"));
+    }
+    const ImageShape& shape = samples_.shape;
+    const std::vector<int64_t> expected = {rows, shape.channels, shape.height, shape.width};
+    if (inputs.data_type() != v1::DATA_TYPE_UINT8 ||
+        !std::equal(inputs.shape().begin(), inputs.shape().end(), expected.begin(),
+                    expected.end()) ||
+        static_cast<int64_t>(inputs.data().size()) != rows * shape.size()) {
+      return absl::DataLossError(absl::StrCat("inputs of row ", chunk.start_row(), " on: ",
+                                              inputs.data().size(), " bytes are not those of ",
+                                              rows, " images of ", shape.size()));
+    }
+    std::vector<int32_t> values(static_cast<size_t>(rows));
+    std::memcpy(values.data(), labels.data().data(), labels.data().size());
+    const auto classes = static_cast<int32_t>(samples_.class_names.size());
+    for (const int32_t label : values) {
+      if (label >= 0 && label < classes) continue;
+      return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(), " on: ", label,
+                                              " is none of ", classes, " classes"));
+    }
+    spool_status_ = spool_.WriteAt(pixel_bytes(), inputs.data());
+    DISTILLERY_RETURN_IF_ERROR(spool_status_);
+    for (const int32_t label : values) samples_.labels.push_back(label);
+    return rows;
+  }
+
+  // Forgets the rows from `rows` on.
+  void Truncate(int64_t rows) { samples_.labels.Truncate(static_cast<size_t>(rows)); }
+
+  std::shared_ptr<const StoredSamples> Finish() && {
+    const int64_t image_bytes = samples_.shape.size();
+    InputFile file("the samples of the teacher", std::move(spool_).Release());
+    samples_.images.push_back(std::make_shared<RecordFile>(
+        std::move(file), RecordLayout{0, image_bytes, image_bytes, size()}));
+    return std::make_shared<const StoredSamples>(std::move(samples_));
+  }
+
+ private:
+  StoredSamples samples_;
+  SpoolFile spool_;
+  absl::Status spool_status_;
+};
 
 // Tells the log how far a fetch is.
 class RemoteDatasetClient::Progress {
@@ -97,20 +135,17 @@ absl::StatusOr<std::shared_ptr<const Dataset>> RemoteDatasetClient::Fetch(
   DISTILLERY_ASSIGN_OR_RETURN(DatasetDescription description,
                               Describe(reference, expected_digest, cancelled));
   Progress progress(options_, reference, description.pixel_bytes());
-  auto samples = std::make_shared<StoredSamples>();
-  samples->name = reference.name;
-  samples->shape = description.shape;
-  samples->pixel_max = description.pixel_max;
-  samples->class_names = description.class_names;
-  samples->pixels.reserve(static_cast<size_t>(description.pixel_bytes()));
-  samples->labels.reserve(static_cast<size_t>(description.row_count()));
-  for (int64_t shard = 0; samples->size() < description.row_count(); ++shard) {
+  absl::StatusOr<SpoolFile> spool =
+      SpoolFile::Create(description.pixel_bytes(), options_.spool_folder);
+  if (!spool.ok()) return Annotate(spool.status(), reference.ToString());
+  Received received(reference, description, *std::move(spool));
+  for (int64_t shard = 0; received.size() < description.row_count(); ++shard) {
     DISTILLERY_RETURN_IF_ERROR(
-        ReadShard(reference, description, shard, cancelled, &progress, samples.get()));
+        ReadShard(reference, description, shard, cancelled, &progress, &received));
   }
   DISTILLERY_ASSIGN_OR_RETURN(
       std::shared_ptr<const Dataset> dataset,
-      Dataset::FromRows(std::move(samples), std::move(description.stored_indexes),
+      Dataset::FromRows(std::move(received).Finish(), std::move(description.stored_indexes),
                         description.stored_size, reference));
   if (dataset->digest() != description.digest) {
     return absl::DataLossError(absl::StrCat("data set ", reference.ToString(),
@@ -169,8 +204,8 @@ AnyTeacher::Answer RemoteDatasetClient::DescribeOnce(const std::shared_ptr<grpc:
 absl::Status RemoteDatasetClient::ReadShard(const DatasetReference& reference,
                                             const DatasetDescription& description, int64_t shard,
                                             const CancelCheck& cancelled, Progress* progress,
-                                            StoredSamples* samples) {
-  const int64_t first_row = samples->size();
+                                            Received* received) {
+  const int64_t first_row = received->size();
   const int64_t row_count = std::min(reference.shard_size, description.row_count() - first_row);
   v1::StreamSoftTargetsRequest request;
   FillSelector(reference, request.mutable_dataset());
@@ -192,8 +227,8 @@ absl::Status RemoteDatasetClient::ReadShard(const DatasetReference& reference,
   handlers.chunk = [&](const v1::SoftTargetChunk& chunk) -> absl::StatusOr<int64_t> {
     DISTILLERY_ASSIGN_OR_RETURN(
         const int64_t rows,
-        AppendSamples(chunk, first_row + row_count - samples->size(), samples));
-    progress->Report(static_cast<int64_t>(samples->pixels.size()));
+        received->Append(chunk, first_row + row_count - received->size()));
+    progress->Report(received->pixel_bytes());
     return rows;
   };
   TeacherSet::Question question;
@@ -201,12 +236,16 @@ absl::Status RemoteDatasetClient::ReadShard(const DatasetReference& reference,
   return teachers_.Ask(
       absl::StrCat("shard ", shard, " of data set ", reference.ToString()), &question, cancelled,
       [&](const std::shared_ptr<grpc::Channel>& channel) {
-        const int64_t held = samples->size();
+        const int64_t held = received->size();
         request.set_start_row(held - first_row);
         AnyTeacher::Answer answer;
         answer.status = ReadShardStream(channel, request, row_count, canceller_, handlers);
-        if (absl::IsDataLoss(answer.status)) Truncate(held, samples);
-        answer.progress = samples->size() > held;
+        if (absl::IsDataLoss(answer.status)) received->Truncate(held);
+        answer.progress = received->size() > held;
+        if (!received->spool_status().ok()) {
+          answer.status = Annotate(received->spool_status(), reference.ToString());
+          answer.final = true;  // another teacher would not make room here
+        }
         return answer;
       });
 }

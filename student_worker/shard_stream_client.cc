@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/soft_target_conversion.h"
 #include "common/rpc/status_conversion.h"
@@ -40,6 +41,7 @@ absl::Status Take(const v1::StreamSoftTargetsResponse& message, int64_t first_ro
     received->crc = ChunkCrc32c(chunk, received->crc);
     DISTILLERY_ASSIGN_OR_RETURN(const int64_t rows, handlers.chunk(chunk));
     received->next_row += rows;
+    DISTILLERY_FAILPOINT("worker.shard.chunk");
   } else if (message.has_trailer()) {
     if (message.trailer().row_count() != received->next_row - first_row ||
         message.trailer().crc32c() != received->crc) {

@@ -43,16 +43,22 @@ std::optional<ChildProcess> StartSlot(size_t index, char** argv) {
 int SuperviseSlots(int slots, char** argv) {
   constexpr absl::Duration kHealthy = absl::Seconds(30);
   std::vector<Slot> running(static_cast<size_t>(slots));
-  while (!StopSignal::Requested()) {
+  const absl::Time begun = absl::Now();
+  int code = 0;
+  while (code == 0 && !StopSignal::Requested()) {
     for (size_t i = 0; i < running.size(); ++i) {
       Slot& slot = running[i];
       if (slot.process.has_value()) {
         if (const auto end = slot.process->Poll()) {
-          // Wrong usage does not get better by trying again.
-          if (end->exit_code == 2) return 2;
+          // Wrong usage does not get better by trying again, nor does what is wrong at the start,
+          // such as a certificate.
+          if (end->exit_code == 2 || (end->exit_code == 1 && absl::Now() - begun < kHealthy)) {
+            code = end->exit_code;
+          }
           slot.process.reset();
           if (absl::Now() - slot.started > kHealthy) slot.backoff.Reset();
           slot.restart_at = absl::Now() + slot.backoff.Next();
+          if (code != 0) break;
           spdlog::warn("slot {} ended ({}); starting it again", i, end->ToString());
         }
       } else if (absl::Now() >= slot.restart_at) {
@@ -61,7 +67,7 @@ int SuperviseSlots(int slots, char** argv) {
         if (!slot.process.has_value()) slot.restart_at = absl::Now() + slot.backoff.Next();
       }
     }
-    StopSignal::WaitFor(absl::Milliseconds(100));
+    if (code == 0) StopSignal::WaitFor(absl::Milliseconds(100));
   }
   for (Slot& slot : running) {
     if (slot.process.has_value()) slot.process->Signal(SIGTERM);
@@ -69,7 +75,7 @@ int SuperviseSlots(int slots, char** argv) {
   for (Slot& slot : running) {
     if (slot.process.has_value()) slot.process->WaitOrKill(absl::Seconds(8));
   }
-  return 0;
+  return code;
 }
 
 int CurrentSlot() {

@@ -8,17 +8,21 @@ TeacherChannels::TeacherChannels(std::unique_ptr<TeacherSet> teachers, Factory f
     : set_(std::move(teachers)), factory_(std::move(factory)) {}
 
 absl::StatusOr<std::unique_ptr<TeacherChannels>> TeacherChannels::Open(
-    const std::string& list, const TransportOptions& transport) {
+    const std::string& list, const TransportOptions& transport,
+    const std::shared_ptr<TlsFileWatch>& files) {
   DISTILLERY_ASSIGN_OR_RETURN(
       auto addresses,
       TeacherAddresses::Create(list, std::make_shared<SystemResolver>(), TeacherAddresses::Options()));
   // Wrong flags show at the start: what a name stands for is known later.
   for (const std::string& given : addresses->given()) {
-    DISTILLERY_RETURN_IF_ERROR(MakeChannel(given, transport).status());
+    DISTILLERY_RETURN_IF_ERROR(CheckTransport(given, transport));
+    if (files != nullptr) {
+      DISTILLERY_RETURN_IF_ERROR(Connection::With(given, files)->Diagnose());
+    }
   }
   auto set = std::make_unique<TeacherSet>(std::move(addresses), TeacherSet::Options());
-  return std::make_unique<TeacherChannels>(std::move(set), [transport](const TeacherAddress& at) {
-    return MakeChannel(at.target, transport, at.host);
+  return std::make_unique<TeacherChannels>(std::move(set), [files](const TeacherAddress& at) {
+    return Connection::With(at.target, files, at.host);
   });
 }
 
@@ -26,8 +30,8 @@ std::unique_ptr<TeacherChannels> TeacherChannels::Of(
     const std::shared_ptr<grpc::Channel>& channel, const std::string& label) {
   auto set = std::make_unique<TeacherSet>(TeacherAddresses::Fixed({label, "", label}),
                                           TeacherSet::Options());
-  return std::make_unique<TeacherChannels>(std::move(set),
-                                           [channel](const TeacherAddress&) { return channel; });
+  return std::make_unique<TeacherChannels>(
+      std::move(set), [channel](const TeacherAddress&) { return Connection::Of(channel); });
 }
 
 void TeacherChannels::WatchConnections() {
@@ -61,15 +65,18 @@ absl::StatusOr<std::optional<TeacherChannels::Teacher>> TeacherChannels::Pick(
   if (!best.has_value()) return std::optional<Teacher>();
   const auto found = links_.find(best->target);
   if (found != links_.end()) {
-    // The set's own back-off has passed: gRPC's must not hold the connection up further.
-    if (found->second.lost) {
-      grpc::experimental::ChannelResetConnectionBackoff(found->second.channel.get());
+    Link& link = found->second;
+    if (std::shared_ptr<grpc::Channel> now = link.connection->channel(); now != link.channel) {
+      link = {link.connection, std::move(now)};  // another certificate
     }
-    return std::optional<Teacher>({*best, found->second.channel});
+    // The set's own back-off has passed: gRPC's must not hold the connection up further.
+    if (link.lost) grpc::experimental::ChannelResetConnectionBackoff(link.channel.get());
+    return std::optional<Teacher>({*best, link.channel, link.connection});
   }
-  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, factory_(*best));
-  links_[best->target].channel = channel;
-  return std::optional<Teacher>({*best, channel});
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Connection> connection, factory_(*best));
+  const std::shared_ptr<grpc::Channel> channel = connection->channel();
+  links_[best->target] = {connection, channel};
+  return std::optional<Teacher>({*best, channel, std::move(connection)});
 }
 
 }  // namespace distillery

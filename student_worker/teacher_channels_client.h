@@ -13,21 +13,23 @@
 #include <set>
 #include <string>
 
-#include "common/rpc/transport.h"
+#include "common/rpc/connection.h"
 #include "student_worker/teacher_set.h"
 
 namespace distillery {
 
 class TeacherChannels {
  public:
-  using Factory =
-      std::function<absl::StatusOr<std::shared_ptr<grpc::Channel>>(const TeacherAddress&)>;
+  using Factory = std::function<absl::StatusOr<std::shared_ptr<Connection>>(const TeacherAddress&)>;
   TeacherChannels(std::unique_ptr<TeacherSet> teachers, Factory factory);
 
-  // To the teachers of a list as TeacherAddresses::Create takes it. Errors of that and of MakeChannel;
-  // connects to none yet.
-  static absl::StatusOr<std::unique_ptr<TeacherChannels>> Open(const std::string& list,
-                                                               const TransportOptions& transport);
+  // To the teachers of a list as TeacherAddresses::Create takes it. `files`: those of `transport`.
+  // Errors of that and of CheckTransport. Over TLS also FAILED_PRECONDITION as
+  // Connection::Diagnose, for a teacher that is there and cannot be talked to; plain text connects
+  // to none yet.
+  static absl::StatusOr<std::unique_ptr<TeacherChannels>> Open(
+      const std::string& list, const TransportOptions& transport,
+      const std::shared_ptr<TlsFileWatch>& files);
   // To one teacher, over a channel that there is. `label` is for people.
   static std::unique_ptr<TeacherChannels> Of(const std::shared_ptr<grpc::Channel>& channel,
                                              const std::string& label);
@@ -35,6 +37,7 @@ class TeacherChannels {
   struct Teacher {
     TeacherAddress address;
     std::shared_ptr<grpc::Channel> channel;
+    std::shared_ptr<Connection> connection;
   };
   // As TeacherSet::Pick. One that was left out is asked anew once its connection has been lost, and
   // one that failed as soon as its connection is there again.
@@ -44,6 +47,8 @@ class TeacherChannels {
 
  private:
   struct Link {
+    std::shared_ptr<Connection> connection;
+    // The connection's when it was last picked.
     std::shared_ptr<grpc::Channel> channel;
     // Seen without a connection since its teacher is in trouble.
     bool lost = false;

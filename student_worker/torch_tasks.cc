@@ -3,10 +3,12 @@
 #include <torch/script.h>
 
 #include "common/base/status_macros.h"
+#include "common/model/device.h"
 #include "common/model/evaluation.h"
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
 #include "common/model/student.h"
+#include "common/weights/optimizer_state.h"
 
 namespace distillery {
 
@@ -15,8 +17,14 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
       BuildStudent({job.spec->student.architecture, job.student_file, job.spec->student.digest},
-                   *job.card, job.spec->seed));
-  DISTILLERY_RETURN_IF_ERROR(LoadWeights(*job.weights, module));
+                   *job.card, /*seed=*/std::nullopt));
+  DISTILLERY_RETURN_IF_ERROR(LoadWeights(ModelPart(*job.weights), module));
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
+                              ParseDevice(job.device, job.devices));
+  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
+    if (!device.is_cpu()) module.to(device.tensors);
+    return absl::OkStatus();
+  }));
   TeacherLogits teacher;
   if (job.teacher != nullptr) {
     teacher = [&](int64_t shard, int64_t count, std::vector<float>* rows) {
@@ -37,6 +45,10 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
   return EvaluateModel(module, *job.card, *job.dataset, teacher, *job.cancel);
 }
 
-std::string ComputeFingerprint() { return NumericsFingerprint(); }
+absl::StatusOr<std::string> ComputeFingerprint(const std::string& device,
+                                               DeviceRuntime* devices) {
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice parsed, ParseDevice(device, devices));
+  return NumericsFingerprint(parsed.kind);
+}
 
 }  // namespace distillery

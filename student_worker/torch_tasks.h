@@ -20,12 +20,17 @@ struct EvaluationJob {
   SoftTargetSource* teacher = nullptr;
   std::string teacher_digest;
   const std::atomic<bool>* cancel = nullptr;
+  // "cpu", "cuda" or "cuda:N".
+  std::string device = "cpu";
+  // As in TrainJob.
+  DeviceRuntime* devices = nullptr;
 };
 
-// Accuracy of the weights on the data. CANCELLED when *cancel becomes true.
+// How well the weights do on the data. CANCELLED when *cancel becomes true.
 absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job);
 
-// NumericsFingerprint() of common/model/numerics.h.
-std::string ComputeFingerprint();
+// NumericsFingerprint of common/model/numerics.h for the device, or why the device cannot be used.
+absl::StatusOr<std::string> ComputeFingerprint(const std::string& device,
+                                               DeviceRuntime* devices = nullptr);
 
 }  // namespace distillery

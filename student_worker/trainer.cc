@@ -4,165 +4,204 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
-#include "common/data/pixels.h"
+#include "common/model/device.h"
 #include "common/model/flat_parameters.h"
 #include "common/model/inputs.h"
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
 #include "common/model/student.h"
-#include "common/model/target_batch.h"
 #include "common/run/replica_plan.h"
+#include "common/run/sample_selection.h"
 #include "common/run/schedule.h"
-#include "student_worker/prefetcher.h"
+#include "common/weights/delta_encoding.h"
+#include "common/weights/optimizer_state.h"
+#include "student_worker/batch_loader.h"
 
 namespace distillery {
 namespace {
 
-// The requests for the soft targets of each shard use, in order.
-std::vector<ShardRequest> MakeRequests(const TrainJob& job, const std::vector<ShardUse>& uses) {
-  std::vector<ShardRequest> requests;
-  for (const ShardUse& use : uses) {
-    ShardRequest request;
-    request.dataset = job.dataset->reference();
-    request.dataset_digest = job.dataset->digest();
-    request.shard = use.shard;
-    request.row_count = job.dataset->Shard(use.shard)->count;
-    request.class_count = job.dataset->class_count();
-    request.augmentation = job.spec->dataset.augmentation;
-    request.augmentation_seed = job.spec->seed;
-    request.view = use.epoch % job.spec->dataset.views;
-    request.format = job.spec->soft_target_format();
-    request.teacher_digest = job.teacher_digest;
-    requests.push_back(std::move(request));
-  }
-  return requests;
-}
-
+// Of which alpha and temperature are set for each step.
 LossOptions LossOf(const RunSpec& spec) {
-  return {spec.loss.alpha,
-          spec.loss.temperature,
-          ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd),
-          spec.loss.label_smoothing,
-          spec.loss.dkd_alpha,
-          spec.loss.dkd_beta};
+  LossOptions options;
+  options.soft = ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd);
+  options.label_smoothing = spec.loss.label_smoothing;
+  options.dkd_alpha = spec.loss.dkd_alpha;
+  options.dkd_beta = spec.loss.dkd_beta;
+  return options;
 }
 
 OptimizerOptions OptimizerOf(const RunSpec& spec) {
-  return {spec.training.optimizer == "adamw" ? OptimizerOptions::Kind::kAdamW
-                                             : OptimizerOptions::Kind::kSgd,
-          spec.training.momentum, spec.training.nesterov, spec.training.weight_decay,
-          spec.training.max_gradient_norm};
+  OptimizerOptions options;
+  if (spec.training.optimizer == "adamw") options.kind = OptimizerOptions::Kind::kAdamW;
+  options.momentum = spec.training.momentum;
+  options.nesterov = spec.training.nesterov;
+  options.weight_decay = spec.training.weight_decay;
+  options.max_gradient_norm = spec.training.max_gradient_norm;
+  options.max_weight_norm = spec.training.max_weight_norm;
+  return options;
 }
 
-// One task's state: the module, its optimizer, and the batch being filled.
+// One task's state: the module and its optimizer.
 class Training {
  public:
-  Training(const TrainJob& job, torch::jit::Module module, FlatOptimizer optimizer, int64_t sample_count)
+  Training(const TrainJob& job, torch::jit::Module module, FlatOptimizer optimizer,
+           const ComputeDevice& device, int64_t sample_count)
       : job_(job),
         spec_(*job.spec),
+        device_(device),
         module_(std::move(module)),
         optimizer_(std::move(optimizer)),
-        batch_size_(spec_.training.batch_size),
-        step_count_((sample_count + batch_size_ - 1) / batch_size_),
-        targets_(batch_size_, job.dataset->class_count(), spec_.soft_target_format()),
-        loss_options_(LossOf(spec_)) {
-    const ImageShape& shape = job.dataset->shape();
-    inputs_ = torch::empty({batch_size_, shape.channels, shape.height, shape.width},
-                           torch::kFloat32);
-    labels_ = torch::empty({batch_size_}, torch::kInt64);
-  }
+        step_count_((sample_count + spec_.training.batch_size - 1) / spec_.training.batch_size),
+        loss_options_(LossOf(spec_)) {}
 
-  // Takes the samples of one shard use; `soft` holds the whole shard, or nothing without a teacher.
-  absl::Status AddShard(const ShardUse& use, const View& view, const SoftTargetRows& soft) {
-    const RowRange range = *job_.dataset->Shard(use.shard);
-    const std::vector<int64_t> order =
-        ShardSampleOrder(spec_.seed, use.epoch, use.shard, range.count);
-    const int64_t pixels = job_.dataset->shape().size();
-    for (int64_t i = use.first; i < use.first + use.count; ++i) {
-      const int64_t row = range.first + order[i];
-      LoadPixels(*job_.dataset, {row}, view, inputs_.data_ptr<float>() + filled_ * pixels);
-      labels_.data_ptr<int64_t>()[filled_] = job_.dataset->Label(row);
-      if (soft.row_count > 0) targets_.Set(filled_, soft, order[i]);
-      if (++filled_ == batch_size_) DISTILLERY_RETURN_IF_ERROR(Step());
-    }
-    return absl::OkStatus();
-  }
-
-  // Trains on what is left of the last batch. A single sample is left out: BatchNorm cannot train
-  // on one.
-  absl::Status FinishBatches() { return filled_ > 1 ? Step() : absl::OkStatus(); }
-
-  const torch::jit::Module& module() const { return module_; }
-  // Means over the samples seen.
-  TrainMetrics metrics() const {
-    TrainMetrics result = sums_;
-    const auto samples = static_cast<double>(std::max<int64_t>(1, sums_.sample_count));
-    for (double* const mean : {&result.loss, &result.soft_loss, &result.hard_loss}) {
-      *mean /= samples;
-    }
-    return result;
-  }
-
- private:
-  absl::Status Step() {
+  absl::Status Step(const TrainBatch& batch) {
     if (job_.cancel->load()) return absl::CancelledError("cancelled");
-    const int64_t step = sums_.step_count;
-    const double progress =
-        (static_cast<double>(job_.round) +
-         static_cast<double>(step) / static_cast<double>(step_count_)) /
-        static_cast<double>(spec_.training.rounds);
-    const double rate =
-        LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
-                       spec_.training.warm_up);
-    const bool whole = filled_ == batch_size_;
-    const at::Tensor inputs = whole ? inputs_ : inputs_.narrow(0, 0, filled_);
-    const at::Tensor labels = whole ? labels_ : labels_.narrow(0, 0, filled_);
+    const double progress = Progress();
+    SetLoss(progress, batch);
     // Dropout draws from LibTorch's default generator: name its stream by the step.
     at::manual_seed(DeriveSeed(spec_.seed, "dropout", static_cast<uint64_t>(job_.round),
-                               static_cast<uint64_t>(job_.replica), static_cast<uint64_t>(step)));
-    const at::Tensor logits = module_.forward({Normalise(inputs, *job_.card)}).toTensor();
-    const DistillationLoss loss =
-        targets_.Loss(logits, labels, loss_options_);
+                               static_cast<uint64_t>(job_.replica),
+                               static_cast<uint64_t>(sums_.step_count)));
+    const at::Tensor inputs = OnDevice(batch.Inputs());
+    const at::Tensor labels = OnDevice(batch.Labels());
+    const at::Tensor logits = Forward(inputs);
+    const DistillationLoss loss = batch.targets.Loss(logits, labels, loss_options_);
     const auto value = loss.total.item<double>();
-    if (!std::isfinite(value)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the loss is ", value, " at step ", step, " of round ", job_.round, ", replica ",
-          job_.replica, ": lower training.learning_rate (", spec_.training.learning_rate, ")"));
-    }
+    if (!std::isfinite(value)) return NotFinite(absl::StrCat("the loss is ", value), batch);
     optimizer_.ZeroGradients();
     loss.total.backward();
-    optimizer_.Step(rate);
-    const auto samples = static_cast<double>(filled_);
-    sums_.loss += samples * value;
-    sums_.hard_loss += samples * loss.hard.item<double>();
-    if (loss.soft.defined()) sums_.soft_loss += samples * loss.soft.item<double>();
-    sums_.sample_count += filled_;
-    ++sums_.step_count;
-    filled_ = 0;
+    optimizer_.Step(LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
+                                   spec_.training.warm_up));
+    Count(batch, value, loss);
+    if (sums_.step_count == step_count_ && !optimizer_.Finite()) {
+      return NotFinite("weights are not finite", batch);
+    }
     if (job_.progress) job_.progress(sums_.sample_count);
     return absl::OkStatus();
   }
 
+  const torch::jit::Module& module() const { return module_; }
+  const FlatOptimizer& optimizer() const { return optimizer_; }
+  // Means over the samples seen.
+  TrainMetrics metrics() const {
+    TrainMetrics result = sums_;
+    const auto samples = static_cast<double>(std::max<int64_t>(1, sums_.sample_count));
+    for (double* const mean : {&result.loss, &result.soft_loss, &result.dkd_target_loss,
+                               &result.dkd_other_loss}) {
+      *mean /= samples;
+    }
+    result.hard_loss /= static_cast<double>(std::max<int64_t>(1, labelled_));
+    return result;
+  }
+
+ private:
+  // Of the whole run, 0 to 1.
+  double Progress() const {
+    return (static_cast<double>(job_.round) +
+            static_cast<double>(sums_.step_count) / static_cast<double>(step_count_)) /
+           static_cast<double>(spec_.training.rounds);
+  }
+
+  void SetLoss(double progress, const TrainBatch& batch) {
+    const auto& loss = spec_.loss;
+    loss_options_.labelled = batch.labelled > 0;
+    loss_options_.alpha = loss.alpha;
+    loss_options_.temperature = loss.temperature;
+    if (spec_.alpha_changes()) {
+      loss_options_.alpha =
+          ScheduledValue(loss.alpha_schedule, loss.alpha, loss.alpha_end, progress, loss.warm_up);
+    }
+    if (spec_.temperature_changes()) {
+      loss_options_.temperature = ScheduledValue(loss.temperature_schedule, loss.temperature,
+                                                 loss.temperature_end, progress, loss.warm_up);
+    }
+  }
+
+  // `host` is not written to before the loss has been read, which waits for the copy.
+  at::Tensor OnDevice(const at::Tensor& host) const {
+    return device_.is_cpu() ? host : device_.runtime->CopyToDevice(host, device_.tensors);
+  }
+
+  at::Tensor Forward(const at::Tensor& inputs) {
+    const MixedPrecisionScope scope(spec_.training.precision == "mixed", device_.tensors);
+    return module_.forward({inputs}).toTensor().to(torch::kFloat32);
+  }
+
+  void Count(const TrainBatch& batch, double value, const DistillationLoss& loss) {
+    const auto samples = static_cast<double>(batch.size);
+    const auto add = [](const at::Tensor& term, double weight, double* sum) {
+      if (term.defined()) *sum += weight * term.item<double>();
+    };
+    sums_.loss += samples * value;
+    add(loss.soft, samples, &sums_.soft_loss);
+    add(loss.hard, static_cast<double>(batch.labelled), &sums_.hard_loss);
+    add(loss.dkd_target, samples, &sums_.dkd_target_loss);
+    add(loss.dkd_other, samples, &sums_.dkd_other_loss);
+    labelled_ += batch.labelled;
+    sums_.sample_count += batch.size;
+    ++sums_.step_count;
+  }
+
+  absl::Status NotFinite(const std::string& what, const TrainBatch& batch) const {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, " at batch ", sums_.step_count, " (from shard ", batch.first_shard, " of ",
+        job_.dataset->reference().ToString(), ") of round ", job_.round, ", replica ",
+        job_.replica, ": lower training.learning_rate (", spec_.training.learning_rate,
+        ") or set training.max_gradient_norm"));
+  }
+
   const TrainJob& job_;
   const RunSpec& spec_;
+  const ComputeDevice device_;
   torch::jit::Module module_;
   FlatOptimizer optimizer_;
-  const int64_t batch_size_;
   const int64_t step_count_;
-  TargetBatch targets_;
-  const LossOptions loss_options_;
-  // [batch, channels, height, width], [batch]
-  at::Tensor inputs_;
-  at::Tensor labels_;
-  int64_t filled_ = 0;
+  LossOptions loss_options_;
+  int64_t labelled_ = 0;
   TrainMetrics sums_;
 };
+
+// The student with W_r on the device, and what of W_r is the optimizer's.
+absl::StatusOr<torch::jit::Module> LoadStudent(const TrainJob& job,
+                                               const ComputeDevice& device) {
+  const RunSpec& spec = *job.spec;
+  DISTILLERY_ASSIGN_OR_RETURN(
+      torch::jit::Module module,
+      BuildStudent({spec.student.architecture, job.student_file, spec.student.digest}, *job.card,
+                   std::nullopt));
+  DISTILLERY_RETURN_IF_ERROR(
+      LoadWeights(spec.carries_optimizer_state() ? ModelPart(*job.weights) : *job.weights, module));
+  if (!device.is_cpu()) module.to(device.tensors);
+  return module;
+}
+
+// Names of the tensors of `weights` that are no parameters, sorted.
+std::vector<std::string> BuffersOf(const torch::jit::Module& module, const Weights& state) {
+  std::vector<std::string> names = BufferNames(module);
+  for (const TensorSpec& tensor : state.layout().tensors()) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The module's weights, with the optimizer's state if the run carries it.
+absl::StatusOr<Weights> AllWeights(const RunSpec& spec, const torch::jit::Module& module,
+                                   const FlatOptimizer& optimizer, std::vector<std::string>* buffers) {
+  DISTILLERY_ASSIGN_OR_RETURN(Weights weights, WeightsOf(module));
+  if (!spec.carries_optimizer_state()) {
+    *buffers = BufferNames(module);
+    return weights;
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const Weights state, optimizer.State());
+  *buffers = BuffersOf(module, state);
+  return WithOptimizerState(weights, state);
+}
 
 absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   const absl::Time start = absl::Now();
@@ -171,45 +210,73 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
   DISTILLERY_RETURN_IF_ERROR(
       Annotate(spec.soft_target_format().Validate(job.dataset->class_count()), "soft_targets"));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      torch::jit::Module module,
-      BuildStudent({spec.student.architecture, job.student_file, spec.student.digest}, *job.card,
-                   spec.seed));
-  DISTILLERY_RETURN_IF_ERROR(LoadWeights(*job.weights, module));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      FlatOptimizer optimizer, FlatOptimizer::Create(module, OptimizerOf(spec)));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const std::vector<ShardUse> uses,
-      PlanReplica(spec, job.dataset->size(), job.round, job.replica));
-  View view;
-  DISTILLERY_ASSIGN_OR_RETURN(view.augmentation, Augmentation::Parse(spec.dataset.augmentation));
-  view.seed = spec.seed;
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
+                              ParseDevice(job.device, job.devices));
+  DISTILLERY_ASSIGN_OR_RETURN(torch::jit::Module module, LoadStudent(job, device));
+  DISTILLERY_ASSIGN_OR_RETURN(FlatOptimizer optimizer,
+                              FlatOptimizer::Create(module, OptimizerOf(spec)));
+  if (spec.carries_optimizer_state()) {
+    DISTILLERY_RETURN_IF_ERROR(optimizer.LoadState(OptimizerPart(*job.weights)));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const SampleSelection selection,
+                              SampleSelection::Create(spec, *job.dataset));
+  DISTILLERY_ASSIGN_OR_RETURN(std::vector<ShardUse> uses,
+                              PlanReplica(spec, selection.shard_sizes(), job.round, job.replica));
+  DISTILLERY_ASSIGN_OR_RETURN(Augmentation augmentation,
+                              Augmentation::Parse(spec.dataset.augmentation));
   int64_t samples = 0;
   for (const ShardUse& use : uses) samples += use.count;
+  // A single sample at the end is left out: BatchNorm cannot train on one.
+  if (samples % spec.training.batch_size == 1) --samples;
+  if (samples == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "replica ", job.replica, " has a single sample in round ", job.round,
+        ": lower training.replicas, or raise training.batch_size or dataset.sample_fraction"));
+  }
 
   module.train();
-  Training training(job, module, std::move(optimizer), samples);
-  std::optional<Prefetcher> prefetcher;
-  if (spec.needs_teacher()) prefetcher.emplace(job.teacher, MakeRequests(job, uses), *job.cancel);
-  std::string teacher_digest;
-  for (const ShardUse& use : uses) {
-    Prefetcher::Shard soft;
-    if (prefetcher.has_value()) {
-      DISTILLERY_ASSIGN_OR_RETURN(soft, prefetcher->Next());
-      teacher_digest = soft.teacher_digest;
+  Training training(job, module, std::move(optimizer), device, samples);
+  BatchLoader loader(job, selection, std::move(uses), std::move(augmentation), device.runtime);
+  while (true) {
+    DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<TrainBatch> batch, loader.Next());
+    if (batch == nullptr) break;
+    if (batch->size > 1 || spec.training.batch_size == 1) {
+      DISTILLERY_RETURN_IF_ERROR(training.Step(*batch));
+      DISTILLERY_FAILPOINT("worker.train.step");
     }
-    view.view = use.epoch % spec.dataset.views;
-    DISTILLERY_RETURN_IF_ERROR(training.AddShard(use, view, soft.rows));
+    loader.Recycle(std::move(batch));
   }
-  DISTILLERY_RETURN_IF_ERROR(training.FinishBatches());
-  DISTILLERY_ASSIGN_OR_RETURN(const Weights trained, WeightsOf(training.module()));
-  TrainMetrics metrics = training.metrics();
-  if (prefetcher.has_value()) {
-    metrics.teacher_wait_seconds = absl::ToDoubleSeconds(prefetcher->waited());
+  std::vector<std::string> buffers;
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const Weights trained, AllWeights(spec, training.module(), training.optimizer(), &buffers));
+  TrainResult result{Delta(*job.weights, trained, buffers), "", loader.teacher_digest(),
+                     training.metrics()};
+  result.encoded_delta = EncodeDelta(
+      result.delta, buffers, *ParseDeltaEncoding(spec.training.delta_encoding),
+      RandomStream(spec.seed, "delta-rounding", static_cast<uint64_t>(job.round),
+                   static_cast<uint64_t>(job.replica)));
+  result.metrics.teacher_wait_seconds = absl::ToDoubleSeconds(loader.teacher_waited());
+  result.metrics.data_wait_seconds = absl::ToDoubleSeconds(loader.data_waited());
+  result.metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+  return result;
+}
+
+absl::StatusOr<InitialWeights> Initialise(const RunSpec& spec, const Dataset& dataset,
+                                          const std::string& student_file, const Weights* trained) {
+  ModelCard card = CardForDataset(dataset, spec.student.architecture);
+  DISTILLERY_ASSIGN_OR_RETURN(
+      torch::jit::Module module,
+      BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,
+                   spec.seed));
+  if (trained != nullptr) {
+    DISTILLERY_RETURN_IF_ERROR(
+        Annotate(LoadWeights(ModelPart(*trained), module), "student.initial_weights"));
   }
-  metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  return TrainResult{Delta(*job.weights, trained, BufferNames(training.module())), teacher_digest,
-                     metrics};
+  DISTILLERY_ASSIGN_OR_RETURN(const FlatOptimizer optimizer,
+                              FlatOptimizer::Create(module, OptimizerOf(spec)));
+  std::vector<std::string> buffers;
+  DISTILLERY_ASSIGN_OR_RETURN(Weights weights, AllWeights(spec, module, optimizer, &buffers));
+  return InitialWeights{std::move(weights), std::move(buffers), std::move(card)};
 }
 
 }  // namespace
@@ -224,14 +291,14 @@ absl::StatusOr<TrainResult> TrainReplica(const TrainJob& job) {
 }
 
 absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset,
-                                                  const std::string& student_file) {
-  ModelCard card = CardForDataset(dataset, spec.student.architecture);
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const torch::jit::Module module,
-      BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,
-                   spec.seed));
-  DISTILLERY_ASSIGN_OR_RETURN(Weights weights, WeightsOf(module));
-  return InitialWeights{std::move(weights), BufferNames(module), std::move(card)};
+                                                  const std::string& student_file,
+                                                  const Weights* trained) {
+  absl::StatusOr<InitialWeights> result = absl::InternalError("not initialised");
+  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
+    result = Initialise(spec, dataset, student_file, trained);
+    return absl::OkStatus();
+  }));
+  return result;
 }
 
 }  // namespace distillery

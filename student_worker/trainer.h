@@ -2,8 +2,6 @@
 // teacher.
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,37 +11,21 @@
 #include "common/run/run_spec.h"
 #include "common/run/task.h"
 #include "common/weights/weights.h"
-#include "student_worker/soft_target_source.h"
+#include "student_worker/train_job.h"
 
 namespace distillery {
 
-struct TrainJob {
-  const RunSpec* spec = nullptr;
-  int64_t round = 0;
-  int64_t replica = 0;
-  // W_r.
-  const Weights* weights = nullptr;
-  const ModelCard* card = nullptr;
-  const Dataset* dataset = nullptr;
-  // The student's TorchScript file, if it is no built-in architecture.
-  std::string student_file;
-  // Null if the spec needs no teacher.
-  SoftTargetSource* teacher = nullptr;
-  // Empty: any.
-  std::string teacher_digest;
-  const std::atomic<bool>* cancel = nullptr;
-  // Told the samples seen so far after each step.
-  std::function<void(int64_t)> progress;
-};
-
 struct TrainResult {
+  // In float32, and as the file that RunTraining.delta_encoding asks for.
   Weights delta;
+  std::string encoded_delta;
   std::string teacher_digest;
   TrainMetrics metrics;
 };
 
-// Local SGD on the distillation loss. CANCELLED when *cancel becomes true; INVALID_ARGUMENT for a spec
-// that does not fit the data, or a loss that is not finite, naming the step; errors of the teacher.
+// Local training on the distillation loss. CANCELLED when *cancel becomes true; INVALID_ARGUMENT for a
+// spec that does not fit the data, or a loss or weights that are not finite, naming the batch; errors
+// of the teacher.
 absl::StatusOr<TrainResult> TrainReplica(const TrainJob& job);
 
 struct InitialWeights {
@@ -53,8 +35,10 @@ struct InitialWeights {
 };
 
 // W_0 and the card of the spec's student for the data: pure in student, data and seed. A student that
-// is a file starts from the weights in it.
+// is a file starts from the weights in it; `trained`, if not null, takes their place
+// (FAILED_PRECONDITION if it is of another student).
 absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset,
-                                                  const std::string& student_file = "");
+                                                  const std::string& student_file = "",
+                                                  const Weights* trained = nullptr);
 
 }  // namespace distillery

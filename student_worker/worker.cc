@@ -1,14 +1,17 @@
 #include "student_worker/worker.h"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/run/task_log_fields.h"
 #include "common/model/environment.h"
 #include "student_worker/teacher_client.h"
 #include "student_worker/torch_tasks.h"
@@ -21,6 +24,12 @@ constexpr absl::Duration kLongestPoll = absl::Seconds(10);
 bool Passing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
          absl::IsResourceExhausted(status);
+}
+
+// Waiting does not help: the certificates are wrong, or the list of workers.
+bool NotLetIn(const absl::Status& status) {
+  return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
+         absl::IsFailedPrecondition(status);
 }
 
 DatasetFinder::Options FinderOptions(const Worker::Options& options) {
@@ -42,13 +51,15 @@ struct Worker::Current {
   CallCanceller canceller;
 };
 
-Worker::Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
+Worker::Worker(const Options& options, std::shared_ptr<Connection> coordinator,
                std::unique_ptr<TeacherChannels> teachers)
     : options_(options),
+      statistics_(Clock::Real()),
       students_(options.student_dir),
       teachers_(std::move(teachers)),
       datasets_(FinderOptions(options), options.data_from_teachers ? teachers_.get() : nullptr),
-      coordinator_(std::move(coordinator), &canceller_) {}
+      connection_(std::move(coordinator)),
+      coordinator_(connection_, &canceller_) {}
 
 void Worker::Stop() {
   stopping_.store(true);
@@ -60,22 +71,24 @@ void Worker::Stop() {
   canceller_.CancelAll();
 }
 
-std::string Worker::Run() {
-  const std::string fingerprint = ComputeFingerprint();
+absl::StatusOr<std::string> Worker::Run() {
   std::string register_request = RandomHex(16);
   std::string lease_request = RandomHex(16);
   std::string worker_id;
   absl::Duration poll = kLongestPoll;
   Backoff backoff;
   bool reachable = true;
+  bool admitted = false;
   while (!stopping_.load()) {
     absl::Status status;
     if (worker_id.empty()) {
-      const auto registration = coordinator_.RegisterWorker(register_request, options_.name,
-                                                            fingerprint, ProcessNumerics());
+      const auto registration =
+          coordinator_.RegisterWorker(register_request, options_.name,
+                                      options_.numerics_fingerprint, ProcessNumerics());
       status = registration.status();
       if (status.ok()) {
         worker_id = registration->worker_id;
+        admitted = true;
         poll = std::min(kLongestPoll, registration->lease_duration / 3);
         spdlog::info("{} registered as {}", options_.name, worker_id);
       }
@@ -86,8 +99,7 @@ std::string Worker::Run() {
         lease_request = RandomHex(16);
         if (work->task.has_value()) {
           Current current;
-          const absl::Status done = Execute(*work->task, &current);
-          if (!done.ok()) spdlog::warn("{}", std::string(done.message()));
+          Execute(*work->task, &current);
         } else if (!work->wanted_numerics.empty()) {
           return work->wanted_numerics;
         }
@@ -97,11 +109,17 @@ std::string Worker::Run() {
         continue;
       }
     }
+    statistics_.SetConnected(status.ok());
     if (status.ok()) {
       if (!reachable) spdlog::info("coordinator {} is back", options_.coordinator_address);
       reachable = true;
       backoff.Reset();
       continue;
+    }
+    if (stopping_.load()) break;
+    if (reachable || !admitted) status = connection_->Explain(status);
+    if (!admitted && NotLetIn(status)) {
+      return Annotate(status, absl::StrCat("coordinator ", options_.coordinator_address));
     }
     if (stopping_.load()) break;
     if (reachable) {
@@ -112,12 +130,22 @@ std::string Worker::Run() {
     MutexLock lock(mutex_);
     if (!stop_requested_) changed_.WaitFor(mutex_, backoff.Next());
   }
-  return "";
+  return std::string();
 }
 
-absl::Status Worker::Execute(const WorkerTask& task, Current* current) {
+void Worker::Execute(const WorkerTask& task, Current* current) {
+  const LogFields about(TaskLogFields(task.lease.task));
+  statistics_.TaskBegins(task.lease.task);
+  TaskOutcome outcome = TaskOutcome::kDone;
+  const absl::Status status = DoTask(task, current, &outcome);
+  statistics_.TaskEnds(outcome);
+  if (!status.ok()) spdlog::warn("{}", std::string(status.message()));
+}
+
+absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome) {
   const std::string name = task.lease.task.ToString();
   spdlog::debug("{} begins (token {})", name, task.lease.fencing_token);
+  DISTILLERY_FAILPOINT("worker.task.leased");
   std::thread keeper([&] { KeepLease(task, current); });
   absl::Status status;
   switch (task.lease.task.kind) {
@@ -132,11 +160,16 @@ absl::Status Worker::Execute(const WorkerTask& task, Current* current) {
     changed_.NotifyAll();
   }
   keeper.join();
-  if (status.ok()) return absl::OkStatus();
+  if (status.ok()) {
+    spdlog::debug("{} is done (token {})", name, task.lease.fencing_token);
+    return absl::OkStatus();
+  }
   if (current->lost.load() || absl::IsAborted(status)) {
+    *outcome = TaskOutcome::kDropped;
     return Annotate(status, absl::StrCat(name, " is dropped, its lease has ended"));
   }
   const bool failed = !stopping_.load();
+  *outcome = failed ? TaskOutcome::kFailed : TaskOutcome::kReleased;
   const absl::Status released =
       coordinator_.ReleaseTask(task.lease, failed, std::string(status.message()));
   if (!failed) {
@@ -148,6 +181,7 @@ absl::Status Worker::Execute(const WorkerTask& task, Current* current) {
 }
 
 void Worker::KeepLease(const WorkerTask& task, Current* current) {
+  const LogFields about(TaskLogFields(task.lease.task));
   absl::Duration wait = task.lease_duration / 3;
   while (true) {
     std::string waiting_for;
@@ -182,14 +216,16 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
 }
 
 void Worker::SetWaitingFor(const std::string& waiting_for) {
+  statistics_.SetWaiting(!waiting_for.empty());
   MutexLock lock(mutex_);
   waiting_for_ = waiting_for;
 }
 
-absl::Status Worker::Persist(Current* current, const std::function<absl::Status()>& call) {
+absl::Status Worker::Persist(Current* current,
+                             const std::function<absl::Status(bool again)>& call) {
   Backoff backoff;
-  while (true) {
-    const absl::Status status = call();
+  for (bool again = false;; again = true) {
+    const absl::Status status = call(again);
     if (!Passing(status)) return status;
     spdlog::debug("{}; trying again", std::string(status.message()));
     MutexLock lock(mutex_);
@@ -221,13 +257,19 @@ absl::StatusOr<std::string> Worker::FindStudent(const RunSpec& spec) {
 }
 
 absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& task,
+                                                              const std::string& encoding,
                                                               Current* current) {
-  if (weights_ != nullptr && weights_->sha256 == task.weights_sha256) return weights_.get();
+  if (weights_ != nullptr && weights_->sha256 == task.weights_sha256 &&
+      weights_->encoding == encoding) {
+    return weights_.get();
+  }
   weights_.reset();
-  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&]() -> absl::Status {
+  PartialDownload partial;
+  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(DownloadedWeights weights,
                                 coordinator_.DownloadWeights(task.lease.task.run_id,
-                                                             task.lease.task.round));
+                                                             task.lease.task.round, &partial,
+                                                             encoding));
     weights_ = std::make_unique<DownloadedWeights>(std::move(weights));
     return absl::OkStatus();
   }));
@@ -236,6 +278,7 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
                                             weights_->sha256, ", expected ",
                                             task.weights_sha256));
   }
+  statistics_.AddDownload(static_cast<int64_t>(weights_->weights.file().size()));
   return weights_.get();
 }
 
@@ -244,15 +287,31 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
                               OpenDataset(task, current, task.spec.TrainingData(),
                                           task.expected_dataset_digest));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string student_file, FindStudent(task.spec));
-  DISTILLERY_ASSIGN_OR_RETURN(const InitialWeights initial,
-                              MakeInitialWeights(task.spec, *dataset, student_file));
+  std::optional<DownloadedWeights> trained;
+  if (const std::string& sha256 = task.spec.student.initial_weights_sha256; !sha256.empty()) {
+    PartialDownload partial;
+    DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
+      DISTILLERY_ASSIGN_OR_RETURN(trained,
+                                  coordinator_.DownloadUploadedWeights(sha256, &partial));
+      return absl::OkStatus();
+    }));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const InitialWeights initial,
+      MakeInitialWeights(task.spec, *dataset, student_file,
+                         trained.has_value() ? &trained->weights : nullptr));
   ResultHeader header;
   header.request_id = RandomHex(16);
   header.lease = task.lease;
   header.buffer_names = initial.buffer_names;
   header.dataset_digest = dataset->digest();
   header.model_card = ModelCardToJson(initial.card);
-  return Persist(current, [&] { return coordinator_.UploadDelta(header, initial.weights.file()); });
+  DISTILLERY_FAILPOINT("worker.initialise.done");
+  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
+    return coordinator_.UploadDelta(header, initial.weights.file(), again);
+  }));
+  statistics_.AddUpload(static_cast<int64_t>(initial.weights.file().size()));
+  return absl::OkStatus();
 }
 
 absl::Status Worker::Train(const WorkerTask& task, Current* current) {
@@ -262,7 +321,9 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   if (task.spec.needs_teacher() && teachers_ == nullptr) {
     return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
   }
-  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const DownloadedWeights* weights,
+      FetchWeights(task, task.spec.training.broadcast_encoding, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
@@ -277,22 +338,36 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   job.teacher = &teacher;
   job.teacher_digest = task.expected_teacher_digest;
   job.cancel = &current->cancel;
-  job.progress = [&](int64_t samples) { current->samples.store(samples); };
+  job.device = options_.device;
+  job.progress = [&](int64_t samples) {
+    const int64_t before = current->samples.exchange(samples);
+    statistics_.AddTrainedSamples(samples - before);
+    if (before == 0) {
+      spdlog::debug("{} trains (token {})", task.lease.task.ToString(), task.lease.fencing_token);
+    }
+  };
   DISTILLERY_ASSIGN_OR_RETURN(const TrainResult result, TrainReplica(job));
   ResultHeader header;
   header.request_id = RandomHex(16);
   header.lease = task.lease;
   header.metrics = result.metrics;
   header.metrics.teacher_failover_count = teacher.failover_count();
+  statistics_.AddTraining(header.metrics);
   header.teacher_digest = result.teacher_digest;
   header.dataset_digest = dataset->digest();
-  return Persist(current, [&] { return coordinator_.UploadDelta(header, result.delta.file()); });
+  header.delta_encoding = task.spec.training.delta_encoding;
+  DISTILLERY_FAILPOINT("worker.upload.begin");
+  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
+    return coordinator_.UploadDelta(header, result.encoded_delta, again);
+  }));
+  statistics_.AddUpload(static_cast<int64_t>(result.encoded_delta.size()));
+  return absl::OkStatus();
 }
 
 absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
                               OpenDataset(task, current, task.spec.EvaluationData(), ""));
-  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, current));
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, "float32", current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
@@ -305,11 +380,33 @@ absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   job.teacher = task.spec.needs_teacher() && teachers_ != nullptr ? &teacher : nullptr;
   job.teacher_digest = task.expected_teacher_digest;
   job.cancel = &current->cancel;
-  DISTILLERY_ASSIGN_OR_RETURN(const EvaluationMetrics metrics, EvaluateWeights(job));
+  job.device = options_.device;
+  DISTILLERY_ASSIGN_OR_RETURN(EvaluationMetrics metrics, EvaluateWeights(job));
+  if (task.spec.guarded()) {
+    DISTILLERY_RETURN_IF_ERROR(EvaluateHeldOut(task, current, job, &metrics));
+  }
+  statistics_.AddEvaluatedSamples(metrics.sample_count);
   const std::string request_id = RandomHex(16);
-  return Persist(current, [&] {
+  DISTILLERY_FAILPOINT("worker.evaluation.done");
+  return Persist(current, [&](bool) {
     return coordinator_.ReportEvaluation(request_id, task.lease, metrics);
   });
+}
+
+absl::Status Worker::EvaluateHeldOut(const WorkerTask& task, Current* current, EvaluationJob job,
+                                     EvaluationMetrics* metrics) {
+  EvaluationMetrics held_out = *metrics;
+  const DatasetReference data = task.spec.HeldOutData();
+  if (data.split != task.spec.dataset.evaluation_split) {
+    DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, OpenDataset(task, current, data, ""));
+    job.dataset = dataset.get();
+    job.teacher = nullptr;
+    DISTILLERY_ASSIGN_OR_RETURN(held_out, EvaluateWeights(job));
+  }
+  metrics->held_out_sample_count = held_out.sample_count;
+  metrics->held_out_correct_count = held_out.correct_count;
+  metrics->held_out_cross_entropy = held_out.cross_entropy;
+  return absl::OkStatus();
 }
 
 }  // namespace distillery

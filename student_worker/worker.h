@@ -4,19 +4,20 @@
 // renews leases; Stop from any. Holds no state: whatever it loses is done again, with equal bits.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/mutex.h"
 #include "common/model/model_shelf.h"
 #include "common/rpc/call_canceller.h"
+#include "common/rpc/connection.h"
 #include "student_worker/coordinator_client.h"
 #include "student_worker/dataset_finder_client.h"
 #include "student_worker/teacher_channels_client.h"
+#include "student_worker/torch_tasks.h"
+#include "student_worker/worker_statistics.h"
 
 namespace distillery {
 
@@ -31,23 +32,34 @@ class Worker {
     // Folder (or file) of the TorchScript students that runs may name by digest.
     std::string student_dir;
     std::string coordinator_address = "127.0.0.1:7002";
+    // "cpu", "cuda" or "cuda:N", and ComputeFingerprint of it.
+    std::string device = "cpu";
+    std::string numerics_fingerprint;
   };
   // `teachers` may be null: tasks that need one then fail.
-  Worker(const Options& options, std::shared_ptr<grpc::Channel> coordinator,
+  Worker(const Options& options, std::shared_ptr<Connection> coordinator,
          std::unique_ptr<TeacherChannels> teachers);
 
   // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
-  // need if that is not this process's own: start anew with it.
-  std::string Run();
+  // need if that is not this process's own: start anew with it. Waits for a coordinator that is
+  // away. One that is there and does not let it in is the error, before it has registered; from
+  // then on certificates are being changed, and it waits for that as well.
+  absl::StatusOr<std::string> Run();
   void Stop();
+  // What it has done so far; safe for all threads.
+  const WorkerStatistics& statistics() const { return statistics_; }
 
  private:
   struct Current;
-  // OK: done or dropped. Else the task has failed.
-  absl::Status Execute(const WorkerTask& task, Current* current);
+  void Execute(const WorkerTask& task, Current* current);
+  // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them.
+  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome);
   absl::Status Initialise(const WorkerTask& task, Current* current);
   absl::Status Train(const WorkerTask& task, Current* current);
   absl::Status Evaluate(const WorkerTask& task, Current* current);
+  // Adds the figures of the guard's split; `job` is that of the evaluation split, `metrics` its result.
+  absl::Status EvaluateHeldOut(const WorkerTask& task, Current* current, EvaluationJob job,
+                               EvaluationMetrics* metrics);
   // Renews the lease until the task is over or lost.
   void KeepLease(const WorkerTask& task, Current* current);
   absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const WorkerTask& task,
@@ -57,18 +69,24 @@ class Worker {
   // The file of a student that is one; "" for a built-in architecture.
   absl::StatusOr<std::string> FindStudent(const RunSpec& spec);
   // Keeps the weights downloaded last: tasks of one round start from the same.
-  absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task, Current* current);
+  // `encoding`: in which they may travel.
+  absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task,
+                                                        const std::string& encoding,
+                                                        Current* current);
   // Tells the coordinator, with the next renewal, what the task waits for.
   void SetWaitingFor(const std::string& waiting_for);
-  // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled.
-  absl::Status Persist(Current* current, const std::function<absl::Status()>& call);
+  // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled; `again` is
+  // false at the first call.
+  absl::Status Persist(Current* current, const std::function<absl::Status(bool again)>& call);
 
   const Options options_;
+  WorkerStatistics statistics_;
   ModelShelf students_;
   CallCanceller canceller_;
   const std::unique_ptr<TeacherChannels> teachers_;
   // Used by the thread of Run.
   DatasetFinder datasets_;
+  const std::shared_ptr<Connection> connection_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
   std::unique_ptr<DownloadedWeights> weights_;

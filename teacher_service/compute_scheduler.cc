@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {
@@ -112,6 +112,7 @@ void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
     }
     inputs = joined.data();
   }
+  if (RunEncoded(batch, inputs, rows)) return;
   std::vector<float> logits(static_cast<size_t>(rows) * classes);
   absl::Status status;
   const absl::Duration start = clock_->SteadyNow();
@@ -120,24 +121,54 @@ void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
                      std::min(info.max_batch_rows, rows - first),
                      &logits[static_cast<size_t>(first) * classes], Lane::kQuery);
   }
-  const absl::Duration taken = clock_->SteadyNow() - start;
-  {
-    MutexLock lock(mutex_);
-    ModelStatistics& statistics = Statistics(teacher);
-    const auto count = static_cast<int64_t>(batch.queries.size());
-    (status.ok() ? statistics.query_count : statistics.failed_query_count) += count;
-    if (status.ok()) {
-      statistics.query_row_count += rows;
-      statistics.query_compute_time += taken * count;
-    }
-    for (const absl::Duration wait : batch.waits) statistics.queue_time += wait;
-    statistics.last_query = clock_->WallNow();
-  }
+  CountQueries(batch, rows, status.ok(), clock_->SteadyNow() - start);
   const float* next = logits.data();
   for (const Query& query : batch.queries) {
     query.done(status, status.ok() ? next : nullptr);
     next += static_cast<size_t>(query.rows) * classes;
   }
+}
+
+bool ComputeScheduler::RunEncoded(WorkQueue::Batch& batch, const float* inputs, int64_t rows) {
+  Teacher& teacher = *batch.queries.front().teacher;
+  if (!teacher.encodes() || rows > teacher.info().max_batch_rows) return false;
+  const int64_t classes = teacher.info().card.class_count();
+  std::vector<EncodedRows> encoded;
+  std::vector<EncodedPart> parts;
+  encoded.reserve(batch.queries.size());
+  for (const Query& query : batch.queries) {
+    if (!query.format.has_value()) return false;
+    EncodedRows& of_query = encoded.emplace_back(RowsFor(query.rows, classes, *query.format));
+    parts.push_back({query.rows, *query.format, BuffersOf(of_query)});
+  }
+  const absl::Duration start = clock_->SteadyNow();
+  const absl::Status status = teacher.ComputeSoftTargets(inputs, rows, parts);
+  if (absl::IsResourceExhausted(status)) return false;
+  const absl::Duration taken = clock_->SteadyNow() - start;
+  Count(teacher, Lane::kQuery, rows, /*passes=*/1, status.ok(), taken);
+  CountQueries(batch, rows, status.ok(), taken);
+  for (size_t i = 0; i < batch.queries.size(); ++i) {
+    if (status.ok()) {
+      batch.queries[i].done_encoded(std::move(encoded[i]));
+    } else {
+      batch.queries[i].done(status, nullptr);
+    }
+  }
+  return true;
+}
+
+void ComputeScheduler::CountQueries(const WorkQueue::Batch& batch, int64_t rows, bool ok,
+                                    absl::Duration taken) {
+  MutexLock lock(mutex_);
+  ModelStatistics& statistics = Statistics(*batch.queries.front().teacher);
+  const auto count = static_cast<int64_t>(batch.queries.size());
+  (ok ? statistics.query_count : statistics.failed_query_count) += count;
+  if (ok) {
+    statistics.query_row_count += rows;
+    statistics.query_compute_time += taken * count;
+  }
+  for (const absl::Duration wait : batch.waits) statistics.queue_time += wait;
+  statistics.last_query = clock_->WallNow();
 }
 
 absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, int64_t rows,
@@ -160,13 +191,18 @@ absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, in
     const int64_t count = rows * teacher.info().card.class_count();
     for (int64_t i = 0; i < count; ++i) logits[i] = HalfToFloat(FloatToHalf(logits[i]));
   }
-  const absl::Duration taken = clock_->SteadyNow() - start;
+  Count(teacher, lane, rows, passes, status.ok(), clock_->SteadyNow() - start);
+  return status;
+}
+
+void ComputeScheduler::Count(const Teacher& teacher, Lane lane, int64_t rows, int64_t passes, bool ok,
+                             absl::Duration taken) {
   MutexLock lock(mutex_);
   ModelStatistics& statistics = Statistics(teacher);
   statistics.compute_time += taken;
-  if (split) ++statistics.split_batch_count;
+  if (passes > 1) ++statistics.split_batch_count;
   (lane == Lane::kQuery ? statistics.query_batch_count : statistics.stream_batch_count) += passes;
-  if (lane == Lane::kStream && status.ok()) statistics.stream_row_count += rows;
+  if (lane == Lane::kStream && ok) statistics.stream_row_count += rows;
   statistics.batch_sizes[static_cast<size_t>(SizeBucket(rows / passes))] += passes;
   statistics.batch_row_count += rows;
   if (lane == Lane::kQuery) {
@@ -174,7 +210,6 @@ absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, in
     of_size.count += passes;
     of_size.time += taken;
   }
-  return status;
 }
 
 ModelStatistics& ComputeScheduler::Statistics(const Teacher& teacher) {

@@ -83,6 +83,12 @@ class ComputeScheduler {
 
  private:
   void Run();
+  // False if the teacher or a query needs logits, or the device has no memory for it in one batch.
+  bool RunEncoded(WorkQueue::Batch& batch, const float* inputs, int64_t rows);
+  // Counts one batch that took so long.
+  void Count(const Teacher& teacher, Lane lane, int64_t rows, int64_t passes, bool ok,
+             absl::Duration taken);
+  void CountQueries(const WorkQueue::Batch& batch, int64_t rows, bool ok, absl::Duration taken);
   void RunQueries(WorkQueue::Batch& batch);
   // Tells those that will not be computed.
   void Dismiss(WorkQueue::Batch& batch, const absl::Status& cut_status);

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "common/base/names.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -193,8 +194,10 @@ absl::Status LogitCache::Publish(const LogitFileSpec& spec, UnfinishedLogitFile*
   {
     MutexLock lock(mutex_);
     // Under the lock, lest an eviction comes between the name and the index.
+    DISTILLERY_FAILPOINT("teacher.cache.written");
     absl::Status renamed = file->Rename();
     if (renamed.ok()) {
+      DISTILLERY_FAILPOINT("teacher.cache.renamed");
       reserved_bytes_ -= spec.file_bytes();
       index_.Put(path, {spec.file_bytes(), used, *version, {}});
       if (std::exchange(writing_fails_, false)) {

@@ -14,26 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/file_version.h"
 #include "teacher_service/logit_cache_format.h"
 
 namespace distillery {
-
-// Differs when a file was replaced or its content written, not when it was only read or touched.
-struct FileVersion {
-  dev_t device = 0;
-  ino_t inode = 0;
-  int64_t size = 0;
-  int64_t modified_ns = 0;
-
-  static FileVersion Of(const struct stat& info) {
-    return {info.st_dev, info.st_ino, info.st_size,
-            int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
-  }
-  bool operator==(const FileVersion& other) const {
-    return device == other.device && inode == other.inode && size == other.size &&
-           modified_ns == other.modified_ns;
-  }
-};
 
 // Notes when a file was last used, in its access time: the modification time tells whether its
 // content is the one that was checked. No error if another user owns the file: it then only seems

@@ -1,14 +1,12 @@
 #include "teacher_service/logit_cache_format.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/descriptor.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
 
@@ -26,18 +24,11 @@ uint32_t HeaderCrc(const LogitHeader& header) {
 
 absl::Status ReadLogitBytes(int descriptor, int64_t offset, char* bytes, int64_t size,
                             const std::string& path) {
-  while (size > 0) {
-    const ssize_t got = pread(descriptor, bytes, static_cast<size_t>(size), offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      return absl::DataLossError(
-          absl::StrCat("cannot read ", path, ": ", got < 0 ? std::strerror(errno) : "cut short"));
-    }
-    bytes += got;
-    offset += got;
-    size -= got;
-  }
-  return absl::OkStatus();
+  const ReadOutcome read = ReadAt(descriptor, offset, size, bytes);
+  if (read.bytes == size) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("cannot read ", path, ": ",
+                   read.error_number != 0 ? std::strerror(read.error_number) : "cut short"));
 }
 
 absl::Status LogitFileSpec::Validate() const {

@@ -1,6 +1,7 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/status_macros.h"
 #include "teacher_service/logit_cache.h"
 
@@ -45,7 +46,10 @@ absl::Status LogitCache::Writer::Add(int64_t first_row, absl::string_view bytes)
     if (!status_.ok()) return status_;
     status_ = written;
     if (written.ok()) written_rows_ += count;
-    if (written.ok() && written_rows_ < spec_.rows) return absl::OkStatus();
+    if (written.ok() && written_rows_ < spec_.rows) {
+      DISTILLERY_FAILPOINT("teacher.cache.rows");
+      return absl::OkStatus();
+    }
   }
   if (!written.ok()) {
     cache_->WriteFailed(written);

@@ -8,7 +8,7 @@
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {
@@ -153,7 +153,7 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   std::vector<int64_t> indexes(static_cast<size_t>(rows));
   std::iota(indexes.begin(), indexes.end(), range_.first + cut * cut_rows());
   std::vector<float> inputs(static_cast<size_t>(rows * dataset_->shape().size()));
-  LoadPixels(*dataset_, indexes, view_, inputs.data());
+  DISTILLERY_RETURN_IF_ERROR(LoadPixels(*dataset_, indexes, view_, inputs.data()));
   auto logits = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * class_count()));
   DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->Compute(*teacher_, inputs.data(), rows,
                                                           logits->data(), Lane::kStream));

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -22,6 +23,7 @@
 #include "teacher_service/inference_service.h"
 #include "teacher_service/metrics_service.h"
 #include "teacher_service/model_flags.h"
+#include "teacher_service/replicated_teacher.h"
 #include "teacher_service/teacher_service.h"
 #include "teacher_service/torch_teacher.h"
 #include "teacher_service/warm.h"
@@ -38,6 +40,8 @@ struct Flags {
   std::vector<std::string> ensembles;
   std::string ensemble_mean = "probabilities";
   ModelFlag model_defaults;
+  std::string device = "cpu";
+  bool cuda_graphs = false;
   int64_t compute_threads = 1;
   double cache_gib = 10;
   int64_t cache_memory_mib = 256;
@@ -45,7 +49,7 @@ struct Flags {
   double queue_delay_ms = 2;
   double idle_seconds = 60;
   std::string numerics = "fastest";
-  std::string log_level = "info";
+  LogOptions log;
   // Of `warm`.
   std::string warm_dataset;
   std::string warm_augmentation = "none";
@@ -58,11 +62,14 @@ constexpr char kExamples[] =
     "  teacher_service --model teacher.pt\n"
     "      serve on loopback; the built-in digits data is there\n"
     "  teacher_service --model teacher.pt --data-dir /data --cache-dir /var/cache/distillery \\\n"
-    "      --listen 0.0.0.0:7001 --tls-certificate t.pem --tls-key t.key --tls-ca ca.pem\n"
+    "      --listen 0.0.0.0:7001 --tls-certificate teacher.pem \\\n"
+    "      --tls-key teacher-key.pem --tls-ca ca.pem\n"
     "      serve MNIST shards to other machines over mutual TLS, each computed once\n"
     "  teacher_service --model big=big.pt,max_batch_rows=256 --model small=small.pt \\\n"
     "      --ensemble both=big:0.7,small:0.3\n"
     "      two models, and a third that is their mean\n"
+    "  teacher_service --model teacher.pt --device cuda:0,cuda:1 --precision bfloat16\n"
+    "      on two GPUs\n"
     "  teacher_service --model teacher.pt --cache-dir cache warm --dataset mnist/train@2000\n"
     "      fill the cache ahead";
 
@@ -70,12 +77,24 @@ class Models {
  public:
   explicit Models(const Flags& flags) : flags_(flags) {}
 
+  // Reads the flags; first of all.
+  absl::Status Parse() {
+    ModelFlag defaults = flags_.model_defaults;
+    const absl::StatusOr<std::vector<std::string>> devices = ParseDevices(flags_.device, ',');
+    if (!devices.ok()) return Annotate(devices.status(), "--device");
+    defaults.devices = *devices;
+    for (const std::string& text : flags_.models) {
+      DISTILLERY_ASSIGN_OR_RETURN(ModelFlag model, ParseModelFlag(text, defaults));
+      models_.push_back(std::move(model));
+    }
+    return absl::OkStatus();
+  }
+  const std::vector<ModelFlag>& models() const { return models_; }
+
   // Names all models, so that calls for them wait rather than fail.
   absl::Status Declare(ModelRegistry& registry) {
-    for (const std::string& text : flags_.models) {
-      DISTILLERY_ASSIGN_OR_RETURN(ModelFlag model, ParseModelFlag(text, flags_.model_defaults));
+    for (const ModelFlag& model : models_) {
       DISTILLERY_RETURN_IF_ERROR(registry.Declare(model.name));
-      models_.push_back(std::move(model));
     }
     for (const std::string& text : flags_.ensembles) {
       const std::pair<std::string, std::string> pair =
@@ -91,23 +110,7 @@ class Models {
 
   absl::StatusOr<std::shared_ptr<Teacher>> Load(const std::string& name) const {
     for (const ModelFlag& model : models_) {
-      if (model.name != name) continue;
-      TorchTeacherOptions options;
-      options.name = model.name;
-      options.model_path = model.path;
-      if (!model.card_path.empty()) {
-        DISTILLERY_ASSIGN_OR_RETURN(const std::string json, ReadFile(model.card_path, 1 << 20));
-        absl::StatusOr<ModelCard> card = ParseModelCard(json);
-        if (!card.ok()) return Annotate(card.status(), model.card_path);
-        options.card = *std::move(card);
-      }
-      options.batch_rows = model.batch_rows;
-      options.max_batch_rows = model.max_batch_rows;
-      options.compute_threads = flags_.compute_threads;
-      options.device = model.device;
-      options.precision = model.precision;
-      options.half_logits = flags_.cache_precision == "float16";
-      return LoadTorchTeacher(options);
+      if (model.name == name) return LoadOne(model);
     }
     return absl::NotFoundError(absl::StrCat("no model ", name));
   }
@@ -131,11 +134,37 @@ class Models {
   }
 
  private:
+  absl::StatusOr<std::shared_ptr<Teacher>> LoadOne(const ModelFlag& model) const {
+    TorchTeacherOptions options;
+    options.name = model.name;
+    options.model_path = model.path;
+    if (!model.card_path.empty()) {
+      DISTILLERY_ASSIGN_OR_RETURN(const std::string json, ReadFile(model.card_path, 1 << 20));
+      absl::StatusOr<ModelCard> card = ParseModelCard(json);
+      if (!card.ok()) return Annotate(card.status(), model.card_path);
+      options.card = *std::move(card);
+    }
+    options.batch_rows = model.batch_rows;
+    options.max_batch_rows = model.max_batch_rows;
+    options.compute_threads = flags_.compute_threads;
+    options.precision = model.precision;
+    options.cuda_graphs = flags_.cuda_graphs;
+    options.half_logits = flags_.cache_precision == "float16";
+    std::vector<TeacherReplica> replicas;
+    for (const std::string& device : model.devices) {
+      options.device = device;
+      DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> teacher, LoadTorchTeacher(options));
+      replicas.push_back({device, std::move(teacher)});
+    }
+    if (replicas.size() == 1) return replicas.front().teacher;
+    return MakeReplicatedTeacher(std::move(replicas));
+  }
+
   const Flags& flags_;
   std::vector<ModelFlag> models_;
 };
 
-absl::Status Warm(const Flags& flags) {
+absl::Status Warm(const Flags& flags, Models& models) {
   WarmJob job = flags.warm;
   const std::pair<std::string, std::string> sized =
       absl::StrSplit(flags.warm_dataset, absl::MaxSplits('@', 1));
@@ -150,7 +179,6 @@ absl::Status Warm(const Flags& flags) {
   }
   DISTILLERY_ASSIGN_OR_RETURN(job.view.augmentation, Augmentation::Parse(flags.warm_augmentation));
   DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
-  Models models(flags);
   DISTILLERY_RETURN_IF_ERROR(models.Declare(host->models()));
   spdlog::info("{}", ComputeDescription(flags.compute_threads));
   DISTILLERY_RETURN_IF_ERROR(models.LoadAll(host->models(), [](const std::string&) {}));
@@ -184,9 +212,9 @@ void AwaitCalls(const TeacherHost& host, const StreamService& streams, absl::Dur
   }
 }
 
-absl::Status Serve(Flags flags) {
+absl::Status Serve(Flags& flags, Models& models) {
+  DISTILLERY_RETURN_IF_ERROR(ArmFailpoints());
   DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
-  Models models(flags);
   DISTILLERY_RETURN_IF_ERROR(models.Declare(host->models()));
   flags.service.load = [&models](const std::string& name) { return models.Load(name); };
   TeacherServiceImpl service(flags.service, host.get());
@@ -225,6 +253,17 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
   app->add_option("--ensemble-mean", flags->ensemble_mean, "of probabilities, or of logits")
       ->check(CLI::IsMember({"probabilities", "logits"}))
       ->capture_default_str();
+  app->add_option("--device", flags->device,
+                  "where models are computed: cpu, cuda, cuda:N, or several, cuda:0,cuda:1, each with "
+                  "a copy of each model")
+      ->capture_default_str();
+  app->add_option("--precision", flags->model_defaults.precision,
+                  "inside of models: float32, bfloat16, or float16 (CUDA alone); part of the teacher "
+                  "digest")
+      ->capture_default_str();
+  app->add_flag("--cuda-graphs", flags->cuda_graphs,
+                "on CUDA, launch each forward pass as one graph, for models of many small kernels; part "
+                "of the teacher digest");
   app->add_option("--card", flags->model_defaults.card_path,
                   "model card (JSON) for model files that carry none");
   app->add_option("--batch-rows", flags->model_defaults.batch_rows,
@@ -243,15 +282,15 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::IsMember({"fastest", "portable"}))
       ->capture_default_str();
   app->add_option("--allow-reload", flags->service.reload_clients,
-                  "who may call ReloadModel: a client certificate's name, or \"loopback\"; may be "
-                  "repeated");
+                  "who may call ReloadModel: \"loopback\" in plain text; over TLS every operator, or "
+                  "those whose certificates' names are given here; may be repeated");
 }
 
 void AddComputeFlags(CLI::App* app, Flags* flags) {
   const std::string group = "Scheduling";
-  app->add_option("--compute-slots", flags->host.compute.slots, "batches computed at once")
+  app->add_option("--compute-slots", flags->host.compute.slots,
+                  "batches computed at once (default: one per core, or two per GPU)")
       ->check(CLI::Range(1, 1024))
-      ->capture_default_str()
       ->group(group);
   app->add_option("--stream-weight", flags->host.compute.queue.stream_weight,
                   "share of the device for streams of shards, against --query-weight")
@@ -312,12 +351,22 @@ void AddCacheFlags(CLI::App* app, Flags* flags) {
       ->group(group);
 }
 
+absl::Status Run(Flags& flags, bool warm) {
+  Models models(flags);
+  DISTILLERY_RETURN_IF_ERROR(models.Parse());
+  if (flags.host.compute.slots == 0) {
+    flags.host.compute.slots = DefaultComputeSlots(models.models(), AvailableCores());
+  }
+  flags.service.streams.read_ahead_cuts = flags.host.compute.slots + 1;
+  return warm ? Warm(flags, models) : Serve(flags, models);
+}
+
 int Main(int argc, char** argv) {
   EnsureComputeEnvironment(EarlyFlag(argc, argv, "numerics", "fastest"), argv);
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7001";
-  flags.host.compute.slots = AvailableCores();
+  flags.host.compute.slots = 0;
   CLI::App app("Serves the temperature-softened outputs of TorchScript models over gRPC.",
                "teacher_service");
   AddModelFlags(&app, &flags);
@@ -331,8 +380,9 @@ int Main(int argc, char** argv) {
   AddComputeFlags(&app, &flags);
   AddTransportFlags(&app, &flags.server.transport);
   AddConnectionFlags(&app, &flags.server.max_connections);
+  AddAccessFlags(&app, &flags.server.allowed_workers);
   AddMetricsFlags(&app, &flags.metrics);
-  AddCommonFlags(&app, &flags.log_level);
+  AddCommonFlags(&app, &flags.log);
   CLI::App* const warm = app.add_subcommand("warm", "fill the cache ahead, then end");
   warm->add_option("--dataset", flags.warm_dataset, "NAME/SPLIT@SHARD_SIZE, as in the RunSpec")
       ->required();
@@ -347,14 +397,12 @@ int Main(int argc, char** argv) {
   warm->add_flag("--json", flags.json, "print the result as JSON");
   app.footer(kExamples);
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
-  ConfigureLogging(flags.log_level);
+  ConfigureLogging("teacher_service", flags.log);
   flags.host.cache.max_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
   flags.host.logits.memory_bytes = flags.cache_memory_mib << 20;
   flags.host.compute.queue.max_queue_delay = absl::Milliseconds(flags.queue_delay_ms);
   flags.service.streams.idle_limit = absl::Seconds(flags.idle_seconds);
-  flags.service.streams.read_ahead_cuts = flags.host.compute.slots + 1;
-  return ReportStatus("teacher_service",
-                      warm->parsed() ? Warm(flags) : Serve(std::move(flags)));
+  return ReportStatus("teacher_service", Run(flags, warm->parsed()));
 }
 
 }  // namespace

@@ -72,8 +72,7 @@ std::vector<prometheus::MetricFamily> TeacherMetrics::Collect() const {
   const auto gauge = [&](const char* metric, const char* help, auto value) {
     list.Gauge(metric, help, static_cast<double>(value));
   };
-  list.Gauge("build_info", "Always 1; the label says which version runs.", 1,
-             {{"version", DISTILLERY_VERSION}});
+  list.AddBuildInfo();
   gauge("draining", "1 while the service ends and takes no new calls, else 0.",
         host_->draining() ? 1 : 0);
 

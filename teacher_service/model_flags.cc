@@ -1,5 +1,7 @@
 #include "teacher_service/model_flags.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -18,6 +20,8 @@ absl::Status ReadRows(const std::string& key, const std::string& value, int64_t*
   return absl::InvalidArgumentError(
       absl::StrCat("--model: ", key, " must be 1 to ", kMost, ", got \"", value, "\""));
 }
+
+std::string Canonical(const std::string& device) { return device == "cuda" ? "cuda:0" : device; }
 
 }  // namespace
 
@@ -43,7 +47,7 @@ absl::StatusOr<ModelFlag> ParseModelFlag(const std::string& text, const ModelFla
         absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
     const auto& [key, value] = pair;
     if (key == "device") {
-      flag.device = value;
+      DISTILLERY_ASSIGN_OR_RETURN(flag.devices, ParseDevices(value, '+'));
     } else if (key == "precision") {
       flag.precision = value;
     } else if (key == "card") {
@@ -60,6 +64,40 @@ absl::StatusOr<ModelFlag> ParseModelFlag(const std::string& text, const ModelFla
     }
   }
   return flag;
+}
+
+absl::StatusOr<std::vector<std::string>> ParseDevices(const std::string& text, char separator) {
+  std::vector<std::string> devices = absl::StrSplit(text, separator);
+  std::set<std::string> seen;
+  for (const std::string& device : devices) {
+    if (device.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("device \"", text, "\": write cpu, cuda, or "
+                                                     "cuda:0", std::string(1, separator),
+                                                     "cuda:1"));
+    }
+    if (!seen.insert(Canonical(device)).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("device \"", text, "\" names ", device, " twice"));
+    }
+  }
+  return devices;
+}
+
+int DefaultComputeSlots(const std::vector<ModelFlag>& models, int cores) {
+  constexpr int kSlotsPerGpu = 2;
+  std::set<std::string> gpus;
+  bool on_cpu = models.empty();
+  for (const ModelFlag& model : models) {
+    for (const std::string& device : model.devices) {
+      if (device == "cpu") {
+        on_cpu = true;
+      } else {
+        gpus.insert(Canonical(device));
+      }
+    }
+  }
+  const int for_gpus = kSlotsPerGpu * static_cast<int>(gpus.size());
+  return on_cpu ? std::max(cores, for_gpus) : for_gpus;
 }
 
 }  // namespace distillery

@@ -1,6 +1,7 @@
 // --model NAME=FILE,key=value,...: which models a service loads, and how.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ struct ModelFlag {
   std::string path;
   // Model card (JSON) for a file that carries none; empty: its own.
   std::string card_path;
-  std::string device = "cpu";
+  // At least one; each gets a copy of the model.
+  std::vector<std::string> devices = {"cpu"};
   std::string precision = "float32";
   int64_t batch_rows = 256;
   // 0: TorchTeacherOptions' choice for the device.
@@ -21,9 +23,17 @@ struct ModelFlag {
 };
 
 // Reads "FILE", "NAME=FILE" or "NAME=FILE,device=cpu,precision=float32,batch_rows=256,
-// max_batch_rows=1024,card=FILE"; what is not said is as in `defaults`, and the name is the file's
-// without folder and ending. INVALID_ARGUMENT for an unknown key (with the nearest one), a number out
-// of range or an empty file.
+// max_batch_rows=1024,card=FILE", where device may be several, as in cuda:0+cuda:1. What is not said is
+// as in `defaults`, and the name is the file's without folder and ending. INVALID_ARGUMENT for an
+// unknown key (with the nearest one), a number out of range, a device twice or an empty file.
 absl::StatusOr<ModelFlag> ParseModelFlag(const std::string& text, const ModelFlag& defaults);
+
+// Reads "cuda:0,cuda:1", with that separator, and leaves it to LibTorch whether they are there.
+// INVALID_ARGUMENT for an empty name or one that comes twice ("cuda" is "cuda:0").
+absl::StatusOr<std::vector<std::string>> ParseDevices(const std::string& text, char separator);
+
+// Batches that a service shall compute at once: two for each GPU that its models name, so that one is
+// copied while another is computed, and at least `cores` if one of them names the CPU.
+int DefaultComputeSlots(const std::vector<ModelFlag>& models, int cores);
 
 }  // namespace distillery

@@ -9,7 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {
@@ -107,12 +107,13 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Make(const LogitRows& logits) {
   return Build(&read, logits.first_row, rows);
 }
 
-SoftTargetChunk ChunkMaker::MakeSamples(int64_t start_row, int64_t rows) {
+absl::StatusOr<SoftTargetChunk> ChunkMaker::MakeSamples(int64_t start_row, int64_t rows) {
   const int64_t fit = std::max<int64_t>(1, options_.max_bytes / RowBytes());
   return Build(nullptr, start_row, std::min(fit, rows));
 }
 
-SoftTargetChunk ChunkMaker::Build(const LogitRows* logits, int64_t start_row, int64_t rows) {
+absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64_t start_row,
+                                                  int64_t rows) {
   SoftTargetChunk chunk;
   chunk.start_row = start_row;
   chunk.rows = rows;
@@ -169,7 +170,8 @@ SoftTargetChunk ChunkMaker::Build(const LogitRows* logits, int64_t start_row, in
                              {rows, shape.channels, shape.height, shape.width}, pixel_bytes);
     std::vector<int64_t> indexes(static_cast<size_t>(rows));
     std::iota(indexes.begin(), indexes.end(), shard_.first + start_row);
-    LoadImageBytes(*dataset_, indexes, options_.view, reinterpret_cast<uint8_t*>(pixels));
+    DISTILLERY_RETURN_IF_ERROR(LoadImageBytes(*dataset_, indexes, options_.view,
+                                              reinterpret_cast<uint8_t*>(pixels)));
     char* label = add(kLabels, ElementType::kInt32, {rows}, label_bytes);
     for (const int64_t index : indexes) {
       const int32_t value = dataset_->Label(index);

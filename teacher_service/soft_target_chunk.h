@@ -61,13 +61,15 @@ class ChunkMaker {
   // are in memory as they are asked for are not copied. From a file, blocks; DATA_LOSS if it cannot
   // be read.
   absl::StatusOr<SoftTargetChunk> Make(const LogitRows& logits);
-  // Samples alone, of up to `rows` rows from start_row on.
-  SoftTargetChunk MakeSamples(int64_t start_row, int64_t rows);
+  // Samples alone, of up to `rows` rows from start_row on. Errors, as those of Make for samples, as
+  // Dataset::ReadImages.
+  absl::StatusOr<SoftTargetChunk> MakeSamples(int64_t start_row, int64_t rows);
 
  private:
   int64_t RowBytes() const;
   // `logits`, if any, are in memory.
-  SoftTargetChunk Build(const LogitRows* logits, int64_t start_row, int64_t rows);
+  absl::StatusOr<SoftTargetChunk> Build(const LogitRows* logits, int64_t start_row,
+                                        int64_t rows);
 
   const Options options_;
   const Dataset* const dataset_;

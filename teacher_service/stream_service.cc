@@ -9,8 +9,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/chunk_message.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
@@ -19,18 +21,6 @@
 
 namespace distillery {
 namespace {
-
-template <typename Owner>
-grpc::Slice OwnedSlice(absl::string_view bytes, Owner owner) {
-  auto* const held = new Owner(std::move(owner));
-  return {const_cast<char*>(bytes.data()), bytes.size(),  // NOLINT: gRPC only reads
-          [](void* user) { delete static_cast<Owner*>(user); }, held};
-}
-
-grpc::ByteBuffer Serialize(const v1::StreamSoftTargetsResponse& message) {
-  const grpc::Slice slice(message.SerializeAsString());
-  return {&slice, 1};
-}
 
 grpc::ByteBuffer Serialize(const SoftTargetChunk& chunk) {
   std::vector<std::string> parts = ChunkWireParts(chunk);
@@ -59,6 +49,12 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 
   // `request` is gone when this returns.
   void Start(const grpc::ByteBuffer& request) {
+    if (!request.Valid()) {
+      MutexLock lock(mutex_);
+      working_ = false;
+      End(absl::CancelledError("the client went away before its request came"));
+      return;
+    }
     grpc::ByteBuffer copy(request);
     const grpc::Status parsed =
         grpc::SerializationTraits<v1::StreamSoftTargetsRequest>::Deserialize(&copy, &request_);
@@ -181,12 +177,13 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     message.mutable_header()->set_dataset_digest(dataset_->digest());
     message.mutable_header()->set_row_count(row_count_);
     message.mutable_header()->set_class_count(static_cast<int32_t>(dataset_->class_count()));
-    *header = Serialize(message);
+    *header = SerializeMessage(message);
     MutexLock lock(mutex_);
     row_ = next_fetch_ = request_.start_row();
     cut_rows_ = info.batch_rows;
     row_bytes_ = row_bytes;
     opened_ok_ = true;
+    DISTILLERY_FAILPOINT("teacher.stream.opened");
     return absl::OkStatus();
   }
 
@@ -304,7 +301,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       trailer.mutable_trailer()->set_row_count(row - request_.start_row());
       trailer.mutable_trailer()->set_byte_count(bytes_);
       trailer.mutable_trailer()->set_crc32c(known_crc_.value_or(crc_));
-      *message = Serialize(trailer);
+      *message = SerializeMessage(trailer);
+      DISTILLERY_FAILPOINT("teacher.stream.trailer");
       MutexLock lock(mutex_);
       trailer_made_ = true;
       return absl::OkStatus();
@@ -312,7 +310,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     const absl::Duration start = clock_->SteadyNow();
     SoftTargetChunk chunk;
     if (samples_alone_) {
-      chunk = chunks_->MakeSamples(row, row_count_ - row);
+      DISTILLERY_ASSIGN_OR_RETURN(chunk, chunks_->MakeSamples(row, row_count_ - row));
     } else {
       DISTILLERY_RETURN_IF_ERROR(rows.status());
       // The cut may begin before the row that is due.
@@ -333,6 +331,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       if (!known_crc_.has_value()) crc_ = Crc32c(tensor.bytes, crc_);
       bytes += static_cast<int64_t>(tensor.bytes.size());
     }
+    if (bytes_ > 0) DISTILLERY_FAILPOINT("teacher.stream.chunk");
     bytes_ += bytes;
     *message = Serialize(chunk);
     {

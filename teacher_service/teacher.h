@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "common/model/card.h"
+#include "common/soft_targets/encode.h"
 
 namespace distillery {
 
@@ -36,6 +37,13 @@ struct TeacherInfo {
   std::vector<EnsembleMember> members;
 };
 
+// Consecutive rows of a batch that go to one caller, and how.
+struct EncodedPart {
+  int64_t rows = 0;
+  SoftTargetFormat format;
+  EncodedBuffers output;
+};
+
 // Threads: safe for all; calls may run at the same time.
 class Teacher {
  public:
@@ -44,6 +52,17 @@ class Teacher {
   // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written.
   // RESOURCE_EXHAUSTED when the device has no memory; INTERNAL for what the model throws.
   virtual absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) = 0;
+
+  // True if ComputeSoftTargets is there, which then costs less than logits do: on a device, from which
+  // they would have to be copied first.
+  virtual bool encodes() const { return false; }
+  // The soft targets of `parts`, whose rows add up to `rows`, as EncodeSoftTargets of
+  // common/soft_targets/encode.h gives them but for the last place. Errors as ComputeLogits.
+  // REQUIRES: encodes().
+  virtual absl::Status ComputeSoftTargets(const float* /*inputs*/, int64_t /*rows*/,
+                                          const std::vector<EncodedPart>& /*parts*/) {
+    return absl::UnimplementedError("this teacher gives logits alone");
+  }
 };
 
 }  // namespace distillery

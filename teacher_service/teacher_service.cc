@@ -15,6 +15,7 @@
 #include "common/data/pixels.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
+#include "common/security/role.h"
 #include "teacher_service/request_service.h"
 
 namespace distillery {
@@ -60,8 +61,29 @@ grpc::ServerUnaryReactor* TeacherServiceImpl::ListTeachers(
       message->set_model_name(name);
     }
   }
+  FillActivity(response->mutable_activity());
   reactor->Finish(grpc::Status::OK);
   return reactor;
+}
+
+void TeacherServiceImpl::FillActivity(v1::TeacherActivity* activity) {
+  const ComputeScheduler& scheduler = host_->scheduler();
+  const StreamStatistics streams = streams_.statistics();
+  activity->set_open_stream_count(static_cast<int32_t>(streams.open_count));
+  activity->set_streamed_row_count(streams.row_count);
+  activity->set_queued_row_count(scheduler.queued_query_rows());
+  activity->set_busy_slot_count(static_cast<int32_t>(scheduler.busy_slots()));
+  activity->set_slot_count(static_cast<int32_t>(host_->options().compute.slots));
+  int64_t rows = 0;
+  for (const auto& [name, model] : scheduler.statistics()) {
+    rows += model.stream_row_count + model.query_row_count;
+  }
+  activity->set_computed_row_count(rows);
+  if (LogitCache* const cache = host_->cache(); cache != nullptr) {
+    const LogitCache::Stats stats = cache->stats();
+    activity->set_cache_hit_count(stats.hits);
+    activity->set_cache_miss_count(stats.misses);
+  }
 }
 
 grpc::ServerUnaryReactor* TeacherServiceImpl::ComputeSoftTargets(
@@ -150,6 +172,14 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
     }
     reactor->Finish(ToGrpcStatus(status));
   };
+  query.format = format;
+  query.done_encoded = [=](EncodedRows encoded) {
+    (void)pixels;
+    (void)place;
+    FillSoftTargets(rows, classes, format, std::move(encoded), response);
+    response->set_teacher_digest(teacher->info().digest);
+    reactor->Finish(grpc::Status::OK);
+  };
   return host_->scheduler().AddQuery(std::move(query));
 }
 
@@ -201,8 +231,15 @@ bool TeacherServiceImpl::MayReload(const Context& context) const {
            options_.reload_clients.end();
   };
   if (const auto auth = context.auth_context(); auth != nullptr && auth->IsPeerAuthenticated()) {
+    // Its role has let it in: what is left is whether only some operators may.
+    const auto& names = options_.reload_clients;
+    if (std::all_of(names.begin(), names.end(), [](const auto& name) { return name == "loopback"; })) {
+      return true;
+    }
     for (const grpc::string_ref& name : auth->GetPeerIdentity()) {
-      if (allowed(std::string(name.data(), name.size()))) return true;
+      const std::string text(name.data(), name.size());
+      const absl::StatusOr<Identity> identity = ParseIdentityUri(text);
+      if (allowed(text) || (identity.ok() && allowed(identity->name))) return true;
     }
     return false;
   }

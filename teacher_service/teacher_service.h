@@ -23,8 +23,8 @@ class TeacherServiceImpl final
   struct Options {
     StreamService::Options streams;
     int64_t max_queries_per_client = 1024;
-    // Who may call ReloadModel: names of client certificates, and "loopback" for plain-text calls
-    // from this machine. Empty: nobody.
+    // Who may call ReloadModel: "loopback" for plain-text calls from this machine, nobody without it;
+    // over TLS the operators of these names, all of them without any.
     std::vector<std::string> reload_clients;
     // Loads a model's file anew.
     std::function<absl::StatusOr<std::shared_ptr<Teacher>>(const std::string& name)> load;
@@ -62,6 +62,7 @@ class TeacherServiceImpl final
                         v1::DescribeDatasetResponse* response);
   absl::Status Reload(const v1::ReloadModelRequest& request, v1::ReloadModelResponse* response);
   bool MayReload(const Context& context) const;
+  void FillActivity(v1::TeacherActivity* activity);
 
   const Options options_;
   TeacherHost* const host_;

@@ -1,28 +1,35 @@
 #include "teacher_service/torch_teacher.h"
 
-#include <torch/cuda.h>
 #include <torch/script.h>
 
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <optional>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/files.h"
+#include "common/base/half.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture.h"
+#include "common/model/compiled_model.h"
+#include "common/model/device.h"
+#include "common/model/device_lane.h"
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
+#include "common/model/padded_batch.h"
+#include "common/model/tensor_encoding.h"
 
 namespace distillery {
 namespace {
 
-absl::StatusOr<at::ScalarType> ParsePrecision(const std::string& text, const at::Device& device) {
+absl::StatusOr<at::ScalarType> ParsePrecision(const std::string& text,
+                                              const ComputeDevice& device) {
   if (text == "float32") return at::kFloat;
   if (text == "bfloat16") return at::kBFloat16;
-  if (text == "float16" && device.is_cuda()) return at::kHalf;
+  if (text == "float16" && !device.is_cpu()) return at::kHalf;
   if (text == "float16") {
     return absl::InvalidArgumentError("precision float16 needs a CUDA device, got cpu");
   }
@@ -30,48 +37,82 @@ absl::StatusOr<at::ScalarType> ParsePrecision(const std::string& text, const at:
       UnknownName("precision", text, {"float32", "bfloat16", "float16"}));
 }
 
-absl::StatusOr<at::Device> ParseDevice(const std::string& text) {
-  if (text == "cpu") return at::Device(at::kCPU);
-  int64_t index = 0;
-  if (text != "cuda" &&
-      !(absl::StartsWith(text, "cuda:") && absl::SimpleAtoi(text.substr(5), &index) && index >= 0)) {
-    return absl::InvalidArgumentError(UnknownName("device", text, {"cpu", "cuda", "cuda:N"}));
+// A model on its device, from whatever file.
+struct PlacedModel {
+  // Normalised pixels in the precision asked for to what the model answers with. Safe for all threads.
+  std::function<at::Tensor(const at::Tensor&)> forward;
+  ModelCard card;
+  std::string sha256;
+  // 0: unknown.
+  int64_t parameter_count = 0;
+};
+
+absl::StatusOr<PlacedModel> PlaceTorchScript(const TorchTeacherOptions& options,
+                                             const ComputeDevice& device,
+                                             at::ScalarType precision) {
+  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(options.model_path, options.card));
+  model.module.to(device.tensors);
+  if (precision != at::kFloat) model.module.to(precision);
+  PlacedModel placed;
+  placed.parameter_count = CountParameters(model.module);
+  placed.card = std::move(model.card);
+  placed.sha256 = std::move(model.sha256);
+  const auto module = std::make_shared<torch::jit::Module>(std::move(model.module));
+  placed.forward = [module](const at::Tensor& batch) {
+    return module->forward({batch}).toTensor();
+  };
+  return placed;
+}
+
+// Whose precision is that of its compilation.
+absl::StatusOr<PlacedModel> PlaceCompiled(const TorchTeacherOptions& options,
+                                          const ComputeDevice& device) {
+  if (!options.card.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.model_path, " carries no model card: give one with --card"));
   }
-  const auto count = static_cast<int64_t>(torch::cuda::device_count());
-  if (index >= count) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("device ", text, " is not there: this LibTorch sees ", count,
-                     " CUDA devices; use cpu, or a LibTorch with CUDA on a GPU node"));
-  }
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+  constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
+                              ReadFile(options.model_path, kMaxModelBytes));
+  PlacedModel placed;
+  DISTILLERY_ASSIGN_OR_RETURN(placed.forward, LoadCompiledModel(options.model_path, device));
+  placed.card = *options.card;
+  placed.sha256 = Sha256Hex(bytes);
+  return placed;
 }
 
 class TorchTeacher : public Teacher {
  public:
-  TorchTeacher(LoadedModel model, const TorchTeacherOptions& options, const at::Device& device,
-               at::ScalarType precision)
+  // `lanes` is null on a CPU.
+  TorchTeacher(PlacedModel model, const TorchTeacherOptions& options, const ComputeDevice& device,
+               at::ScalarType precision, std::shared_ptr<DeviceLanes> lanes)
       : model_(std::move(model)),
         compute_threads_(options.compute_threads),
         device_(device),
-        precision_(precision) {
-    model_.module.to(device_);
-    if (precision_ != at::kFloat) model_.module.to(precision_);
+        precision_(precision),
+        lanes_(std::move(lanes)) {
     const ModelCard& card = model_.card;
     const auto channels = static_cast<int64_t>(card.mean.size());
-    mean_ = torch::tensor(card.mean).view({1, channels, 1, 1}).to(device_);
-    deviation_ = torch::tensor(card.deviation).view({1, channels, 1, 1}).to(device_);
+    mean_ = torch::tensor(card.mean).view({1, channels, 1, 1}).to(device_.tensors);
+    deviation_ = torch::tensor(card.deviation).view({1, channels, 1, 1}).to(device_.tensors);
     info_.model_name = options.name;
     info_.card = card;
-    info_.parameter_count = CountParameters(model_.module);
+    info_.parameter_count = model_.parameter_count;
     info_.numerics_fingerprint =
         absl::StrCat(NumericsFingerprint(), " threads=", options.compute_threads);
     if (!device_.is_cpu() || precision_ != at::kFloat) {
-      absl::StrAppend(&info_.numerics_fingerprint, " teacher_device=", device_.type() == at::kCUDA
-                      ? "cuda" : "cpu", " teacher_precision=", options.precision);
+      absl::StrAppend(&info_.numerics_fingerprint, " teacher_device=", device_.kind,
+                      " teacher_precision=", options.precision);
+    }
+    if (options.cuda_graphs && !device_.is_cpu()) {
+      absl::StrAppend(&info_.numerics_fingerprint, " cuda_graphs");
     }
     info_.batch_rows = options.batch_rows;
     info_.max_batch_rows = options.max_batch_rows > 0 ? options.max_batch_rows
                                                       : device_.is_cpu() ? 256 : 1024;
+    if (options.cuda_graphs && !device_.is_cpu()) {
+      sizes_ = PaddedSizes({info_.batch_rows, info_.max_batch_rows});
+    }
     info_.half_logits = options.half_logits;
     info_.digest = Sha256Hex(absl::StrCat("distillery teacher 2\n", model_.sha256, "\n",
                                           ModelCardToJson(model_.card), "\nbatch_rows ",
@@ -82,39 +123,136 @@ class TorchTeacher : public Teacher {
   const TeacherInfo& info() const override { return info_; }
 
   absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
-    return CatchTorchErrors([&]() -> absl::Status {
+    return Run([&]() -> absl::Status {
+      DISTILLERY_RETURN_IF_ERROR(lanes_ == nullptr ? ComputeHere(inputs, rows, logits)
+                                                   : ComputeOnDevice(inputs, rows, logits));
+      return CheckFinite(logits, rows, info_.card.class_count());
+    });
+  }
+
+  bool encodes() const override { return lanes_ != nullptr; }
+
+  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
+                                  const std::vector<EncodedPart>& parts) override {
+    return Run([&]() -> absl::Status {
+      DeviceLanes::Lease lane(lanes_.get());
+      DISTILLERY_ASSIGN_OR_RETURN(at::Tensor logits,
+                                  ForwardOn(lane, inputs, rows));
+      bool finite = false;
+      std::vector<DeviceLane::Output> outputs = {{logits.isfinite().all(), &finite}};
+      if (info_.half_logits) logits = ToHalf(logits).to(at::kFloat);
+      int64_t first = 0;
+      for (const EncodedPart& part : parts) {
+        const EncodedTensors encoded =
+            EncodeTensors(logits.narrow(0, first, part.rows), part.format);
+        first += part.rows;
+        for (const auto& [tensor, bytes] :
+             {std::pair(encoded.values, part.output.values),
+              std::pair(encoded.row_scales, part.output.row_scales),
+              std::pair(encoded.class_indexes, part.output.class_indexes),
+              std::pair(encoded.tail_mass, part.output.tail_mass)}) {
+          if (tensor.defined()) outputs.push_back({tensor, bytes});
+        }
+      }
+      lane->CopyOut(outputs);
+      if (!finite) {
+        std::vector<float> values(static_cast<size_t>(logits.numel()));
+        lane->CopyOut(logits, values.data());
+        lane.Done();
+        return CheckFinite(values.data(), rows, info_.card.class_count());
+      }
+      lane.Done();
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  // Sets the thread up, and makes a status of what LibTorch throws.
+  absl::Status Run(const std::function<absl::Status()>& compute) {
+    const absl::Status status = CatchTorchErrors([&]() -> absl::Status {
       thread_local const bool configured = [this] {
         ConfigureTorch(compute_threads_);
         return true;
       }();
       (void)configured;
       const c10::InferenceMode inference;
-      const ImageShape& shape = info_.card.input_shape;
-      // from_blob wants a mutable pointer; the module only reads.
-      at::Tensor batch = torch::from_blob(
-          const_cast<float*>(inputs),  // NOLINT
-          {rows, shape.channels, shape.height, shape.width});
-      if (!device_.is_cpu()) batch = batch.to(device_);
-      batch = (batch - mean_).div_(deviation_);
-      if (precision_ != at::kFloat) batch = batch.to(precision_);
-      at::Tensor output = model_.module.forward({batch}).toTensor().to(at::kFloat);
-      // log p are logits of the same softmax; the floor keeps a class of probability 0 finite.
-      constexpr double kSmallest = 1e-30;
-      if (info_.card.outputs_probabilities) output = output.clamp_min(kSmallest).log();
-      output = output.to(at::kCPU).contiguous();
-      const int64_t classes = info_.card.class_count();
-      if (output.dim() != 2 || output.size(0) != rows || output.size(1) != classes) {
-        return absl::InternalError(absl::StrCat("model ", info_.model_name,
-                                                " did not answer with [", rows, ", ", classes,
-                                                "] values"));
-      }
-      std::memcpy(logits, output.data_ptr<float>(),
-                  static_cast<size_t>(output.numel()) * sizeof(float));
-      return CheckFinite(logits, rows, classes);
+      return compute();
     });
+    if (status.ok() || device_.is_cpu()) return status;
+    // Blocks of sizes that no longer fit may be all that is missing for a smaller batch.
+    if (absl::IsResourceExhausted(status)) {
+      DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([this] {
+        device_.runtime->EmptyCache();
+        return absl::OkStatus();
+      }));
+    }
+    return Annotate(status, device_.name);
   }
 
- private:
+  std::vector<int64_t> BatchShape(int64_t rows) const {
+    const ImageShape& shape = info_.card.input_shape;
+    return {rows, shape.channels, shape.height, shape.width};
+  }
+
+  absl::Status ComputeHere(const float* inputs, int64_t rows, float* logits) {
+    // from_blob wants a mutable pointer; the module only reads.
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const at::Tensor output,
+        Forward(torch::from_blob(const_cast<float*>(inputs), BatchShape(rows))));  // NOLINT
+    const at::Tensor rows_of_logits = output.contiguous();
+    std::memcpy(logits, rows_of_logits.data_ptr<float>(),
+                static_cast<size_t>(output.numel()) * sizeof(float));
+    return absl::OkStatus();
+  }
+
+  absl::Status ComputeOnDevice(const float* inputs, int64_t rows, float* logits) {
+    DeviceLanes::Lease lane(lanes_.get());
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor output, ForwardOn(lane, inputs, rows));
+    if (info_.half_logits) {
+      // Half the bytes on the way back, and what a cache of float16 holds.
+      std::string halves(static_cast<size_t>(output.numel()) * 2, '\0');
+      lane->CopyOut(ToHalf(output), halves.data());
+      HalvesToFloats(halves.data(), output.numel(), logits);
+    } else {
+      lane->CopyOut(output, logits);
+    }
+    lane.Done();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<at::Tensor> ForwardOn(DeviceLanes::Lease& lane, const float* inputs,
+                                       int64_t rows) {
+    const at::Tensor batch = lane->CopyIn(inputs, BatchShape(rows));
+    return CheckShape(lane->Forward(batch, sizes_,
+                                    [this](const at::Tensor& pixels) { return Apply(pixels); }),
+                      rows);
+  }
+
+  absl::StatusOr<at::Tensor> Forward(const at::Tensor& batch) {
+    return CheckShape(Apply(batch), batch.size(0));
+  }
+
+  // Pixels [rows, ...] to logits, float32 [rows, classes], where the pixels are.
+  at::Tensor Apply(at::Tensor batch) {
+    batch = (batch - mean_).div_(deviation_);
+    if (precision_ != at::kFloat) batch = batch.to(precision_);
+    at::Tensor output = model_.forward(batch).to(at::kFloat);
+    // log p are logits of the same softmax; the floor keeps a class of probability 0 finite.
+    constexpr double kSmallest = 1e-30;
+    if (info_.card.outputs_probabilities) output = output.clamp_min(kSmallest).log();
+    return output;
+  }
+
+  absl::StatusOr<at::Tensor> CheckShape(at::Tensor output, int64_t rows) const {
+    const int64_t classes = info_.card.class_count();
+    if (output.dim() != 2 || output.size(0) != rows || output.size(1) != classes) {
+      return absl::InternalError(absl::StrCat("model ", info_.model_name,
+                                              " did not answer with [", rows, ", ", classes,
+                                              "] values"));
+    }
+    return output;
+  }
+
   // A target that is not finite would poison every loss it reaches.
   absl::Status CheckFinite(const float* logits, int64_t rows, int64_t classes) const {
     // The sum is finite only if all are, but for sums of huge values: look closer then.
@@ -130,10 +268,14 @@ class TorchTeacher : public Teacher {
     return absl::OkStatus();
   }
 
-  LoadedModel model_;
+  const PlacedModel model_;
   const int64_t compute_threads_;
-  const at::Device device_;
+  const ComputeDevice device_;
   const at::ScalarType precision_;
+  // Null on a CPU.
+  const std::shared_ptr<DeviceLanes> lanes_;
+  // Of batches that are captured; empty: none is.
+  std::vector<int64_t> sizes_;
   // [1, channels, 1, 1]
   at::Tensor mean_;
   at::Tensor deviation_;
@@ -144,13 +286,21 @@ class TorchTeacher : public Teacher {
 
 absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOptions& options) {
   ConfigureTorch(options.compute_threads);
-  DISTILLERY_ASSIGN_OR_RETURN(const at::Device device, ParseDevice(options.device));
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
+                              ParseDevice(options.device, options.devices));
   DISTILLERY_ASSIGN_OR_RETURN(const at::ScalarType precision,
                               ParsePrecision(options.precision, device));
-  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(options.model_path, options.card));
   std::unique_ptr<Teacher> teacher;
-  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
-    teacher = std::make_unique<TorchTeacher>(std::move(model), options, device, precision);
+  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&]() -> absl::Status {
+    const auto lanes = device.is_cpu() ? nullptr : std::make_shared<DeviceLanes>(device);
+    // On a stream that is waited for: other lanes must not see a model that is still being copied.
+    std::optional<DeviceLanes::Lease> lane;
+    if (lanes != nullptr) lane.emplace(lanes.get());
+    DISTILLERY_ASSIGN_OR_RETURN(PlacedModel model,
+                                IsCompiledModel(options.model_path)
+                                    ? PlaceCompiled(options, device)
+                                    : PlaceTorchScript(options, device, precision));
+    teacher = std::make_unique<TorchTeacher>(std::move(model), options, device, precision, lanes);
     return absl::OkStatus();
   }));
   // The first pass through a graph costs more: nobody shall wait for it.

@@ -10,9 +10,12 @@
 
 namespace distillery {
 
+class DeviceRuntime;
+
 struct TorchTeacherOptions {
   // Its name in requests.
   std::string name;
+  // TorchScript; or, by its ending .pt2, a package of compiled_model.h.
   std::string model_path;
   // For model files that carry no card.
   std::optional<ModelCard> card;
@@ -24,10 +27,15 @@ struct TorchTeacherOptions {
   // Threads of LibTorch and OpenBLAS inside one operation; part of the digest. The same in all that
   // computes in this process (numerics.h).
   int64_t compute_threads = 1;
-  // "cpu", "cuda" or "cuda:1"; part of the digest.
+  // "cpu", "cuda" or "cuda:1". Its kind and the card's name are part of the digest.
   std::string device = "cpu";
+  // What "cuda" means; null: what LibTorch sees. Must outlive the teacher.
+  DeviceRuntime* devices = nullptr;
   // "float32", "bfloat16" or "float16" (CUDA alone) inside the model; part of the digest.
   std::string precision = "float32";
+  // On CUDA, launch a forward pass as one CUDA graph, at padded sizes; part of the digest. For models
+  // whose time goes into launching many small kernels, and whose code does not depend on its inputs.
+  bool cuda_graphs = false;
   // Round logits to float16, as a float16 cache stores them; part of the digest.
   bool half_logits = false;
 };

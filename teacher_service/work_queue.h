@@ -17,6 +17,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,6 +42,10 @@ struct Query {
   // ends with the call. CANCELLED, DEADLINE_EXCEEDED (dropped before the device), UNAVAILABLE
   // (closed), or what the teacher says.
   std::function<void(const absl::Status& status, const float* logits)> done;
+  // For a caller that needs no logits, with a teacher that encodes: what it wants, and who takes it in
+  // place of `done`. Nothing is promised; `done` may be called all the same.
+  std::optional<SoftTargetFormat> format;
+  std::function<void(EncodedRows encoded)> done_encoded;
 };
 
 // One cut of a shard.

@@ -25,11 +25,15 @@ Sha256& Sha256::Update(absl::string_view bytes) {
   return *this;
 }
 
+std::array<char, 32> Sha256::Digest() {
+  std::array<char, 32> digest{};
+  EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+  return digest;
+}
+
 std::string Sha256::HexDigest() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_DigestFinal_ex(context_->evp, digest, &size);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
+  const std::array<char, 32> digest = Digest();
+  return absl::BytesToHexString({digest.data(), digest.size()});
 }
 
 std::string Sha256Hex(absl::string_view bytes) { return Sha256().Update(bytes).HexDigest(); }

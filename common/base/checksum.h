@@ -1,6 +1,7 @@
 // Checksums of bytes: SHA-256 (OpenSSL) for identity, CRC-32C (ISA-L) for damage in transit and at rest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,7 +16,8 @@ class Sha256 {
   Sha256();
   ~Sha256();
   Sha256& Update(absl::string_view bytes);
-  // 64 lowercase hex digits. Call once, last.
+  // Call one of the two, once, last. HexDigest: 64 lowercase hex digits.
+  std::array<char, 32> Digest();
   std::string HexDigest();
 
  private:

@@ -13,6 +13,19 @@ Descriptor::~Descriptor() {
   if (valid()) close(number_);
 }
 
+ReadOutcome ReadAt(int descriptor, int64_t offset, int64_t bytes, void* output) {
+  ReadOutcome outcome;
+  while (outcome.bytes < bytes) {
+    const ssize_t got = pread(descriptor, static_cast<char*>(output) + outcome.bytes,
+                              static_cast<size_t>(bytes - outcome.bytes), offset + outcome.bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) outcome.error_number = errno;
+    if (got <= 0) break;
+    outcome.bytes += got;
+  }
+  return outcome;
+}
+
 int64_t FreeDescriptors(int64_t most) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);

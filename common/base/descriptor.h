@@ -1,4 +1,4 @@
-// A file descriptor that closes itself, and how many are left.
+// A file descriptor that closes itself, reads at a place, and how many are left.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,16 @@ class Descriptor {
  private:
   int number_ = -1;
 };
+
+// How far a ReadAt came.
+struct ReadOutcome {
+  int64_t bytes = 0;
+  // errno of a read that failed; 0: all is read, or the file ends there.
+  int error_number = 0;
+};
+
+// Reads `bytes` from `offset` on, or as many as there are, with pread; goes on after signals.
+ReadOutcome ReadAt(int descriptor, int64_t offset, int64_t bytes, void* output);
 
 // How many descriptors this process can still open, counted up to `most`. Looks at each number from
 // 0 on: tens of nanoseconds for each that is open.

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace distillery {
 
@@ -38,12 +39,15 @@ absl::Status RemoveFile(const std::string& path);
 std::string BaseName(const std::string& path);
 std::string FolderOf(const std::string& path);
 
-// A file opened for sequential writing; unlinked by the destructor unless kept. Not thread-safe.
+// A file opened for sequential writing; unlinked by the destructor unless kept. What is appended goes
+// to the disk behind the writer's back, so that Sync finds little left to do. Not thread-safe.
 class OutputFile {
  public:
   static absl::StatusOr<std::unique_ptr<OutputFile>> Create(const std::string& path);
   ~OutputFile();
   absl::Status Append(absl::string_view bytes);
+  // One after the other.
+  absl::Status Append(absl::Span<const absl::string_view> pieces);
   // Makes the content durable (not the name: see RenameDurably).
   absl::Status Sync();
   // Closes and leaves the file in place.
@@ -56,6 +60,7 @@ class OutputFile {
   const std::string path_;
   int descriptor_;
   int64_t size_ = 0;
+  int64_t sent_ = 0;
 };
 
 // A read-only mapping of a whole file. Immutable, so safe for all threads.

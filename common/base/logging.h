@@ -1,19 +1,58 @@
-// Log lines through spdlog: to standard error, "2026-01-31 12:00:00.123 I text".
+// Log lines through spdlog, to standard output:
+//
+//   text   2026-01-31 12:00:00.123 I text
+//   json   {"time":"2026-01-31T12:00:00.123Z","level":"info","program":"coordinator",
+//           "message":"text","run":"first-3a5c","kind":"train","round":3,"replica":0}
+//
+// A program that answers by the log alone (a service) writes nothing else there.
 #pragma once
 
 #include <spdlog/spdlog.h>
 
+#include <cstdint>
 #include <string>
-
-#include "absl/strings/string_view.h"
+#include <variant>
+#include <vector>
 
 namespace distillery {
 
-// Sets pattern and level ("debug", "info", "warning", "error"). Call once, early in main.
-inline void ConfigureLogging(const std::string& level = "info") {
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-  spdlog::flush_on(spdlog::level::info);
-}
+struct LogOptions {
+  // "debug", "info", "warning" or "error".
+  std::string level = "info";
+  // "text" or "json".
+  std::string format = "text";
+};
+
+// Sets format and level. Call once, early in main.
+void ConfigureLogging(const std::string& program, const LogOptions& options);
+// Lines are JSON.
+bool LogsAreJson();
+
+struct LogField {
+  std::string name;
+  std::variant<std::string, int64_t> value;
+};
+
+// What the log lines of this thread are about while this lives: fields of their JSON. Lines of text
+// say it in words. Inner ones add to outer ones; of one name, the innermost counts.
+//
+//   const LogFields about(TaskLogFields(task));
+//   spdlog::info("begins");
+//
+// Threads: one, that which logs.
+class LogFields {
+ public:
+  explicit LogFields(std::vector<LogField> fields);
+  ~LogFields();
+  LogFields(const LogFields&) = delete;
+  LogFields& operator=(const LogFields&) = delete;
+
+  const std::vector<LogField>& fields() const { return fields_; }
+  const LogFields* outer() const { return outer_; }
+
+ private:
+  const std::vector<LogField> fields_;
+  const LogFields* const outer_;
+};
 
 }  // namespace distillery

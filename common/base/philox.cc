@@ -1,5 +1,6 @@
 #include "common/base/philox.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -27,6 +28,27 @@ uint64_t Fold(uint64_t state, uint64_t value) {
                                  0x64697374, 0},
                                 {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)});
   return (uint64_t{block[1]} << 32) | block[0];
+}
+
+template <typename Index>
+std::vector<Index> Shuffled(int64_t size, RandomStream stream) {
+  std::vector<Index> order(static_cast<size_t>(size));
+  std::iota(order.begin(), order.end(), Index{0});
+  // Places are drawn some steps ahead of the swaps, so that the memory they lie in is on its way:
+  // of 10 million, most are in no cache.
+  constexpr int64_t kAhead = 64;
+  std::array<uint64_t, kAhead> places{};
+  for (int64_t last = size - 1; last > 0; last -= kAhead) {
+    const int64_t steps = std::min(kAhead, last);
+    for (int64_t step = 0; step < steps; ++step) {
+      places[step] = stream.Below(static_cast<uint64_t>(last - step) + 1);
+      __builtin_prefetch(&order[places[step]], /*rw=*/1);
+    }
+    for (int64_t step = 0; step < steps; ++step) {
+      std::swap(order[last - step], order[places[step]]);
+    }
+  }
+  return order;
 }
 
 }  // namespace
@@ -68,10 +90,13 @@ uint64_t RandomStream::Next64() {
 }
 
 uint64_t RandomStream::Below(uint64_t bound) {
-  // Rejects the values of the last, incomplete multiple of bound.
-  const uint64_t limit = UINT64_MAX - (UINT64_MAX % bound + 1) % bound;
+  // Rejects the values of the last, incomplete multiple of bound. It has fewer than bound values, so
+  // that nearly all draws need no look at where it begins: a division less.
   uint64_t value = Next64();
-  while (value > limit) value = Next64();
+  if (value > UINT64_MAX - bound) {
+    const uint64_t limit = UINT64_MAX - (UINT64_MAX % bound + 1) % bound;
+    while (value > limit) value = Next64();
+  }
   return value % bound;
 }
 
@@ -82,12 +107,11 @@ uint64_t DeriveSeed(int64_t seed, absl::string_view purpose, uint64_t a, uint64_
 }
 
 std::vector<int64_t> Permutation(int64_t size, RandomStream stream) {
-  std::vector<int64_t> order(size);
-  std::iota(order.begin(), order.end(), int64_t{0});
-  for (int64_t i = size - 1; i > 0; --i) {
-    std::swap(order[i], order[stream.Below(static_cast<uint64_t>(i) + 1)]);
-  }
-  return order;
+  return Shuffled<int64_t>(size, stream);
+}
+
+std::vector<uint32_t> Permutation32(int64_t size, RandomStream stream) {
+  return Shuffled<uint32_t>(size, stream);
 }
 
 }  // namespace distillery

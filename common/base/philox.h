@@ -42,4 +42,7 @@ uint64_t DeriveSeed(int64_t seed, absl::string_view purpose, uint64_t a = 0, uin
 // Fisher-Yates: a permutation of 0..size-1 drawn from `stream`.
 std::vector<int64_t> Permutation(int64_t size, RandomStream stream);
 
+// The same permutation in half the memory, for millions. REQUIRES: size <= 2^32.
+std::vector<uint32_t> Permutation32(int64_t size, RandomStream stream);
+
 }  // namespace distillery

@@ -23,6 +23,11 @@ inline void AppendVarintField(int field, uint64_t value, std::string* out) {
   AppendVarint(value, out);
 }
 
+inline void AppendFixed32Field(int field, uint32_t value, std::string* out) {
+  AppendVarint((static_cast<uint64_t>(field) << 3) | 5, out);
+  for (int shift = 0; shift < 32; shift += 8) out->push_back(static_cast<char>(value >> shift));
+}
+
 // Tag and length of a string, message or packed field, whose `size` bytes follow.
 inline void AppendLengthField(int field, uint64_t size, std::string* out) {
   AppendVarint((static_cast<uint64_t>(field) << 3) | 2, out);

@@ -1,6 +1,6 @@
 #include "common/data/cifar.h"
 
-#include <numeric>
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,23 +12,41 @@ namespace distillery {
 namespace {
 
 constexpr ImageShape kShape{3, 32, 32};
-constexpr int64_t kMaxFileBytes = int64_t{1} << 30;
+// Labels are read with the records that they lie in, so many at a time.
+constexpr int64_t kBlockRecords = 256;
+
+int64_t RecordBytes(const CifarLayout& layout) { return layout.label_bytes + kShape.size(); }
+
+absl::Status AppendFile(const std::string& path, const CifarLayout& layout,
+                        StoredSamples* samples) {
+  DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  DISTILLERY_ASSIGN_OR_RETURN(const int64_t count,
+                              CountCifarRecords(file.size(), layout, file.name()));
+  const int64_t record_bytes = RecordBytes(layout);
+  std::string block;
+  for (int64_t first = 0; first < count; first += kBlockRecords) {
+    block.resize(static_cast<size_t>(std::min(kBlockRecords, count - first) * record_bytes));
+    DISTILLERY_RETURN_IF_ERROR(file.ReadAt(first * record_bytes,
+                                           static_cast<int64_t>(block.size()), block.data()));
+    DISTILLERY_RETURN_IF_ERROR(
+        AppendCifarLabels(block, first, layout, file.name(), &samples->labels));
+  }
+  samples->sources.files.push_back(file.stamp());
+  samples->images.push_back(std::make_shared<RecordFile>(
+      std::move(file), RecordLayout{layout.label_bytes, record_bytes, kShape.size(), count}));
+  return absl::OkStatus();
+}
 
 // Appends files of the folder; returns the stored indexes of what was added.
-absl::StatusOr<std::vector<int64_t>> AppendFiles(const std::string& folder,
-                                                 const std::vector<std::string>& files,
-                                                 const CifarLayout& layout,
-                                                 StoredSamples* samples) {
+absl::StatusOr<IndexList> AppendFiles(const std::string& folder,
+                                      const std::vector<std::string>& files,
+                                      const CifarLayout& layout, StoredSamples* samples) {
   const int64_t first = samples->size();
   for (const std::string& file : files) {
-    DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
-                                ReadFile(absl::StrCat(folder, "/", file), kMaxFileBytes));
     DISTILLERY_RETURN_IF_ERROR(
-        Annotate(AppendCifarRecords(bytes, layout, file, samples), samples->name));
+        Annotate(AppendFile(absl::StrCat(folder, "/", file), layout, samples), samples->name));
   }
-  std::vector<int64_t> indexes(static_cast<size_t>(samples->size() - first));
-  std::iota(indexes.begin(), indexes.end(), first);
-  return indexes;
+  return IndexList::Range(first, samples->size() - first);
 }
 
 absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::string& folder,
@@ -38,6 +56,7 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
   StoredSamples samples;
   samples.name = name;
   samples.shape = kShape;
+  samples.sources.folder = folder;
   DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendFiles(folder, train, layout, &samples));
   DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendFiles(folder, {test}, layout, &samples));
   samples.class_names = NumberedClassNames(layout.class_count);
@@ -55,27 +74,28 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
 
 }  // namespace
 
-absl::Status AppendCifarRecords(absl::string_view bytes, const CifarLayout& layout,
-                                absl::string_view name, StoredSamples* samples) {
-  const auto record_bytes = static_cast<size_t>(layout.label_bytes + kShape.size());
-  if (bytes.empty() || bytes.size() % record_bytes != 0) {
-    return absl::DataLossError(absl::StrCat(name, " has ", bytes.size(), " bytes, no multiple of ",
+absl::StatusOr<int64_t> CountCifarRecords(int64_t file_bytes, const CifarLayout& layout,
+                                          absl::string_view name) {
+  const int64_t record_bytes = RecordBytes(layout);
+  if (file_bytes == 0 || file_bytes % record_bytes != 0) {
+    return absl::DataLossError(absl::StrCat(name, " has ", file_bytes, " bytes, no multiple of ",
                                             layout.name, "'s ", record_bytes, " per record"));
   }
-  samples->pixels.reserve(samples->pixels.size() + bytes.size());
-  const size_t count = bytes.size() / record_bytes;
-  for (size_t record = 0; record < count; ++record) {
-    const absl::string_view labels = bytes.substr(record * record_bytes, layout.label_bytes);
-    const absl::string_view pixels =
-        bytes.substr(record * record_bytes + labels.size(), record_bytes - labels.size());
-    const auto label = static_cast<unsigned char>(labels.back());
+  return file_bytes / record_bytes;
+}
+
+absl::Status AppendCifarLabels(absl::string_view records, int64_t first, const CifarLayout& layout,
+                               absl::string_view name, LabelList* labels) {
+  const auto record_bytes = static_cast<size_t>(RecordBytes(layout));
+  for (int64_t record = first; !records.empty(); ++record) {
+    const auto label = static_cast<unsigned char>(records[layout.label_bytes - 1]);
     if (label >= layout.class_count) {
       return absl::DataLossError(absl::StrCat(name, ": record ", record, " has the label ", label,
                                               ", ", layout.name, "'s are 0 to ",
                                               layout.class_count - 1));
     }
-    samples->labels.push_back(label);
-    samples->pixels.insert(samples->pixels.end(), pixels.begin(), pixels.end());
+    labels->push_back(label);
+    records.remove_prefix(record_bytes);
   }
   return absl::OkStatus();
 }

@@ -19,18 +19,23 @@ struct CifarLayout {
 inline constexpr CifarLayout kCifar10 = {"CIFAR-10", 1, 10};
 inline constexpr CifarLayout kCifar100 = {"CIFAR-100", 2, 100};
 
-// Appends the records of one file to the pixels and labels. DATA_LOSS, naming `name`, for a size
-// that is no multiple of a record's or is 0, or a label out of range, with the record.
-absl::Status AppendCifarRecords(absl::string_view bytes, const CifarLayout& layout,
-                                absl::string_view name, StoredSamples* samples);
+// How many records a file of `file_bytes` holds. DATA_LOSS, naming `name`, for a size that is no
+// multiple of a record's or is 0.
+absl::StatusOr<int64_t> CountCifarRecords(int64_t file_bytes, const CifarLayout& layout,
+                                          absl::string_view name);
+
+// Appends the labels of whole records, of which the first is number `first` of its file. DATA_LOSS,
+// naming `name` and the record, for a label out of range.
+absl::Status AppendCifarLabels(absl::string_view records, int64_t first, const CifarLayout& layout,
+                               absl::string_view name, LabelList* labels);
 
 // Whether the folder holds data_batch_1.bin; whether it holds train.bin.
 bool HoldsCifar10(const std::string& folder);
 bool HoldsCifar100(const std::string& folder);
 
 // Reads data_batch_1.bin to data_batch_5.bin and test_batch.bin, and the names of the classes from
-// batches.meta.txt if it is there (else they are numbers). NOT_FOUND names the missing file,
-// DATA_LOSS the damaged one; INVALID_ARGUMENT if there are not 10 names.
+// batches.meta.txt if it is there (else they are numbers). Images are read on demand. NOT_FOUND names
+// the missing file, DATA_LOSS the damaged one; INVALID_ARGUMENT if there are not 10 names.
 absl::StatusOr<StoredSamples> ReadCifar10Folder(const std::string& name, const std::string& folder);
 
 // The same with train.bin, test.bin, and the 100 names of fine_label_names.txt.

@@ -73,11 +73,13 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
   Image sheet{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()), kLineShade)};
   const int64_t per_class = options.columns * options.rows_per_class;
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
+  std::vector<uint8_t> pixels(static_cast<size_t>(sample.size()));
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
     const int64_t place = drawn[label]++;
-    Draw(dataset.Pixels(row), grid, label * options.rows_per_class + place / options.columns,
+    DISTILLERY_RETURN_IF_ERROR(dataset.ReadImage(row, pixels.data()));
+    Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
          place % options.columns, &sheet);
   }
   return sheet;

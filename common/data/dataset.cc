@@ -1,36 +1,17 @@
 #include "common/data/dataset.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "common/base/checksum.h"
 #include "common/base/names.h"
-#include "common/base/philox.h"
 #include "common/base/status_macros.h"
+#include "common/data/digest_file.h"
 
 namespace distillery {
 namespace {
 
-// Fixed for ever: they are part of what a split's name means.
-constexpr int64_t kOrderSeed = 1;
-constexpr int64_t kValidationParts = 5;
 constexpr int64_t kMaxShardSize = 65536;
-
-std::vector<int64_t> SplitMembers(const StoredSamples& samples, const std::string& split) {
-  if (split == "train") return samples.train;
-  if (split == "test") return samples.test;
-  const auto size = static_cast<int64_t>(samples.train.size());
-  const std::vector<int64_t> shuffled =
-      Permutation(size, RandomStream(kOrderSeed, "validation-split"));
-  const int64_t validation = size / kValidationParts;
-  std::vector<int64_t> members;
-  const bool want_validation = split == "validation";
-  for (int64_t i = 0; i < size; ++i) {
-    if ((i < validation) == want_validation) members.push_back(samples.train[shuffled[i]]);
-  }
-  return members;
-}
 
 absl::Status NoSamples(const DatasetReference& reference) {
   return absl::InvalidArgumentError(
@@ -62,29 +43,21 @@ absl::Status DatasetReference::Validate() const {
   return absl::OkStatus();
 }
 
-Dataset::Dataset(std::shared_ptr<const StoredSamples> samples, bool samples_in_order,
-                 int64_t stored_size, DatasetReference reference, std::vector<int64_t> order)
-    : samples_(std::move(samples)),
-      samples_in_order_(samples_in_order),
-      stored_size_(stored_size),
-      reference_(std::move(reference)),
-      order_(std::move(order)),
-      digest_(ComputeDigest()) {}
+Dataset::Dataset(SplitRows rows, int64_t stored_size, DatasetReference reference)
+    : rows_(std::move(rows)), stored_size_(stored_size), reference_(std::move(reference)) {}
 
 absl::StatusOr<std::shared_ptr<const Dataset>> Dataset::Create(
     std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference) {
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
-  const std::vector<int64_t> members = SplitMembers(*samples, reference.split);
-  if (members.empty()) return NoSamples(reference);
-  std::vector<int64_t> order;
-  order.reserve(members.size());
-  for (const int64_t i : Permutation(static_cast<int64_t>(members.size()),
-                                     RandomStream(kOrderSeed, "sample-order"))) {
-    order.push_back(members[i]);
-  }
-  const int64_t stored_size = samples->size();
-  return std::shared_ptr<const Dataset>(new Dataset(
-      std::move(samples), /*samples_in_order=*/false, stored_size, reference, std::move(order)));
+  SplitRows rows;
+  rows.samples = std::move(samples);
+  rows.order = SampleOrder(*rows.samples, reference.split);
+  rows.shard_size = reference.shard_size;
+  if (rows.order.empty()) return NoSamples(reference);
+  const int64_t stored_size = rows.samples->size();
+  std::shared_ptr<Dataset> dataset(new Dataset(std::move(rows), stored_size, reference));
+  DISTILLERY_RETURN_IF_ERROR(dataset->Prepare());
+  return dataset;
 }
 
 absl::StatusOr<std::shared_ptr<const Dataset>> Dataset::FromRows(
@@ -98,19 +71,45 @@ absl::StatusOr<std::shared_ptr<const Dataset>> Dataset::FromRows(
                                             " samples have ", stored_indexes.size(),
                                             " stored indexes"));
   }
+  if (stored_size > kMaxSamples) {
+    return absl::DataLossError(absl::StrCat(reference.ToString(), ": ", stored_size,
+                                            " samples are said to be stored, the most are ",
+                                            kMaxSamples));
+  }
   for (const int64_t index : stored_indexes) {
     if (index < 0 || index >= stored_size) {
       return absl::DataLossError(absl::StrCat(reference.ToString(), ": stored index ", index,
                                               " is none of ", stored_size, " samples"));
     }
   }
-  return std::shared_ptr<const Dataset>(new Dataset(std::move(samples), /*samples_in_order=*/true,
-                                                    stored_size, reference,
-                                                    std::move(stored_indexes)));
+  SplitRows rows;
+  rows.samples = std::move(samples);
+  rows.samples_in_order = true;
+  rows.order.assign(stored_indexes.begin(), stored_indexes.end());
+  rows.shard_size = reference.shard_size;
+  std::shared_ptr<Dataset> dataset(new Dataset(std::move(rows), stored_size, reference));
+  DISTILLERY_RETURN_IF_ERROR(dataset->Prepare());
+  return dataset;
 }
 
-int64_t Dataset::shard_count() const {
-  return (size() + reference_.shard_size - 1) / reference_.shard_size;
+absl::Status Dataset::Prepare() {
+  // What is held in memory was read whole anyway, and what came from a teacher is read once.
+  const bool keep = !samples().sources.files.empty() && shard_count() <= kMaxKeptShards;
+  std::optional<DigestFile> file;
+  if (keep) file.emplace(rows_, reference_.split);
+  std::optional<ShardDigests> digests;
+  if (keep) digests = file->Load();
+  const bool known = digests.has_value();
+  if (!known) {
+    absl::StatusOr<ShardDigests> computed = ComputeShardDigests(rows_, reference_.ToString());
+    if (!computed.ok()) return Annotate(computed.status(), reference_.ToString());
+    digests = *std::move(computed);
+    if (keep) file->Store(*digests);
+  }
+  digest_ = DatasetDigest(rows_, digests->shards);
+  channel_sums_ = std::move(digests->sums);
+  if (known) verifier_ = std::make_unique<ShardVerifier>(std::move(digests->shards));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RowRange> Dataset::Shard(int64_t shard) const {
@@ -119,26 +118,39 @@ absl::StatusOr<RowRange> Dataset::Shard(int64_t shard) const {
                                             " does not exist; shards are 0 to ",
                                             shard_count() - 1));
   }
-  const int64_t first = shard * reference_.shard_size;
-  return RowRange{first, std::min(reference_.shard_size, size() - first)};
+  return rows_.Shard(shard);
 }
 
-std::string Dataset::ComputeDigest() const {
-  Sha256 total;
-  total.Update(absl::StrCat("distillery dataset 1\n", absl::StrJoin(shape().ToVector(), "x"), " /",
-                            pixel_max(), "\n", absl::StrJoin(class_names(), "\n"), "\n",
-                            reference_.shard_size, "\n"));
-  const auto image_bytes = static_cast<size_t>(shape().size());
-  for (int64_t shard = 0; shard < shard_count(); ++shard) {
-    const RowRange rows = *Shard(shard);
-    Sha256 part;
-    for (int64_t row = rows.first; row < rows.first + rows.count; ++row) {
-      part.Update({reinterpret_cast<const char*>(Pixels(row)), image_bytes});
-      part.Update(absl::StrCat(" ", Label(row), " ", StoredIndex(row), "\n"));
-    }
-    total.Update(part.HexDigest());
+absl::Status Dataset::Verify(int64_t shard) const {
+  if (verifier_ == nullptr) return absl::OkStatus();
+  return Annotate(verifier_->Verify(rows_, shard), reference_.ToString());
+}
+
+absl::Status Dataset::ReadImage(int64_t row, uint8_t* output) const {
+  const int64_t shard = row / reference_.shard_size;
+  DISTILLERY_RETURN_IF_ERROR(Verify(shard));
+  const absl::Status read = ::distillery::ReadImage(samples(), rows_.Place(row), output);
+  if (read.ok()) return absl::OkStatus();  // names are made for errors alone
+  return Annotate(read, absl::StrCat(reference_.ToString(), ": shard ", shard));
+}
+
+absl::Status Dataset::ReadImages(const std::vector<int64_t>& rows, uint8_t* output) const {
+  std::vector<ImageWish> wishes;
+  wishes.reserve(rows.size());
+  int64_t verified = -1;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t shard = rows[i] / reference_.shard_size;
+    if (shard != verified) DISTILLERY_RETURN_IF_ERROR(Verify(shard));
+    verified = shard;
+    wishes.push_back({rows_.Place(rows[i]), static_cast<uint32_t>(i)});
   }
-  return total.HexDigest();
+  if (::distillery::ReadImages(samples(), &wishes, output).ok()) return absl::OkStatus();
+  // One by one, to tell whose shard it is.
+  for (size_t i = 0; i < rows.size(); ++i) {
+    DISTILLERY_RETURN_IF_ERROR(
+        ReadImage(rows[i], output + static_cast<int64_t>(i) * shape().size()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace distillery

@@ -1,7 +1,10 @@
 // One split of a data set in its fixed sample order, cut into shards.
 //
-// Threads: immutable, safe for all. Samples are addressed by row: the position in the sample order,
-// a seeded permutation of the split, so that data stored class by class gives no one-class shards.
+// Threads: safe for all. Samples are addressed by row: the position in the sample order, a seeded
+// permutation of the split, so that data stored class by class gives no one-class shards.
+//
+// Pixels are read from the files when they are asked for, and not kept. Each shard is compared with
+// its SHA-256 when it is first read, unless that was computed by this process.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +14,9 @@
 
 #include "absl/status/statusor.h"
 #include "common/data/samples.h"
+#include "common/data/shard_digests.h"
+#include "common/data/shard_verifier.h"
+#include "common/data/split_rows.h"
 
 namespace distillery {
 
@@ -29,22 +35,18 @@ struct DatasetReference {
 // "train", "test", "fit" (train without validation), "validation" (a fifth of train).
 const std::vector<std::string>& KnownSplits();
 
-// Rows [first, first + count) of a split.
-struct RowRange {
-  int64_t first = 0;
-  int64_t count = 0;
-};
-
 class Dataset {
  public:
-  // INVALID_ARGUMENT as DatasetReference::Validate, or for a split without samples.
+  // Reads all samples, if no side file says what their digest is: may block for long.
+  // INVALID_ARGUMENT as DatasetReference::Validate, or for a split without samples; errors as
+  // ReadImage.
   static absl::StatusOr<std::shared_ptr<const Dataset>> Create(
       std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference);
 
   // A split that came without the rest of its data set: sample r of `samples` is row r, and lies at
   // `stored_indexes[r]` of `stored_size` samples; the splits in `samples` are not looked at. Equal in
-  // all, digest too, to the Dataset of the whole. INVALID_ARGUMENT as Create, DATA_LOSS for samples
-  // and indexes that do not fit together.
+  // all, digest too, to the Dataset of the whole. Errors as Create; DATA_LOSS for samples and indexes
+  // that do not fit together.
   static absl::StatusOr<std::shared_ptr<const Dataset>> FromRows(
       std::shared_ptr<const StoredSamples> samples, std::vector<int64_t> stored_indexes,
       int64_t stored_size, const DatasetReference& reference);
@@ -53,38 +55,46 @@ class Dataset {
   // SHA-256 over the shards' SHA-256s (stored bytes and labels in order), the decode options, the
   // shard size and the sample order.
   const std::string& digest() const { return digest_; }
-  const ImageShape& shape() const { return samples_->shape; }
-  int pixel_max() const { return samples_->pixel_max; }
-  const std::vector<std::string>& class_names() const { return samples_->class_names; }
+  const ImageShape& shape() const { return samples().shape; }
+  int pixel_max() const { return samples().pixel_max; }
+  const std::vector<std::string>& class_names() const { return samples().class_names; }
   int64_t class_count() const { return static_cast<int64_t>(class_names().size()); }
 
-  int64_t size() const { return static_cast<int64_t>(order_.size()); }
+  // Over the pixels of this split, for each channel.
+  const std::vector<ChannelSums>& channel_sums() const { return channel_sums_; }
+
+  int64_t size() const { return rows_.size(); }
   // Samples of all splits; stored indexes are below it.
   int64_t stored_size() const { return stored_size_; }
-  int64_t shard_count() const;
+  int64_t shard_count() const { return rows_.shard_count(); }
   // NOT_FOUND if there is no such shard.
   absl::StatusOr<RowRange> Shard(int64_t shard) const;
 
-  // REQUIRES: 0 <= row < size(). The stored index keys the sample's augmentation.
-  int64_t StoredIndex(int64_t row) const { return order_[row]; }
-  const uint8_t* Pixels(int64_t row) const { return samples_->Pixels(Place(row)); }
-  int32_t Label(int64_t row) const { return samples_->labels[Place(row)]; }
+  // REQUIRES, as those below: 0 <= row < size(). The stored index keys the sample's augmentation.
+  int64_t StoredIndex(int64_t row) const { return rows_.order[row]; }
+  int32_t Label(int64_t row) const { return rows_.Label(row); }
+  // Reads a row's pixels, as stored, to output [shape().size()]. DATA_LOSS names data set, shard and
+  // file: the file is cut short, or the shard's bytes are not those of the digest; other shards can
+  // still be read. UNAVAILABLE for another reason of the system. Blocks on the disk.
+  absl::Status ReadImage(int64_t row, uint8_t* output) const;
+  // The same for many, to output [rows.size(), shape().size()]; in the order of the file, which is
+  // faster than one by one.
+  absl::Status ReadImages(const std::vector<int64_t>& rows, uint8_t* output) const;
 
  private:
-  Dataset(std::shared_ptr<const StoredSamples> samples, bool samples_in_order, int64_t stored_size,
-          DatasetReference reference, std::vector<int64_t> order);
-  std::string ComputeDigest() const;
-  // Of the row in samples_.
-  int64_t Place(int64_t row) const { return samples_in_order_ ? row : order_[row]; }
+  Dataset(SplitRows rows, int64_t stored_size, DatasetReference reference);
+  // Takes or computes digest and sums. Called once, before anyone else sees it.
+  absl::Status Prepare();
+  const StoredSamples& samples() const { return *rows_.samples; }
+  absl::Status Verify(int64_t shard) const;
 
-  const std::shared_ptr<const StoredSamples> samples_;
-  // samples_ holds the rows of this split alone, one after the other.
-  const bool samples_in_order_;
+  const SplitRows rows_;
   const int64_t stored_size_;
   const DatasetReference reference_;
-  // Stored index of each row.
-  const std::vector<int64_t> order_;
   std::string digest_;
+  std::vector<ChannelSums> channel_sums_;
+  // Null: nothing to verify.
+  std::unique_ptr<ShardVerifier> verifier_;
 };
 
 }  // namespace distillery

@@ -62,8 +62,9 @@ absl::StatusOr<StoredSamples> ReadBuiltInDigits() {
   DISTILLERY_ASSIGN_OR_RETURN(StoredSamples samples, ParseDigitsCsv(text));
   const std::vector<int64_t> order =
       Permutation(samples.size(), RandomStream(kSplitSeed, "digits-split"));
-  samples.train.assign(order.begin(), order.begin() + kTrainingSamples);
-  samples.test.assign(order.begin() + kTrainingSamples, order.end());
+  for (int64_t i = 0; i < samples.size(); ++i) {
+    (i < kTrainingSamples ? samples.train : samples.test).push_back(order[i]);
+  }
   return samples;
 }
 

@@ -1,7 +1,6 @@
 #include "common/data/idx.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
@@ -13,7 +12,13 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{4} << 30;
+// Of files that are held in memory.
+constexpr int64_t kMaxFileBytes = kMaxStoredBytes + (1 << 20);
+// Far beyond any file, and far from overflow.
+constexpr int64_t kMaxElements = int64_t{1} << 60;
+constexpr int kImageDimensions = 3;
+
+int64_t HeaderBytes(int dimensions) { return 4 + 4 * dimensions; }
 
 uint32_t BigEndian32(absl::string_view bytes, size_t at) {
   uint32_t value = 0;
@@ -21,19 +26,53 @@ uint32_t BigEndian32(absl::string_view bytes, size_t at) {
   return value;
 }
 
+std::string ImagePath(const std::string& folder, absl::string_view prefix) {
+  return absl::StrCat(folder, "/", prefix, "-images-idx3-ubyte");
+}
+
+// Adds the images of a plain file to `samples`, to be read on demand; returns the file's sizes.
+absl::StatusOr<std::vector<int64_t>> AddImages(const std::string& path, StoredSamples* samples) {
+  DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  const int64_t header = HeaderBytes(kImageDimensions);
+  std::string start(static_cast<size_t>(std::min(header, file.size())), '\0');
+  DISTILLERY_RETURN_IF_ERROR(file.ReadAt(0, static_cast<int64_t>(start.size()), start.data()));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
+                              ParseIdxHeader(start, file.size(), kImageDimensions, path));
+  const int64_t image_bytes = sizes[1] * sizes[2];
+  samples->sources.files.push_back(file.stamp());
+  samples->images.push_back(std::make_shared<RecordFile>(
+      std::move(file), RecordLayout{header, image_bytes, image_bytes, sizes[0]}));
+  return sizes;
+}
+
+// Appends the images of a file that is plain or compressed to those in memory.
+absl::StatusOr<std::vector<int64_t>> HoldImages(const std::string& path, StoredSamples* samples) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string file, ReadPlainOrGzip(path, kMaxFileBytes));
+  absl::string_view pixels;
+  DISTILLERY_ASSIGN_OR_RETURN(std::vector<int64_t> sizes,
+                              ParseIdx(file, kImageDimensions, path, &pixels));
+  samples->pixels.insert(samples->pixels.end(), pixels.begin(), pixels.end());
+  return sizes;
+}
+
 // Appends one pair of image and label files; returns the stored indexes of what was added.
-absl::StatusOr<std::vector<int64_t>> AppendPair(const std::string& folder, absl::string_view prefix,
-                                                StoredSamples* samples) {
-  const std::string image_path = absl::StrCat(folder, "/", prefix, "-images-idx3-ubyte");
+absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_view prefix,
+                                     bool on_demand, StoredSamples* samples) {
+  const std::string image_path = ImagePath(folder, prefix);
   const std::string label_path = absl::StrCat(folder, "/", prefix, "-labels-idx1-ubyte");
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string image_file,
-                              ReadPlainOrGzip(image_path, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const std::vector<int64_t> sizes,
+      on_demand ? AddImages(image_path, samples) : HoldImages(image_path, samples));
+  if (on_demand) {
+    // Looked at before it is read: what changes in between is seen the next time.
+    const bool plain = FileExists(label_path);
+    const absl::StatusOr<InputFile> labels =
+        InputFile::Open(plain ? label_path : absl::StrCat(label_path, ".gz"));
+    if (labels.ok()) samples->sources.files.push_back(labels->stamp());
+  }
   DISTILLERY_ASSIGN_OR_RETURN(const std::string label_file,
                               ReadPlainOrGzip(label_path, kMaxFileBytes));
-  absl::string_view pixels;
   absl::string_view labels;
-  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
-                              ParseIdx(image_file, 3, image_path, &pixels));
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> label_sizes,
                               ParseIdx(label_file, 1, label_path, &labels));
   if (sizes[0] != label_sizes[0]) {
@@ -47,9 +86,8 @@ absl::StatusOr<std::vector<int64_t>> AppendPair(const std::string& folder, absl:
                                             samples->shape.height, " x ", samples->shape.width));
   }
   samples->shape = shape;
-  std::vector<int64_t> indexes(sizes[0]);
-  std::iota(indexes.begin(), indexes.end(), samples->size());
-  samples->pixels.insert(samples->pixels.end(), pixels.begin(), pixels.end());
+  const IndexList indexes = IndexList::Range(samples->size(), sizes[0]);
+  samples->labels.reserve(samples->labels.size() + labels.size());
   for (const char label : labels) samples->labels.push_back(static_cast<unsigned char>(label));
   return indexes;
 }
@@ -59,24 +97,32 @@ absl::StatusOr<std::vector<int64_t>> AppendPair(const std::string& folder, absl:
 absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimensions,
                                               absl::string_view name,
                                               absl::string_view* elements) {
-  const size_t header = 4 + 4 * static_cast<size_t>(dimensions);
+  DISTILLERY_ASSIGN_OR_RETURN(
+      std::vector<int64_t> sizes,
+      ParseIdxHeader(bytes, static_cast<int64_t>(bytes.size()), dimensions, name));
+  *elements = bytes.substr(static_cast<size_t>(HeaderBytes(dimensions)));
+  return sizes;
+}
+
+absl::StatusOr<std::vector<int64_t>> ParseIdxHeader(absl::string_view start, int64_t file_bytes,
+                                                    int dimensions, absl::string_view name) {
+  const int64_t header = HeaderBytes(dimensions);
   const uint32_t magic = 0x0800U + static_cast<uint32_t>(dimensions);
-  if (bytes.size() < header || BigEndian32(bytes, 0) != magic) {
+  if (static_cast<int64_t>(start.size()) < header || BigEndian32(start, 0) != magic) {
     return absl::DataLossError(absl::StrCat(
         name, " is not an IDX file of unsigned bytes with ", dimensions, " dimension(s)"));
   }
   std::vector<int64_t> sizes;
   sizes.reserve(static_cast<size_t>(dimensions));
-  for (int i = 0; i < dimensions; ++i) sizes.push_back(BigEndian32(bytes, 4 + 4 * i));
-  const absl::StatusOr<int64_t> count = CheckedElementCount(sizes, kMaxFileBytes);
+  for (int i = 0; i < dimensions; ++i) sizes.push_back(BigEndian32(start, 4 + 4 * i));
+  const absl::StatusOr<int64_t> count = CheckedElementCount(sizes, kMaxElements);
   if (!count.ok()) {
     return absl::DataLossError(absl::StrCat(name, ": ", count.status().message()));
   }
-  if (bytes.size() - header != static_cast<size_t>(*count)) {
-    return absl::DataLossError(absl::StrCat(name, " has ", bytes.size() - header,
+  if (file_bytes - header != *count) {
+    return absl::DataLossError(absl::StrCat(name, " has ", file_bytes - header,
                                             " bytes of elements, its header says ", *count));
   }
-  *elements = bytes.substr(header);
   return sizes;
 }
 
@@ -88,8 +134,11 @@ bool HoldsIdx(const std::string& folder) {
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder) {
   StoredSamples samples;
   samples.name = name;
-  DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(folder, "train", &samples));
-  DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(folder, "t10k", &samples));
+  samples.sources.folder = folder;
+  const bool on_demand =
+      FileExists(ImagePath(folder, "train")) && FileExists(ImagePath(folder, "t10k"));
+  DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(folder, "train", on_demand, &samples));
+  DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(folder, "t10k", on_demand, &samples));
   samples.class_names =
       NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
   return samples;

@@ -113,7 +113,7 @@ class ImageFolderReader {
     return entries;
   }
 
-  absl::Status ReadSplit(const std::vector<ImageEntry>& entries, std::vector<int64_t>* members) {
+  absl::Status ReadSplit(const std::vector<ImageEntry>& entries, IndexList* members) {
     for (size_t first = 0; first < entries.size(); first += kBlockImages) {
       const size_t count = std::min(kBlockImages, entries.size() - first);
       std::vector<absl::StatusOr<Image>> images(count, absl::CancelledError(""));
@@ -140,7 +140,7 @@ class ImageFolderReader {
   }
 
   absl::Status Store(const ImageEntry& entry, absl::StatusOr<Image> image,
-                     std::vector<int64_t>* members) {
+                     IndexList* members) {
     if (absl::IsDataLoss(image.status())) {
       if (options_.skip_corrupt) {
         spdlog::warn("data set {}: left out: {}", samples_.name,

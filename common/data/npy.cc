@@ -10,12 +10,13 @@
 #include "absl/strings/strip.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
-#include "common/data/samples.h"
 
 namespace distillery {
 namespace {
 
 constexpr size_t kMaxHeaderBytes = 65536;
+// Far beyond any file, and far from overflow.
+constexpr int64_t kMaxBytes = int64_t{1} << 60;
 
 uint64_t LittleEndian(absl::string_view bytes) {
   uint64_t value = 0;
@@ -109,9 +110,10 @@ int64_t NpyArray::Integer(int64_t index) const {
   return static_cast<int64_t>((value ^ sign) - sign);
 }
 
-absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, const std::vector<std::string>& wanted,
-                                  absl::string_view name) {
-  absl::string_view rest = bytes;
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view start, int64_t file_bytes,
+                                         const std::vector<std::string>& wanted,
+                                         absl::string_view name) {
+  absl::string_view rest = start;
   if (!absl::ConsumePrefix(&rest, "\x93NUMPY") || rest.size() < 2) {
     return absl::DataLossError(absl::StrCat(name, " is not an NPY file or is cut short"));
   }
@@ -141,19 +143,28 @@ absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, const std::vector<std
     return absl::InvalidArgumentError(absl::StrCat(
         name, " is in Fortran order; save numpy.ascontiguousarray(array) to have C order"));
   }
-  const int64_t element_bytes = header.type.back() - '0';
+  NpyHeader result{header.type, header.shape, 0};
+  rest.remove_prefix(length_bytes + length);
+  result.offset = static_cast<int64_t>(start.size() - rest.size());
   const absl::StatusOr<int64_t> count =
-      CheckedElementCount(header.shape, kMaxStoredBytes / element_bytes);
+      CheckedElementCount(header.shape, kMaxBytes / result.element_bytes());
   if (!count.ok()) {
     return absl::DataLossError(absl::StrCat(name, ": ", count.status().message()));
   }
-  rest.remove_prefix(length_bytes + length);
-  if (static_cast<int64_t>(rest.size()) != *count * element_bytes) {
-    return absl::DataLossError(absl::StrCat(name, " has ", rest.size(),
+  if (file_bytes - result.offset != *count * result.element_bytes()) {
+    return absl::DataLossError(absl::StrCat(name, " has ", file_bytes - result.offset,
                                             " bytes of elements, its header says ",
-                                            *count * element_bytes));
+                                            *count * result.element_bytes()));
   }
-  return NpyArray{header.type, header.shape, rest};
+  return result;
+}
+
+absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, const std::vector<std::string>& wanted,
+                                  absl::string_view name) {
+  DISTILLERY_ASSIGN_OR_RETURN(
+      NpyHeader header, ParseNpyHeader(bytes, static_cast<int64_t>(bytes.size()), wanted, name));
+  return NpyArray{std::move(header.type), std::move(header.shape),
+                  bytes.substr(static_cast<size_t>(header.offset))};
 }
 
 }  // namespace distillery

@@ -12,6 +12,20 @@
 
 namespace distillery {
 
+// What the header says.
+struct NpyHeader {
+  // "|u1": byte order ('<' little, '|' none), kind, bytes per element.
+  std::string type;
+  std::vector<int64_t> shape;
+  // Of the first element in the file.
+  int64_t offset = 0;
+
+  int64_t element_bytes() const { return type.back() - '0'; }
+};
+
+// The bytes that a header may take, at most.
+inline constexpr int64_t kMaxNpyHeaderBytes = 65536 + 12;
+
 // An array in C order; `elements` points into the bytes that were parsed.
 struct NpyArray {
   // "|u1": byte order ('<' little, '|' none), kind, bytes per element.
@@ -23,6 +37,12 @@ struct NpyArray {
   // REQUIRES: 0 <= index < product of the shape.
   int64_t Integer(int64_t index) const;
 };
+
+// The header of a file of `file_bytes` of which `start` are the first: all, or at least
+// kMaxNpyHeaderBytes. Errors as ParseNpy.
+absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view start, int64_t file_bytes,
+                                         const std::vector<std::string>& wanted,
+                                         absl::string_view name);
 
 // `wanted` are the types to take, with at most 9 bytes per element; they are named in messages.
 // INVALID_ARGUMENT, naming `name`: another type, Fortran order, another version. DATA_LOSS: no NPY

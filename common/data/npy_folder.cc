@@ -1,7 +1,6 @@
 #include "common/data/npy_folder.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -13,10 +12,26 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxFileBytes = kMaxStoredBytes + (1 << 20);
 const char* const kLabelTypes[] = {"|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<i8"};
+// Labels are read so many at a time.
+constexpr int64_t kLabelBlock = 65536;
 
-absl::StatusOr<ImageShape> ShapeOfImages(const NpyArray& images, absl::string_view file) {
+// A file and what its header says.
+struct NpyFile {
+  InputFile file;
+  NpyHeader header;
+};
+
+absl::StatusOr<NpyFile> OpenNpy(const std::string& path, const std::vector<std::string>& wanted) {
+  DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+  std::string start(static_cast<size_t>(std::min(file.size(), kMaxNpyHeaderBytes)), '\0');
+  DISTILLERY_RETURN_IF_ERROR(file.ReadAt(0, static_cast<int64_t>(start.size()), start.data()));
+  DISTILLERY_ASSIGN_OR_RETURN(NpyHeader header,
+                              ParseNpyHeader(start, file.size(), wanted, file.name()));
+  return NpyFile{std::move(file), std::move(header)};
+}
+
+absl::StatusOr<ImageShape> ShapeOfImages(const NpyHeader& images, absl::string_view file) {
   const std::vector<int64_t>& sizes = images.shape;
   if (sizes.size() == 3) return ImageShape{1, sizes[1], sizes[2]};
   if (sizes.size() == 4 && (sizes[1] == 1 || sizes[1] == 3)) {
@@ -30,28 +45,51 @@ absl::StatusOr<ImageShape> ShapeOfImages(const NpyArray& images, absl::string_vi
       channels_last ? "; save numpy.ascontiguousarray(array.transpose(0, 3, 1, 2))" : ""));
 }
 
+// Appends all labels of the file. INVALID_ARGUMENT for one that is not below `classes`.
+absl::Status AppendLabels(const NpyFile& labels, int64_t classes, LabelList* list) {
+  const int64_t count = labels.header.shape[0];
+  const int64_t element_bytes = labels.header.element_bytes();
+  list->reserve(list->size() + static_cast<size_t>(count));
+  std::string bytes;
+  for (int64_t first = 0; first < count; first += kLabelBlock) {
+    bytes.resize(static_cast<size_t>(std::min(kLabelBlock, count - first) * element_bytes));
+    DISTILLERY_RETURN_IF_ERROR(labels.file.ReadAt(labels.header.offset + first * element_bytes,
+                                                  static_cast<int64_t>(bytes.size()),
+                                                  bytes.data()));
+    const NpyArray block{labels.header.type, {}, bytes};
+    for (int64_t i = first; i < std::min(first + kLabelBlock, count); ++i) {
+      const int64_t label = block.Integer(i - first);
+      if (label < 0 || label >= classes) {
+        return absl::InvalidArgumentError(absl::StrCat(labels.file.name(), ": label ", i, " is ",
+                                                       label, ", classes are 0 to ", classes - 1));
+      }
+      list->push_back(static_cast<int32_t>(label));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Appends one pair of files; returns the stored indexes of what was added. Class names that are
 // there already bound the labels.
-absl::StatusOr<std::vector<int64_t>> AppendPair(const std::string& folder, const char* split,
-                                                StoredSamples* samples) {
+absl::StatusOr<IndexList> AppendPair(const std::string& folder, const char* split,
+                                     StoredSamples* samples) {
   const std::string image_file = absl::StrCat(split, "_images.npy");
   const std::string label_file = absl::StrCat(split, "_labels.npy");
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string image_bytes,
-                              ReadFile(absl::StrCat(folder, "/", image_file), kMaxFileBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string label_bytes,
-                              ReadFile(absl::StrCat(folder, "/", label_file), kMaxFileBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(const NpyArray images, ParseNpy(image_bytes, {"|u1"}, image_file));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const NpyArray labels,
-      ParseNpy(label_bytes, {std::begin(kLabelTypes), std::end(kLabelTypes)}, label_file));
-  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, ShapeOfImages(images, image_file));
-  if (labels.shape.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        label_file, " has the shape [", absl::StrJoin(labels.shape, ", "), "], wanted: [samples]"));
+  DISTILLERY_ASSIGN_OR_RETURN(NpyFile images,
+                              OpenNpy(absl::StrCat(folder, "/", image_file), {"|u1"}));
+  DISTILLERY_ASSIGN_OR_RETURN(const NpyFile labels,
+                              OpenNpy(absl::StrCat(folder, "/", label_file),
+                                      {std::begin(kLabelTypes), std::end(kLabelTypes)}));
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, ShapeOfImages(images.header, image_file));
+  if (labels.header.shape.size() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(label_file, " has the shape [", absl::StrJoin(labels.header.shape, ", "),
+                     "], wanted: [samples]"));
   }
-  if (images.shape[0] != labels.shape[0]) {
-    return absl::DataLossError(absl::StrCat(image_file, " has ", images.shape[0], " images but ",
-                                            label_file, " has ", labels.shape[0], " labels"));
+  const int64_t count = images.header.shape[0];
+  if (count != labels.header.shape[0]) {
+    return absl::DataLossError(absl::StrCat(image_file, " has ", count, " images but ", label_file,
+                                            " has ", labels.header.shape[0], " labels"));
   }
   if (samples->size() > 0 && !(shape == samples->shape)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -61,18 +99,13 @@ absl::StatusOr<std::vector<int64_t>> AppendPair(const std::string& folder, const
   const int64_t classes = samples->class_names.empty()
                               ? kMaxClasses
                               : static_cast<int64_t>(samples->class_names.size());
-  std::vector<int64_t> indexes(static_cast<size_t>(labels.shape[0]));
-  std::iota(indexes.begin(), indexes.end(), samples->size());
-  for (int64_t i = 0; i < labels.shape[0]; ++i) {
-    const int64_t label = labels.Integer(i);
-    if (label < 0 || label >= classes) {
-      return absl::InvalidArgumentError(absl::StrCat(label_file, ": label ", i, " is ", label,
-                                                     ", classes are 0 to ", classes - 1));
-    }
-    samples->labels.push_back(static_cast<int32_t>(label));
-  }
+  const IndexList indexes = IndexList::Range(samples->size(), count);
+  DISTILLERY_RETURN_IF_ERROR(AppendLabels(labels, classes, &samples->labels));
   samples->shape = shape;
-  samples->pixels.insert(samples->pixels.end(), images.elements.begin(), images.elements.end());
+  samples->sources.files.push_back(images.file.stamp());
+  samples->sources.files.push_back(labels.file.stamp());
+  const RecordLayout layout{images.header.offset, shape.size(), shape.size(), count};
+  samples->images.push_back(std::make_shared<RecordFile>(std::move(images.file), layout));
   return indexes;
 }
 
@@ -83,6 +116,7 @@ bool HoldsNpy(const std::string& folder) { return FileExists(folder + "/train_im
 absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::string& folder) {
   StoredSamples samples;
   samples.name = name;
+  samples.sources.folder = folder;
   const std::string names_path = folder + "/classes.txt";
   if (FileExists(names_path)) {
     DISTILLERY_ASSIGN_OR_RETURN(samples.class_names, ReadClassNames(names_path));
@@ -90,7 +124,7 @@ absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::
   }
   for (const auto& [split, members] :
        {std::pair{"train", &samples.train}, std::pair{"test", &samples.test}}) {
-    absl::StatusOr<std::vector<int64_t>> added = AppendPair(folder, split, &samples);
+    absl::StatusOr<IndexList> added = AppendPair(folder, split, &samples);
     if (!added.ok()) return Annotate(added.status(), name);
     *members = *std::move(added);
   }

@@ -1,5 +1,8 @@
 #include "common/data/samples.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
@@ -8,7 +11,7 @@ namespace distillery {
 namespace {
 
 absl::Status CheckSplit(const StoredSamples& samples, absl::string_view split,
-                        const std::vector<int64_t>& members) {
+                        const IndexList& members) {
   if (members.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(samples.name, ": split ", split, " has no samples"));
@@ -22,7 +25,51 @@ absl::Status CheckSplit(const StoredSamples& samples, absl::string_view split,
   return absl::OkStatus();
 }
 
+// Bytes of pixels that there are.
+int64_t PixelBytes(const StoredSamples& samples) {
+  if (samples.in_memory()) return static_cast<int64_t>(samples.pixels.size());
+  int64_t bytes = 0;
+  for (const auto& file : samples.images) bytes += file->count() * file->image_bytes();
+  return bytes;
+}
+
 }  // namespace
+
+absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wishes,
+                        uint8_t* output) {
+  const int64_t image_bytes = samples.shape.size();
+  if (samples.in_memory()) {
+    for (const ImageWish& wish : *wishes) {
+      std::memcpy(output + wish.place * image_bytes, samples.Pixels(wish.index),
+                  static_cast<size_t>(image_bytes));
+    }
+    return absl::OkStatus();
+  }
+  std::sort(wishes->begin(), wishes->end(),
+            [](const ImageWish& a, const ImageWish& b) { return a.index < b.index; });
+  const ImageWish* wish = wishes->data();
+  const ImageWish* const end = wish + wishes->size();
+  int64_t first_index = 0;
+  for (const auto& file : samples.images) {
+    const ImageWish* const first = wish;
+    while (wish != end && wish->index < first_index + file->count()) ++wish;
+    DISTILLERY_RETURN_IF_ERROR(file->Read(first, wish - first, first_index, output));
+    first_index += file->count();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* output) {
+  if (samples.in_memory()) {
+    std::memcpy(output, samples.Pixels(index), static_cast<size_t>(samples.shape.size()));
+    return absl::OkStatus();
+  }
+  for (const auto& file : samples.images) {
+    if (index < file->count()) return file->Read(index, output);
+    index -= file->count();
+  }
+  return absl::InternalError(absl::StrCat(samples.name, " has no such sample"));
+}
 
 absl::Status CheckSamples(const StoredSamples& samples) {
   DISTILLERY_RETURN_IF_ERROR(CheckSplit(samples, "train", samples.train));
@@ -32,7 +79,11 @@ absl::Status CheckSamples(const StoredSamples& samples) {
 
 absl::Status CheckContent(const StoredSamples& samples) {
   DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples.class_names), samples.name));
-  const auto bytes = static_cast<int64_t>(samples.pixels.size());
+  if (samples.size() > kMaxSamples) {
+    return absl::ResourceExhaustedError(absl::StrCat(samples.name, " has ", samples.size(),
+                                                     " samples, the most are ", kMaxSamples));
+  }
+  const int64_t bytes = PixelBytes(samples);
   if (samples.shape.size() < 1 || bytes != samples.size() * samples.shape.size()) {
     return absl::DataLossError(absl::StrCat(samples.name, ": ", samples.size(), " samples of ",
                                             samples.shape.size(), " bytes have ", bytes,

@@ -24,7 +24,7 @@ at::Tensor Parameter(const std::vector<int64_t>& shape) {
 // Collects layers and the TorchScript source that calls them.
 class ModuleBuilder {
  public:
-  explicit ModuleBuilder(int64_t seed)
+  explicit ModuleBuilder(std::optional<int64_t> seed)
       : seed_(seed),
         unit_(std::make_shared<torch::jit::CompilationUnit>()),
         root_(New("Student")) {}
@@ -110,15 +110,19 @@ class ModuleBuilder {
     at::Tensor weight = Parameter(shape);
     if (!layer.bias) {
       const auto fan_out = static_cast<double>(layer.out * layer.kernel * layer.kernel);
-      FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out),
-                 weight.data_ptr<float>(), weight.numel());
+      if (seed_.has_value()) {
+        FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out),
+                   weight.data_ptr<float>(), weight.numel());
+      }
       return Register(module, "weight", weight);
     }
     const float bound = 1.0F / std::sqrt(static_cast<float>(weight[0].numel()));
-    FillUniform(Stream(layer.name + ".weight"), bound, weight.data_ptr<float>(), weight.numel());
-    Register(module, "weight", weight);
     at::Tensor bias = Parameter({layer.out});
-    FillUniform(Stream(layer.name + ".bias"), bound, bias.data_ptr<float>(), bias.numel());
+    if (seed_.has_value()) {
+      FillUniform(Stream(layer.name + ".weight"), bound, weight.data_ptr<float>(), weight.numel());
+      FillUniform(Stream(layer.name + ".bias"), bound, bias.data_ptr<float>(), bias.numel());
+    }
+    Register(module, "weight", weight);
     Register(module, "bias", bias);
   }
 
@@ -136,10 +140,11 @@ class ModuleBuilder {
   }
 
   RandomStream Stream(const std::string& parameter) const {
-    return RandomStream(seed_, absl::StrCat("initialise ", parameter));
+    return RandomStream(*seed_, absl::StrCat("initialise ", parameter));
   }
 
-  const int64_t seed_;
+  // Empty: nothing is drawn.
+  const std::optional<int64_t> seed_;
   const std::shared_ptr<torch::jit::CompilationUnit> unit_;
   torch::jit::Module root_;
   // By dotted name.
@@ -151,9 +156,14 @@ class ModuleBuilder {
 
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
                                                      const ImageShape& input, int64_t class_count,
-                                                     int64_t seed) {
+                                                     std::optional<int64_t> seed) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Layer> layers,
                               PlanArchitecture(architecture, input, class_count));
+  return BuildLayers(layers, seed);
+}
+
+absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
+                                               std::optional<int64_t> seed) {
   absl::StatusOr<torch::jit::Module> module = absl::InternalError("not built");
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     ModuleBuilder builder(seed);
@@ -165,6 +175,7 @@ absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architec
 }
 
 int64_t CountParameters(const torch::jit::Module& module) {
+  if (module.hasattr(kInt8ParameterCount)) return module.attr(kInt8ParameterCount).toInt();
   int64_t count = 0;
   for (const at::Tensor& parameter : module.parameters()) count += parameter.numel();
   return count;

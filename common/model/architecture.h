@@ -9,10 +9,13 @@
 
 #include <torch/script.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/data/samples.h"
+#include "common/model/architecture_plan.h"
 
 namespace distillery {
 
@@ -20,12 +23,22 @@ namespace distillery {
 // a bias: weights and biases uniform in +-1/sqrt(fan in). Convolutions without: normal with variance
 // 2 / fan out (He et al. 2015: "Delving deep into rectifiers"). BatchNorm: weight 1, bias 0.
 // INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not fit
-// the input [channels, height, width] or the classes.
+// the input [channels, height, width] or the classes. Without a seed the parameters are left as they
+// come, for a caller that sets them all.
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
                                                      const ImageShape& input, int64_t class_count,
-                                                     int64_t seed);
+                                                     std::optional<int64_t> seed);
 
-// Parameters with and without gradients, buffers not counted.
+// The same of layers of one's own.
+absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
+                                               std::optional<int64_t> seed);
+
+// The attribute of an int8 model that holds the parameter count of the model it was made from: its
+// own weights are constants of its code. See int8_weights.h.
+inline constexpr char kInt8ParameterCount[] = "int8_parameter_count";
+
+// Parameters with and without gradients, buffers not counted; of an int8 model those of the float
+// one.
 int64_t CountParameters(const torch::jit::Module& module);
 
 }  // namespace distillery

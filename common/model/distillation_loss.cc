@@ -54,7 +54,8 @@ at::Tensor TargetAndOthers(const at::Tensor& log_probabilities, const at::Tensor
 }
 
 at::Tensor DecoupledTerm(const at::Tensor& teacher_scaled, const at::Tensor& student_scaled,
-                         const at::Tensor& labels, const LossOptions& options) {
+                         const at::Tensor& labels, const LossOptions& options,
+                         DistillationLoss* loss) {
   const at::Tensor targets = labels.unsqueeze(1);
   const at::Tensor not_target =
       at::ones_like(teacher_scaled, at::kBool).scatter_(1, targets, false);
@@ -64,16 +65,19 @@ at::Tensor DecoupledTerm(const at::Tensor& teacher_scaled, const at::Tensor& stu
   const at::Tensor other_term = Divergence(
       SoftLoss::kKd,
       DenseOutcomes(Others(teacher_scaled, not_target), Others(student_scaled, not_target)));
+  loss->dkd_target = target_term.detach();
+  loss->dkd_other = other_term.detach();
   return target_term * options.dkd_alpha + other_term * options.dkd_beta;
 }
 
 at::Tensor SoftTerm(const at::Tensor& student, const at::Tensor& teacher_scaled,
-                    const at::Tensor& labels, const LossOptions& options) {
+                    const at::Tensor& labels, const LossOptions& options,
+                    DistillationLoss* loss) {
   const double temperature = options.temperature;
   switch (options.soft) {
     case SoftLoss::kMse: return at::mse_loss(student, teacher_scaled * temperature);
     case SoftLoss::kDkd:
-      return DecoupledTerm(teacher_scaled, student / temperature, labels, options);
+      return DecoupledTerm(teacher_scaled, student / temperature, labels, options, loss);
     case SoftLoss::kLogitStandardized:
       return Divergence(SoftLoss::kKd,
                         DenseOutcomes(Standardised(teacher_scaled * temperature) / temperature,
@@ -84,7 +88,8 @@ at::Tensor SoftTerm(const at::Tensor& student, const at::Tensor& teacher_scaled,
 }
 
 at::Tensor SoftTerm(const at::Tensor& student, const TopKTargets& targets,
-                    const at::Tensor& /*labels*/, const LossOptions& options) {
+                    const at::Tensor& /*labels*/, const LossOptions& options,
+                    DistillationLoss* /*loss*/) {
   constexpr double kRoundedToZero = 1.0 / (1 << 25);
   const at::Tensor log_q = at::log_softmax(student / options.temperature, 1);
   at::Tensor p = targets.probabilities;
@@ -113,23 +118,24 @@ DistillationLoss Compute(const at::Tensor& student_logits, const Targets& target
   // A term without weight is measured without recording its gradient.
   const double alpha = options.alpha;
   at::Tensor hard;
-  if (alpha < 1) {
+  if (options.labelled && alpha < 1) {
     hard = cross_entropy();
     loss.hard = hard.detach();
-  } else {
+  } else if (options.labelled) {
     const torch::NoGradGuard no_grad;
     loss.hard = cross_entropy();
   }
   if (alpha == 0) {
-    loss.total = hard;
+    // Without either term, a loss that moves nothing.
+    loss.total = hard.defined() ? hard : student_logits.sum() * 0;
     return loss;
   }
-  const at::Tensor soft = SoftTerm(student_logits, targets, labels, options);
+  const at::Tensor soft = SoftTerm(student_logits, targets, labels, options, &loss);
   loss.soft = soft.detach();
   const double weight =
       options.soft == SoftLoss::kMse ? 1 : options.temperature * options.temperature;
   loss.total = soft * (alpha * weight);
-  if (alpha < 1) loss.total = loss.total + hard * (1 - alpha);
+  if (hard.defined()) loss.total = loss.total + hard * (1 - alpha);
   return loss;
 }
 

@@ -46,6 +46,8 @@ struct LossOptions {
   // Of dkd.
   double dkd_alpha = 1;
   double dkd_beta = 8;
+  // At least one sample of the batch has a label. False: L is the soft term alone.
+  bool labelled = true;
 };
 
 struct DistillationLoss {
@@ -53,12 +55,16 @@ struct DistillationLoss {
   at::Tensor total;
   // The soft term, without alpha and weight, detached; undefined if alpha is 0.
   at::Tensor soft;
-  // CE, without 1 - alpha, detached.
+  // CE over the samples with a label, without 1 - alpha, detached; undefined if none has one.
   at::Tensor hard;
+  // The two terms of dkd, without dkd_alpha and dkd_beta, detached; else undefined.
+  at::Tensor dkd_target;
+  at::Tensor dkd_other;
 };
 
 // student_logits s [batch, classes]; teacher_scaled_logits z/T [batch, classes], as the teacher sends
-// them, ignored if alpha is 0; labels y int64 [batch]. REQUIRES: options in the ranges above.
+// them, ignored if alpha is 0; labels y int64 [batch], -100 for a sample without label (not with dkd).
+// REQUIRES: options in the ranges above.
 DistillationLoss ComputeDistillationLoss(const at::Tensor& student_logits,
                                          const at::Tensor& teacher_scaled_logits,
                                          const at::Tensor& labels, const LossOptions& options);

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/weights/optimizer_state.h"
 
 namespace distillery {
 
@@ -18,19 +20,22 @@ absl::StatusOr<FlatOptimizer> FlatOptimizer::Create(torch::jit::Module& module,
     total += parameter.value.numel();
   }
   if (total == 0) return absl::InvalidArgumentError("the student has no trainable parameters");
-  const at::Tensor weights = torch::empty({total}, torch::kFloat32);
-  const at::Tensor gradients = torch::zeros({total}, torch::kFloat32);
+  const at::TensorOptions kind = (*module.parameters().begin()).options();
+  FlatOptimizer optimizer(torch::empty({total}, kind), torch::zeros({total}, kind), options);
+  const at::Tensor& weights = optimizer.weights_;
+  const at::Tensor& gradients = optimizer.gradients_;
   int64_t start = 0;
   for (at::Tensor parameter : module.parameters()) {
     const int64_t count = parameter.numel();
     const at::Tensor place = weights.narrow(0, start, count).view(parameter.sizes());
     place.copy_(parameter);
+    if (options.max_weight_norm > 0 && place.dim() >= 2) optimizer.incoming_.push_back(place);
     parameter.set_data(place);
     parameter.set_requires_grad(true);
     parameter.mutable_grad() = gradients.narrow(0, start, count).view(parameter.sizes());
     start += count;
   }
-  return FlatOptimizer(weights, gradients, options);
+  return optimizer;
 }
 
 void FlatOptimizer::Step(double learning_rate) {
@@ -46,6 +51,7 @@ void FlatOptimizer::Step(double learning_rate) {
   } else {
     StepSgd(learning_rate);
   }
+  for (at::Tensor& weight : incoming_) weight.renorm_(2, 0, options_.max_weight_norm);
 }
 
 void FlatOptimizer::StepSgd(double learning_rate) {
@@ -83,6 +89,32 @@ void FlatOptimizer::StepAdamW(double learning_rate) {
   const double correction2 = 1 - std::pow(kBeta2, steps);
   const at::Tensor divisor = second_moment_.sqrt().div_(std::sqrt(correction2)).add_(kEpsilon);
   weights_.addcdiv_(first_moment_, divisor, -learning_rate / correction1);
+}
+
+std::vector<NamedTensor> FlatOptimizer::StateTensors() const {
+  const auto moment = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor : at::zeros_like(weights_);
+  };
+  if (options_.kind == OptimizerOptions::Kind::kAdamW) {
+    return {{kFirstMoment, moment(first_moment_)},
+            {kSecondMoment, moment(second_moment_)},
+            {kStepCount, torch::tensor(step_count_, torch::kInt64)}};
+  }
+  if (options_.momentum == 0) return {};
+  return {{kFirstMoment, moment(first_moment_)}};
+}
+
+absl::StatusOr<Weights> FlatOptimizer::State() const { return WeightsOf(StateTensors()); }
+
+absl::Status FlatOptimizer::LoadState(const Weights& state) {
+  const std::vector<NamedTensor> tensors = StateTensors();
+  DISTILLERY_RETURN_IF_ERROR(LoadWeights(state, tensors));
+  for (const auto& [name, tensor] : tensors) {
+    if (name == kFirstMoment) first_moment_ = tensor;
+    if (name == kSecondMoment) second_moment_ = tensor;
+    if (name == kStepCount) step_count_ = tensor.item<int64_t>();
+  }
+  return absl::OkStatus();
 }
 
 bool FlatOptimizer::Finite() const { return weights_.isfinite().all().item<bool>(); }

@@ -4,7 +4,11 @@
 
 #include <torch/script.h>
 
+#include <vector>
+
 #include "absl/status/statusor.h"
+#include "common/model/module_weights.h"
+#include "common/weights/weights.h"
 
 namespace distillery {
 
@@ -25,6 +29,10 @@ struct OptimizerOptions {
   // The gradient is scaled to this L2 norm where it is longer, as torch.nn.utils.clip_grad_norm_
   // does; 0: never.
   double max_gradient_norm = 0;
+  // After each step the incoming weights of a unit (a row of a weight with 2 or more dimensions) are
+  // scaled down to this L2 norm, as torch.renorm(w, 2, 0, norm) does (Srebro, Shraibman 2005; Hinton et
+  // al. 2012, "Improving neural networks by preventing co-adaptation of feature detectors"); 0: never.
+  double max_weight_norm = 0;
 };
 
 // Not thread-safe. The module must outlive it.
@@ -42,15 +50,25 @@ class FlatOptimizer {
   // All finite?
   bool Finite() const;
 
+  // The moments and the number of steps so far, named as in optimizer_state.h; zeros before the first
+  // step. Nothing for SGD without momentum.
+  absl::StatusOr<Weights> State() const;
+  // Goes on from there. FAILED_PRECONDITION if it is not of this optimizer and these parameters.
+  absl::Status LoadState(const Weights& state);
+
  private:
   FlatOptimizer(at::Tensor weights, at::Tensor gradients, const OptimizerOptions& options)
       : weights_(std::move(weights)), gradients_(std::move(gradients)), options_(options) {}
+  // Those of State, made with zeros where they are not there yet.
+  std::vector<NamedTensor> StateTensors() const;
   void StepSgd(double learning_rate);
   void StepAdamW(double learning_rate);
 
   // [parameters]
   at::Tensor weights_;
   at::Tensor gradients_;
+  // Views of weights_ that max_weight_norm is about.
+  std::vector<at::Tensor> incoming_;
   // SGD's momentum buffer; AdamW's means of gradients, and of their squares.
   at::Tensor first_moment_;
   at::Tensor second_moment_;

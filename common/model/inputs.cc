@@ -6,14 +6,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 
 namespace distillery {
 
 at::Tensor Normalise(const at::Tensor& inputs, const ModelCard& card) {
   const auto channels = static_cast<int64_t>(card.mean.size());
-  const at::Tensor mean = torch::tensor(card.mean).view({1, channels, 1, 1});
-  const at::Tensor deviation = torch::tensor(card.deviation).view({1, channels, 1, 1});
+  const at::Device device = inputs.device();
+  const at::Tensor mean = torch::tensor(card.mean).view({1, channels, 1, 1}).to(device);
+  const at::Tensor deviation = torch::tensor(card.deviation).view({1, channels, 1, 1}).to(device);
   return (inputs - mean).div_(deviation);
 }
 
@@ -23,20 +25,10 @@ ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture
   card.input_shape = dataset.shape();
   card.class_names = dataset.class_names();
   const int64_t plane = dataset.shape().height * dataset.shape().width;
-  for (int64_t channel = 0; channel < dataset.shape().channels; ++channel) {
-    // Whole numbers, so the sums are exact in any order.
-    int64_t sum = 0;
-    int64_t squares = 0;
-    for (int64_t row = 0; row < dataset.size(); ++row) {
-      const uint8_t* const pixels = dataset.Pixels(row) + channel * plane;
-      for (int64_t i = 0; i < plane; ++i) {
-        sum += pixels[i];
-        squares += int64_t{pixels[i]} * pixels[i];
-      }
-    }
+  for (const ChannelSums& sums : dataset.channel_sums()) {
     const auto count = static_cast<double>(dataset.size() * plane);
-    const double mean = static_cast<double>(sum) / count;
-    const double variance = static_cast<double>(squares) / count - mean * mean;
+    const double mean = static_cast<double>(sums.values) / count;
+    const double variance = static_cast<double>(sums.squares) / count - mean * mean;
     const double scale = dataset.pixel_max();
     card.mean.push_back(static_cast<float>(mean / scale));
     card.deviation.push_back(variance > 0 ? static_cast<float>(std::sqrt(variance) / scale) : 1.0F);
@@ -59,12 +51,13 @@ absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
   return absl::OkStatus();
 }
 
-at::Tensor LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view) {
+absl::StatusOr<at::Tensor> LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                      const View& view) {
   const ImageShape& shape = dataset.shape();
   at::Tensor inputs = torch::empty(
       {static_cast<int64_t>(rows.size()), shape.channels, shape.height, shape.width},
       torch::kFloat32);
-  LoadPixels(dataset, rows, view, inputs.data_ptr<float>());
+  DISTILLERY_RETURN_IF_ERROR(LoadPixels(dataset, rows, view, inputs.data_ptr<float>()));
   return inputs;
 }
 

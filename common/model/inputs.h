@@ -21,7 +21,9 @@ ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
 
 // Rows of `dataset` seen through `view`, as pixels in 0..1 [rows.size(), channels, height, width].
-at::Tensor LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view);
+// Errors as Dataset::ReadImages.
+absl::StatusOr<at::Tensor> LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                      const View& view);
 // Their labels, int64 [rows.size()].
 at::Tensor LoadLabels(const Dataset& dataset, const std::vector<int64_t>& rows);
 

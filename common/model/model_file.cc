@@ -97,14 +97,30 @@ absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,
   return LoadModel(path, *card);
 }
 
-absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,
-                       const ModelCard& card) {
+absl::StatusOr<std::string> SerializeModel(const torch::jit::Module& module,
+                                           const ModelCard& card) {
   std::ostringstream stream;
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     module.save(stream, {{kCardName, ModelCardToJson(card)}});
     return absl::OkStatus();
   }));
-  return WriteFileDurably(path, stream.str());
+  return stream.str();
+}
+
+absl::StatusOr<std::string> SerializeForMobile(const torch::jit::Module& module,
+                                               const ModelCard& card) {
+  std::ostringstream stream;
+  DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
+    module._save_for_mobile(stream, {{kCardName, ModelCardToJson(card)}});
+    return absl::OkStatus();
+  }));
+  return stream.str();
+}
+
+absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,
+                       const ModelCard& card) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes, SerializeModel(module, card));
+  return WriteFileDurably(path, bytes);
 }
 
 }  // namespace distillery

@@ -34,6 +34,11 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
 absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,
                                               const std::string& card_path);
 
+// The bytes of a TorchScript file with its card, and of one for the mobile interpreter.
+absl::StatusOr<std::string> SerializeModel(const torch::jit::Module& module, const ModelCard& card);
+absl::StatusOr<std::string> SerializeForMobile(const torch::jit::Module& module,
+                                               const ModelCard& card);
+
 // Replaces the file in one step.
 absl::Status SaveModel(const std::string& path, const torch::jit::Module& module,
                        const ModelCard& card);

@@ -27,8 +27,8 @@ std::optional<ScalarType> ToScalarType(at::ScalarType type) {
   }
 }
 
-std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const torch::jit::Module& module) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+std::vector<NamedTensor> NamedTensors(const torch::jit::Module& module) {
+  std::vector<NamedTensor> tensors;
   for (const auto& parameter : module.named_parameters()) {
     tensors.emplace_back(parameter.name, parameter.value);
   }
@@ -38,9 +38,9 @@ std::vector<std::pair<std::string, at::Tensor>> NamedTensors(const torch::jit::M
   return tensors;
 }
 
-absl::StatusOr<WeightsLayout> LayoutOf(const torch::jit::Module& module) {
+absl::StatusOr<WeightsLayout> LayoutOf(const std::vector<NamedTensor>& tensors) {
   std::vector<TensorSpec> specs;
-  for (const auto& [name, tensor] : NamedTensors(module)) {
+  for (const auto& [name, tensor] : tensors) {
     const std::optional<ScalarType> type = ToScalarType(tensor.scalar_type());
     if (!type.has_value()) {
       return absl::InvalidArgumentError(
@@ -70,9 +70,13 @@ void Subtract(absl::string_view start, absl::string_view end, char* output) {
 }  // namespace
 
 absl::StatusOr<Weights> WeightsOf(const torch::jit::Module& module) {
-  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout layout, LayoutOf(module));
+  return WeightsOf(NamedTensors(module));
+}
+
+absl::StatusOr<Weights> WeightsOf(const std::vector<NamedTensor>& tensors) {
+  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout layout, LayoutOf(tensors));
   Weights weights(std::move(layout));
-  for (const auto& [name, tensor] : NamedTensors(module)) {
+  for (const auto& [name, tensor] : tensors) {
     const at::Tensor plain = tensor.detach().cpu().contiguous();
     const TensorSpec* const spec = weights.layout().Find(name);
     std::memcpy(weights.Bytes(*spec), plain.data_ptr(), static_cast<size_t>(spec->byte_count));
@@ -88,11 +92,15 @@ std::vector<std::string> BufferNames(const torch::jit::Module& module) {
 }
 
 absl::Status LoadWeights(const Weights& weights, torch::jit::Module& module) {
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, LayoutOf(module));
+  return LoadWeights(weights, NamedTensors(module));
+}
+
+absl::Status LoadWeights(const Weights& weights, const std::vector<NamedTensor>& tensors) {
+  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, LayoutOf(tensors));
   DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(layout, weights.layout()));
   return CatchTorchErrors([&] {
     const torch::NoGradGuard no_grad;
-    for (auto& [name, tensor] : NamedTensors(module)) {
+    for (const auto& [name, tensor] : tensors) {
       const absl::string_view bytes = weights.Bytes(*weights.layout().Find(name));
       const at::Tensor source = torch::empty(tensor.sizes(), tensor.scalar_type());
       std::memcpy(source.data_ptr(), bytes.data(), bytes.size());

@@ -4,7 +4,6 @@
 #include <ATen/Version.h>
 #include <dlfcn.h>
 #include <torch/script.h>
-#include <torch/version.h>
 
 #include <mutex>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/model/environment.h"
+#include "common/model/torch_version.h"
 
 namespace distillery {
 namespace {
@@ -38,6 +38,16 @@ std::string InstructionSet() {
   return config.substr(start, config.find_first_of(" \n", start) - start);
 }
 
+// Inside of a forward pass the interpreter makes a plain error of what it caught, so that the text alone
+// tells. The first is of CUDA's allocator and CUDA itself, in all releases, the last of a CPU's.
+bool SaysOutOfMemory(const std::string& text) {
+  for (const char* const sign : {"out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+                                 "CUDNN_STATUS_ALLOC_FAILED", "can't allocate memory"}) {
+    if (absl::StrContains(text, sign)) return true;
+  }
+  return false;
+}
+
 std::string OneDnnIsa() {
   auto* const isa = LoadedSymbol<int()>("dnnl_get_effective_cpu_isa");
   return isa == nullptr ? "none" : absl::StrCat(isa());
@@ -55,14 +65,15 @@ void ConfigureTorch(int64_t compute_threads) {
     const std::lock_guard<std::mutex> lock(changing);
     if (blas_threads() != threads) set_blas_threads(threads);
   }
+  UseExactCuda();
   torch::jit::getProfilingMode() = false;
   torch::jit::setGraphExecutorOptimize(false);
 }
 
-std::string NumericsFingerprint() {
+std::string NumericsFingerprint(const std::string& device_kind) {
   return absl::StrCat("isa=", InstructionSet(), " onednn=", OneDnnIsa(),
                       " blas=", BlasName(), " torch=", TORCH_VERSION,
-                      " device=cpu precision=float32 policy=", ProcessNumerics());
+                      " device=", device_kind, " precision=float32 policy=", ProcessNumerics());
 }
 
 std::string ComputeDescription(int64_t compute_threads) {
@@ -85,12 +96,20 @@ absl::Status CatchTorchErrors(const std::function<absl::Status()>& body) {
     }
     return best.substr(0, 400);
   };
+  const auto status = [&](const std::string& text) {
+    return SaysOutOfMemory(text) ? absl::ResourceExhaustedError(brief(text))
+                                 : absl::InternalError(brief(text));
+  };
   try {
     return body();
+  } catch (const c10::OutOfMemoryError& error) {
+    return absl::ResourceExhaustedError(brief(error.what_without_backtrace()));
   } catch (const c10::Error& error) {
-    return absl::InternalError(brief(error.what_without_backtrace()));
+    return status(error.what_without_backtrace());
+  } catch (const std::bad_alloc& error) {
+    return absl::ResourceExhaustedError("no memory");
   } catch (const std::exception& error) {
-    return absl::InternalError(brief(error.what()));
+    return status(error.what());
   }
 }
 

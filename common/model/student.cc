@@ -4,12 +4,13 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture.h"
+#include "common/model/int8_weights.h"
 #include "common/model/model_file.h"
 
 namespace distillery {
 
 absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, const ModelCard& card,
-                                                int64_t seed) {
+                                                std::optional<int64_t> seed) {
   if (!source.architecture.empty()) {
     return BuildArchitecture(source.architecture, card.input_shape, card.class_count(), seed);
   }
@@ -22,6 +23,11 @@ absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, con
                                                       source.digest));
   }
   torch::jit::Module module = loaded->module;
+  if (HasInt8Weights(module)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("student ", name, " has int8 weights, which gradients cannot move: train the "
+                     "float32 student it was made from, then distillery export --int8"));
+  }
   // torch.jit.freeze takes both away.
   if (!module.hasattr("training") || module.parameters().size() == 0) {
     return absl::InvalidArgumentError(

@@ -3,6 +3,7 @@
 
 #include <torch/script.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -18,11 +19,12 @@ struct StudentSource {
   std::string digest;
 };
 
-// A module in training mode: seeded, or with the weights that the file holds. `card` is the data's
+// A module in training mode: seeded (without a seed as it comes, for a caller that loads weights), or
+// with the weights that the file holds. `card` is the data's
 // and replaces one in the file. INVALID_ARGUMENT for an architecture or file that does not fit the
-// card, for a frozen module (it has nothing to train), or one that gives probabilities;
+// card, for a frozen or int8 module (it has nothing to train), or one that gives probabilities;
 // FAILED_PRECONDITION for another digest.
 absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, const ModelCard& card,
-                                                int64_t seed);
+                                                std::optional<int64_t> seed);
 
 }  // namespace distillery

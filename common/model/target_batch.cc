@@ -7,7 +7,9 @@
 namespace distillery {
 
 TargetBatch::TargetBatch(int64_t batch_size, int64_t classes, const SoftTargetFormat& format)
-    : top_k_(format.encoding == Encoding::kTopK), columns_(top_k_ ? format.top_k : classes) {
+    : top_k_(format.encoding == Encoding::kTopK),
+      temperature_(format.temperature),
+      columns_(top_k_ ? format.top_k : classes) {
   if (top_k_) {
     targets_.probabilities = torch::empty({batch_size, columns_}, torch::kFloat32);
     targets_.class_indexes = torch::empty({batch_size, columns_}, torch::kInt64);
@@ -34,13 +36,18 @@ void TargetBatch::Set(int64_t place, const SoftTargetRows& rows, int64_t row) {
 DistillationLoss TargetBatch::Loss(const at::Tensor& student_logits, const at::Tensor& labels,
                                    const LossOptions& options) const {
   const int64_t size = labels.size(0);
+  const auto part = [&](const at::Tensor& tensor) {
+    return tensor.narrow(0, 0, size).to(student_logits.device());
+  };
   if (!top_k_) {
-    return ComputeDistillationLoss(student_logits, scaled_logits_.narrow(0, 0, size), labels,
-                                   options);
+    at::Tensor scaled = part(scaled_logits_);
+    if (options.temperature != temperature_) {
+      scaled = scaled * (temperature_ / options.temperature);
+    }
+    return ComputeDistillationLoss(student_logits, scaled, labels, options);
   }
-  const TopKTargets targets{targets_.probabilities.narrow(0, 0, size),
-                            targets_.class_indexes.narrow(0, 0, size),
-                            targets_.tail_mass.narrow(0, 0, size)};
+  const TopKTargets targets{part(targets_.probabilities), part(targets_.class_indexes),
+                            part(targets_.tail_mass)};
   return ComputeDistillationLoss(student_logits, targets, labels, options);
 }
 

@@ -20,13 +20,14 @@ class TargetBatch {
   // Copies row `row` of `rows` to `place` of the batch.
   void Set(int64_t place, const SoftTargetRows& rows, int64_t row);
 
-  // The loss of the first rows of the batch, as many as there are labels; see
-  // ComputeDistillationLoss.
+  // The loss of the first rows of the batch, as many as there are labels, at options.temperature,
+  // which may differ from the format's with dense targets; see ComputeDistillationLoss.
   DistillationLoss Loss(const at::Tensor& student_logits, const at::Tensor& labels,
                         const LossOptions& options) const;
 
  private:
   const bool top_k_;
+  const double temperature_;
   // Classes, or k.
   const int64_t columns_;
   // Dense: z/T [batch, classes].

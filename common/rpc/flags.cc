@@ -54,11 +54,15 @@ std::string DescribeExtras(CLI::App* app, int argc, char** argv) {
 void AddTransportFlags(CLI::App* app, TransportOptions* options) {
   const std::string group = "Transport";
   app->add_option("--tls-certificate", options->tls_certificate,
-                  "PEM certificate of this program (mutual TLS)")
+                  "PEM certificate of this program (mutual TLS); `distillery certificates create` "
+                  "makes one, and new files are taken up without a restart")
+      ->envname("DISTILLERY_TLS_CERTIFICATE")
       ->group(group);
   app->add_option("--tls-key", options->tls_key, "PEM private key of the certificate")
+      ->envname("DISTILLERY_TLS_KEY")
       ->group(group);
   app->add_option("--tls-ca", options->tls_ca, "PEM authority that the peer must be signed by")
+      ->envname("DISTILLERY_TLS_CA")
       ->group(group);
   app->add_flag("--insecure", options->insecure,
                 "speak plain text on addresses other than loopback")
@@ -73,9 +77,20 @@ void AddConnectionFlags(CLI::App* app, int64_t* max_connections) {
       ->group("Transport");
 }
 
-void AddCommonFlags(CLI::App* app, std::string* log_level) {
-  app->add_option("--log-level", *log_level, "debug, info, warning or error")
+void AddAccessFlags(CLI::App* app, std::string* allowed_workers) {
+  app->add_option(
+         "--allowed-workers", *allowed_workers,
+         "file of the workers that may join, one certificate's name a line, # comments; read "
+         "anew when it changes (default: every worker with a certificate)")
+      ->group("Transport");
+}
+
+void AddCommonFlags(CLI::App* app, LogOptions* log) {
+  app->add_option("--log-level", log->level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app->add_option("--log-format", log->format, "text, or json: one object a line")
+      ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   app->set_version_flag("--version", absl::StrCat(app->get_name(), " ", DISTILLERY_VERSION));
 }
@@ -104,7 +119,11 @@ int ParseFlags(CLI::App* app, int argc, char** argv) {
 
 int ReportStatus(const std::string& program, const absl::Status& status) {
   if (status.ok()) return kExitDone;
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
+  if (LogsAreJson()) {
+    spdlog::critical("{}", std::string(status.message()));
+  } else {
+    std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
+  }
   return absl::IsInvalidArgument(status) ? kExitWrongUsage : kExitFailed;
 }
 

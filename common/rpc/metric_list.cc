@@ -15,6 +15,11 @@ void MetricList::Gauge(const std::string& name, const std::string& help, double 
   Add(name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
 }
 
+void MetricList::AddBuildInfo() {
+  Gauge("build_info", "Always 1; the label says which version runs.", 1,
+        {{"version", DISTILLERY_VERSION}});
+}
+
 void MetricList::AddHistogram(const std::string& name, const std::string& help,
                               Histogram histogram, const Labels& labels) {
   histogram.bucket.push_back({histogram.sample_count, std::numeric_limits<double>::infinity()});

@@ -27,6 +27,8 @@ class MetricList {
                const Labels& labels = {});
   void Gauge(const std::string& name, const std::string& help, double value,
              const Labels& labels = {});
+  // build_info, which each program has.
+  void AddBuildInfo();
   // Without the bucket of infinity, which is added.
   void AddHistogram(const std::string& name, const std::string& help, Histogram histogram,
                     const Labels& labels = {});

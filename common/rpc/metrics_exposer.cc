@@ -11,6 +11,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/listening_sockets.h"
+#include "common/rpc/process_metrics.h"
 #include "common/rpc/transport.h"
 
 namespace distillery {
@@ -42,9 +43,12 @@ MHD_Result Answer(void* collectable, MHD_Connection* connection, const char* url
   if (absl::string_view(url) != "/metrics") {
     return Respond(connection, MHD_HTTP_NOT_FOUND, "metrics are at /metrics\n");
   }
-  return Respond(connection, MHD_HTTP_OK,
-                 prometheus::TextSerializer().Serialize(
-                     static_cast<prometheus::Collectable*>(collectable)->Collect()));
+  std::vector<prometheus::MetricFamily> families =
+      static_cast<prometheus::Collectable*>(collectable)->Collect();
+  for (prometheus::MetricFamily& family : CollectProcessMetrics()) {
+    families.push_back(std::move(family));
+  }
+  return Respond(connection, MHD_HTTP_OK, prometheus::TextSerializer().Serialize(families));
 }
 
 }  // namespace
@@ -52,11 +56,11 @@ MHD_Result Answer(void* collectable, MHD_Connection* connection, const char* url
 absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
     const Options& options, bool insecure, std::shared_ptr<prometheus::Collectable> collectable) {
   if (options.address.empty()) return nullptr;
-  if (!insecure && !IsLoopback(options.address)) {
+  if (!insecure && !options.insecure && !IsLoopback(options.address)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--metrics-listen ", options.address,
-                     " is not loopback: metrics are served in plain HTTP, so give --insecure on a "
-                     "network that you trust"));
+                     " is not loopback: metrics are served in plain HTTP, so give --metrics-insecure "
+                     "(or --insecure) on a network that you trust"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(ListeningSockets sockets,
                               ListenOn(options.address, "--metrics-listen"));
@@ -95,6 +99,9 @@ void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options) {
       ->group(group);
   app->add_option("--metrics-address-file", options->address_file,
                   "write that address here once it is served")
+      ->group(group);
+  app->add_flag("--metrics-insecure", options->insecure,
+                "show them on addresses other than loopback, although they are plain HTTP")
       ->group(group);
 }
 

@@ -1,4 +1,5 @@
-// Shows a program's numbers to Prometheus: http://HOST:PORT/metrics, in plain HTTP.
+// Shows a program's numbers, and those of its process (process_metrics.h), to Prometheus:
+// http://HOST:PORT/metrics, in plain HTTP.
 //
 // Not prometheus-cpp's own exposer: its threads have stacks of 100 KiB, which cannot be made where
 // LibTorch's thread-local data is larger.
@@ -27,10 +28,12 @@ class MetricsExposer {
     std::string address;
     // If set, the address with the port taken is written here.
     std::string address_file;
+    // Any address may be served: calls keep their mutual TLS, numbers are for the whole network.
+    bool insecure = false;
   };
 
   // nullptr without an address. Errors as ListenOn; INVALID_ARGUMENT also for an address beyond
-  // loopback unless `insecure`.
+  // loopback unless `insecure` or that of the options.
   static absl::StatusOr<std::unique_ptr<MetricsExposer>> Start(
       const Options& options, bool insecure, std::shared_ptr<prometheus::Collectable> collectable);
   ~MetricsExposer();
@@ -51,7 +54,7 @@ class MetricsExposer {
   std::vector<MHD_Daemon*> daemons_;
 };
 
-// --metrics-listen and --metrics-address-file.
+// --metrics-listen, --metrics-address-file and --metrics-insecure.
 void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options);
 
 }  // namespace distillery

@@ -37,6 +37,14 @@ class ProtoWriter {
       at_->GetReflection()->SetInt64(at_, field, value);
     }
   }
+  void Field(const char* name, const std::vector<int64_t>& values) {
+    const FieldDescriptor* const field = FieldNamed(*at_, name);
+    for (const int64_t value : values) at_->GetReflection()->AddInt64(at_, field, value);
+  }
+  void Field(const char* name, const std::vector<std::string>& values) {
+    const FieldDescriptor* const field = FieldNamed(*at_, name);
+    for (const std::string& value : values) at_->GetReflection()->AddString(at_, field, value);
+  }
   template <typename Body>
   void Group(const char* name, Body body) {
     Message* const outer = at_;
@@ -67,6 +75,20 @@ class ProtoReader {
     value = field->cpp_type() == FieldDescriptor::CPPTYPE_INT32
                 ? at_->GetReflection()->GetInt32(*at_, field)
                 : at_->GetReflection()->GetInt64(*at_, field);
+  }
+  void Field(const char* name, std::vector<int64_t>& values) {
+    const FieldDescriptor* const field = FieldNamed(*at_, name);
+    values.clear();
+    for (int i = 0; i < at_->GetReflection()->FieldSize(*at_, field); ++i) {
+      values.push_back(at_->GetReflection()->GetRepeatedInt64(*at_, field, i));
+    }
+  }
+  void Field(const char* name, std::vector<std::string>& values) {
+    const FieldDescriptor* const field = FieldNamed(*at_, name);
+    values.clear();
+    for (int i = 0; i < at_->GetReflection()->FieldSize(*at_, field); ++i) {
+      values.push_back(at_->GetReflection()->GetRepeatedString(*at_, field, i));
+    }
   }
   template <typename Body>
   void Group(const char* name, Body body) {
@@ -132,27 +154,75 @@ v1::TrainMetrics ToProto(const TrainMetrics& metrics) {
   proto.set_seconds(metrics.seconds);
   proto.set_teacher_wait_seconds(metrics.teacher_wait_seconds);
   proto.set_teacher_failover_count(metrics.teacher_failover_count);
+  proto.set_dkd_target_loss(metrics.dkd_target_loss);
+  proto.set_dkd_other_loss(metrics.dkd_other_loss);
+  proto.set_data_wait_seconds(metrics.data_wait_seconds);
   return proto;
 }
 
 TrainMetrics FromProto(const v1::TrainMetrics& proto) {
   return {proto.sample_count(), proto.step_count(), proto.loss(),
           proto.soft_loss(),    proto.hard_loss(),  proto.seconds(),
-          proto.teacher_wait_seconds(), proto.teacher_failover_count()};
+          proto.teacher_wait_seconds(), proto.teacher_failover_count(), proto.dkd_target_loss(),
+          proto.dkd_other_loss(), proto.data_wait_seconds()};
 }
 
 v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {
+  v1::EvaluationMetrics proto = ToProtoWithoutDetails(metrics);
+  v1::EvaluationDetails& details = *proto.mutable_details();
+  const auto copy = [](const std::vector<int64_t>& from, auto* to) {
+    to->Add(from.begin(), from.end());
+  };
+  copy(metrics.samples_per_class, details.mutable_samples_per_class());
+  copy(metrics.correct_per_class, details.mutable_correct_per_class());
+  copy(metrics.confusion_matrix, details.mutable_confusion_matrix());
+  for (const CalibrationBin& bin : metrics.calibration_bins) {
+    v1::CalibrationBin& added = *details.add_calibration_bins();
+    added.set_sample_count(bin.sample_count);
+    added.set_correct_count(bin.correct_count);
+    added.set_confidence_sum(bin.confidence_sum);
+  }
+  return proto;
+}
+
+v1::EvaluationMetrics ToProtoWithoutDetails(const EvaluationMetrics& metrics) {
   v1::EvaluationMetrics proto;
   proto.set_sample_count(metrics.sample_count);
   proto.set_correct_count(metrics.correct_count);
   proto.set_cross_entropy(metrics.cross_entropy);
   proto.set_agreement_count(metrics.agreement_count);
+  proto.set_top5_count(metrics.top5_count);
+  proto.set_teacher_kl(metrics.teacher_kl);
+  proto.set_calibration_error(metrics.calibration_error());
+  proto.set_held_out_sample_count(metrics.held_out_sample_count);
+  proto.set_held_out_correct_count(metrics.held_out_correct_count);
+  proto.set_held_out_cross_entropy(metrics.held_out_cross_entropy);
   return proto;
 }
 
 EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto) {
-  return {proto.sample_count(), proto.correct_count(), proto.cross_entropy(),
-          proto.agreement_count()};
+  EvaluationMetrics metrics;
+  metrics.sample_count = proto.sample_count();
+  metrics.correct_count = proto.correct_count();
+  metrics.cross_entropy = proto.cross_entropy();
+  metrics.agreement_count = proto.agreement_count();
+  metrics.top5_count = proto.top5_count();
+  metrics.teacher_kl = proto.teacher_kl();
+  metrics.held_out_sample_count = proto.held_out_sample_count();
+  metrics.held_out_correct_count = proto.held_out_correct_count();
+  metrics.held_out_cross_entropy = proto.held_out_cross_entropy();
+  const v1::EvaluationDetails& details = proto.details();
+  const auto list = [](const auto& from) {
+    return std::vector<int64_t>(from.begin(), from.end());
+  };
+  metrics.samples_per_class = list(details.samples_per_class());
+  metrics.correct_per_class = list(details.correct_per_class());
+  metrics.confusion_matrix = list(details.confusion_matrix());
+  for (const v1::CalibrationBin& bin : details.calibration_bins()) {
+    metrics.calibration_bins.push_back(
+        {bin.sample_count(), bin.correct_count(), bin.confidence_sum()});
+  }
+  return metrics;
 }
 
 }  // namespace distillery

@@ -20,6 +20,7 @@ absl::StatusOr<Lease> FromProto(const v1::TaskLease& proto);
 v1::TrainMetrics ToProto(const TrainMetrics& metrics);
 TrainMetrics FromProto(const v1::TrainMetrics& proto);
 v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics);
+v1::EvaluationMetrics ToProtoWithoutDetails(const EvaluationMetrics& metrics);
 EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto);
 
 }  // namespace distillery

@@ -25,7 +25,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   if (!options.address.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(auto credentials,
-                                MakeServerCredentials(options.address, options.transport));
+                                MakeServerCredentials(options.address, options.transport,
+                                                      options.allowed_workers));
     Listener::Options listening;
     listening.max_connections = options.max_connections;
     DISTILLERY_ASSIGN_OR_RETURN(listener, Listener::Listen(options.address, listening));
@@ -38,9 +39,21 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  // Calls that one client may have in flight: each takes some 8 KiB, refused or not. More wait at
+  // the client.
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
   // Who connects and says nothing takes up one of the places.
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000);
+  if (options.stream_window_bytes > 0) {
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, options.stream_window_bytes);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, options.stream_window_bytes);
+  }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  // First, so that it sees the status last, as the client does.
+  if (options.request_statistics != nullptr) {
+    interceptors.push_back(options.request_statistics->MakeInterceptors());
+  }
   interceptors.push_back(std::make_unique<UnparsableRequestInterceptor::Factory>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

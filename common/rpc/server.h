@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/listener.h"
+#include "common/rpc/request_statistics.h"
 #include "common/rpc/transport.h"
 
 namespace distillery {
@@ -24,10 +25,17 @@ class RpcServer {
     // "host:port"; port 0 takes a free one. Empty: in-process channels alone.
     std::string address = "127.0.0.1:0";
     TransportOptions transport;
+    // File of the workers that may join, see WorkerList; empty: all that have a certificate.
+    std::string allowed_workers;
     // Beyond, new ones wait for a second, then are closed.
     int64_t max_connections = 1024;
+    // What a peer may send of a stream before it is read; 0: as much as gRPC finds to be on its way at
+    // once, which over loopback are megabytes of each stream.
+    int stream_window_bytes = 0;
     // If set, the address with the port taken is written here once the server listens.
     std::string address_file;
+    // If set, counts this server's calls; must outlive it.
+    RequestStatistics* request_statistics = nullptr;
   };
 
   // Errors as ListenOn and MakeServerCredentials. The services must outlive the server. Health starts

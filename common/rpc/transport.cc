@@ -4,44 +4,22 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <cstdlib>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/tls_server_credentials.h"
 
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
-
-struct TlsFiles {
-  std::string certificate;
-  std::string key;
-  std::string ca;
-};
-
-bool WantsTls(const TransportOptions& options) {
-  return !options.tls_certificate.empty() || !options.tls_key.empty() || !options.tls_ca.empty();
-}
-
-absl::Status CheckAddress(const std::string& address, const TransportOptions& options) {
-  if (WantsTls(options) || options.insecure || IsLoopback(address)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "address ", address, " is not loopback: give --tls-certificate, --tls-key and --tls-ca, or "
-      "--insecure to speak plain text on a network that you trust"));
-}
-
-absl::StatusOr<TlsFiles> ReadTlsFiles(const TransportOptions& options) {
-  if (options.tls_certificate.empty() || options.tls_key.empty() || options.tls_ca.empty()) {
-    return absl::InvalidArgumentError(
-        "--tls-certificate, --tls-key and --tls-ca go together: both sides show a certificate");
-  }
-  TlsFiles files;
-  DISTILLERY_ASSIGN_OR_RETURN(files.certificate, ReadFile(options.tls_certificate, kMaxPemBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(files.key, ReadFile(options.tls_key, kMaxPemBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(files.ca, ReadFile(options.tls_ca, kMaxPemBytes));
-  return files;
-}
+// A channel without a call under way, as is one whose calls fail at once since the server is away, is
+// polled so often. By default it is each 5 s, and attempts to connect are given up sooner than that:
+// a worker found a coordinator that was away for 35 ms after 10 s and more. gRPC has no channel
+// argument for it, and reads the variable when its first channel is made. A user's own value stays.
+[[maybe_unused]] const int kBackupPolls =
+    setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*replace=*/0);
 
 }  // namespace
 
@@ -53,27 +31,54 @@ bool IsLoopback(const std::string& address) {
          absl::StartsWith(address, "[::1]:") || absl::StartsWith(address, "unix:");
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const std::string& address, const TransportOptions& options) {
-  DISTILLERY_RETURN_IF_ERROR(CheckAddress(address, options));
-  if (!WantsTls(options)) return grpc::InsecureServerCredentials();
-  DISTILLERY_ASSIGN_OR_RETURN(const TlsFiles files, ReadTlsFiles(options));
-  grpc::SslServerCredentialsOptions tls(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  tls.pem_root_certs = files.ca;
-  tls.pem_key_cert_pairs.push_back({files.key, files.certificate});
-  return grpc::SslServerCredentials(tls);
+absl::Status CheckTransport(const std::string& address, const TransportOptions& options) {
+  if (options.tls()) {
+    if (!options.tls_certificate.empty() && !options.tls_key.empty() && !options.tls_ca.empty()) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        "--tls-certificate, --tls-key and --tls-ca go together: both sides show a certificate");
+  }
+  if (options.insecure || IsLoopback(address)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("address ", address,
+                   " is not loopback: give --tls-certificate, --tls-key and --tls-ca "
+                   "(`distillery certificates create` makes them), or --insecure to speak plain "
+                   "text on a network "
+                   "that you trust"));
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& address,
-                                                           const TransportOptions& options,
-                                                           const std::string& tls_name) {
-  DISTILLERY_RETURN_IF_ERROR(CheckAddress(address, options));
-  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
-  if (WantsTls(options)) {
-    DISTILLERY_ASSIGN_OR_RETURN(const TlsFiles files, ReadTlsFiles(options));
-    credentials = grpc::SslCredentials({files.ca, files.key, files.certificate});
+absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptions& options) {
+  if (!options.tls()) return nullptr;
+  DISTILLERY_RETURN_IF_ERROR(CheckTransport("", options));
+  return TlsFileWatch::Open({options.tls_certificate, options.tls_key, options.tls_ca});
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
+    const std::string& address, const TransportOptions& options,
+    const std::string& allowed_workers) {
+  DISTILLERY_RETURN_IF_ERROR(CheckTransport(address, options));
+  if (!options.tls()) {
+    if (allowed_workers.empty()) return grpc::InsecureServerCredentials();
+    return absl::InvalidArgumentError(
+        "--allowed-workers goes by the names in certificates: give --tls-certificate, --tls-key "
+        "and "
+        "--tls-ca");
   }
+  DISTILLERY_ASSIGN_OR_RETURN(auto files, WatchTlsFiles(options));
+  std::shared_ptr<WorkerList> workers;
+  if (!allowed_workers.empty()) {
+    DISTILLERY_ASSIGN_OR_RETURN(workers, WorkerList::Open(allowed_workers));
+  }
+  return MakeTlsServerCredentials(std::move(files),
+                                  std::make_shared<ServerAccess>(std::move(workers)));
+}
+
+std::shared_ptr<grpc::Channel> MakeChannelWith(const std::string& address, const TlsFiles* files,
+                                               const std::string& tls_name) {
+  const std::shared_ptr<grpc::ChannelCredentials> credentials =
+      files == nullptr ? grpc::InsecureChannelCredentials()
+                       : grpc::SslCredentials({files->ca, files->key, files->certificate});
   grpc::ChannelArguments arguments;
   if (!tls_name.empty()) arguments.SetSslTargetNameOverride(tls_name);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -86,6 +91,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& ad
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetUserAgentPrefix(absl::StrCat("distillery/", DISTILLERY_VERSION));
   return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& address,
+                                                           const TransportOptions& options,
+                                                           const std::string& tls_name) {
+  DISTILLERY_RETURN_IF_ERROR(CheckTransport(address, options));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto files, WatchTlsFiles(options));
+  return MakeChannelWith(address, files == nullptr ? nullptr : files->Get().get(), tls_name);
 }
 
 }  // namespace distillery

@@ -7,15 +7,19 @@
 
 namespace distillery {
 
-absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec, int64_t sample_count,
+absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
+                                                  const std::vector<int64_t>& shard_sizes,
                                                   int64_t round, int64_t replica) {
-  const int64_t shard_size = spec.dataset.shard_size;
-  const int64_t shards = (sample_count + shard_size - 1) / shard_size;
+  std::vector<int64_t> shards;
+  for (size_t shard = 0; shard < shard_sizes.size(); ++shard) {
+    if (shard_sizes[shard] > 0) shards.push_back(static_cast<int64_t>(shard));
+  }
+  const auto shard_count = static_cast<int64_t>(shards.size());
   const int64_t replicas = spec.training.replicas;
-  if (replicas > shards) {
+  if (replicas > shard_count) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "training.replicas is ", replicas, " but the data has ", shards, " shards of ", shard_size,
-        " samples: lower dataset.shard_size or training.replicas"));
+        "training.replicas is ", replicas, " but the data has ", shard_count, " shards of ",
+        spec.dataset.shard_size, " samples: lower dataset.shard_size or training.replicas"));
   }
   // The part of the replica's stream that this round takes: by epochs or by samples.
   const bool by_steps = spec.training.local_steps > 0;
@@ -26,14 +30,15 @@ absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec, int64_t s
   std::vector<ShardUse> uses;
   for (; by_steps ? want > 0 : epoch < end_epoch; ++epoch) {
     const std::vector<int64_t> order = Permutation(
-        shards, RandomStream(spec.seed, "shard-order", static_cast<uint64_t>(epoch)));
-    for (int64_t i = replica; i < shards; i += replicas) {
-      const int64_t size = std::min(shard_size, sample_count - order[i] * shard_size);
+        shard_count, RandomStream(spec.seed, "shard-order", static_cast<uint64_t>(epoch)));
+    for (int64_t i = replica; i < shard_count; i += replicas) {
+      const int64_t shard = shards[static_cast<size_t>(order[static_cast<size_t>(i)])];
+      const int64_t size = shard_sizes[static_cast<size_t>(shard)];
       const int64_t first = std::min(skip, size);
       const int64_t count = by_steps ? std::min(size - first, want) : size;
       skip -= first;
       want -= count;
-      if (count > 0) uses.push_back({epoch, order[i], first, count});
+      if (count > 0) uses.push_back({epoch, shard, first, count});
     }
   }
   return uses;

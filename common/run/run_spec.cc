@@ -5,11 +5,14 @@
 #include <optional>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/data/augmentation.h"
 #include "common/run/loss_names.h"
 #include "common/run/schedule.h"
+#include "common/weights/broadcast_encoding.h"
+#include "common/weights/delta_encoding.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -40,6 +43,10 @@ class Checker {
     if (!(value >= 0 && value < 1)) {
       Report(path, absl::StrCat("must be 0 to below 1", what, ", got ", value));
     }
+  }
+  void OptionalOneOf(const char* path, const std::string& value,
+                     const std::vector<std::string>& known) {
+    if (!value.empty()) OneOf(path, value, known);
   }
   void OneOf(const char* path, const std::string& value, const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), value) == known.end()) {
@@ -82,8 +89,63 @@ class JsonWriter {
   nlohmann::ordered_json* at_ = &root_;
 };
 
+// The used part of the labels, or nothing if the text is none.
+std::optional<double> ParseLabels(const std::string& labels) {
+  if (labels.empty() || labels == "all") return 1;
+  if (labels == "none") return 0;
+  double fraction = 0;
+  if (absl::SimpleAtod(labels, &fraction) && fraction > 0 && fraction < 1) return fraction;
+  return std::nullopt;
+}
+
+void CheckLabels(const RunSpec& spec, Checker* check) {
+  const std::optional<double> labelled = ParseLabels(spec.dataset.labels);
+  if (!labelled.has_value()) {
+    check->Report("dataset.labels",
+                  absl::StrCat("must be all, none, or a part between 0 and 1 such as 0.1, got \"",
+                               spec.dataset.labels, "\""));
+  } else if (*labelled < 1 && spec.loss.name == "dkd") {
+    check->Report("dataset.labels", "must be all for loss.name dkd, which needs the target class");
+  } else if (*labelled == 0 && !spec.needs_teacher()) {
+    check->Report("dataset.labels", "are none and loss.alpha is 0: there is nothing to learn from");
+  }
+  std::vector<int64_t> classes = spec.dataset.exclude_classes;
+  std::sort(classes.begin(), classes.end());
+  for (size_t i = 0; i < classes.size(); ++i) {
+    check->Range<int64_t>("dataset.exclude_classes", classes[i], 0, 1'000'000);
+    if (i > 0 && classes[i] == classes[i - 1]) {
+      check->Report("dataset.exclude_classes", absl::StrCat("names class ", classes[i], " twice"));
+    }
+  }
+  check->Range<double>("dataset.sample_fraction", spec.dataset.sample_fraction, 0, 1);
+  check->Range<double>("dataset.label_noise", spec.dataset.label_noise, 0, 1);
+}
+
+void CheckLossSchedules(const RunSpec& spec, Checker* check) {
+  check->OptionalOneOf("loss.alpha_schedule", spec.loss.alpha_schedule, KnownSchedules());
+  check->OptionalOneOf("loss.temperature_schedule", spec.loss.temperature_schedule,
+                       KnownSchedules());
+  check->Range<double>("loss.alpha_end", spec.loss.alpha_end, 0, 1);
+  check->BelowOne("loss.warm_up", spec.loss.warm_up, " (a part of the run)");
+  if (spec.loss.alpha_end != 0 && !spec.alpha_changes()) {
+    check->Report("loss.alpha_end", "needs loss.alpha_schedule: else it must be 0");
+  }
+  if (spec.temperature_changes()) {
+    check->Positive("loss.temperature_end", spec.loss.temperature_end);
+  } else if (spec.loss.temperature_end != 0) {
+    check->Report("loss.temperature_end", "needs loss.temperature_schedule: else it must be 0");
+  }
+  if (spec.loss.warm_up > 0 && !spec.alpha_changes() && !spec.temperature_changes()) {
+    check->Report("loss.warm_up", "needs loss.alpha_schedule or loss.temperature_schedule");
+  }
+  if (spec.temperature_changes() && spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+    check->Report("loss.temperature_schedule",
+                  "needs the logits of all classes: take another soft_targets.encoding than top_k");
+  }
+}
+
 void CheckLoss(const RunSpec& spec, Checker* check) {
-  if (!spec.loss.name.empty()) check->OneOf("loss.name", spec.loss.name, SoftLossNames());
+  check->OptionalOneOf("loss.name", spec.loss.name, SoftLossNames());
   check->Range<double>("loss.alpha", spec.loss.alpha, 0, 1);
   check->Positive("loss.temperature", spec.loss.temperature);
   check->BelowOne("loss.label_smoothing", spec.loss.label_smoothing);
@@ -107,15 +169,128 @@ void CheckLoss(const RunSpec& spec, Checker* check) {
 }
 
 void CheckOptimizer(const RunSpec& spec, Checker* check) {
-  if (!spec.training.optimizer.empty()) {
-    check->OneOf("training.optimizer", spec.training.optimizer, {"sgd", "adamw"});
-  }
+  check->OptionalOneOf("training.optimizer", spec.training.optimizer, {"sgd", "adamw"});
   check->BelowOne("training.warm_up", spec.training.warm_up, " (a part of the run)");
   if (spec.training.nesterov &&
       (spec.training.optimizer == "adamw" || spec.training.momentum == 0)) {
     check->Report("training.nesterov", "is for sgd with momentum");
   }
   check->NotNegative("training.max_gradient_norm", spec.training.max_gradient_norm);
+  check->NotNegative("training.max_weight_norm", spec.training.max_weight_norm);
+  check->OptionalOneOf("training.optimizer_state", spec.training.optimizer_state,
+                       {"reset", "average"});
+  if (spec.carries_optimizer_state() && spec.training.optimizer != "adamw" &&
+      spec.training.momentum == 0) {
+    check->Report("training.optimizer_state", "average needs adamw, or sgd with momentum");
+  }
+  check->OptionalOneOf("training.delta_encoding", spec.training.delta_encoding,
+                       DeltaEncodingNames());
+  check->OptionalOneOf("training.broadcast_encoding", spec.training.broadcast_encoding,
+                       BroadcastEncodingNames());
+  check->OptionalOneOf("training.precision", spec.training.precision, {"float32", "mixed"});
+}
+
+void CheckAveraging(const RunSpec& spec, Checker* check) {
+  const auto& averaging = spec.averaging;
+  check->OptionalOneOf("averaging.method", averaging.method, {"mean", "trimmed_mean", "median"});
+  if (averaging.method == "trimmed_mean") {
+    if (!(averaging.trim > 0 && averaging.trim < 0.5)) {
+      check->Report("averaging.trim", absl::StrCat("must be above 0 and below 0.5, got ",
+                                                   averaging.trim));
+    }
+  } else if (averaging.trim != 0) {
+    check->Report("averaging.trim", "is for averaging.method trimmed_mean: else it must be 0");
+  }
+  check->NotNegative("averaging.clip_norm", averaging.clip_norm);
+  if (averaging.max_norm_ratio != 0 &&
+      !(averaging.max_norm_ratio > 1 && std::isfinite(averaging.max_norm_ratio))) {
+    check->Report("averaging.max_norm_ratio",
+                  absl::StrCat("must be 0 or above 1, got ", averaging.max_norm_ratio));
+  }
+  const auto& outer = spec.outer;
+  check->OneOf("outer.optimizer", outer.optimizer, {"sgd", "momentum", "nesterov", "adam"});
+  check->Positive("outer.learning_rate", outer.learning_rate);
+  check->BelowOne("outer.momentum", outer.momentum);
+  if (outer.optimizer == "sgd" && outer.momentum != 0) {
+    check->Report("outer.momentum",
+                  "is for outer.optimizer momentum, nesterov and adam; sgd takes none");
+  }
+  if (outer.optimizer == "adam") {
+    if (!(outer.beta2 > 0 && outer.beta2 < 1 && outer.epsilon > 0 &&
+          std::isfinite(outer.epsilon))) {
+      check->Report("outer.beta2", absl::StrCat("must be above 0 and below 1, and outer.epsilon "
+                                                "above 0, for adam (the paper: 0.99 and 0.001), got ",
+                                                outer.beta2, " and ", outer.epsilon));
+    }
+  } else if (outer.beta2 != 0 || outer.epsilon != 0) {
+    check->Report("outer.beta2", "and outer.epsilon are for outer.optimizer adam: else they must be 0");
+  }
+}
+
+void CheckGuard(const RunSpec& spec, Checker* check) {
+  const auto& guard = spec.guard;
+  check->OptionalOneOf("guard.metric", guard.metric, {"cross_entropy", "accuracy"});
+  check->OptionalOneOf("guard.split", guard.split, KnownSplits());
+  check->Range<int64_t>("guard.patience", guard.patience, 0, 1'000'000);
+  check->NotNegative("guard.min_improvement", guard.min_improvement);
+  check->OptionalOneOf("guard.on_explosion", guard.on_explosion, {"stop", "roll_back"});
+  if (guard.max_loss_ratio != 0 &&
+      !(guard.max_loss_ratio > 1 && std::isfinite(guard.max_loss_ratio))) {
+    check->Report("guard.max_loss_ratio",
+                  absl::StrCat("must be 0 or above 1, got ", guard.max_loss_ratio));
+  }
+  if (!spec.guarded()) {
+    for (const auto& [name, set] :
+         {std::pair("guard.split", !guard.split.empty()),
+          std::pair("guard.patience", guard.patience != 0),
+          std::pair("guard.min_improvement", guard.min_improvement != 0),
+          std::pair("guard.max_loss_ratio", guard.max_loss_ratio != 0),
+          std::pair("guard.on_explosion", !guard.on_explosion.empty())}) {
+      if (set) check->Report(name, "needs guard.metric: cross_entropy or accuracy");
+    }
+  } else if (spec.evaluation.every_rounds == 0) {
+    check->Report("guard.metric", "needs evaluation.every_rounds above 0");
+  }
+}
+
+void CheckSync(const RunSpec& spec, Checker* check) {
+  constexpr double kLongestDeadline = 1e6;
+  const auto& sync = spec.sync;
+  check->OptionalOneOf("sync.mode", sync.mode, {"all", "quorum"});
+  check->OptionalOneOf("sync.late_deltas", sync.late_deltas, {"drop", "weight"});
+  check->Range<double>("sync.deadline_seconds", sync.deadline_seconds, 0, kLongestDeadline);
+  if (spec.needs_quorum()) {
+    check->Range<int64_t>("sync.quorum", sync.quorum, 1, spec.training.replicas);
+    return;
+  }
+  for (const auto& [name, set] :
+       {std::pair("sync.quorum", sync.quorum != 0),
+        std::pair("sync.deadline_seconds", sync.deadline_seconds != 0),
+        std::pair("sync.late_deltas", !sync.late_deltas.empty())}) {
+    if (set) check->Report(name, "is for sync.mode quorum");
+  }
+}
+
+void CheckScheduling(const RunSpec& spec, Checker* check) {
+  constexpr int64_t kHighestPriority = 1000;
+  constexpr size_t kMostDependencies = 100;
+  const auto& scheduling = spec.scheduling;
+  check->Range<int64_t>("scheduling.priority", scheduling.priority, 0, kHighestPriority);
+  if (scheduling.depends_on.size() > kMostDependencies) {
+    check->Report("scheduling.depends_on", absl::StrCat("names ", scheduling.depends_on.size(),
+                                                        " runs, at most ", kMostDependencies));
+  }
+  for (const std::string& run : scheduling.depends_on) {
+    check->Status("scheduling.depends_on", CheckName("scheduling.depends_on", run, 128));
+  }
+  if (scheduling.backup_after != 0 &&
+      !(scheduling.backup_after > 1 && std::isfinite(scheduling.backup_after))) {
+    check->Report("scheduling.backup_after",
+                  absl::StrCat("must be 0 or above 1, got ", scheduling.backup_after));
+  }
+  if (!scheduling.sweep.empty()) {
+    check->Status("scheduling.sweep", CheckName("scheduling.sweep", scheduling.sweep, 128));
+  }
 }
 
 }  // namespace
@@ -145,10 +320,14 @@ FieldError FindFieldError(const RunSpec& spec) {
   if (!spec.student.digest.empty() && !IsDigest(spec.student.digest)) {
     check.Report("student.digest", "must be 64 hex digits");
   }
-  CheckLoss(spec, &check);
-  if (!spec.soft_targets.encoding.empty()) {
-    check.OneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
+  if (!spec.student.initial_weights_sha256.empty() &&
+      !IsDigest(spec.student.initial_weights_sha256)) {
+    check.Report("student.initial_weights_sha256", "must be 64 hex digits");
   }
+  CheckLabels(spec, &check);
+  CheckLoss(spec, &check);
+  CheckLossSchedules(spec, &check);
+  check.OptionalOneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
   if (spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
     check.Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
   } else if (spec.soft_targets.top_k != 0) {
@@ -170,13 +349,11 @@ FieldError FindFieldError(const RunSpec& spec) {
   CheckOptimizer(spec, &check);
   check.BelowOne("training.momentum", spec.training.momentum);
   check.NotNegative("training.weight_decay", spec.training.weight_decay);
-  check.OneOf("outer.optimizer", spec.outer.optimizer, {"sgd", "nesterov"});
-  check.Positive("outer.learning_rate", spec.outer.learning_rate);
-  check.BelowOne("outer.momentum", spec.outer.momentum);
-  if (spec.outer.optimizer == "sgd" && spec.outer.momentum != 0) {
-    check.Report("outer.momentum", "is for outer.optimizer nesterov; sgd takes none");
-  }
+  CheckAveraging(spec, &check);
   check.Range<int64_t>("evaluation.every_rounds", spec.evaluation.every_rounds, 0, kLargestCount);
+  CheckGuard(spec, &check);
+  CheckSync(spec, &check);
+  CheckScheduling(spec, &check);
   check.OneOf("numerics", spec.numerics, {"fastest", "portable"});
   check.Range<int64_t>("compute_threads", spec.compute_threads, 1, 1024);
   return check.error();
@@ -187,9 +364,11 @@ absl::Status ValidateRunSpec(const RunSpec& spec) {
   return error.path.empty() ? absl::OkStatus() : absl::InvalidArgumentError(error.message);
 }
 
+double RunSpec::labelled_fraction() const { return ParseLabels(dataset.labels).value_or(1); }
+
 SoftTargetFormat RunSpec::soft_target_format() const {
   SoftTargetFormat format;
-  format.temperature = loss.temperature;
+  format.temperature = temperature_changes() ? 1 : loss.temperature;
   format.encoding = ParseEncoding(soft_targets.encoding).value_or(Encoding::kFloat32);
   format.top_k = soft_targets.top_k;
   return format;

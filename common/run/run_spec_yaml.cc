@@ -1,15 +1,14 @@
 // Reads a RunSpec from YAML, with the line of whatever is wrong.
-#include <yaml-cpp/yaml.h>
-
 #include <map>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/run/run_spec.h"
+#include "common/run/run_spec_yaml.h"
 
 namespace distillery {
 namespace {
@@ -27,7 +26,9 @@ class YamlReader {
     const YAML::Node node = at_[name];
     if (!node.IsDefined()) return;
     lines_[absl::StrCat(prefix_, name)] = Line(node);
-    if (!node.IsScalar() || !Convert(node, &value)) {
+    constexpr bool kList = std::is_same_v<T, std::vector<int64_t>> ||
+                           std::is_same_v<T, std::vector<std::string>>;
+    if ((kList ? !node.IsSequence() : !node.IsScalar()) || !Convert(node, &value)) {
       Fail(Line(node), absl::StrCat(prefix_, name, " must be ", TypeName(value),
                                     node.IsScalar() ? absl::StrCat(", got \"", node.Scalar(), "\"")
                                                     : std::string()));
@@ -89,6 +90,12 @@ class YamlReader {
   static const char* TypeName(int64_t) { return "a whole number"; }
   static const char* TypeName(double) { return "a number"; }
   static const char* TypeName(bool) { return "true or false"; }
+  static const char* TypeName(const std::vector<int64_t>&) {
+    return "a list of whole numbers such as [3, 7]";
+  }
+  static const char* TypeName(const std::vector<std::string>&) {
+    return "a list of words such as [a, b]";
+  }
   template <typename T>
   static bool Convert(const YAML::Node& node, T* value) {
     return YAML::convert<T>::decode(node, *value);
@@ -114,27 +121,45 @@ class YamlReader {
 
 }  // namespace
 
-absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name) {
+absl::StatusOr<RunSpec> RunSpecFromYaml(const YAML::Node& root, const std::string& file_name) {
   RunSpec spec;
-  try {
-    const YAML::Node root = YAML::Load(yaml);
-    if (!root.IsMap()) {
-      return absl::InvalidArgumentError(absl::StrCat(file_name, ":1: must hold the keys of a run"));
-    }
-    YamlReader reader(root, file_name);
-    VisitRunSpec(reader, spec);
-    reader.CheckKeys();
-    DISTILLERY_RETURN_IF_ERROR(reader.error());
-    const FieldError error = FindFieldError(spec);
-    if (!error.path.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file_name, ":", reader.LineOf(error.path), ": ", error.message));
-    }
-  } catch (const YAML::Exception& error) {
+  YamlReader reader(root, file_name);
+  VisitRunSpec(reader, spec);
+  reader.CheckKeys();
+  DISTILLERY_RETURN_IF_ERROR(reader.error());
+  const FieldError error = FindFieldError(spec);
+  if (!error.path.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file_name, ":", error.mark.line + 1, ": ", error.msg));
+        absl::StrCat(file_name, ":", reader.LineOf(error.path), ": ", error.message));
   }
   return spec;
+}
+
+absl::StatusOr<YAML::Node> LoadRunYaml(const std::string& yaml, const std::string& file_name) {
+  YAML::Node root = YAML::Load(yaml);
+  if (!root.IsMap()) {
+    return absl::InvalidArgumentError(absl::StrCat(file_name, ":1: must hold the keys of a run"));
+  }
+  return root;
+}
+
+absl::Status YamlError(const YAML::Exception& error, const std::string& file_name) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(file_name, ":", error.mark.line + 1, ": ", error.msg));
+}
+
+absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name) {
+  try {
+    DISTILLERY_ASSIGN_OR_RETURN(const YAML::Node root, LoadRunYaml(yaml, file_name));
+    if (root["sweep"].IsDefined()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file_name, ":", root["sweep"].Mark().line + 1,
+                       ": a sweep is several runs: give it to a coordinator by distillery submit"));
+    }
+    return RunSpecFromYaml(root, file_name);
+  } catch (const YAML::Exception& error) {
+    return YamlError(error, file_name);
+  }
 }
 
 absl::StatusOr<RunSpec> ReadRunSpec(const std::string& path) {

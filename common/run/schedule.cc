@@ -37,4 +37,9 @@ double LearningRateAt(const std::string& schedule, double peak, double progress,
   return peak;
 }
 
+double ScheduledValue(const std::string& schedule, double start, double end, double progress,
+                      double warm_up) {
+  return end + (start - end) * LearningRateAt(schedule, 1, progress, warm_up);
+}
+
 }  // namespace distillery

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/run/evaluation_metrics.h"
 
 namespace distillery {
 
@@ -54,18 +55,9 @@ struct TrainMetrics {
   double seconds = 0;
   double teacher_wait_seconds = 0;
   int64_t teacher_failover_count = 0;
-};
-
-// See EvaluationMetrics in coordinator_service.proto for units.
-struct EvaluationMetrics {
-  int64_t sample_count = 0;
-  int64_t correct_count = 0;
-  double cross_entropy = 0;
-  int64_t agreement_count = -1;
-
-  double accuracy() const {
-    return sample_count == 0 ? 0 : static_cast<double>(correct_count) / sample_count;
-  }
+  double dkd_target_loss = 0;
+  double dkd_other_loss = 0;
+  double data_wait_seconds = 0;
 };
 
 }  // namespace distillery

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/soft_targets/finite.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/soft_targets/finite.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "common/soft_targets/top_k_encoder.h"
 
 namespace distillery {
@@ -119,17 +119,25 @@ void EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
   }
 }
 
-EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
-                              const SoftTargetFormat& format) {
+EncodedRows RowsFor(int64_t rows, int64_t classes, const SoftTargetFormat& format) {
   const EncodedSizes sizes = format.SizesOf(rows, classes);
   EncodedRows encoded;
   encoded.values.resize(static_cast<size_t>(sizes.values));
   encoded.row_scales.resize(static_cast<size_t>(sizes.row_scales));
   encoded.class_indexes.resize(static_cast<size_t>(sizes.class_indexes));
   encoded.tail_mass.resize(static_cast<size_t>(sizes.tail_mass));
-  EncodeSoftTargets(logits, rows, classes, format,
-                    {encoded.values.data(), encoded.row_scales.data(),
-                     encoded.class_indexes.data(), encoded.tail_mass.data()});
+  return encoded;
+}
+
+EncodedBuffers BuffersOf(EncodedRows& rows) {
+  return {rows.values.data(), rows.row_scales.data(), rows.class_indexes.data(),
+          rows.tail_mass.data()};
+}
+
+EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
+                              const SoftTargetFormat& format) {
+  EncodedRows encoded = RowsFor(rows, classes, format);
+  EncodeSoftTargets(logits, rows, classes, format, BuffersOf(encoded));
   return encoded;
 }
 

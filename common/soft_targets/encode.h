@@ -31,6 +31,10 @@ struct EncodedBuffers {
   char* tail_mass = nullptr;
 };
 
+// Empty rows of the sizes that the format asks for, and where they are written to.
+EncodedRows RowsFor(int64_t rows, int64_t classes, const SoftTargetFormat& format);
+EncodedBuffers BuffersOf(EncodedRows& rows);
+
 // logits z [rows, classes] -> v = z/T by float32 division, or softmax(z/T) with sums in double, in
 // the encoding asked for:
 //   int8:  scale = max|v| / 127 per row, q = v/scale to nearest even; scale 0 has bytes 0.

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "common/soft_targets/format.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 
 namespace distillery {
 namespace {

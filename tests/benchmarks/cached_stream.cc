@@ -264,7 +264,7 @@ int Main(int argc, char** argv) {
   app.add_option("--address-file", flags.address_file)->group("");
   app.footer(kExamples);
   if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
-  ConfigureLogging("warning");
+  ConfigureLogging("cached_stream", {"warning"});
   return ReportStatus(
       "cached_stream",
       flags.serve ? ServeStreams({flags.folder, flags.address_file, Cases(flags)}) : Run(flags));

@@ -10,15 +10,12 @@ real services, with several seeds, and prints test errors, the paired difference
 """
 import argparse
 import json
-import math
-import os
-import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIN = os.environ.get("DISTILLERY_BIN", os.path.join(ROOT, "build/release/bin"))
+from mnist_runs import Services, add_arguments, errors_of, mean_and_interval, submit
+
 # Name, lines of the RunSpec, bytes of one sample's targets of 10 classes.
 ENCODINGS = [
     ("float32", "{encoding: float32}", 40),
@@ -41,73 +38,15 @@ training:
   schedule: cosine
 evaluation: {{every_rounds: 0}}
 """
-# Student's t, two-sided 95 %, by degrees of freedom.
-T95 = [0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
-
-
-def mean_and_interval(values):
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, float("nan")
-    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    return mean, T95[min(len(values) - 1, 10)] * math.sqrt(variance / len(values))
-
-
-class Services:
-    """A teacher, a coordinator and workers on free loopback ports."""
-
-    def __init__(self, folder, arguments):
-        self.folder = folder
-        self.children = []
-        data = ["--data-dir", arguments.data_dir]
-        teacher = self.listen("teacher_service", "--model", arguments.teacher, *data)
-        self.coordinator = self.listen("coordinator", "--state-dir", folder + "/state")
-        for index in range(arguments.workers):
-            self.start("student_worker", "--name", f"worker-{index}", "--coordinator",
-                       self.coordinator, "--teacher", teacher, *data)
-
-    def start(self, program, *arguments):
-        with open(f"{self.folder}/{program}.log", "a") as log:
-            self.children.append(subprocess.Popen([os.path.join(BIN, program), *arguments],
-                                                  stdout=log, stderr=log))
-
-    def listen(self, program, *arguments):
-        file = f"{self.folder}/{program}.address"
-        self.start(program, *arguments, "--listen", "127.0.0.1:0", "--address-file", file)
-        while not os.path.exists(file) or not open(file).read().endswith("\n"):
-            if self.children[-1].poll() is not None:
-                sys.exit(open(f"{self.folder}/{program}.log").read())
-            time.sleep(0.05)
-        return open(file).read().strip()
-
-    def stop(self):
-        for child in reversed(self.children):
-            child.terminate()
-        for child in self.children:
-            child.wait()
-
-    def command(self, *arguments):
-        return subprocess.run([os.path.join(BIN, "distillery"), *arguments, "--coordinator",
-                               self.coordinator], stdout=subprocess.PIPE, text=True,
-                              check=True).stdout
-
-
-def errors_of(services, run_id):
-    run = json.loads(services.command("watch", run_id, "--json"))["run"]
-    metrics = run["latest_evaluation"]
-    return int(metrics["sample_count"]) - int(metrics["correct_count"])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", required=True, help="TorchScript file of an MNIST teacher")
-    parser.add_argument("--data-dir", default="data", help="folder that holds mnist/")
+    add_arguments(parser)
     parser.add_argument("--student", default="mlp:784-100-10")
     parser.add_argument("--temperature", type=float, default=4)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     start = time.time()
     with tempfile.TemporaryDirectory(prefix="distillery-encodings-") as folder:
@@ -116,14 +55,10 @@ def main():
             ids = {}
             for seed in range(1, arguments.seeds + 1):
                 for name, soft_targets, _ in ENCODINGS:
-                    path = f"{folder}/spec.yaml"
-                    with open(path, "w") as file:
-                        file.write(SPEC.format(
-                            name=f"{name.replace(' + ', '-')}-{seed}", seed=seed,
-                            student=arguments.student, temperature=arguments.temperature,
-                            soft_targets=soft_targets, rounds=arguments.epochs // 2,
-                            local_epochs=2))
-                    ids[name, seed] = services.command("submit", path).strip()
+                    ids[name, seed] = submit(services, folder, SPEC.format(
+                        name=f"{name.replace(' + ', '-')}-{seed}", seed=seed,
+                        student=arguments.student, temperature=arguments.temperature,
+                        soft_targets=soft_targets, rounds=arguments.epochs // 2, local_epochs=2))
             errors = {}
             for (name, seed), run_id in ids.items():
                 errors.setdefault(name, []).append(errors_of(services, run_id))

@@ -53,15 +53,23 @@ std::string Npy(const char* type, const std::vector<int64_t>& shape, const std::
   return absl::StrCat(file, header, elements);
 }
 
-absl::Status WriteNpyPair(const std::string& prefix, const std::vector<int64_t>& labels) {
+absl::Status WriteNpyPair(const std::string& prefix, const std::vector<int64_t>& labels,
+                          const ImageShape& shape) {
   const auto count = static_cast<int64_t>(labels.size());
   std::string elements;
   for (const int64_t label : labels) {
     AppendBytes(static_cast<uint32_t>(label), /*big_endian=*/false, &elements);
   }
-  const std::string pixels(labels.size(), '\x7f');
-  DISTILLERY_RETURN_IF_ERROR(
-      WriteFileDurably(prefix + "_images.npy", Npy("|u1", {count, 1, 1}, pixels)));
+  // A linear congruential generator: images of 224 x 224 come to a hundred million pixels.
+  std::string pixels(labels.size() * static_cast<size_t>(shape.size()), '\0');
+  uint32_t state = 1;
+  for (char& pixel : pixels) {
+    state = state * 1664525U + 1013904223U;
+    pixel = static_cast<char>(state >> 24);
+  }
+  DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(
+      prefix + "_images.npy",
+      Npy("|u1", {count, shape.channels, shape.height, shape.width}, pixels)));
   return WriteFileDurably(prefix + "_labels.npy", Npy("<i4", {count}, elements));
 }
 
@@ -74,13 +82,14 @@ absl::Status WriteIdxFolder(const std::string& folder, int64_t count) {
   return WriteIdxPair(folder + "/t10k", 16, random);
 }
 
-absl::Status WriteNpyFolder(const std::string& folder, int64_t count, int64_t classes) {
+absl::Status WriteNpyFolder(const std::string& folder, int64_t count, int64_t classes,
+                            const ImageShape& shape) {
   DISTILLERY_RETURN_IF_ERROR(MakeFolders(folder));
   std::vector<int64_t> labels(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) labels[static_cast<size_t>(i)] = i % classes;
-  DISTILLERY_RETURN_IF_ERROR(WriteNpyPair(folder + "/train", labels));
+  DISTILLERY_RETURN_IF_ERROR(WriteNpyPair(folder + "/train", labels, shape));
   // The largest label tells the number of classes.
-  return WriteNpyPair(folder + "/test", {classes - 1});
+  return WriteNpyPair(folder + "/test", {classes - 1}, shape);
 }
 
 }  // namespace distillery

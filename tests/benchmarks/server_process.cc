@@ -7,6 +7,8 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -47,6 +49,18 @@ double CpuSeconds(pid_t process) {
 }
 
 double OwnCpuSeconds() { return ClockSeconds(CLOCK_PROCESS_CPUTIME_ID); }
+
+double ThreadCpuSeconds() { return ClockSeconds(CLOCK_THREAD_CPUTIME_ID); }
+
+int64_t MemoryOf(pid_t process, const std::string& field) {
+  std::ifstream status(absl::StrCat("/proc/", process, "/status"));
+  std::string name;
+  while (status >> name) {
+    if (int64_t kilobytes = 0; name == field + ":" && status >> kilobytes) return kilobytes << 10;
+    status.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
 
 double Median(std::vector<double> values) { return Percentile(std::move(values), 0.5); }
 

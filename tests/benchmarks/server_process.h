@@ -26,8 +26,13 @@ class ScratchFolder {
 
 // User and system time of all threads of a process that runs, in seconds.
 double CpuSeconds(pid_t process);
-// The same of this process.
+// The same of this process, and of the calling thread.
 double OwnCpuSeconds();
+double ThreadCpuSeconds();
+
+// A field of /proc/PROCESS/status that is in kB, such as "VmHWM" (the most memory that was ever
+// resident), in bytes; 0 if it cannot be read.
+int64_t MemoryOf(pid_t process, const std::string& field);
 
 double Median(std::vector<double> values);
 // The value below which `share` of the values are. REQUIRES: not empty.
@@ -46,6 +51,7 @@ class ServerProcess {
 
   // "127.0.0.1:PORT"
   const std::string& address() const { return address_; }
+  pid_t id() const { return process_.id(); }
   double cpu_seconds() const { return CpuSeconds(process_.id()); }
 
  private:

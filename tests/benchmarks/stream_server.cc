@@ -16,6 +16,7 @@
 #include "common/rpc/server.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
 #include "teacher_service/teacher_service.h"
+#include "tests/benchmarks/bare_stream.h"
 #include "tests/benchmarks/sample_files.h"
 
 namespace distillery {
@@ -47,49 +48,6 @@ class CountingTeacher : public Teacher {
   TeacherInfo info_;
 };
 
-// Writes messages until all bytes are sent.
-class BareStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
- public:
-  BareStream(const v1::StreamSoftTargetsRequest& request, const std::string& memory)
-      : memory_(memory),
-        message_bytes_(static_cast<size_t>(request.shard())),
-        left_(static_cast<size_t>(request.start_row())),
-        walks_(request.include_samples()) {
-    Next();
-  }
-  void OnWriteDone(bool ok) override {
-    if (!ok) {
-      Finish(grpc::Status::CANCELLED);
-    } else {
-      Next();
-    }
-  }
-  void OnDone() override { delete this; }
-
- private:
-  void Next() {
-    const size_t size = std::min(message_bytes_, left_);
-    if (size == 0) {
-      Finish(grpc::Status::OK);
-      return;
-    }
-    if (walks_ || size != message_.Length()) {
-      const size_t at = walks_ ? (memory_.size() - left_ % memory_.size()) % memory_.size() : 0;
-      const grpc::Slice slice(memory_.data() + std::min(at, memory_.size() - size), size,
-                              grpc::Slice::STATIC_SLICE);
-      message_ = grpc::ByteBuffer(&slice, 1);
-    }
-    left_ -= size;
-    StartWrite(&message_);
-  }
-
-  const std::string& memory_;
-  const size_t message_bytes_;
-  size_t left_;
-  const bool walks_;
-  grpc::ByteBuffer message_;
-};
-
 class BareService final : public v1::TeacherService::WithRawCallbackMethod_StreamSoftTargets<
                               v1::TeacherService::CallbackService> {
  public:
@@ -100,7 +58,9 @@ class BareService final : public v1::TeacherService::WithRawCallbackMethod_Strea
     v1::StreamSoftTargetsRequest message;
     // Bytes that do not parse leave an empty message, and make an empty stream.
     (void)grpc::SerializationTraits<v1::StreamSoftTargetsRequest>::Deserialize(&copy, &message);
-    return new BareStream(message, memory_);  // deletes itself
+    return new BareStream(static_cast<size_t>(message.shard()),
+                          static_cast<size_t>(message.start_row()), message.include_samples(),
+                          memory_);  // deletes itself
   }
 
  private:

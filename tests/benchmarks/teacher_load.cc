@@ -21,8 +21,6 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kSide = 28;
-
 std::unique_ptr<v1::TeacherService::Stub> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   // Else all channels of this process share one connection.
@@ -31,10 +29,11 @@ std::unique_ptr<v1::TeacherService::Stub> Connect(const std::string& address) {
       grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
 }
 
-v1::ComputeSoftTargetsRequest QueryRequest(int64_t rows, int client, bool bytes = false) {
+v1::ComputeSoftTargetsRequest QueryRequest(const TeacherLoad::Options& options, int64_t rows,
+                                           int client, bool bytes = false) {
   RandomStream random(client, "benchmark query");
   constexpr int64_t kValues = 256;
-  std::vector<uint8_t> stored(static_cast<size_t>(rows * kSide * kSide));
+  std::vector<uint8_t> stored(static_cast<size_t>(rows * options.shape.size()));
   for (uint8_t& pixel : stored) pixel = static_cast<uint8_t>(random.Below(kValues));
   std::vector<float> pixels(stored.size());
   ScalePixels(stored.data(), static_cast<int64_t>(stored.size()), kValues - 1, pixels.data());
@@ -42,7 +41,12 @@ v1::ComputeSoftTargetsRequest QueryRequest(int64_t rows, int client, bool bytes 
   request.set_temperature(4);
   v1::Tensor* const inputs = request.mutable_inputs();
   inputs->set_data_type(bytes ? v1::DATA_TYPE_UINT8 : v1::DATA_TYPE_FLOAT32);
-  for (const int64_t size : {rows, int64_t{1}, kSide, kSide}) inputs->add_shape(size);
+  inputs->add_shape(rows);
+  for (const int64_t size : options.shape.ToVector()) inputs->add_shape(size);
+  if (options.top_k > 0) {
+    request.set_encoding(v1::ENCODING_TOP_K);
+    request.set_top_k(static_cast<int32_t>(options.top_k));
+  }
   if (bytes) {
     inputs->set_data(stored.data(), stored.size());
   } else {
@@ -108,6 +112,10 @@ absl::StatusOr<int64_t> TeacherLoad::Stream(double seconds) {
     request.mutable_augmentation()->set_seed(1);
     request.mutable_augmentation()->set_view(static_cast<int32_t>(streams_ / options_.shard_count));
     request.set_temperature(4);
+    if (options_.top_k > 0) {
+      request.set_encoding(v1::ENCODING_TOP_K);
+      request.set_top_k(static_cast<int32_t>(options_.top_k));
+    }
     ++streams_;
     DISTILLERY_ASSIGN_OR_RETURN(const int64_t received, StreamOnce(*stub, request));
     rows += received;
@@ -121,7 +129,7 @@ absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes
   std::vector<v1::ComputeSoftTargetsRequest> requests;
   for (int i = 0; i < clients; ++i) {
     stubs.push_back(Connect(options_.address));
-    requests.push_back(QueryRequest(rows, i, bytes));
+    requests.push_back(QueryRequest(options_, rows, i, bytes));
   }
   std::vector<absl::Status> statuses(static_cast<size_t>(clients));
   std::atomic<int64_t> total{0};
@@ -147,7 +155,7 @@ absl::StatusOr<std::vector<double>> TeacherLoad::Latencies(bool beside_stream, d
     while (beside_stream && !done && streamed.ok()) streamed = Stream(0.01).status();
   });
   const auto stub = Connect(options_.address);
-  const v1::ComputeSoftTargetsRequest request = QueryRequest(1, 0);
+  const v1::ComputeSoftTargetsRequest request = QueryRequest(options_, 1, 0);
   std::vector<double> latencies;
   absl::Status status = QueryOnce(*stub, request);  // connects
   const absl::Time end = absl::Now() + absl::Seconds(seconds);

@@ -9,18 +9,22 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/data/samples.h"
 
 namespace distillery {
 
 class TeacherLoad {
  public:
   struct Options {
-    // "127.0.0.1:PORT" of a service with one model for images of 28x28.
+    // "127.0.0.1:PORT" of a service with one model for images of that shape.
     std::string address;
+    ImageShape shape{1, 28, 28};
     // Its data set, in shards of so many rows.
     std::string dataset;
     int64_t shard_rows = 0;
     int64_t shard_count = 0;
+    // What is asked for: z/T in float32, or with top_k > 0 the top-k encoding.
+    int64_t top_k = 0;
   };
   explicit TeacherLoad(Options options) : options_(std::move(options)) {}
 

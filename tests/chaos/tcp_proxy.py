@@ -335,18 +335,26 @@ class _Pump:
                 size = min(size, until_stall)
             await self._ready(self.loop.add_writer, self.loop.remove_writer, self.sink)
             await self.proxy._open()
+            # Before they go, so that who has received bytes finds them counted.
+            self._count(size)
             try:
                 sent = self.sink.send(left[:size])
-            except BlockingIOError:
-                continue
+            except OSError as error:
+                self._count(-size)
+                if isinstance(error, BlockingIOError):
+                    continue
+                raise
+            self._count(sent - size)
             left = left[sent:]
             self.since_stall += sent
-            if self.direction == TO_SERVER:
-                self.proxy.bytes_to_server += sent
-            else:
-                self.proxy.bytes_to_client += sent
             if faults.bandwidth:
                 await asyncio.sleep(sent / faults.bandwidth)
+
+    def _count(self, size):
+        if self.direction == TO_SERVER:
+            self.proxy.bytes_to_server += size
+        else:
+            self.proxy.bytes_to_client += size
 
     async def _stall(self, seconds):
         end = self.loop.time() + seconds

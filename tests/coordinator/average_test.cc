@@ -1,8 +1,11 @@
 #include "coordinator/average.h"
+#include "coordinator/weights_scan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -23,13 +26,14 @@ class AverageTest : public ::testing::Test {
     return folder_.File(name);
   }
   void SetWeights(const std::string& bytes) { request_.weights_path = Write("weights", bytes); }
-  void AddDelta(const std::string& bytes, int64_t samples) {
+  void AddDelta(const std::string& bytes, double samples) {
     request_.deltas.push_back(
         {Write("delta-" + std::to_string(request_.deltas.size()), bytes), samples});
   }
-  absl::StatusOr<std::string> Average() {
+  absl::StatusOr<AverageResult> Average() {
     request_.weights_output = folder_.File("weights-out");
     request_.momentum_output = folder_.File("momentum-out");
+    request_.variance_output = folder_.File("variance-out");
     return AverageDeltas(request_);
   }
   std::string NewWeights() { return *ReadFile(folder_.File("weights-out"), 1 << 30); }
@@ -46,6 +50,50 @@ TEST_F(AverageTest, FedAvgAddsTheMeanWeightedBySamples) {
   ASSERT_THAT(Average(), IsOk());
   // mean = 1/4 [1, 0] + 3/4 [0, 4] = [0.25, 3]
   EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(1.25F, 5.0F));
+}
+
+TEST_F(AverageTest, DamagedInputsAreNamedAndNothingIsWritten) {
+  const auto digest_of = [](const std::string& path) {
+    return Sha256Hex(*ReadFile(path, 1 << 20));
+  };
+  SetWeights(MakeTensorFile({{"mean", {3}}, {"w", {1, 2}}}));
+  for (int k = 0; k < 3; ++k) AddDelta(MakeTensorFile({{"mean", {3}}, {"w", {1, 0}}}), 1);
+  request_.buffer_names = {"mean"};
+  request_.weights_sha256 = digest_of(request_.weights_path);
+  for (ReplicaDelta& delta : request_.deltas) delta.sha256 = digest_of(delta.path);
+  {
+    ASSERT_OK_AND_ASSIGN(const AverageResult sound, Average());
+    EXPECT_FALSE(sound.damaged());
+  }
+  ASSERT_THAT(RemoveFile(folder_.File("weights-out")), IsOk());
+  // A buffer's value, which no norm is made of; the header; and the whole file.
+  Write("delta-0", MakeTensorFile({{"mean", {4}}, {"w", {1, 0}}}));
+  Write("delta-1", MakeTensorFile({{"mean", {3}}, {"x", {1, 0}}}));
+  ASSERT_THAT(RemoveFile(folder_.File("delta-2")), IsOk());
+  ASSERT_OK_AND_ASSIGN(const AverageResult damaged, Average());
+  EXPECT_THAT(damaged.damaged_replicas, ElementsAre(0, 1, 2));
+  EXPECT_FALSE(damaged.weights_damaged);
+  EXPECT_FALSE(FileExists(folder_.File("weights-out")));
+  Write("weights", MakeTensorFile({{"mean", {3}}, {"w", {1, 2.5}}}));
+  ASSERT_OK_AND_ASSIGN(const AverageResult other, Average());
+  EXPECT_TRUE(other.weights_damaged);
+}
+
+TEST_F(AverageTest, MomentsHaveTheirDigestsAndAreChecked) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"w", {1, 0}}}), 1);
+  request_.outer_optimizer = "nesterov";
+  request_.outer_momentum = 0.9;
+  ASSERT_OK_AND_ASSIGN(const AverageResult first, Average());
+  EXPECT_EQ(first.momentum_sha256, Sha256Hex(NewMomentum()));
+  EXPECT_EQ(first.variance_sha256, "");
+  request_.momentum_path = Write("momentum", NewMomentum());
+  request_.momentum_sha256 = first.momentum_sha256;
+  ASSERT_OK_AND_ASSIGN(const AverageResult second, Average());
+  EXPECT_FALSE(second.damaged());
+  request_.momentum_sha256[0] = request_.momentum_sha256[0] == '0' ? '1' : '0';
+  ASSERT_OK_AND_ASSIGN(const AverageResult third, Average());
+  EXPECT_TRUE(third.weights_damaged);
 }
 
 TEST_F(AverageTest, OuterLearningRateScalesTheMean) {
@@ -76,6 +124,97 @@ TEST_F(AverageTest, NesterovCarriesItsMomentumIntoTheNextRound) {
   // g = -2; m = 0.5 * 1 - 2 = -1.5; W = 7 - 2 (-2 + 0.5 * -1.5) = 12.5
   EXPECT_THAT(TensorValues<float>(NewMomentum(), "w"), ElementsAre(-1.5F));
   EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(12.5F));
+}
+
+TEST_F(AverageTest, MomentumMovesByTheBufferAlone) {
+  request_.outer_optimizer = "momentum";
+  request_.outer_momentum = 0.5;
+  request_.outer_learning_rate = 2;
+  request_.momentum_path = Write("momentum", MakeTensorFile({{"w", {4}}}));
+  SetWeights(MakeTensorFile({{"w", {10}}}));
+  AddDelta(MakeTensorFile({{"w", {-1}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  // g = 1; m = 0.5 * 4 + 1 = 3; W = 10 - 2 * 3
+  EXPECT_THAT(TensorValues<float>(NewMomentum(), "w"), ElementsAre(3.0F));
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(4.0F));
+}
+
+TEST_F(AverageTest, AdamDividesByTheRootOfTheVariance) {
+  request_.outer_optimizer = "adam";
+  request_.outer_momentum = 0.5;
+  request_.outer_beta2 = 0.75;
+  request_.outer_epsilon = 1;
+  request_.outer_learning_rate = 2;
+  request_.momentum_path = Write("momentum", MakeTensorFile({{"w", {2}}}));
+  request_.variance_path = Write("variance", MakeTensorFile({{"w", {4}}}));
+  SetWeights(MakeTensorFile({{"w", {10}}}));
+  AddDelta(MakeTensorFile({{"w", {8}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  // m = 0.5 * 2 + 0.5 * 8 = 5; v = 0.75 * 4 + 0.25 * 64 = 19; W = 10 + 2 * 5 / (sqrt(19) + 1)
+  EXPECT_THAT(TensorValues<float>(NewMomentum(), "w"), ElementsAre(5.0F));
+  EXPECT_THAT(TensorValues<float>(*ReadFile(folder_.File("variance-out"), 1 << 20), "w"),
+              ElementsAre(19.0F));
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"),
+              ElementsAre(::testing::FloatEq(10 + 10 / (std::sqrt(19.0F) + 1))));
+}
+
+TEST_F(AverageTest, TheMedianIsUnmovedByOneReplicaGoneWrong) {
+  request_.method = "median";
+  SetWeights(MakeTensorFile({{"w", {0, 0}}}));
+  AddDelta(MakeTensorFile({{"w", {1, 5}}}), 1);
+  AddDelta(MakeTensorFile({{"w", {1e30F, -1e30F}}}), 1000);
+  AddDelta(MakeTensorFile({{"w", {3, 4}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(3.0F, 4.0F));
+  // Of four, the mean of the two in the middle.
+  AddDelta(MakeTensorFile({{"w", {5, 8}}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(4.0F, 4.5F));
+}
+
+TEST_F(AverageTest, TheTrimmedMeanLeavesTheEndsOut) {
+  request_.method = "trimmed_mean";
+  request_.trim = 0.25;
+  SetWeights(MakeTensorFile({{"w", {0}}}));
+  for (const float value : {7.0F, -1e30F, 1.0F, 1e30F}) {
+    AddDelta(MakeTensorFile({{"w", {value}}}), 1);
+  }
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(4.0F));  // of 1 and 7
+  // A quarter of three is none.
+  request_.deltas.pop_back();
+  request_.deltas.erase(request_.deltas.begin() + 1);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(4.0F));
+}
+
+TEST_F(AverageTest, RobustMethodsAverageLargeTensorsThroughoutAndBuffersByTheMean) {
+  constexpr size_t kSize = 300'001;
+  const Floats ones(kSize, 1);
+  const Floats twos(kSize, 2);
+  const Floats nines(kSize, 9);
+  request_.method = "median";
+  request_.buffer_names = {"mean"};
+  SetWeights(MakeTensorFile({{"mean", {0}}, {"w", ones}}));
+  AddDelta(MakeTensorFile({{"mean", {1}}, {"w", nines}}), 1);
+  AddDelta(MakeTensorFile({{"mean", {4}}, {"w", ones}}), 1);
+  AddDelta(MakeTensorFile({{"mean", {4}}, {"w", ones}}), 1);
+  ASSERT_THAT(Average(), IsOk());
+  EXPECT_TRUE(TensorValues<float>(NewWeights(), "w") == twos);
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "mean"), ElementsAre(3.0F));
+}
+
+TEST_F(AverageTest, LargeDeltasAreClippedAndNormsAreOfParametersAlone) {
+  request_.clip_norm = 1;
+  request_.buffer_names = {"mean"};
+  SetWeights(MakeTensorFile({{"mean", {0}}, {"w", {0, 0}}}));
+  AddDelta(MakeTensorFile({{"mean", {100}}, {"w", {3, 4}}}), 1);
+  AddDelta(MakeTensorFile({{"mean", {100}}, {"w", {0.5, 0}}}), 1);
+  ASSERT_OK_AND_ASSIGN(const AverageResult average, Average());
+  EXPECT_THAT(average.delta_norms, ElementsAre(5, 0.5));
+  // ([0.6, 0.8] + [0.5, 0]) / 2
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(0.55F, 0.4F));
+  EXPECT_THAT(TensorValues<float>(NewWeights(), "mean"), ElementsAre(100.0F));
 }
 
 TEST_F(AverageTest, FloatBuffersTakeTheWeightedMeanOfTheValues) {
@@ -141,10 +280,10 @@ TEST_F(AverageTest, TensorsLargerThanAFragmentAreAveragedThroughout) {
   SetWeights(MakeTensorFile({{"a", {1}}, {"w", weights}}));
   AddDelta(MakeTensorFile({{"a", {1}}, {"w", delta0}}), 10);
   AddDelta(MakeTensorFile({{"a", {3}}, {"w", delta1}}), 10);
-  ASSERT_OK_AND_ASSIGN(const std::string sha256, Average());
+  ASSERT_OK_AND_ASSIGN(const AverageResult average, Average());
   EXPECT_THAT(TensorValues<float>(NewWeights(), "a"), ElementsAre(3.0F));
   EXPECT_TRUE(TensorValues<float>(NewWeights(), "w") == expected);
-  EXPECT_EQ(sha256, Weights::FromFile(NewWeights())->Sha256());
+  EXPECT_EQ(average.weights_sha256, Weights::FromFile(NewWeights())->Sha256());
 }
 
 TEST_F(AverageTest, AverageThatOverflowsIsDataLossAndLeavesNoFile) {

@@ -198,17 +198,68 @@ TEST_F(Leases, ReleaseSentTwiceCountsOneFailure) {
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
 
-TEST_F(Leases, TaskThatFailsThreeTimesEndsTheRun) {
+TEST_F(Leases, TaskThatFailsThreeTimesPausesTheRun) {
   const std::string run_id = StartRun(SmallSpec());
+  // The worker that made W_0 is gone: there is but one to try.
+  clock_.Advance(options_.lease_duration * 2);
   const std::string worker = Register();
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Run(run_id).row.state, RunState::kRunning) << i;
     ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, "no such data"),
                 IsOk());
   }
-  EXPECT_EQ(Run(run_id).row.state, RunState::kFailed);
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
   EXPECT_THAT(Run(run_id).row.state_reason,
               HasSubstr("train round 0 replica 0 failed: no such data"));
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer none, Ask(worker));
+  EXPECT_FALSE(none.grant.has_value());
+  // Somebody has mended the data: the failures are forgotten.
+  ASSERT_OK_AND_ASSIGN(const RunView resumed, coordinator_->ResumeRun(run_id));
+  EXPECT_EQ(resumed.row.state, RunState::kRunning);
+  EXPECT_EQ(resumed.row.state_reason, "");
+  Reopen();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, "again"), IsOk());
+  }
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+}
+
+TEST_F(Leases, PausedRunLeasesNothingAndGoesOnWhereItWas) {
+  const std::string run_id = StartRun(SmallSpec());
+  ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 0})), IsOk());
+  const std::string worker = Register();
+  const TaskGrant taken_back = Take(worker);
+  ASSERT_OK_AND_ASSIGN(const RunView paused, coordinator_->PauseRun(run_id));
+  EXPECT_EQ(paused.row.state, RunState::kPaused);
+  EXPECT_EQ(paused.active_leases, 0);
+  EXPECT_THAT(Send(taken_back.lease, ModelFile({9, 9})), StatusIs(absl::StatusCode::kAborted));
+  for (int restart = 0; restart < 2; ++restart) {
+    ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(worker));
+    EXPECT_FALSE(answer.grant.has_value());
+    Reopen();
+  }
+  // What was done is kept: replica 1 alone is left, and a pause changes no result.
+  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  const TaskGrant last = Take(worker);
+  EXPECT_EQ(last.lease.task.replica, 1);
+  ASSERT_THAT(Send(last.lease, ModelFile({0, 4})), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+  EXPECT_THAT(TensorValues<float>(std::string(weights.file->bytes()), "w"),
+              ::testing::ElementsAre(1.5F, 4.0F));
+}
+
+TEST_F(Leases, PauseAndResumeOfOtherStatesChangeNothing) {
+  EXPECT_THAT(coordinator_->PauseRun("nobody"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(coordinator_->ResumeRun("nobody"), StatusIs(absl::StatusCode::kNotFound));
+  const std::string run_id = StartRun(SmallSpec());
+  EXPECT_EQ(coordinator_->ResumeRun(run_id)->row.state, RunState::kRunning);
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  EXPECT_EQ(coordinator_->PauseRun(run_id)->row.state, RunState::kCancelled);
+  EXPECT_EQ(coordinator_->ResumeRun(run_id)->row.state, RunState::kCancelled);
+  const std::string pending = Submit(SmallSpec());
+  ASSERT_THAT(coordinator_->PauseRun(pending), IsOk());
+  EXPECT_EQ(coordinator_->ResumeRun(pending)->row.state, RunState::kPending);
 }
 
 TEST_F(Leases, ReleasesOfStoppingWorkersAreNoFailures) {

@@ -91,7 +91,7 @@ TEST_F(Restart, FailuresAreCountedAcrossRestarts) {
     ASSERT_THAT(coordinator_->ReleaseTask(Take(Register()).lease, /*failed=*/true, "bad"), IsOk());
     Reopen();
   }
-  EXPECT_EQ(Run(run_id).row.state, RunState::kFailed);
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
 }
 
 TEST_F(Restart, EvaluationThatIsStillOutIsDoneAfterANewerOne) {

@@ -186,7 +186,8 @@ TEST_F(Results, EvaluationIsTakenOnce) {
   TrainRound();
   const Lease lease = Take(Register()).lease;
   ASSERT_EQ(lease.task.kind, TaskKind::kEvaluate);
-  const EvaluationMetrics metrics{397, 301, 0.25, 390};
+  EvaluationMetrics metrics = SomeEvaluation();
+  metrics.agreement_count = 390;
   ASSERT_OK_AND_ASSIGN(const bool counted, coordinator_->ReportEvaluation("once", lease, metrics));
   EXPECT_FALSE(counted);
   ASSERT_OK_AND_ASSIGN(const bool again, coordinator_->ReportEvaluation("once", lease, metrics));
@@ -202,13 +203,16 @@ TEST_F(Results, EvaluationFiguresThatCannotBeAreRefused) {
   StartRun(spec);
   const Lease train = Take(Register()).lease;
   const auto refused = StatusIs(absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(coordinator_->ReportEvaluation("r", train, {397, 300, 0, -1}), refused);
+  EXPECT_THAT(coordinator_->ReportEvaluation("r", train, SomeEvaluation()), refused);
   ASSERT_THAT(coordinator_->ReleaseTask(train, /*failed=*/false, ""), IsOk());
   TrainRound();
   const Lease lease = Take(Register()).lease;
-  EXPECT_THAT(coordinator_->ReportEvaluation("r", lease, {0, 0, 0, -1}), refused);
-  EXPECT_THAT(coordinator_->ReportEvaluation("r", lease, {10, 11, 0, -1}), refused);
-  EXPECT_THAT(coordinator_->ReportEvaluation("r", lease, {10, -1, 0, -1}), refused);
+  for (const auto& [samples, correct] : {std::pair<int64_t, int64_t>{0, 0}, {10, 11}, {10, -1}}) {
+    EvaluationMetrics metrics;
+    metrics.sample_count = samples;
+    metrics.correct_count = correct;
+    EXPECT_THAT(coordinator_->ReportEvaluation("r", lease, metrics), refused);
+  }
   EXPECT_THAT(Send(lease, delta_), refused);  // evaluations are reported, not uploaded
   EXPECT_THAT(Evaluate(lease), IsOk());
 }

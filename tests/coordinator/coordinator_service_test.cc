@@ -231,13 +231,13 @@ TEST_F(ControlCalls, EvaluationIsReportedOnce) {
   v1::ReportEvaluationRequest request;
   request.set_request_id("once");
   *request.mutable_lease() = ToProto(lease);
-  *request.mutable_metrics() = ToProto(EvaluationMetrics{397, 301, 0.25, -1});
+  *request.mutable_metrics() = ToProto(SomeEvaluation());
   ASSERT_OK_AND_ASSIGN(const auto first, Call(&Stub::ReportEvaluation, request));
   ASSERT_OK_AND_ASSIGN(const auto second, Call(&Stub::ReportEvaluation, request));
   EXPECT_FALSE(first.duplicate());
   EXPECT_TRUE(second.duplicate());
   ASSERT_OK_AND_ASSIGN(const v1::GetRunResponse run, GetOver(run_id));
-  EXPECT_EQ(run.run().latest_evaluation().correct_count(), 301);
+  EXPECT_EQ(run.run().latest_evaluation().correct_count(), 300);
   EXPECT_EQ(run.run().latest_evaluation_round(), 1);
 }
 

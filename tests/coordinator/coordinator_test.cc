@@ -1,6 +1,9 @@
 // Runs: submitting, listing, watching, ending, weights and what is kept of them.
 #include "coordinator/coordinator.h"
 
+#include <cmath>
+
+#include "coordinator/table.h"
 #include "tests/coordinator/fixture.h"
 
 namespace distillery {
@@ -124,7 +127,13 @@ TEST_F(Runs, OldWeightsAndSpooledDeltasAreCollected) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no longer kept")));
   EXPECT_THAT(coordinator_->OpenWeights(run_id, 2), IsOk());
   EXPECT_THAT(coordinator_->OpenWeights(run_id, 3), IsOk());
-  EXPECT_TRUE(std::filesystem::is_empty(StateFile("spool/" + run_id)));
+  // Those of the last round are kept to rebuild its weights from, while the run goes on.
+  const auto spooled = [&] {
+    return std::distance(std::filesystem::directory_iterator(StateFile("spool/" + run_id)), {});
+  };
+  EXPECT_EQ(spooled(), 2);
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  EXPECT_EQ(spooled(), 0);
 }
 
 TEST_F(Runs, WeightsThatAnEvaluationNeedsAreKept) {
@@ -178,6 +187,29 @@ TEST_F(Runs, ListenersAreToldOfChangesOfTheirRunAlone) {
   EXPECT_EQ(listener->calls, 1);
 }
 
+TEST_F(Runs, ListenersOfABusyRunAreToldTenTimesASecond) {
+  RunSpec spec = SmallSpec();
+  spec.training.replicas = 100;
+  const std::string run_id = StartRun(spec);
+  auto listener = std::make_shared<CountingListener>();
+  ASSERT_THAT(coordinator_->Watch(run_id, listener), IsOk());
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 1})), IsOk());
+    clock_.Advance(absl::Milliseconds(10));
+    coordinator_->Tick();
+  }
+  EXPECT_GE(listener->calls, 9);
+  EXPECT_LE(listener->calls, 11);
+  // The last change is not forgotten, and the end is told at once.
+  const int calls = listener->calls;
+  clock_.Advance(absl::Milliseconds(100));
+  coordinator_->Tick();
+  EXPECT_EQ(listener->calls, calls + 1);
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  coordinator_->Tick();
+  EXPECT_EQ(listener->calls, calls + 2);
+}
+
 TEST_F(Runs, WithoutWorkersTheReasonSaysWhatToDo) {
   const std::string run_id = Submit(SmallSpec());
   EXPECT_THAT(Run(run_id).row.state_reason, HasSubstr("start student_worker"));
@@ -204,6 +236,64 @@ TEST_F(Runs, CloseEndsWaitingCallsAndRefusesNewOnes) {
   coordinator_->Close();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(Ask(worker), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(CoordinatorTest, ADeltaThatExplodesPausesTheRunUntilItIsResumed) {
+  RunSpec spec = SmallSpec();
+  spec.averaging.max_norm_ratio = 5;
+  const std::string run_id = StartRun(spec);
+  TrainRound({ModelFile({1, 0}), ModelFile({0, 2})});
+  EXPECT_EQ(Run(run_id).latest_round->row.delta_norm, 1.5);
+  TrainRound({ModelFile({1, 0}), ModelFile({0, 100})});
+  const RunView paused = Run(run_id);
+  EXPECT_EQ(paused.row.state, RunState::kPaused);
+  EXPECT_THAT(paused.row.state_reason, ::testing::HasSubstr("replica 1"));
+  EXPECT_EQ(paused.row.completed_rounds, 1);
+  EXPECT_FALSE(coordinator_->AverageNext());
+  // After a restart as well; the deltas are kept.
+  Reopen();
+  EXPECT_FALSE(coordinator_->AverageNext());
+  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
+}
+
+TEST_F(CoordinatorTest, OuterAdamKeepsItsMomentsFromRoundToRound) {
+  RunSpec spec = SmallSpec();
+  spec.outer = {"adam", 1, 0.5, 0.5, 1};
+  const std::string run_id = StartRun(spec, ModelFile({0, 0}));
+  TrainRound({ModelFile({2, 0}), ModelFile({2, 0})});
+  Reopen();
+  TrainRound({ModelFile({2, 0}), ModelFile({2, 0})});
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 2));
+  // m = 1, then 1.5; v = 2, then 3: W = 1 / (sqrt 2 + 1) + 1.5 / (sqrt 3 + 1)
+  EXPECT_NEAR(TensorValues<float>(std::string(weights.file->bytes()), "w")[0],
+              1 / (std::sqrt(2.0) + 1) + 1.5 / (std::sqrt(3.0) + 1), 1e-6);
+}
+
+// The record of a coordinator before it knew dkd's terms, top 5 and norms.
+TEST_F(CoordinatorTest, ARecordOfAnOlderVersionGoesOn) {
+  const std::string run_id = StartRun(SmallSpec());
+  TrainRound();
+  coordinator_.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto database, Database::Open(StateFile("record.sqlite3")));
+    ASSERT_THAT(database->Execute("DROP TABLE evaluations"), IsOk());
+    ASSERT_OK_AND_ASSIGN(Table old,
+                         Table::Open(database.get(), "evaluations",
+                                     {"run_id TEXT", "round INTEGER", "sample_count INTEGER",
+                                      "correct_count INTEGER", "cross_entropy REAL",
+                                      "agreement_count INTEGER"},
+                                     2));
+    ASSERT_THAT(old.Put({run_id, int64_t{1}, int64_t{397}, int64_t{300}, 0.5, int64_t{-1}}),
+                IsOk());
+  }
+  Reopen();
+  ASSERT_TRUE(Run(run_id).latest_evaluation.has_value());
+  EXPECT_EQ(Run(run_id).latest_evaluation->correct_count, 300);
+  EXPECT_EQ(Run(run_id).latest_evaluation->top5_count, 0);
+  TrainRound();
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "common/weights/delta_encoding.h"
 #include "tests/coordinator/fixture.h"
 
 namespace distillery {
@@ -207,6 +208,57 @@ TEST_F(DeltaUploadTest, InitialWeightsWithIntegerParametersAreRefused) {
   while (lease.task.run_id != run_id) lease = Take(Register()).lease;
   const std::string file = MakeTensorFile({{"w", {1}}}, {{"counts", 3}});
   EXPECT_THAT(Send(lease, file), StatusIs(kInvalid, HasSubstr("\"counts\" is I64")));
+}
+
+class EncodedDeltas : public CoordinatorTest {
+ protected:
+  RunSpec Spec(const std::string& encoding) {
+    RunSpec spec = SmallSpec();
+    spec.training.delta_encoding = encoding;
+    return spec;
+  }
+  absl::StatusOr<bool> SendEncoded(const std::string& encoding, const std::string& as) {
+    const Weights delta = *Weights::FromFile(ModelFile({0.5, 0.25}, 3, 4));
+    const std::string file = EncodeDelta(delta, ModelBuffers(), *ParseDeltaEncoding(encoding),
+                                         RandomStream(1, "delta-rounding"));
+    const Lease lease = Take(Register()).lease;
+    UploadHeader header = HeaderFor(lease, file);
+    header.delta_encoding = as;
+    const absl::StatusOr<bool> sent = Send(header, file);
+    if (!sent.ok()) {
+      EXPECT_THAT(coordinator_->ReleaseTask(lease, false, ""), IsOk());
+    }
+    return sent;
+  }
+};
+
+TEST_F(EncodedDeltas, AreAveragedLikeAnyOther) {
+  for (const std::string encoding : {"float16", "bfloat16", "int8"}) {
+    const std::string run_id = StartRun(Spec(encoding));
+    ASSERT_THAT(SendEncoded(encoding, encoding), IsOk());
+    ASSERT_THAT(SendEncoded(encoding, encoding), IsOk());
+    EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
+    ASSERT_TRUE(coordinator_->AverageNext());
+    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+    const std::string file(weights.file->bytes());
+    // W_0 = [1, 2]; int8 rounds 0.25 to a multiple of 0.5 / 127.
+    const std::vector<float> w = TensorValues<float>(file, "w");
+    EXPECT_EQ(w[0], 1.5F);
+    EXPECT_NEAR(w[1], 2.25F, 0.5 / 127);
+    EXPECT_THAT(TensorValues<float>(file, "mean"), ::testing::ElementsAre(3));
+    EXPECT_THAT(TensorValues<int64_t>(file, "steps"), ::testing::ElementsAre(4));
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  }
+}
+
+TEST_F(EncodedDeltas, AnotherEncodingThanTheRunsIsRefused) {
+  StartRun(Spec("int8"));
+  const auto refused = StatusIs(absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(SendEncoded("float16", "float16"), refused);
+  EXPECT_THAT(SendEncoded("float16", "int8"), refused);
+  EXPECT_THAT(SendEncoded("float32", "float32"), refused);
+  EXPECT_THAT(SendEncoded("int8", "nonsense"), refused);
+  EXPECT_THAT(SendEncoded("int8", "int8"), IsOk());
 }
 
 }  // namespace

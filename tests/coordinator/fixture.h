@@ -43,6 +43,15 @@ inline std::string ModelFile(std::vector<float> w, float mean = 0, int64_t steps
 }
 inline std::vector<std::string> ModelBuffers() { return {"mean", "steps"}; }
 
+// 300 of 397 right.
+inline EvaluationMetrics SomeEvaluation() {
+  EvaluationMetrics metrics;
+  metrics.sample_count = 397;
+  metrics.correct_count = 300;
+  metrics.cross_entropy = 0.5;
+  return metrics;
+}
+
 class CoordinatorTest : public ::testing::Test {
  protected:
   CoordinatorTest() {
@@ -155,7 +164,7 @@ class CoordinatorTest : public ::testing::Test {
   void TrainRound() { TrainRound({ModelFile({1, 0}), ModelFile({0, 4})}); }
 
   absl::StatusOr<bool> Evaluate(const Lease& lease) {
-    return coordinator_->ReportEvaluation(NewId(), lease, {397, 300, 0.5, -1});
+    return coordinator_->ReportEvaluation(NewId(), lease, SomeEvaluation());
   }
 
   std::string StateFile(const std::string& name) const { return options_.state_dir + "/" + name; }

@@ -42,7 +42,7 @@ TEST(LeaseBook, LeaseExpiresAtItsDeadlineAndNotBefore) {
 TEST(LeaseBook, RenewalMovesTheDeadlineFromNow) {
   LeaseBook book(absl::Seconds(30));
   book.Add(RowOf(1, "a"), kStart);
-  book.Renew(1, kStart + absl::Seconds(20));
+  book.Renew(1, 0, false, kStart + absl::Seconds(20));
   EXPECT_THAT(book.Expired(kStart + absl::Seconds(49)), ElementsAre());
   EXPECT_THAT(Tokens(book.Expired(kStart + absl::Seconds(50))), ElementsAre(1));
 }

@@ -35,11 +35,13 @@ std::vector<std::string> Tasks(const RunEntry& run) {
   return names;
 }
 
+bool Any(const TaskEntry& /*task*/) { return true; }
+
 TEST(RunEntry, WithoutWeightsThereIsOnlyTheInitialiseTask) {
   RunEntry run = MakeRun(2, 3, 1);
   run.MakeTasks();
   EXPECT_THAT(Tasks(run), ElementsAre("r initialise round 0 replica 0"));
-  EXPECT_FALSE(run.ReadyToAverage());
+  EXPECT_FALSE(run.ReadyToAverage(absl::ZeroDuration()));
   EXPECT_FALSE(run.Complete());
 }
 
@@ -52,25 +54,25 @@ TEST(RunEntry, EachReplicaOfThePresentRoundIsATask) {
 TEST(RunEntry, EvaluationsAreDoneFirst) {
   RunEntry run = StartedRun(1, /*every_rounds=*/1);
   run.MakeTasks();
-  EXPECT_EQ(run.NextFree()->row.task, (TaskId{"r", TaskKind::kEvaluate, 1, 0}));
+  EXPECT_EQ(run.NextFree(Any)->row.task, (TaskId{"r", TaskKind::kEvaluate, 1, 0}));
 }
 
 TEST(RunEntry, LeasedAndDoneTasksAreNotFree) {
   RunEntry run = StartedRun(0);
   run.MakeTasks();
-  run.Find({"r", TaskKind::kTrain, 0, 0})->token = 7;
-  EXPECT_EQ(run.NextFree()->row.task.replica, 1);
+  run.Find({"r", TaskKind::kTrain, 0, 0})->tokens = {7};
+  EXPECT_EQ(run.NextFree(Any)->row.task.replica, 1);
   run.Find({"r", TaskKind::kTrain, 0, 1})->row.done = true;
-  EXPECT_EQ(run.NextFree(), nullptr);
+  EXPECT_EQ(run.NextFree(Any), nullptr);
 }
 
 TEST(RunEntry, IsReadyToAverageWhenEveryReplicaIsIn) {
   RunEntry run = StartedRun(0);
   run.MakeTasks();
   run.Find({"r", TaskKind::kTrain, 0, 0})->row.done = true;
-  EXPECT_FALSE(run.ReadyToAverage());
+  EXPECT_FALSE(run.ReadyToAverage(absl::ZeroDuration()));
   run.Find({"r", TaskKind::kTrain, 0, 1})->row.done = true;
-  EXPECT_TRUE(run.ReadyToAverage());
+  EXPECT_TRUE(run.ReadyToAverage(absl::ZeroDuration()));
 }
 
 TEST(RunEntry, AfterTheLastRoundOnlyItsEvaluationIsLeft) {
@@ -110,6 +112,37 @@ TEST(RunEntry, RateCountsTheSamplesOfTheLastTenSeconds) {
   // Nine seconds later the first two marks have left the window: 40 samples in those 9 seconds.
   run.NoteSamples(40, absl::Seconds(113));
   EXPECT_DOUBLE_EQ(run.SamplesPerSecond(absl::Seconds(113)), 40.0 / 9);
+}
+
+TEST(RunEntry, ADeltaFarLongerThanTheLastRoundsIsNamed) {
+  RunRow row;
+  row.state = RunState::kRunning;
+  row.completed_rounds = 3;
+  RunSpec spec;
+  spec.averaging.max_norm_ratio = 10;
+  RunEntry run(row, spec);
+  // Nothing to compare with yet.
+  EXPECT_TRUE(run.CheckNorms({1e9}).ok());
+  for (const double norm : {1.0, 3.0, 2.0}) {
+    RoundRow round;
+    round.delta_norm = norm;
+    run.rounds.push_back(round);
+  }
+  EXPECT_TRUE(run.CheckNorms({20, 0}).ok());
+  const absl::Status status = run.CheckNorms({1, 21});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              ::testing::AllOf(::testing::HasSubstr("round 3, replica 1"),
+                               ::testing::HasSubstr("norm 21")));
+  run.accepted_round = 3;
+  EXPECT_TRUE(run.CheckNorms({1, 21}).ok());
+}
+
+TEST(MedianOf, IsTheMiddle) {
+  EXPECT_EQ(MedianOf({}), 0);
+  EXPECT_EQ(MedianOf({3}), 3);
+  EXPECT_EQ(MedianOf({5, 1, 3}), 3);
+  EXPECT_EQ(MedianOf({4, 1, 3, 2}), 2.5);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ class CoordinatorServiceTest : public CoordinatorTest {
     *proto->mutable_metrics() = ToProto(header.metrics);
     for (const std::string& name : header.buffer_names) proto->add_buffer_names(name);
     proto->set_model_card(header.model_card);
+    proto->set_delta_encoding(header.delta_encoding);
     return message;
   }
   static v1::UploadDeltaRequest ChunkMessage(int64_t offset, const std::string& data) {

@@ -1,6 +1,9 @@
 // Streams over gRPC: weights down, deltas up, runs watched.
 #include "coordinator/stream_service.h"
 
+#include <limits>
+
+#include "common/weights/broadcast_encoding.h"
 #include "tests/coordinator/service_fixture.h"
 
 namespace distillery {
@@ -30,11 +33,13 @@ class Downloads : public CoordinatorServiceTest {
       return bytes;
     }
   };
-  Download Get(const std::string& run_id, int round = -1, int64_t offset = 0) {
+  Download Get(const std::string& run_id, int round = -1, int64_t offset = 0,
+               const std::string& encoding = "") {
     v1::DownloadWeightsRequest request;
     request.set_run_id(run_id);
     request.set_round(round);
     request.set_start_offset(offset);
+    request.set_encoding(encoding);
     grpc::ClientContext context;
     Download download;
     const auto reader = stub_->DownloadWeights(&context, request);
@@ -86,6 +91,15 @@ TEST_F(Downloads, ResumeAtAnyOffsetGivesTheRest) {
   }
 }
 
+TEST_F(Downloads, EachChunkHasItsChecksum) {
+  const std::string run_id = StartRun(SmallSpec(), LargeModel());
+  const Download download = Get(run_id);
+  for (size_t i = 1; i + 1 < download.messages.size(); ++i) {
+    const v1::BytesChunk& chunk = download.messages[i].chunk();
+    EXPECT_EQ(chunk.crc32c(), Crc32c(chunk.data()));
+  }
+}
+
 TEST_F(Downloads, OffsetsOutsideTheFileAreRefused) {
   const std::string file = ModelFile({1, 2});
   const std::string run_id = StartRun(SmallSpec(), file);
@@ -94,12 +108,52 @@ TEST_F(Downloads, OffsetsOutsideTheFileAreRefused) {
   EXPECT_THAT(Get(run_id, 0, static_cast<int64_t>(file.size()) + 1).status, refused);
 }
 
+TEST_F(Downloads, Float16IsHalfTheBytesAndNamesTheFloat32Weights) {
+  const std::string file = LargeModel();
+  const std::string run_id = StartRun(SmallSpec(), file);
+  const Download whole = Get(run_id);
+  const Download half = Get(run_id, 0, 0, "float16");
+  ASSERT_THAT(half.status, IsOk());
+  const std::string bytes = half.Bytes();
+  const v1::WeightsHeader& header = half.messages[0].header();
+  EXPECT_EQ(header.byte_count(), static_cast<int64_t>(bytes.size()));
+  EXPECT_LT(bytes.size(), file.size() / 2 + 1000);
+  EXPECT_EQ(header.sha256(), Sha256Hex(bytes));
+  EXPECT_EQ(header.weights_sha256(), Sha256Hex(file));
+  EXPECT_EQ(whole.messages[0].header().weights_sha256(), Sha256Hex(file));
+  ASSERT_OK_AND_ASSIGN(const Weights decoded, DecodeFloat16(bytes, {"mean", "steps"}));
+  EXPECT_EQ(TensorValues<float>(decoded.file(), "mean"), TensorValues<float>(file, "mean"));
+  // A download that broke off goes on in the same bytes.
+  const Download rest = Get(run_id, 0, 1000, "float16");
+  EXPECT_TRUE(rest.Bytes() == bytes.substr(1000));
+  EXPECT_THAT(Get(run_id, 0, 0, "int8").status, StatusIs(kInvalid, HasSubstr("encoding")));
+}
+
+TEST_F(Downloads, Float16FilesGoWithTheirRound) {
+  RunSpec spec = SmallSpec();
+  spec.training.rounds = 6;
+  const std::string run_id = StartRun(spec);
+  ASSERT_THAT(Get(run_id, 0, 0, "float16").status, IsOk());
+  const auto count = [&] {
+    int files = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(StateFile("weights/" + run_id))) {
+      if (entry.path().string().find("float16") != std::string::npos) ++files;
+    }
+    return files;
+  };
+  EXPECT_EQ(count(), 1);
+  for (int i = 0; i < 4; ++i) TrainRound();
+  EXPECT_EQ(count(), 0);
+}
+
 TEST_F(Downloads, RoundsThatAreNotThereAreNamed) {
   const std::string run_id = StartRun(SmallSpec());
   EXPECT_THAT(Get("nobody").status, StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Get("../state").status, StatusIs(kInvalid));
   EXPECT_THAT(Get(run_id, 1).status,
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has not begun")));
+  TrainRound();
   ASSERT_THAT(RemoveFile(StateFile("weights/" + run_id + "/00000000.safetensors")), IsOk());
   EXPECT_THAT(Get(run_id, 0).status,
               StatusIs(absl::StatusCode::kNotFound, Not(HasSubstr(folder_.path()))));
@@ -290,6 +344,176 @@ TEST_F(Watches, WatcherThatGoesAwayIsForgotten) {
   ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
   coordinator_->Tick();
   EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
+}
+
+// Uploads that break off and go on.
+class ResumedUploads : public CoordinatorServiceTest {
+ protected:
+  ResumedUploads() : run_id_(StartRun(SmallSpec(), LargeModel())) {
+    lease_ = Take(Register()).lease;
+    header_ = HeaderFor(lease_, file_);
+  }
+  int64_t Received(const std::string& request_id) {
+    v1::GetUploadRequest request;
+    request.set_request_id(request_id);
+    const auto response = Call(&Stub::GetUpload, request);
+    EXPECT_THAT(response, IsOk());
+    return response.ok() ? response->received_byte_count() : -1;
+  }
+  // Sends the first chunk of 1 MiB, and no more.
+  void BreakOff() {
+    EXPECT_THAT(Upload(std::vector<v1::UploadDeltaRequest>{
+                    HeaderMessage(header_), ChunkMessage(0, file_.substr(0, kChunkBytes))}),
+                StatusIs(absl::StatusCode::kAborted));
+  }
+  absl::StatusOr<bool> GoOn(int64_t offset) {
+    const std::string rest = file_.substr(static_cast<size_t>(offset));
+    std::vector<v1::UploadDeltaRequest> messages = {HeaderMessage(header_)};
+    messages[0].mutable_header()->set_start_offset(offset);
+    int64_t chunks = 0;
+    for (size_t at = 0; at < rest.size(); at += kChunkBytes, ++chunks) {
+      messages.push_back(
+          ChunkMessage(offset + static_cast<int64_t>(at), rest.substr(at, kChunkBytes)));
+    }
+    messages.push_back(TrailerMessage(chunks, rest));
+    return Upload(messages);
+  }
+
+  const std::string file_ = LargeModel();
+  const std::string run_id_;
+  Lease lease_;
+  UploadHeader header_;
+};
+
+TEST_F(ResumedUploads, GoOnWhereTheyBrokeOff) {
+  EXPECT_EQ(Received(header_.request_id), 0);
+  BreakOff();
+  EXPECT_EQ(Received(header_.request_id), kChunkBytes);
+  ASSERT_OK_AND_ASSIGN(const bool duplicate, GoOn(kChunkBytes));
+  EXPECT_FALSE(duplicate);
+  EXPECT_EQ(Received(header_.request_id), 0);
+  // And again whole: it is known.
+  ASSERT_OK_AND_ASSIGN(const bool again, Upload(header_, file_));
+  EXPECT_TRUE(again);
+}
+
+TEST_F(ResumedUploads, MayBeginAnew) {
+  BreakOff();
+  EXPECT_THAT(Upload(header_, file_), IsOk());
+}
+
+TEST_F(ResumedUploads, WhatIsNotKeptIsAskedForAnew) {
+  BreakOff();
+  clock_.Advance(absl::Minutes(2));
+  EXPECT_THAT(GoOn(kChunkBytes),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("begin at 0")));
+}
+
+TEST_F(ResumedUploads, AnotherOffsetOrAnotherFileIsRefused) {
+  BreakOff();
+  EXPECT_THAT(GoOn(kChunkBytes + 1), StatusIs(kInvalid, HasSubstr("ask GetUpload")));
+  BreakOff();
+  header_.byte_count += 1;
+  EXPECT_THAT(GoOn(kChunkBytes), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(ResumedUploads, AnUploadThatWasRefusedIsNotKept) {
+  std::string bad = file_;
+  bad[bad.size() - 1] = '\x7f';
+  std::vector<v1::UploadDeltaRequest> messages = {
+      HeaderMessage(header_), ChunkMessage(0, file_.substr(0, kChunkBytes)),
+      ChunkMessage(7, "out of order")};
+  EXPECT_THAT(Upload(messages), StatusIs(kInvalid));
+  EXPECT_EQ(Received(header_.request_id), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
+}
+
+class WeightsUploads : public CoordinatorServiceTest {
+ protected:
+  v1::UploadWeightsRequest Header(const std::string& file) {
+    v1::UploadWeightsRequest message;
+    message.mutable_header()->set_request_id(NewId());
+    message.mutable_header()->set_byte_count(static_cast<int64_t>(file.size()));
+    message.mutable_header()->set_sha256(Sha256Hex(file));
+    return message;
+  }
+  absl::StatusOr<bool> SendWeights(const v1::UploadWeightsRequest& header,
+                                   const std::string& file) {
+    grpc::ClientContext context;
+    v1::UploadWeightsResponse response;
+    const auto writer = stub_->UploadWeights(&context, &response);
+    v1::UploadWeightsRequest chunk;
+    chunk.mutable_chunk()->set_data(file);
+    v1::UploadWeightsRequest trailer;
+    trailer.mutable_trailer()->set_chunk_count(1);
+    trailer.mutable_trailer()->set_byte_count(static_cast<int64_t>(file.size()));
+    trailer.mutable_trailer()->set_crc32c(Crc32c(file));
+    for (const v1::UploadWeightsRequest& message : {header, chunk, trailer}) {
+      if (!writer->Write(message)) break;
+    }
+    writer->WritesDone();
+    const absl::Status status = FromGrpcStatus(writer->Finish());
+    if (!status.ok()) return status;
+    return response.duplicate();
+  }
+  absl::StatusOr<bool> SendWeights(const std::string& file) {
+    return SendWeights(Header(file), file);
+  }
+  RunSpec SpecFrom(const std::string& file) {
+    RunSpec spec = SmallSpec();
+    spec.student.initial_weights_sha256 = Sha256Hex(file);
+    return spec;
+  }
+
+  const std::string file_ = ModelFile({5, 6});
+};
+
+TEST_F(WeightsUploads, ARunMayStartFromThemOnceTheyAreThere) {
+  EXPECT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("UploadWeights first")));
+  ASSERT_OK_AND_ASSIGN(const bool duplicate, SendWeights(file_));
+  EXPECT_FALSE(duplicate);
+  ASSERT_OK_AND_ASSIGN(const bool again, SendWeights(file_));
+  EXPECT_TRUE(again);
+  EXPECT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)), IsOk());
+  // The worker of the initialise task asks for them by name.
+  v1::DownloadWeightsRequest request;
+  request.set_uploaded_sha256(Sha256Hex(file_));
+  grpc::ClientContext context;
+  const auto reader = stub_->DownloadWeights(&context, request);
+  v1::DownloadWeightsResponse message;
+  std::string bytes;
+  while (reader->Read(&message)) bytes += message.chunk().data();
+  ASSERT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
+  EXPECT_EQ(bytes, file_);
+}
+
+TEST_F(WeightsUploads, StayUntilTheRunHasItsFirstWeights) {
+  ASSERT_THAT(SendWeights(file_), IsOk());
+  const std::string other = ModelFile({7, 8});
+  ASSERT_THAT(SendWeights(other), IsOk());
+  ASSERT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)), IsOk());
+  const std::string image = CrashImage();
+  EXPECT_TRUE(FileExists(image + "/uploads/" + Sha256Hex(other) + ".safetensors"));
+  Coordinator::Options options = options_;
+  options.state_dir = image;
+  ASSERT_OK_AND_ASSIGN(const auto restarted, Coordinator::Open(options));
+  EXPECT_THAT(restarted->OpenUploadedWeights(Sha256Hex(file_)), IsOk());
+  EXPECT_THAT(restarted->OpenUploadedWeights(Sha256Hex(other)),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(WeightsUploads, BadOnesAreRefused) {
+  v1::UploadWeightsRequest header = Header(file_);
+  header.mutable_header()->set_sha256(std::string(64, 'a'));
+  EXPECT_THAT(SendWeights(header, file_), StatusIs(absl::StatusCode::kDataLoss));
+  header.mutable_header()->set_sha256("../../record");
+  EXPECT_THAT(SendWeights(header, file_), StatusIs(kInvalid, HasSubstr("64 hex digits")));
+  EXPECT_THAT(SendWeights("no weights at all"), StatusIs(kInvalid));
+  EXPECT_THAT(SendWeights(ModelFile({std::numeric_limits<float>::quiet_NaN(), 1})),
+              StatusIs(kInvalid, HasSubstr("NaN")));
+  EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
+  EXPECT_TRUE(std::filesystem::is_empty(StateFile("uploads")));
 }
 
 }  // namespace

@@ -86,10 +86,48 @@ TEST_F(TableTest, AValueMovedToTheNextColumnIsSeen) {
   EXPECT_THAT(table.Load(), StatusIs(absl::StatusCode::kDataLoss));
 }
 
-TEST_F(TableTest, AnotherVersionsTableIsRefused) {
-  ASSERT_THAT(Open(), IsOk());
+TEST_F(TableTest, ANewerVersionsTableIsRefusedAndLeftAlone) {
+  {
+    ASSERT_OK_AND_ASSIGN(Table table, Open());
+    ASSERT_THAT(table.Put(Thing("a", 1, 1)), IsOk());
+  }
   EXPECT_THAT(Open({"name TEXT", "part INTEGER"}),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another version")));
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("another version"), HasSubstr("value"))));
+  ASSERT_OK_AND_ASSIGN(Table table, Open());
+  ASSERT_OK_AND_ASSIGN(const std::vector<Row> rows, table.Load());
+  EXPECT_THAT(rows, ElementsAre(Thing("a", 1, 1)));
+}
+
+TEST_F(TableTest, AnOlderVersionsTableGetsTheNewColumns) {
+  {
+    ASSERT_OK_AND_ASSIGN(Table table, Open());
+    ASSERT_THAT(table.Put(Thing("a", 1, 0.5)), IsOk());
+    ASSERT_THAT(table.Put(Thing("b", 2, 1.5)), IsOk());
+  }
+  const std::vector<std::string> columns = {"name TEXT", "part INTEGER", "note TEXT",
+                                            "count INTEGER", "value REAL", "share REAL"};
+  for (int opening = 0; opening < 2; ++opening) {
+    ASSERT_OK_AND_ASSIGN(Table table, Open(columns));
+    ASSERT_OK_AND_ASSIGN(const std::vector<Row> rows, table.Load());
+    EXPECT_THAT(rows, ElementsAre(Row{std::string("a"), int64_t{1}, std::string(), int64_t{0}, 0.5,
+                                      0.0},
+                                  Row{std::string("b"), int64_t{2}, std::string(), int64_t{0}, 1.5,
+                                      0.0}));
+  }
+}
+
+TEST_F(TableTest, ADamagedRowStopsTheMigrationAndNothingIsChanged) {
+  {
+    ASSERT_OK_AND_ASSIGN(Table table, Open());
+    ASSERT_THAT(table.Put(Thing("a", 1, 0.5)), IsOk());
+  }
+  ASSERT_THAT(database_->Execute("UPDATE things SET value = 1.5"), IsOk());
+  EXPECT_THAT(Open({"name TEXT", "part INTEGER", "value REAL", "more TEXT"}),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("table things,"), HasSubstr("(a, 1)"))));
+  ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, database_->ColumnNames("things"));
+  EXPECT_THAT(names, ElementsAre("name", "part", "value", "crc"));
 }
 
 TEST_F(TableTest, ATransactionThatFailsLeavesNothing) {

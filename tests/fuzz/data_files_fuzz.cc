@@ -44,9 +44,10 @@ void TestOneInput(absl::string_view bytes) {
       break;
     }
     case 4: {
-      StoredSamples samples;
-      samples.class_names.resize(10);
-      (void)AppendCifarRecords(bytes, kCifar10, kName, &samples);
+      LabelList labels;
+      const auto count = CountCifarRecords(static_cast<int64_t>(bytes.size()), kCifar10, kName);
+      if (!count.ok() || !AppendCifarLabels(bytes, 0, kCifar10, kName, &labels).ok()) break;
+      Require(static_cast<int64_t>(labels.size()) == *count);
       break;
     }
     case 5:

@@ -7,7 +7,9 @@
 distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its terms and its gradient
 soft_losses.json        the other soft terms, label smoothing, and dense and top-k targets
 top_k_loss.json         the same with KL over the k most probable classes and the sum of the others
-sgd.json                torch.optim.SGD and AdamW with weight decay and clipping, five steps
+unlabelled_loss.json    kd of samples of which some have no label
+evaluation.json         accuracy, top 5, confusion, calibration, agreement and KL, by other means
+sgd.json                torch.optim.SGD and AdamW with weight decay, clipping, max-norm, five steps
 residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
 schedules.json          OneCycleLR, CosineAnnealingLR, MultiStepLR and LinearLR over one run
 """
@@ -265,6 +267,66 @@ def soft_losses():
     }
 
 
+def unlabelled_loss():
+    """kd where some samples have no label: the hard term is the mean over those that have one."""
+    student = (torch.tensor(TOP_K_STUDENT_LOGITS, dtype=torch.float64) / 8).requires_grad_(True)
+    teacher = torch.tensor(TOP_K_TEACHER_LOGITS, dtype=torch.float64) / 8
+    labels = [y if i % 2 == 0 else -100 for i, y in enumerate(TOP_K_LABELS)]
+    t = 3.0
+    soft = soft_term("kd", student, teacher, None, t, None)
+    case = combined("kd", soft, student, torch.tensor(labels), t, 0.7, 0.0)
+    case.update(
+        student_logits=student.tolist(), teacher_logits=teacher.tolist(), labels=labels
+    )
+    return case
+
+
+EVALUATION_CLASSES = 12
+EVALUATION_SAMPLES = 90
+
+
+def evaluation():
+    """What evaluate measures, by other means: sorting, numpy-like bins, F.kl_div."""
+    places = torch.arange(EVALUATION_SAMPLES * EVALUATION_CLASSES)
+    pixels = ((places * 7919 + 13) % 251).reshape(EVALUATION_SAMPLES, EVALUATION_CLASSES)
+    labels = (torch.arange(EVALUATION_SAMPLES) * 5) % EVALUATION_CLASSES
+    # Pull the label's pixel up, so that some are right.
+    pixels[torch.arange(EVALUATION_SAMPLES), labels] |= 192
+    logits = pixels.double() / 255 * 8
+    teacher = ((places * 104729 + 7) % 509).double().reshape(logits.shape) / 64
+    teacher[torch.arange(EVALUATION_SAMPLES), labels] += 4
+    order = logits.argsort(dim=1, descending=True, stable=True)
+    choice = order[:, 0]
+    right = choice == labels
+    confidence = logits.softmax(dim=1).max(dim=1).values
+    bins, error = [], 0.0
+    for b in range(15):
+        inside = (confidence >= b / 15) & ((confidence < (b + 1) / 15) | (b == 14))
+        count = int(inside.sum())
+        if count > 0:
+            gap = right[inside].double().mean() - confidence[inside].mean()
+            error += count / EVALUATION_SAMPLES * abs(gap.item())
+        bins.append(count)
+    confusion = torch.zeros(EVALUATION_CLASSES, EVALUATION_CLASSES, dtype=torch.int64)
+    for label, chosen in zip(labels.tolist(), choice.tolist()):
+        confusion[label, chosen] += 1
+    return {
+        "pixels": pixels.tolist(),
+        "labels": labels.tolist(),
+        "teacher_logits": teacher.tolist(),
+        "correct_count": int(right.sum()),
+        "top5_count": int((order[:, :5] == labels.unsqueeze(1)).any(dim=1).sum()),
+        "agreement_count": int((teacher.argmax(dim=1) == choice).sum()),
+        "cross_entropy": F.cross_entropy(logits, labels).item(),
+        "teacher_kl": F.kl_div(
+            logits.log_softmax(dim=1), teacher.softmax(dim=1), reduction="batchmean"
+        ).item(),
+        "calibration_error": error,
+        "calibration_counts": bins,
+        "confusion_matrix": confusion.flatten().tolist(),
+    }
+
+
 SGD_START = {"bias": [0.5, -1.5], "weight": [[1.0, -2.0, 0.25], [0.75, 0.0, 3.0]]}
 SGD_RATES = [0.1, 0.1, 0.05, 0.05, 0.025]
 
@@ -276,7 +338,7 @@ def sgd_gradient(name, step):
     return ((places * 7 + step * 5) % 11 - 5) / 16
 
 
-def optimizer_case(kind, momentum, nesterov, weight_decay, max_norm):
+def optimizer_case(kind, momentum, nesterov, weight_decay, max_norm, max_weight_norm=0.0):
     parameters = {n: torch.nn.Parameter(torch.tensor(v)) for n, v in SGD_START.items()}
     if kind == "adamw":
         optimizer = torch.optim.AdamW(parameters.values(), lr=1.0, weight_decay=weight_decay)
@@ -296,6 +358,10 @@ def optimizer_case(kind, momentum, nesterov, weight_decay, max_norm):
         if max_norm > 0:
             torch.nn.utils.clip_grad_norm_(parameters.values(), max_norm)
         optimizer.step()
+        if max_weight_norm > 0:
+            with torch.no_grad():
+                weight = parameters["weight"]
+                weight.copy_(torch.renorm(weight, 2, 0, max_weight_norm))
         after.append({n: p.tolist() for n, p in parameters.items()})
     return {
         "optimizer": kind,
@@ -303,6 +369,7 @@ def optimizer_case(kind, momentum, nesterov, weight_decay, max_norm):
         "nesterov": nesterov,
         "weight_decay": weight_decay,
         "max_gradient_norm": max_norm,
+        "max_weight_norm": max_weight_norm,
         "weights_after_step": after,
     }
 
@@ -323,6 +390,7 @@ def sgd():
             optimizer_case("sgd", 0.9, False, 0.0, 0.5),
             optimizer_case("adamw", 0.0, False, 0.0, 0.0),
             optimizer_case("adamw", 0.0, False, 0.0625, 0.5),
+            optimizer_case("sgd", 0.9, False, 0.0, 0.0, 2.0),
         ],
     }
 
@@ -451,6 +519,8 @@ FILES = {
     "distillation_loss.json": distillation_loss,
     "top_k_loss.json": top_k_loss,
     "soft_losses.json": soft_losses,
+    "unlabelled_loss.json": unlabelled_loss,
+    "evaluation.json": evaluation,
     "sgd.json": sgd,
     "schedules.json": schedules,
     "residual_networks.json": residual_networks,

@@ -16,8 +16,8 @@ at::Tensor ToTensor(const nlohmann::json& json) {
 
 TEST(GoldenOptimizers, EqualPyTorchStepForStep) {
   const nlohmann::json golden = ReadGolden("sgd.json");
-  // SGD with momentum 0 and 0.9, weight decay 0 and 1/16; Nesterov; clipping; AdamW twice.
-  ASSERT_EQ(golden.at("cases").size(), 8U);
+  // SGD with momentum 0 and 0.9, weight decay 0 and 1/16; Nesterov; clipping; AdamW twice; max-norm.
+  ASSERT_EQ(golden.at("cases").size(), 9U);
   for (const nlohmann::json& one : golden.at("cases")) {
     torch::jit::Module module("Weights");
     for (const auto& [name, values] : golden.at("start").items()) {
@@ -29,6 +29,7 @@ TEST(GoldenOptimizers, EqualPyTorchStepForStep) {
     options.nesterov = one.at("nesterov").get<bool>();
     options.weight_decay = one.at("weight_decay").get<double>();
     options.max_gradient_norm = one.at("max_gradient_norm").get<double>();
+    options.max_weight_norm = one.at("max_weight_norm").get<double>();
     SCOPED_TRACE(::testing::Message()
                  << one.at("optimizer") << ", momentum " << options.momentum << ", decay "
                  << options.weight_decay << ", norm " << options.max_gradient_norm);

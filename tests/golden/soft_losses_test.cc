@@ -72,6 +72,52 @@ TEST(GoldenSoftLosses, OfTopKTargetsEqualPyTorch) {
   }
 }
 
+TEST(GoldenSoftLosses, SamplesWithoutLabelHaveTheSoftTermAlone) {
+  const nlohmann::json golden = ReadGolden("unlabelled_loss.json");
+  LossOptions options;
+  options.alpha = golden.at("alpha").get<double>();
+  options.temperature = golden.at("temperature").get<double>();
+  const at::Tensor student =
+      MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
+  const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);
+  const DistillationLoss loss = ComputeDistillationLoss(student, teacher / options.temperature,
+                                                        LabelsOf(golden), options);
+  loss.total.backward();
+  CheckNumbers(loss, student.grad(), golden, 1e-10);
+}
+
+TEST(SoftLosses, WithoutAnyLabelTheHardTermIsNotThere) {
+  const nlohmann::json golden = ReadGolden("unlabelled_loss.json");
+  const at::Tensor student =
+      MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
+  const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);
+  const at::Tensor labels = torch::full({student.size(0)}, -100, torch::kInt64);
+  LossOptions options;
+  options.labelled = false;
+  DistillationLoss loss = ComputeDistillationLoss(student, teacher / 4, labels, options);
+  EXPECT_FALSE(loss.hard.defined());
+  EXPECT_NEAR(loss.total.item<double>(), 0.9 * 16 * loss.soft.item<double>(), 1e-12);
+  // Nor, with alpha 0, anything else.
+  options.alpha = 0;
+  loss = ComputeDistillationLoss(student, teacher / 4, labels, options);
+  loss.total.backward();
+  EXPECT_EQ(student.grad().abs().max().item<double>(), 0);
+}
+
+TEST(SoftLosses, TheTermsOfDkdAreGivenApart) {
+  const nlohmann::json golden = ReadGolden("soft_losses.json");
+  const at::Tensor student = MatrixOf(golden.at("student_logits"), torch::kFloat64);
+  const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);
+  LossOptions options;
+  options.soft = SoftLoss::kDkd;
+  const DistillationLoss loss =
+      ComputeDistillationLoss(student, teacher / 4, LabelsOf(golden), options);
+  EXPECT_NEAR(loss.soft.item<double>(),
+              loss.dkd_target.item<double>() + 8 * loss.dkd_other.item<double>(), 1e-12);
+  EXPECT_GT(loss.dkd_target.item<double>(), 0);
+  EXPECT_GT(loss.dkd_other.item<double>(), 0);
+}
+
 TEST(SoftLosses, GradientsAreTheDifferencesOfTheLoss) {
   const nlohmann::json golden = ReadGolden("soft_losses.json");
   const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "common/soft_targets/decode.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/golden/golden_file.h"
 
 namespace distillery {

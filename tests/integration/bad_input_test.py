@@ -81,6 +81,39 @@ class BadInputTest(TeacherTestCase):
         self.refused(1, "mlp:64-20-7 has 7 outputs, the data has 10 classes", "distillery", "run",
                      path, "--output", self.path("out"))
 
+    def test_unknown_architectures_and_losses_are_named_with_the_nearest(self):
+        self.refused_spec('loss.name has an unknown value "kld"; did you mean "kd"?',
+                          ("loss: {", "loss: {name: kld, "))
+        path = self.write("run.yaml", specs.digits(alpha=0, architecture="lennet"))
+        self.refused(1, 'did you mean "lenet"?', "distillery", "run", path, "--output",
+                     self.path("out"))
+
+    def test_a_loss_that_is_not_finite_pauses_the_run_and_nothing_is_averaged(self):
+        path = self.write("run.yaml", specs.digits(self.teacher_file).replace(
+            "learning_rate: 0.05\n", "learning_rate: 1.0e+20\n"))
+        coordinator = self.coordinator()
+        teacher = self.teacher(self.teacher_file)
+        self.worker("worker", coordinator.address, teacher.address)
+        at = ("--coordinator", coordinator.address)
+        done = run("distillery", "submit", path, "--wait", *at, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        last = done.stderr.splitlines()[-1]
+        self.assertIn(" paused: ", last)
+        self.assertRegex(last, r"the loss is -?(nan|inf) at batch \d+ \(from shard \d+ of "
+                               r"digits/train@64\) of round 0, replica \d")
+        self.assertIn("lower training.learning_rate", last)
+        (run_id, rounds, first, now), = self.record(
+            "SELECT run_id, completed_rounds, initial_weights_sha256, weights_sha256 FROM runs")
+        self.assertEqual(rounds, 0)
+        self.assertEqual(first, now)
+        self.assertIn(f"distillery resume {run_id}", last)
+        self.assertIn("paused", run("distillery", "pause", run_id, *at).stdout)
+        # It can be tried again, and ends where it did.
+        self.assertIn("running", run("distillery", "resume", run_id, *at).stdout)
+        done = run("distillery", "watch", run_id, *at, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cancelled", run("distillery", "cancel", run_id, *at).stdout)
+
     def test_a_port_in_use_is_one_clear_line(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

@@ -145,6 +145,10 @@ class CommandsTest(TeacherTestCase):
         exported = json.loads(run("distillery", "export", ids[0], "--output",
                                   self.path("student.onnx"), "--json", *here).stdout)
         self.assertEqual(exported["weights_sha256"], listed[1]["weights_sha256"])
+        int8 = json.loads(run("distillery", "export", ids[0], "--int8", "--output",
+                              self.path("student.ptl"), "--json", *here).stdout)
+        self.assertEqual(int8["weights_sha256"], exported["weights_sha256"])
+        self.assertLess(int8["file_byte_count"], int8["float32_file_byte_count"])
         long = self.write("long.yaml", specs.digits(alpha=0, rounds=5000))
         run_id = self.submit(long, coordinator.address)
         self.assertIn("cancelled", run("distillery", "cancel", run_id, *here).stdout)

@@ -16,7 +16,9 @@ class DemoTest(ServiceTestCase):
     def start_demo(self, *arguments):
         return subprocess.Popen([program("distillery"), "demo", "--output", self.path("demo"),
                                  *SMALL, *arguments], text=True, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
+                                stderr=subprocess.PIPE,
+                                # Meant for other services, and half of what TLS needs.
+                                env={**os.environ, "DISTILLERY_TLS_CA": "/none"})
 
     def children_of(self, demo):
         listed = subprocess.run(["ps", "--ppid", str(demo.pid), "-o", "pid="], text=True,
@@ -38,17 +40,24 @@ class DemoTest(ServiceTestCase):
         self.assertEqual(self.alive(children), [])
 
         done = run("distillery", "demo", "--output", self.path("demo"), *SMALL)
-        for row in ("teacher ", "student, hard labels", "student, distilled"):
+        for row in ("teacher ", "student, hard labels", "student, distilled ",
+                    "student, distilled, int8"):
             self.assertIn(row, done.stdout)
         self.assertIn("worth trying next", done.stdout)
-        for name in ("teacher.pt", "student.pt", "student_hard.pt", "metrics.json", "README.txt",
-                     "logs/coordinator.log", "logs/teacher_service.log",
+        for name in ("teacher.pt", "student.pt", "student_int8.pt", "student_hard.pt",
+                     "metrics.json", "README.txt", "logs/coordinator.log", "logs/teacher_service.log",
                      "logs/student_worker-1.log", "logs/student_worker-2.log"):
             self.assertTrue(os.path.getsize(self.path("demo/" + name)) > 0, name)
         with open(self.path("demo/metrics.json")) as file:
             metrics = json.load(file)
         self.assertGreaterEqual(metrics["teacher"]["correct_count"] / 397, 0.95)
         self.assertGreaterEqual(metrics["student_distilled"]["correct_count"] / 397, 0.93)
+        large, small = metrics["student_distilled"], metrics["student_distilled_int8"]
+        self.assertEqual(small["parameter_count"], large["parameter_count"])
+        self.assertEqual(small["file_byte_count"],
+                         os.path.getsize(self.path("demo/student_int8.pt")))
+        self.assertLess(small["file_byte_count"], large["file_byte_count"])
+        self.assertLessEqual(abs(small["correct_count"] - large["correct_count"]), 4)
         runs = metrics["runs"]
         self.assertEqual(runs["hard"][0]["run"]["spec"]["loss"]["alpha"], 0)
         # What makes the comparison honest: all else is equal but the rate, and that is from the grid.

@@ -52,10 +52,13 @@ class FormatsTest(TeacherTestCase):
         with torch.no_grad():
             return path, torch.jit.load(path)(self.inputs).numpy()
 
-    def export(self, path, ending):
+    def export(self, path, ending, *flags):
         target = path[:-2] + ending
-        run("distillery", "export", "--model", path, "--output", target)
+        run("distillery", "export", "--model", path, "--output", target, *flags)
         return target
+
+    def evaluate(self, path):
+        return json.loads(run("distillery", "evaluate", path, "--json").stdout)
 
     def test_onnx_runs_in_opencv_with_our_outputs(self):
         for name in STUDENTS:
@@ -79,6 +82,48 @@ class FormatsTest(TeacherTestCase):
             path, expected = self.student(name)
             mobile = _load_for_lite_interpreter(self.export(path, "ptl"))
             self.assertLess(numpy.abs(mobile.forward(self.inputs).detach().numpy() - expected).max(), 1e-5)
+
+    def test_int8_students_are_small_and_as_good_everywhere(self):
+        for name in STUDENTS:
+            path, expected = self.student(name)
+            int8 = self.path(name + "/student_int8.pt")  # the run left it
+            with torch.no_grad():
+                outputs = torch.jit.load(int8)(self.inputs).numpy()
+            # No multiple of the rounding error: a bound on what it does to the outputs as a whole.
+            self.assertLess(numpy.abs(outputs - expected).max(), 0.1 * expected.std(), name)
+            mobile = _load_for_lite_interpreter(self.export(path, "int8.ptl", "--int8"))
+            difference = numpy.abs(mobile.forward(self.inputs).detach().numpy() - outputs).max()
+            self.assertLess(difference, 1e-5, name)
+            large, small = self.evaluate(path), self.evaluate(int8)
+            self.assertEqual(large["parameter_count"], small["parameter_count"])
+            self.assertLess(small["file_byte_count"], large["file_byte_count"])
+            self.assertLess(abs(large["accuracy"] - small["accuracy"]), 0.01, name)
+            again = self.evaluate(self.export(path, "again.pt", "--int8"))
+            self.assertEqual(again["cross_entropy"], small["cross_entropy"])
+
+    def test_int8_is_a_quarter_of_a_large_file_and_says_so(self):
+        target = self.path("int8.pt")
+        done = run("distillery", "export", "--model", self.teacher_file, "--int8", "--output",
+                   target)
+        small, large = os.path.getsize(target), os.path.getsize(self.teacher_file)
+        self.assertIn(f"int8: {small / 1000:.1f} KB, float32: {large / 1000:.1f} KB", done.stdout)
+        self.assertLess(small, 0.4 * large)  # 9,600 weights; the code is 3 KB
+        about = json.loads(run("distillery", "model", "show", target, "--json").stdout)
+        self.assertTrue(about["int8"])
+        self.assertIn([128, 64], [tensor["shape"] for tensor in about["tensors"]])
+        self.assertIn("int8", run("distillery", "model", "show", target).stdout)
+
+    def test_int8_is_refused_where_it_has_no_form(self):
+        int8 = self.export(self.teacher_file, "int8.pt", "--int8")
+        for arguments, reason in (
+                ((self.teacher_file, "--int8", "--output", self.path("x.onnx")), "for .pt"),
+                ((self.teacher_file, "--int8", "--output", self.path("x.safetensors")), "for .pt"),
+                ((int8, "--output", self.path("x.onnx")), "for .pt"),
+                ((int8, "--output", self.path("x.safetensors")), "for .pt"),
+                ((int8, "--int8", "--output", self.path("x.ptl")), "int8 already")):
+            done = run("distillery", "export", "--model", *arguments, check=False)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn(reason, done.stderr)
 
     def test_torchscript_again_is_the_same_model(self):
         path, expected = self.student("mlp")

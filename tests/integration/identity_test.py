@@ -13,9 +13,21 @@ STUDENTS = {
 }
 
 
+# Further students and ways for deltas to travel; small, since all are trained at once.
+MORE = {
+    "float16": dict(delta_encoding="float16"),
+    "bfloat16": dict(delta_encoding="bfloat16"),
+    "float16-both-ways": dict(delta_encoding="float16", broadcast_encoding="float16"),
+    "int8": dict(delta_encoding="int8", architecture="mlp:64-64-10,dropout=0.2"),
+    "carried": dict(optimizer_state="average"),
+    "carried-adamw": dict(optimizer_state="average", optimizer="adamw", delta_encoding="int8"),
+    "batch-norm": dict(architecture="resnet8", delta_encoding="float16", rounds=2, local_epochs=1),
+}
+
+
 class IdentityTest(TeacherTestCase):
-    def spec(self, **options):
-        return self.write("run.yaml", specs.digits(self.teacher_file, **options))
+    def spec(self, name="run.yaml", **options):
+        return self.write(name, specs.digits(self.teacher_file, **options))
 
     def in_one_process(self, spec_path, folder):
         done = run("distillery", "run", spec_path, "--output", self.path(folder), "--json")
@@ -36,7 +48,7 @@ class IdentityTest(TeacherTestCase):
             spec_path = self.spec(**student)
             one_process = self.in_one_process(spec_path, name)
             sha256 = one_process["weights_sha256"]
-            for count in (1, 2, 5):
+            for count in (1, 3, 7):
                 done = self.with_workers(spec_path, coordinator, teacher, count)
                 self.assertEqual(done["weights_sha256"], sha256, f"{name}, {count} workers")
                 self.assertFalse(done["inexact"])
@@ -46,6 +58,26 @@ class IdentityTest(TeacherTestCase):
             self.assertGreaterEqual(accuracy, 0.95, name)
             other_seed = self.in_one_process(self.spec(seed=2, **student), name + "-2")
             self.assertNotEqual(other_seed["weights_sha256"], sha256, name)
+
+    def test_nor_do_encodings_carried_state_and_batch_norm(self):
+        spec_paths = {name: self.spec(name + ".yaml", **{"rounds": 3, "local_epochs": 2, **options})
+                      for name, options in MORE.items()}
+        expected = {name: self.in_one_process(path, name)["weights_sha256"]
+                    for name, path in spec_paths.items()}
+        self.assertEqual(len(set(expected.values())), len(expected))
+        coordinator = self.coordinator()
+        teacher = self.teacher(self.teacher_file)
+        for count in (1, 3, 7):
+            workers = [self.worker(f"worker-{count}-{i}", coordinator.address, teacher.address)
+                       for i in range(count)]
+            # All at once: tasks of six runs come to each worker in any order.
+            run_ids = {name: self.submit(path, coordinator.address)
+                       for name, path in spec_paths.items()}
+            for name, run_id in run_ids.items():
+                done = self.finish(run_id, coordinator.address)
+                self.assertEqual(done["weights_sha256"], expected[name], f"{name}, {count} workers")
+            for worker in workers:
+                self.assertEqual(worker.terminate(), 0, worker.log())
 
     def test_Fault01_a_killed_worker_changes_nothing_and_its_lease_is_lost(self):
         for name, student in STUDENTS.items():

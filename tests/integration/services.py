@@ -20,19 +20,19 @@ def program(name):
     return os.path.join(BIN, name)
 
 
-def run(*arguments, check=True, **options):
+def run(*arguments, check=True, timeout=PATIENCE, **options):
     """Runs a program to its end; returns the finished process with text output."""
     done = subprocess.run([program(arguments[0]), *map(str, arguments[1:])], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
                           **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
     return done
 
 
-def wait_for(what, condition):
+def wait_for(what, condition, patience=PATIENCE):
     """Polls until `condition` gives something true, and returns that."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = condition()
         if value:
@@ -44,12 +44,14 @@ def wait_for(what, condition):
 class Process:
     """One running program, with its output in a log file."""
 
-    def __init__(self, folder, label, *arguments):
+    def __init__(self, folder, label, *arguments, environment=None):
+        """`environment`: set on top of this process's own."""
         self.label = label
         self.log_path = os.path.join(folder, label + ".log")
         with open(self.log_path, "ab") as log:
             self.child = subprocess.Popen([program(arguments[0]), *map(str, arguments[1:])],
-                                          stdout=log, stderr=log)
+                                          stdout=log, stderr=log,
+                                          env={**os.environ, **(environment or {})})
 
     def log(self):
         with open(self.log_path, errors="replace") as file:
@@ -77,12 +79,15 @@ class ServiceTestCase(unittest.TestCase):
         self.processes = []
 
     def tearDown(self):
-        failed = self._outcome is not None and not self._outcome.success
+        result = self._outcome.result
+        # Of this test or of its parts (subTest).
+        failed = any(self in (test, getattr(test, "test_case", None))
+                     for test, _ in result.failures + result.errors)
         for process in reversed(self.processes):
             if process.child.poll() is None:
                 process.kill()
             if failed:
-                print(f"--- {process.label}\n{process.log()[-3000:]}", file=sys.stderr)
+                print(f"--- {process.label}\n{process.log()[-30000:]}", file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def path(self, name):
@@ -93,18 +98,19 @@ class ServiceTestCase(unittest.TestCase):
             file.write(text)
         return self.path(name)
 
-    def start(self, label, *arguments):
-        process = Process(self.folder, label, *arguments)
+    def start(self, label, *arguments, environment=None):
+        process = Process(self.folder, label, *arguments, environment=environment)
         self.processes.append(process)
         return process
 
-    def listen(self, label, *arguments, at="127.0.0.1:0"):
+    def listen(self, label, *arguments, at="127.0.0.1:0", environment=None):
         """Starts a server, on a free port unless told `at` which; returns the process, with its
         `address`."""
         file = self.path(label + ".address")
         if os.path.exists(file):
             os.remove(file)
-        process = self.start(label, *arguments, "--listen", at, "--address-file", file)
+        process = self.start(label, *arguments, "--listen", at, "--address-file", file,
+                             environment=environment)
 
         def address():
             if process.child.poll() is not None:
@@ -117,18 +123,18 @@ class ServiceTestCase(unittest.TestCase):
         process.address = wait_for(label + " to listen", address)
         return process
 
-    def coordinator(self, *arguments):
+    def coordinator(self, *arguments, **options):
         return self.listen("coordinator", "coordinator", "--state-dir", self.path("state"),
-                           *arguments)
+                           *arguments, **options)
 
     def teacher(self, model, *arguments):
         process = self.listen("teacher", "teacher_service", "--model", model, *arguments)
         wait_for("the teacher to be warm", lambda: "listens on" in process.log())
         return process
 
-    def worker(self, name, coordinator, teacher="", *arguments):
+    def worker(self, name, coordinator, teacher="", *arguments, environment=None):
         return self.start(name, "student_worker", "--name", name, "--coordinator", coordinator,
-                          "--teacher", teacher, *arguments)
+                          "--teacher", teacher, *arguments, environment=environment)
 
     def record(self, query):
         """Rows of the coordinator's record."""

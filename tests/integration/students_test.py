@@ -33,6 +33,17 @@ class Net(torch.nn.Module):
         return self.head(self.dropout(torch.flatten(x, 1)))
 
 
+class Tiny(torch.nn.Module):
+    """49 weights, too few for int8 to save anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(7, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.flatten(x, 1)[:, :7])
+
+
 class TwoInputs(torch.nn.Module):
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
@@ -114,6 +125,26 @@ training: {{rounds: {rounds}, replicas: 2, local_epochs: 2, batch_size: 20, lear
         done = self.train(self.spec(f'model: "{frozen}"'), "out", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("frozen", done.stderr)
+
+    def test_an_int8_student_of_ones_own_comes_out_and_is_not_taken_in(self):
+        narrow = save(torch.jit.script(Net(4)), self.path("narrow.pt"))
+        finished = self.train(self.spec(f'model: "{narrow}"'), "out")
+        int8 = self.path("out/student_int8.pt")
+        with open(self.path("out/README.txt")) as file:
+            self.assertIn(f"int8: {os.path.getsize(int8) / 1000:.1f} KB", file.read())
+        figures = json.loads(run("distillery", "evaluate", int8, "--dataset", "bars", "--data-dir",
+                                 self.path("data"), "--json").stdout)
+        self.assertLess(abs(figures["accuracy"] - self.accuracy(finished)), 0.01)
+        done = self.train(self.spec(f'model: "{int8}"'), "again", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("int8 weights", done.stderr)
+
+    def test_a_student_without_large_weights_is_trained_all_the_same(self):
+        tiny = save(torch.jit.script(Tiny()), self.path("tiny.pt"))
+        self.train(self.spec(f'model: "{tiny}"', rounds=1), "out")
+        self.assertFalse(os.path.exists(self.path("out/student_int8.pt")))
+        with open(self.path("out/README.txt")) as file:
+            self.assertIn("no student_int8.pt", file.read())
 
     def test_a_module_of_two_inputs_is_refused_with_the_reason(self):
         two = save(torch.jit.script(TwoInputs()), self.path("two.pt"))

@@ -39,7 +39,7 @@ TEST(Inputs, CardOfBlankDataDividesByOne) {
 TEST(Inputs, RowsAreLoadedAsPixelsAndLabelsInTheOrderAsked) {
   const auto dataset = UniformImages({0, 1, 2, 3, 4}, {0, 1, 0, 1, 0});
   const std::vector<int64_t> rows = {4, 0, 4};
-  const at::Tensor inputs = LoadInputs(*dataset, rows, View{});
+  ASSERT_OK_AND_ASSIGN(const at::Tensor inputs, LoadInputs(*dataset, rows, View{}));
   const at::Tensor labels = LoadLabels(*dataset, rows);
   ASSERT_EQ(inputs.sizes(), (std::vector<int64_t>{3, 1, 2, 2}));
   for (int64_t i = 0; i < 3; ++i) {

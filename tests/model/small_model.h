@@ -46,7 +46,7 @@ inline std::shared_ptr<const Dataset> UniformImages(const std::vector<int>& pixe
   samples->shape = {1, 2, 2};
   samples->pixel_max = 4;
   samples->class_names = {"dark", "light"};
-  samples->labels = labels;
+  samples->labels = LabelList(labels);
   for (size_t i = 0; i < pixels.size(); ++i) {
     samples->pixels.insert(samples->pixels.end(), 4, static_cast<uint8_t>(pixels[i]));
     samples->test.push_back(static_cast<int64_t>(i));

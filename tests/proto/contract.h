@@ -22,7 +22,8 @@ using google::protobuf::MethodDescriptor;
 class Contract {
  public:
   // kOurs: package distillery.v1. kForeign: a protocol of others, whose names and numbers are theirs.
-  enum class Owner { kOurs, kForeign };
+  // kTensorBoard: its messages in a package of ours.
+  enum class Owner { kOurs, kForeign, kTensorBoard };
 
   // Every file of an owner under proto/: a new one is tested without being named here. protoc keeps
   // the comments, the descriptors that are compiled in do not.
@@ -31,8 +32,7 @@ class Contract {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
       const std::string name = std::filesystem::relative(entry.path(), root).string();
-      const bool foreign = name == "inference/grpc_service.proto";
-      if (entry.path().extension() != ".proto" || foreign != (owner == Owner::kForeign)) continue;
+      if (entry.path().extension() != ".proto" || OwnerOf(name) != owner) continue;
       names.push_back(name);
     }
     std::sort(names.begin(), names.end());
@@ -88,6 +88,10 @@ class Contract {
   }
 
  private:
+  static Owner OwnerOf(const std::string& name) {
+    if (name == "inference/grpc_service.proto") return Owner::kForeign;
+    return name.rfind("distillery/tensorboard/", 0) == 0 ? Owner::kTensorBoard : Owner::kOurs;
+  }
   static void Nested(const Descriptor* message, std::vector<const Descriptor*>* found) {
     if (message->options().map_entry()) return;  // made by protoc for a map field
     found->push_back(message);

@@ -19,6 +19,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
 
 // Read once.
@@ -179,6 +180,31 @@ TEST(ForeignContract, ServesTheSixCallsOfTheProtocolAndTwoOfTritonsExtensions) {
   EXPECT_THAT(methods, ElementsAre("ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady",
                                    "ModelStatistics", "ServerLive", "ServerMetadata",
                                    "ServerReady"));
+}
+
+// TensorBoard knows fields by their numbers alone: these are from its event.proto, summary.proto and
+// histogram.proto.
+TEST(EventFileContract, NumbersAreTensorBoards) {
+  const Contract contract(Contract::Owner::kTensorBoard);
+  ExpectComments(contract);
+  ASSERT_EQ(contract.files().size(), 1U);
+  EXPECT_EQ(contract.files()[0]->package(), "distillery.tensorboard.v1");
+  std::set<std::string> fields;
+  for (const FieldDescriptor* const field : contract.Fields()) {
+    fields.insert(field->containing_type()->name() + "." + field->name() + " " +
+                  field->type_name() + (field->is_packed() ? " packed " : " ") +
+                  std::to_string(field->number()));
+  }
+  EXPECT_THAT(fields, UnorderedElementsAre(
+                          "Event.wall_time double 1", "Event.step int64 2",
+                          "Event.file_version string 3", "Event.summary message 5",
+                          "Summary.value message 1", "Value.tag string 1",
+                          "Value.simple_value float 2", "Value.histo message 5",
+                          "HistogramProto.min double 1", "HistogramProto.max double 2",
+                          "HistogramProto.num double 3", "HistogramProto.sum double 4",
+                          "HistogramProto.sum_squares double 5",
+                          "HistogramProto.bucket_limit double packed 6",
+                          "HistogramProto.bucket double packed 7"));
 }
 
 TEST(Contract, EveryRpcNamesItsStatusCodes) {

@@ -45,7 +45,9 @@ bool IsSkinHeader(const std::string& path) {
 bool MayUseTorch(const std::string& file) {
   static const std::regex torch(
       "common/model/.*|teacher_service/torch_teacher\\.cc|student_worker/(trainer|torch_tasks)\\.cc|"
-      "cli/(student_model|model_export)\\.cc|tests/(model|teacher_service|student_worker|golden|benchmarks|"
+      "student_worker/batch_loader\\.(cc|h)|"
+      "cli/(student_model|model_export)\\.cc|cli/experiment/logit_reader\\.cc|"
+      "tests/(model|teacher_service|student_worker|golden|benchmarks|"
       "integration|fuzz)/.*");
   return std::regex_match(file, torch);
 }

@@ -1,7 +1,11 @@
 // RemoteDatasetClient and teachers that break off, lie, or have too much.
 #include "student_worker/remote_dataset_client.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
+#include <csignal>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "tests/common/log_lines.h"
@@ -43,7 +47,7 @@ class BrokenDataset : public ::testing::Test {
         std::make_unique<TeacherSet>(
             *TeacherAddresses::Create(list, std::make_shared<FakeResolver>(), addresses), set),
         [this](const TeacherAddress& address) {
-          return asked_[address.target == kNames[0] ? 0 : 1]->channel();
+          return Connection::Of(asked_[address.target == kNames[0] ? 0 : 1]->channel());
         });
     CallCanceller canceller;
     RemoteDatasetClient client(options_, &channels, &canceller, [this](const std::string& text) {
@@ -277,10 +281,73 @@ TEST_F(BrokenDataset, TooManyBytesAreRefusedWithTheSizesBeforeAnyStream) {
   EXPECT_THAT(Fetch(TeacherOf(pictures_)),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        "pictures/validation@100: 280 images of 64 bytes are more than the 17919 "
-                       "bytes that are kept in memory"));
+                       "bytes that a worker takes: give it the files (--data-dir)"));
   EXPECT_THAT(asked_[0]->requests(), IsEmpty());
   options_.max_bytes = 280 * 64;
   EXPECT_THAT(Fetch(TeacherOf(pictures_)), IsOk());
+}
+
+// The limit on the size of a file stands for a full disk: both refuse the next byte.
+class FileSizeLimit {
+ public:
+  FileSizeLimit() : handler_(std::signal(SIGXFSZ, SIG_IGN)) { getrlimit(RLIMIT_FSIZE, &before_); }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  void Set(rlim_t bytes) {
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+
+ private:
+  void (*const handler_)(int);
+  rlimit before_{};
+};
+
+TEST_F(BrokenDataset, AFullDiskIsToldBeforeAnyStreamWithTheWayOut) {
+  FileSizeLimit limit;
+  limit.Set(280 * 64 - 1);
+  EXPECT_THAT(Fetch(TeacherOf(pictures_)),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("pictures/validation@100: "), HasSubstr("17920 bytes"),
+                             HasSubstr("set TMPDIR"))));
+  EXPECT_THAT(asked_[0]->requests(), IsEmpty());
+}
+
+TEST_F(BrokenDataset, ADiskThatFillsMeanwhileEndsTheFetch) {
+  FileSizeLimit limit;
+  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
+                limit.Set(8192);
+                return ServeSamples(*pictures_, request, writer);
+              })),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("set TMPDIR")));
+  EXPECT_THAT(ShardsAndRows(*asked_[0]), ElementsAre(Pair(0, 0), Pair(1, 0)));
+}
+
+TEST_F(BrokenDataset, WithoutAPlaceForATemporaryFileNothingIsFetched) {
+  options_.spool_folder = "/nonexistent";
+  EXPECT_THAT(Fetch(TeacherOf(pictures_)),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("set TMPDIR")));
+  EXPECT_THAT(asked_[0]->requests(), IsEmpty());
+}
+
+TEST_F(BrokenDataset, LabelsThatAreNoClassesAreDataLoss) {
+  for (const int32_t label : {-1, 10, 65536}) {
+    EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
+                  SampleStream stream(pictures_.get(), request);
+                  writer->Write(stream.Header());
+                  auto chunk = stream.Chunk(stream.left());
+                  std::string* const labels =
+                      chunk.mutable_chunk()->mutable_labels()->mutable_data();
+                  std::memcpy(labels->data() + 8, &label, sizeof(label));
+                  writer->Write(chunk);
+                  writer->Write(stream.Trailer());
+                  return grpc::Status::OK;
+                })),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("is none of 10 classes")));
+  }
 }
 
 TEST_F(BrokenDataset, AnImageLargerThanAMessageIsRefused) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/data/digits.h"
+#include "tests/common/data/files.h"
 #include "tests/student_worker/scripted_teacher.h"
 
 namespace distillery {
@@ -67,8 +68,8 @@ class SampleStream {
     labels->add_shape(count);
     for (int64_t i = 0; i < count; ++i, ++next_) {
       const int64_t row = range_.first + next_;
-      inputs->mutable_data()->append(reinterpret_cast<const char*>(dataset_->Pixels(row)),
-                                     static_cast<size_t>(dataset_->shape().size()));
+      const std::vector<uint8_t> pixels = PixelsOf(*dataset_, row);
+      inputs->mutable_data()->append(pixels.begin(), pixels.end());
       const int32_t label = dataset_->Label(row);
       labels->mutable_data()->append(reinterpret_cast<const char*>(&label), sizeof(label));
     }
@@ -130,12 +131,10 @@ inline void ExpectSame(const Dataset& actual, const Dataset& expected) {
   EXPECT_EQ(actual.class_names(), expected.class_names());
   EXPECT_EQ(actual.stored_size(), expected.stored_size());
   ASSERT_EQ(actual.size(), expected.size());
-  const int64_t bytes = expected.shape().size();
   for (int64_t row = 0; row < expected.size(); ++row) {
     ASSERT_EQ(actual.Label(row), expected.Label(row)) << row;
     ASSERT_EQ(actual.StoredIndex(row), expected.StoredIndex(row)) << row;
-    ASSERT_TRUE(std::equal(actual.Pixels(row), actual.Pixels(row) + bytes, expected.Pixels(row)))
-        << row;
+    ASSERT_EQ(PixelsOf(actual, row), PixelsOf(expected, row)) << row;
   }
 }
 

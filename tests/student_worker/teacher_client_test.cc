@@ -115,7 +115,7 @@ TEST_F(TeacherClientTest, EndsAtCancelWhileItWaits) {
 
 TEST_F(TeacherClientTest, WaitsForATeacherThatNobodyServes) {
   // Port 1 is reserved and refuses at once.
-  ASSERT_OK_AND_ASSIGN(const auto teachers, TeacherChannels::Open("127.0.0.1:1", {}));
+  ASSERT_OK_AND_ASSIGN(const auto teachers, TeacherChannels::Open("127.0.0.1:1", {}, nullptr));
   bool cancelled = false;
   TeacherClient client(teachers.get(), &canceller_, [&](const std::string& text) {
     told_.push_back(text);

@@ -48,7 +48,9 @@ class TeacherFailover : public ::testing::Test {
     teachers_ = std::make_unique<TeacherChannels>(
         std::make_unique<TeacherSet>(*TeacherAddresses::Create(list, resolver_, addresses),
                                      options),
-        [this](const TeacherAddress& address) { return scripted_.at(address.target)->channel(); });
+        [this](const TeacherAddress& address) {
+          return Connection::Of(scripted_.at(address.target)->channel());
+        });
     client_ = std::make_unique<TeacherClient>(teachers_.get(), &canceller_,
                                               [this](const std::string& text) {
                                                 told_.push_back(text);

@@ -31,7 +31,7 @@ class TeacherRestart : public ::testing::Test {
             *TeacherAddresses::Create(teacher_->address(), std::make_shared<FakeResolver>(),
                                       addresses),
             options),
-        [](const TeacherAddress& address) { return MakeChannel(address.target, {}); });
+        [](const TeacherAddress& address) { return Connection::Open(address.target, {}); });
     client_ = std::make_unique<TeacherClient>(teachers_.get(), &canceller_,
                                               [this](const std::string& text) {
                                                 told_.push_back(text);

@@ -1,8 +1,11 @@
 // Training jobs on the built-in digits.
 #pragma once
 
+#include <cmath>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/data/catalog.h"
 #include "student_worker/trainer.h"
@@ -26,6 +29,11 @@ class TrainFixture : public ::testing::Test {
     EXPECT_THAT(ValidateRunSpec(spec), IsOk());
     return spec;
   }
+  std::vector<int64_t> ShardSizes() const {
+    std::vector<int64_t> sizes(10, 128);
+    sizes.push_back(120);
+    return sizes;
+  }
   // From seeded weights; replica 0 of round 0 unless said otherwise.
   absl::StatusOr<TrainResult> Train(const RunSpec& spec, int64_t round = 0, int64_t replica = 0,
                                     std::function<void(int64_t)> progress = nullptr) {
@@ -47,6 +55,8 @@ class TrainFixture : public ::testing::Test {
     job.dataset = dataset_.get();
     job.teacher = spec.needs_teacher() ? &source_ : nullptr;
     job.cancel = &cancel_;
+    job.device = device_;
+    job.devices = devices_;
     job.progress = std::move(progress);
     return TrainReplica(job);
   }
@@ -60,6 +70,8 @@ class TrainFixture : public ::testing::Test {
   DatasetCatalog catalog_{""};
   std::shared_ptr<const Dataset> dataset_;
   FakeSource source_;
+  std::string device_ = "cpu";
+  DeviceRuntime* devices_ = nullptr;
   std::atomic<bool> cancel_{false};
 };
 
@@ -72,6 +84,29 @@ inline Weights Plus(const Weights& start, const Weights& delta) {
     for (int64_t i = 0; i < tensor.element_count; ++i) values[i] += more[i];
   }
   return sum;
+}
+
+// The same where buffers are values, not differences.
+inline Weights Joined(const Weights& start, const Weights& delta,
+                      const std::vector<std::string>& buffers) {
+  Weights sum = Plus(start, delta);
+  for (const std::string& name : buffers) {
+    const TensorSpec& tensor = *sum.layout().Find(name);
+    std::memcpy(sum.Bytes(tensor), delta.Bytes(tensor).data(),
+                static_cast<size_t>(tensor.byte_count));
+  }
+  return sum;
+}
+
+// The mean difference between two tensors of that name.
+inline float Distance(const Weights& a, const Weights& b, const std::string& name) {
+  const TensorSpec& tensor = *a.layout().Find(name);
+  const auto* const x = reinterpret_cast<const float*>(a.Bytes(tensor).data());
+  const auto* const y =
+      reinterpret_cast<const float*>(b.Bytes(*b.layout().Find(name)).data());
+  float sum = 0;
+  for (int64_t i = 0; i < tensor.element_count; ++i) sum += std::abs(x[i] - y[i]);
+  return sum / static_cast<float>(tensor.element_count);
 }
 
 }  // namespace distillery

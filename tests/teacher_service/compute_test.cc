@@ -196,5 +196,58 @@ TEST_F(ComputeTest, Fault34_ABatchThatTheDeviceHasNoMemoryForIsSplitAndTriedOnce
   EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());  // it stays up
 }
 
+// A teacher on a device encodes there.
+class EncodingTeacherTest : public ComputeTest {
+ protected:
+  EncodingTeacherTest() {
+    auto teacher = std::make_shared<FakeTeacher>(/*batch_rows=*/32, &encoding_probe_);
+    teacher->set_name("encoding");
+    teacher->set_encodes();
+    server_.SetTeacher(std::move(teacher));
+  }
+  FakeTeacherProbe encoding_probe_;
+};
+
+TEST_F(EncodingTeacherTest, AnswersAsOneThatGivesLogits) {
+  TeacherServer plain;
+  plain.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
+  for (const v1::Encoding encoding : {v1::ENCODING_FLOAT32, v1::ENCODING_FLOAT16,
+                                      v1::ENCODING_INT8, v1::ENCODING_TOP_K}) {
+    v1::ComputeSoftTargetsRequest request = ComputeRequest();
+    request.set_encoding(encoding);
+    if (encoding == v1::ENCODING_TOP_K) request.set_top_k(3);
+    v1::ComputeSoftTargetsResponse got;
+    v1::ComputeSoftTargetsResponse expected;
+    ASSERT_THAT(server_.Compute(request, &got), IsOk());
+    ASSERT_THAT(plain.Compute(request, &expected), IsOk());
+    EXPECT_EQ(got.SerializeAsString(), expected.SerializeAsString()) << encoding;
+  }
+  EXPECT_EQ(encoding_probe_.encoded_calls, 4);
+  const ModelStatistics statistics = server_.host().scheduler().statistics()["encoding"];
+  EXPECT_EQ(statistics.query_count, 4);
+  EXPECT_EQ(statistics.query_row_count, 8);
+  EXPECT_EQ(statistics.query_batch_count, 4);
+}
+
+TEST_F(EncodingTeacherTest, ABatchThatFindsNoMemoryIsSplitAsLogits) {
+  encoding_probe_.before = [](int64_t call) {
+    return call < 2 ? absl::ResourceExhaustedError("no memory") : absl::OkStatus();
+  };
+  v1::ComputeSoftTargetsResponse response;
+  ASSERT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());
+  // Encoded, both rows, then each row.
+  EXPECT_EQ(encoding_probe_.calls, 4);
+  EXPECT_EQ(encoding_probe_.encoded_calls, 1);
+  EXPECT_EQ(server_.host().scheduler().statistics()["encoding"].split_batch_count, 1);
+}
+
+TEST_F(EncodingTeacherTest, ItsErrorReachesTheCaller) {
+  encoding_probe_.before = [](int64_t /*call*/) { return absl::InternalError("the model threw"); };
+  v1::ComputeSoftTargetsResponse response;
+  EXPECT_THAT(server_.Compute(ComputeRequest(), &response),
+              StatusIs(absl::StatusCode::kInternal, "the model threw"));
+  EXPECT_EQ(server_.host().scheduler().statistics()["encoding"].failed_query_count, 1);
+}
+
 }  // namespace
 }  // namespace distillery

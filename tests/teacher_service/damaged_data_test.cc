@@ -3,12 +3,14 @@
 
 #include <fstream>
 
+#include "tests/common/data/files.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/teacher_server.h"
 
 namespace distillery {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -34,6 +36,51 @@ TEST(DamagedData, Fault32_ADamagedDataFileIsDataLossAndOtherDataGoOn) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("train-images-idx3-ubyte")));
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr(folder.path())));
   EXPECT_THAT(ReadWholeStream(server, StreamRequest()).status, IsOk());
+}
+
+TEST(DamagedData, Fault32_AFileCutShortWhileItIsServedIsDataLossByShardAndOtherShardsGoOn) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(mkdir(folder.File("tiny").c_str(), 0700), 0);
+  std::string labels;
+  for (char i = 0; i < 100; ++i) labels.push_back(static_cast<char>(i % 10));
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(folder.File("tiny/" + name), bytes), IsOk());
+  };
+  for (const std::string split : {"train", "test"}) {
+    write(split + "_images.npy", NpyBytes("|u1", "100, 8, 8", std::string(6400, '\1')));
+    write(split + "_labels.npy", NpyBytes("|u1", "100,", labels));
+  }
+  TeacherServer::Options options;
+  options.host.data_dir = folder.path();
+  TeacherServer server(options);
+  server.SetTeacher(std::make_shared<FakeTeacher>(32, nullptr));
+  v1::StreamSoftTargetsRequest request = StreamRequest();
+  request.mutable_dataset()->set_name("tiny");
+  request.mutable_dataset()->set_shard_size(10);
+  ASSERT_THAT(ReadWholeStream(server, request).status, IsOk());
+  std::filesystem::resize_file(folder.File("tiny/train_images.npy"),
+                               std::filesystem::file_size(folder.File("tiny/train_images.npy")) - 1);
+  // One sample is lost, that of the last image: its shard alone fails, with targets and without.
+  for (const bool samples_alone : {false, true}) {
+    request.set_representation(samples_alone ? v1::REPRESENTATION_NONE
+                                             : v1::REPRESENTATION_LOGITS);
+    request.set_include_samples(samples_alone);
+    int damaged = 0;
+    for (int32_t shard = 0; shard < 10; ++shard) {
+      request.set_shard(shard);
+      // What was computed before needs no data: another temperature would not either.
+      request.mutable_augmentation()->set_name("flip");
+      request.mutable_augmentation()->set_seed(1);
+      const absl::Status status = ReadWholeStream(server, request).status;
+      if (status.ok()) continue;
+      ++damaged;
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss,
+                                   AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard)),
+                                         HasSubstr("train_images.npy is cut short"))));
+      EXPECT_THAT(std::string(status.message()), Not(HasSubstr(folder.path())));
+    }
+    EXPECT_EQ(damaged, 1) << samples_alone;
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "teacher_service/teacher.h"
 
@@ -16,6 +17,8 @@ inline constexpr int64_t kFakeClasses = 10;
 struct FakeTeacherProbe {
   std::atomic<int64_t> calls{0};
   std::atomic<int64_t> rows{0};
+  // ComputeSoftTargets; each is one of `calls` too.
+  std::atomic<int64_t> encoded_calls{0};
   // Called first, with the number of the call from 0; may block. OK goes on. Set before any call.
   std::function<absl::Status(int64_t call)> before;
 };
@@ -41,6 +44,23 @@ class FakeTeacher : public Teacher {
   void set_name(const std::string& name) { info_.model_name = name; }
   void set_digest(const std::string& digest) { info_.digest = digest; }
   void set_half_logits() { info_.half_logits = true; }
+  // As on a device; probe counts the calls as `encoded_calls`.
+  void set_encodes() { encodes_ = true; }
+  bool encodes() const override { return encodes_; }
+  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
+                                  const std::vector<EncodedPart>& parts) override {
+    if (probe_ != nullptr) ++probe_->encoded_calls;
+    std::vector<float> logits(static_cast<size_t>(rows * kFakeClasses));
+    if (absl::Status status = ComputeLogits(inputs, rows, logits.data()); !status.ok()) {
+      return status;
+    }
+    const float* next = logits.data();
+    for (const EncodedPart& part : parts) {
+      EncodeSoftTargets(next, part.rows, kFakeClasses, part.format, part.output);
+      next += part.rows * kFakeClasses;
+    }
+    return absl::OkStatus();
+  }
 
   // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher,
   // a row's bits depend on the batch that it is computed in.
@@ -69,6 +89,7 @@ class FakeTeacher : public Teacher {
 
  private:
   FakeTeacherProbe* const probe_;
+  bool encodes_ = false;
   TeacherInfo info_;
 };
 

@@ -1,7 +1,7 @@
 // ModelInfer: answers.
 #include <cmath>
 
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/teacher_service/inference_server.h"
 
 namespace distillery {

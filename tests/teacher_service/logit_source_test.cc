@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "common/data/catalog.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/fake_teacher.h"

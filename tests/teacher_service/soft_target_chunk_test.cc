@@ -120,7 +120,7 @@ TEST_F(ChunkTest, SamplesAreTheViewsBytesAndTheLabels) {
   options.view.augmentation = *Augmentation::Parse("jitter:2+flip");
   options.view.seed = 3;
   options.view.view = 1;
-  const SoftTargetChunk chunk = Make(options).MakeSamples(60, 40);
+  ASSERT_OK_AND_ASSIGN(const SoftTargetChunk chunk, Make(options).MakeSamples(60, 40));
   EXPECT_EQ(chunk.start_row, 60);
   ASSERT_EQ(chunk.tensors.size(), 2U);
   std::vector<int64_t> rows(40);
@@ -130,7 +130,9 @@ TEST_F(ChunkTest, SamplesAreTheViewsBytesAndTheLabels) {
     labels.push_back(dataset_->Label(60 + i));
   }
   std::string pixels(40 * 64, '\0');
-  LoadImageBytes(*dataset_, rows, options.view, reinterpret_cast<uint8_t*>(pixels.data()));
+  ASSERT_THAT(LoadImageBytes(*dataset_, rows, options.view,
+                             reinterpret_cast<uint8_t*>(pixels.data())),
+              IsOk());
   EXPECT_EQ(std::string(chunk.tensors[0].bytes), pixels);
   EXPECT_EQ(std::string(chunk.tensors[1].bytes),
             std::string(reinterpret_cast<const char*>(labels.data()), labels.size() * 4));

@@ -4,7 +4,7 @@
 #include "common/base/checksum.h"
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/gate.h"
 #include "tests/teacher_service/teacher_server.h"
@@ -92,7 +92,8 @@ TEST_F(StreamOptions, SamplesComeWithTheTargetsAsTheStudentWouldSeeThem) {
     expected_labels.push_back(dataset->Label(row));
   }
   std::string expected(6400, '\0');
-  LoadImageBytes(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data()));
+  ASSERT_THAT(
+      LoadImageBytes(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data())), IsOk());
   EXPECT_EQ(pixels, expected);
   EXPECT_EQ(labels, std::string(reinterpret_cast<const char*>(expected_labels.data()), 400));
 }

@@ -3,7 +3,7 @@
 
 #include "common/base/checksum.h"
 #include "common/data/catalog.h"
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/teacher_service/teacher_server.h"
 
 namespace distillery {

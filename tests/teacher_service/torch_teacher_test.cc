@@ -167,6 +167,18 @@ TEST_F(TorchTeacherTest, ALogitThatIsNotFiniteIsAnErrorOfTheModel) {
               StatusIs(absl::StatusCode::kInternal, HasSubstr("answered with")));
 }
 
+TEST_F(TorchTeacherTest, ACompiledModelNeedsACardAndABuildThatLoadsIt) {
+  const std::string path = folder_.File("teacher.pt2");
+  std::filesystem::copy_file(options_.model_path, path);
+  options_.model_path = path;
+  EXPECT_THAT(LoadTorchTeacher(options_),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--card")));
+  options_.card = card_;
+  const auto refused = LoadTorchTeacher(options_);
+  EXPECT_FALSE(refused.ok()) << "it is no package";
+  EXPECT_THAT(refused.status().message(), HasSubstr("AOTInductor"));
+}
+
 TEST_F(TorchTeacherTest, AModelThatCannotBeLoadedIsRefused) {
   options_.model_path = folder_.File("absent.pt");
   EXPECT_THAT(LoadTorchTeacher(options_), StatusIs(absl::StatusCode::kNotFound));

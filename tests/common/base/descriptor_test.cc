@@ -4,7 +4,13 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
+#include <cerrno>
+#include <string>
 #include <vector>
+
+#include "common/base/files.h"
+#include "tests/common/status_matchers.h"
+#include "tests/common/temporary_folder.h"
 
 namespace distillery {
 namespace {
@@ -26,6 +32,24 @@ TEST(Descriptor, ClosesItselfOnceAndNotWhatItGaveAway) {
   EXPECT_EQ(fcntl(closed, F_GETFD), -1);
   EXPECT_NE(fcntl(kept, F_GETFD), -1);
   const Descriptor again(kept);
+}
+
+TEST(ReadAt, ReadsWhatIsThereAndSaysWhyItEnded) {
+  const TemporaryFolder folder;
+  ASSERT_THAT(WriteFileDurably(folder.File("file"), "0123456789"), IsOk());
+  const Descriptor file(open(folder.File("file").c_str(), O_RDONLY | O_CLOEXEC));
+  std::string bytes(6, '-');
+  ReadOutcome outcome = ReadAt(file.get(), 2, 6, bytes.data());
+  EXPECT_EQ(outcome.bytes, 6);
+  EXPECT_EQ(outcome.error_number, 0);
+  EXPECT_EQ(bytes, "234567");
+  outcome = ReadAt(file.get(), 7, 6, bytes.data());
+  EXPECT_EQ(outcome.bytes, 3);
+  EXPECT_EQ(outcome.error_number, 0);
+  EXPECT_EQ(bytes, "789567");
+  outcome = ReadAt(/*descriptor=*/-1, 0, 6, bytes.data());
+  EXPECT_EQ(outcome.bytes, 0);
+  EXPECT_EQ(outcome.error_number, EBADF);
 }
 
 TEST(FreeDescriptors, CountsWhatCanStillBeOpened) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "common/base/checksum.h"
+
 namespace distillery {
 namespace {
 
@@ -78,6 +80,15 @@ TEST(Permutation, HoldsEachNumberOnce) {
 TEST(Permutation, OfNothingAndOfOneAreWhatTheyMustBe) {
   EXPECT_THAT(Permutation(0, RandomStream(3, "order")), ElementsAre());
   EXPECT_THAT(Permutation(1, RandomStream(3, "order")), ElementsAre(0));
+}
+
+// The order of every data set is made of these: they may never change.
+TEST(Permutation, IsTheOneOnRecordAtBothSizes) {
+  const std::vector<int64_t> order = Permutation(1'000'003, RandomStream(1, "sample-order"));
+  EXPECT_EQ(Sha256Hex({reinterpret_cast<const char*>(order.data()), order.size() * sizeof(int64_t)}),
+            "2e8bf5281ab859d355e6fec53f4534ef531d85cb4e86774ef6789ee6a799b591");
+  const std::vector<uint32_t> small = Permutation32(1'000'003, RandomStream(1, "sample-order"));
+  EXPECT_TRUE(std::equal(order.begin(), order.end(), small.begin(), small.end()));
 }
 
 TEST(DeriveSeed, EveryIndexMatters) {

@@ -1,7 +1,6 @@
 #include "common/data/cifar.h"
 
-#include "common/base/files.h"
-#include "tests/common/status_matchers.h"
+#include "tests/common/data/files.h"
 #include "tests/common/temporary_folder.h"
 
 namespace distillery {
@@ -20,40 +19,34 @@ std::string Record(const std::string& labels) {
 
 std::string Ten(char label) { return Record(std::string(1, label)); }
 
-TEST(AppendCifarRecords, TakesLabelsAndPlanes) {
-  StoredSamples samples;
-  ASSERT_THAT(AppendCifarRecords(Ten(9) + Ten(0), kCifar10, "x", &samples), IsOk());
-  EXPECT_THAT(samples.labels, ElementsAre(9, 0));
-  ASSERT_EQ(samples.pixels.size(), 2 * 3072);
-  EXPECT_EQ(samples.pixels[0], 'r');
-  EXPECT_EQ(samples.pixels[1024], 'g');
-  EXPECT_EQ(samples.pixels[3071], 'b');
-  EXPECT_EQ(samples.pixels[3072], 'r');
+TEST(AppendCifarLabels, TakesTheLabelOfEachRecord) {
+  LabelList labels;
+  ASSERT_THAT(AppendCifarLabels(Ten(9) + Ten(0), 0, kCifar10, "x", &labels), IsOk());
+  EXPECT_THAT(labels, ElementsAre(9, 0));
 }
 
-TEST(AppendCifarRecords, TakesTheFineLabelOfCifar100) {
-  StoredSamples samples;
-  ASSERT_THAT(AppendCifarRecords(Record("\x13\x63"), kCifar100, "x", &samples), IsOk());
-  EXPECT_THAT(samples.labels, ElementsAre(99));
-  EXPECT_EQ(samples.pixels.size(), 3072);
+TEST(AppendCifarLabels, TakesTheFineLabelOfCifar100) {
+  LabelList labels;
+  ASSERT_THAT(AppendCifarLabels(Record("\x13\x63"), 0, kCifar100, "x", &labels), IsOk());
+  EXPECT_THAT(labels, ElementsAre(99));
 }
 
-TEST(AppendCifarRecords, SizesThatAreNoMultipleAreDataLoss) {
-  for (const size_t size : {0, 1, 3072, 3074, 6145}) {
-    StoredSamples samples;
-    EXPECT_THAT(AppendCifarRecords(std::string(size, '\0'), kCifar10, "cut.bin", &samples),
+TEST(AppendCifarLabels, LabelsOutOfRangeAreDataLossWithTheirRecord) {
+  LabelList labels;
+  EXPECT_THAT(AppendCifarLabels(Ten(1) + Ten(10), 256, kCifar10, "x.bin", &labels),
+              StatusIs(kDataLoss, AllOf(HasSubstr("x.bin"), HasSubstr("record 257"),
+                                        HasSubstr("label 10"), HasSubstr("0 to 9"))));
+  EXPECT_THAT(AppendCifarLabels(Record("\x01\xFF"), 0, kCifar100, "x.bin", &labels),
+              StatusIs(kDataLoss, AllOf(HasSubstr("label 255"), HasSubstr("0 to 99"))));
+}
+
+TEST(CountCifarRecords, SizesThatAreNoMultipleAreDataLoss) {
+  EXPECT_EQ(*CountCifarRecords(6146, kCifar10, "x"), 2);
+  for (const int64_t size : {0, 1, 3072, 3074, 6145}) {
+    EXPECT_THAT(CountCifarRecords(size, kCifar10, "cut.bin"),
                 StatusIs(kDataLoss, AllOf(HasSubstr("cut.bin"), HasSubstr(std::to_string(size)),
                                           HasSubstr("3073"))));
   }
-}
-
-TEST(AppendCifarRecords, LabelsOutOfRangeAreDataLossWithTheirRecord) {
-  StoredSamples samples;
-  EXPECT_THAT(AppendCifarRecords(Ten(1) + Ten(10), kCifar10, "x.bin", &samples),
-              StatusIs(kDataLoss, AllOf(HasSubstr("x.bin"), HasSubstr("record 1"),
-                                        HasSubstr("label 10"), HasSubstr("0 to 9"))));
-  EXPECT_THAT(AppendCifarRecords(Record("\x01\xFF"), kCifar100, "x.bin", &samples),
-              StatusIs(kDataLoss, AllOf(HasSubstr("label 255"), HasSubstr("0 to 99"))));
 }
 
 class CifarFolderTest : public ::testing::Test {
@@ -78,6 +71,13 @@ TEST_F(CifarFolderTest, SixFilesAreCifar10) {
   EXPECT_THAT(CheckSamples(samples), IsOk());
   EXPECT_EQ(samples.shape, (ImageShape{3, 32, 32}));
   EXPECT_THAT(samples.labels, ElementsAre(1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 7));
+  const std::vector<uint8_t> pixels = AllPixels(samples);
+  ASSERT_EQ(pixels.size(), 11 * 3072);
+  for (const size_t image : {0, 1, 10}) {
+    EXPECT_EQ(pixels[image * 3072], 'r');
+    EXPECT_EQ(pixels[image * 3072 + 1024], 'g');
+    EXPECT_EQ(pixels[image * 3072 + 3071], 'b');
+  }
   EXPECT_THAT(samples.train, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
   EXPECT_THAT(samples.test, ElementsAre(10));
   EXPECT_EQ(samples.class_names.size(), 10);

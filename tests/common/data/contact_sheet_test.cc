@@ -62,10 +62,11 @@ TEST(MakeContactSheet, TakesTheFirstOfEachClassInTheDataSetsOrder) {
   for (int count = 0; count < 5;) {
     if (digits->Label(++row) == 7) ++count;
   }
+  const std::vector<uint8_t> pixels = PixelsOf(*digits, row);
   for (int64_t y = 0; y < 8; ++y) {
     for (int64_t x = 0; x < 8; ++x) {
       // 0 to 16 becomes 0 to 255, rounded.
-      const int expected = (digits->Pixels(row)[y * 8 + x] * 255 + 8) / 16;
+      const int expected = (pixels[y * 8 + x] * 255 + 8) / 16;
       EXPECT_EQ(At(sheet, 15 * 33 + 4 * y, 33 + 4 * x), expected);
       EXPECT_EQ(At(sheet, 15 * 33 + 4 * y + 3, 33 + 4 * x + 3), expected);
     }

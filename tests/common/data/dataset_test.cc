@@ -60,7 +60,7 @@ TEST(Dataset, DataSortedByClassGivesNoOneClassShards) {
 TEST(Dataset, RowsKeepPixelsAndLabelsTogether) {
   const auto dataset = Make(SortedByClass(10, 10));
   for (int64_t row = 0; row < dataset->size(); ++row) {
-    EXPECT_EQ(*dataset->Pixels(row), dataset->Label(row));
+    EXPECT_THAT(PixelsOf(*dataset, row), ElementsAre(dataset->Label(row)));
     EXPECT_EQ(dataset->StoredIndex(row) / 10, dataset->Label(row));
   }
 }
@@ -81,8 +81,14 @@ TEST(Dataset, LastShardMayBeShorter) {
 // Part of the contract between teacher, worker and coordinator of different builds: if this value
 // changes, so must the "distillery dataset 1" that the digest begins with.
 TEST(Dataset, DigestOfTheDigitsIsStable) {
-  EXPECT_EQ(Make(*ReadBuiltInDigits(), "train", 128)->digest(), 
+  EXPECT_EQ(Make(*ReadBuiltInDigits(), "train", 128)->digest(),
             "ec57c342eea8c40076034e390fe5b477a03c6a145a30c4b985f71dd80a9013f9");
+  EXPECT_EQ(Make(*ReadBuiltInDigits(), "test", 1000)->digest(),
+            "77cc18dd18f99ea72d0516af77c0205bd350c284180cbd5f15746c10e80fcedf");
+  EXPECT_EQ(Make(*ReadBuiltInDigits(), "fit", 1000)->digest(),
+            "dc92f216026a1a7238b63158fa35d138c6fd60fcb4ab9438bf7775f099cf8a6e");
+  EXPECT_EQ(Make(*ReadBuiltInDigits(), "validation", 1000)->digest(),
+            "0fa4e3cc9556a08eafcd601730a159f6544019a79e7bcc10e0212cd3ef35ddc5");
 }
 
 TEST(Dataset, DigestChangesWithWhateverIsServed) {
@@ -95,11 +101,13 @@ TEST(Dataset, DigestChangesWithWhateverIsServed) {
     return Make(samples)->digest();
   };
   digests.insert(changed([](StoredSamples& s) { s.pixels[11] ^= 1; }));
-  digests.insert(changed([](StoredSamples& s) { s.labels[0] = 2; }));
+  digests.insert(changed([](StoredSamples& s) { s.labels = {2, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}; }));
   digests.insert(changed([](StoredSamples& s) { s.pixel_max = 254; }));
   digests.insert(changed([](StoredSamples& s) { s.class_names[2] = "two"; }));
-  digests.insert(changed([](StoredSamples& s) { s.train.pop_back(); }));
-  digests.insert(changed([](StoredSamples& s) { std::swap(s.train[0], s.train[1]); }));
+  digests.insert(changed([](StoredSamples& s) { s.train = IndexList::Range(0, 11); }));
+  digests.insert(changed([](StoredSamples& s) {
+    s.train = {1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  }));
   digests.insert(Make(base, "train", 9)->digest());
   EXPECT_EQ(digests.size(), 8);
 }
@@ -112,8 +120,8 @@ StoredSamples RowsOf(const Dataset& dataset) {
   rows.pixel_max = dataset.pixel_max();
   rows.class_names = dataset.class_names();
   for (int64_t row = 0; row < dataset.size(); ++row) {
-    const uint8_t* const pixels = dataset.Pixels(row);
-    rows.pixels.insert(rows.pixels.end(), pixels, pixels + rows.shape.size());
+    const std::vector<uint8_t> pixels = PixelsOf(dataset, row);
+    rows.pixels.insert(rows.pixels.end(), pixels.begin(), pixels.end());
     rows.labels.push_back(dataset.Label(row));
   }
   return rows;
@@ -132,8 +140,7 @@ TEST(Dataset, OneMadeOfItsRowsIsTheSame) {
   for (int64_t row = 0; row < rows->size(); ++row) {
     ASSERT_EQ(rows->StoredIndex(row), whole->StoredIndex(row));
     ASSERT_EQ(rows->Label(row), whole->Label(row));
-    ASSERT_EQ(std::vector<uint8_t>(rows->Pixels(row), rows->Pixels(row) + 64),
-              std::vector<uint8_t>(whole->Pixels(row), whole->Pixels(row) + 64));
+    ASSERT_EQ(PixelsOf(*rows, row), PixelsOf(*whole, row));
   }
 }
 
@@ -154,11 +161,11 @@ TEST(Dataset, RowsThatDoNotFitTogetherAreRefused) {
   EXPECT_THAT(make(nothing, {0, 1, 2, 4}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("stored index 4 is none of 4")));
   EXPECT_THAT(make(nothing, {0, -1, 2, 3}), StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels[1] = 2; }, {0, 1, 2, 3}),
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels = {0, 2, 1, 0}; }, {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_THAT(make([](StoredSamples& rows) { rows.pixels.pop_back(); }, {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels.clear(); }, {}),
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels = {}; }, {}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no samples")));
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/data/dataset.h"
 #include "common/data/samples.h"
 #include "tests/common/status_matchers.h"
 
@@ -71,6 +72,22 @@ inline void WriteNpyFolder(const std::string& folder) {
   write("train_labels.npy", NpyBytes("|u1", "2,", std::string("\x00\x02", 2)));
   write("test_images.npy", NpyBytes("|u1", "1, 1, 2", "ef"));
   write("test_labels.npy", NpyBytes("|u1", "1,", "\x01"));
+}
+
+// The stored pixels of one row.
+inline std::vector<uint8_t> PixelsOf(const Dataset& dataset, int64_t row) {
+  std::vector<uint8_t> pixels(static_cast<size_t>(dataset.shape().size()));
+  EXPECT_THAT(dataset.ReadImage(row, pixels.data()), IsOk());
+  return pixels;
+}
+
+// The pixels of all samples in stored order, wherever they lie.
+inline std::vector<uint8_t> AllPixels(const StoredSamples& samples) {
+  std::vector<uint8_t> pixels(static_cast<size_t>(samples.size() * samples.shape.size()));
+  for (int64_t i = 0; i < samples.size(); ++i) {
+    EXPECT_THAT(ReadImage(samples, i, &pixels[i * samples.shape.size()]), IsOk());
+  }
+  return pixels;
 }
 
 // `per_class` samples of 1 x 1 pixel in each of `classes`, stored class by class; all for training.

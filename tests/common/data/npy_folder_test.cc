@@ -28,7 +28,7 @@ TEST_F(NpyFolderTest, FourFilesMakeADataSet) {
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
   EXPECT_THAT(CheckSamples(samples), IsOk());
   EXPECT_EQ(samples.shape, (ImageShape{1, 1, 2}));
-  EXPECT_THAT(samples.pixels, ElementsAre('a', 'b', 'c', 'd', 'e', 'f'));
+  EXPECT_THAT(AllPixels(samples), ElementsAre('a', 'b', 'c', 'd', 'e', 'f'));
   EXPECT_THAT(samples.labels, ElementsAre(0, 2, 1));
   EXPECT_THAT(samples.train, ElementsAre(0, 1));
   EXPECT_THAT(samples.test, ElementsAre(2));

@@ -29,14 +29,14 @@ std::vector<int64_t> AllRows(const Dataset& dataset) {
 std::vector<float> Pixels(const Dataset& dataset, const std::vector<int64_t>& rows,
                           const View& view) {
   std::vector<float> output(rows.size() * static_cast<size_t>(dataset.shape().size()), -1);
-  LoadPixels(dataset, rows, view, output.data());
+  EXPECT_THAT(LoadPixels(dataset, rows, view, output.data()), IsOk());
   return output;
 }
 
 std::vector<uint8_t> Bytes(const Dataset& dataset, const std::vector<int64_t>& rows,
                            const View& view) {
   std::vector<uint8_t> output(rows.size() * static_cast<size_t>(dataset.shape().size()), 77);
-  LoadImageBytes(dataset, rows, view, output.data());
+  EXPECT_THAT(LoadImageBytes(dataset, rows, view, output.data()), IsOk());
   return output;
 }
 
@@ -136,8 +136,8 @@ TEST(LoadPixels, GivesTheBitsOnRecord) {
 TEST(LoadImageBytes, OfNoAugmentationAreTheStoredBytes) {
   const auto dataset = Make(ThreeImages({3, 5, 7}));
   const std::vector<uint8_t> bytes = Bytes(*dataset, {2, 0}, View{});
-  EXPECT_EQ(std::memcmp(bytes.data(), dataset->Pixels(2), 105), 0);
-  EXPECT_EQ(std::memcmp(bytes.data() + 105, dataset->Pixels(0), 105), 0);
+  EXPECT_EQ(std::memcmp(bytes.data(), PixelsOf(*dataset, 2).data(), 105), 0);
+  EXPECT_EQ(std::memcmp(bytes.data() + 105, PixelsOf(*dataset, 0).data(), 105), 0);
 }
 
 TEST(LoadImageBytes, AreTheViewsOfTheStoredIndexes) {
@@ -146,8 +146,8 @@ TEST(LoadImageBytes, AreTheViewsOfTheStoredIndexes) {
   const std::vector<uint8_t> bytes = Bytes(*dataset, {0, 1, 2}, view);
   for (int64_t row = 0; row < 3; ++row) {
     std::vector<uint8_t> expected(105);
-    view.augmentation.Apply(dataset->shape(), dataset->Pixels(row), -8, dataset->StoredIndex(row),
-                            6, expected.data());
+    view.augmentation.Apply(dataset->shape(), PixelsOf(*dataset, row).data(), -8,
+                            dataset->StoredIndex(row), 6, expected.data());
     EXPECT_EQ(std::memcmp(bytes.data() + row * 105, expected.data(), 105), 0) << row;
   }
 }

@@ -29,17 +29,16 @@ TEST(CheckSamples, TakesWhatIsWhole) {
 }
 
 TEST(CheckSamples, EmptySplitsAreRefusedByName) {
-  EXPECT_THAT(Check([](StoredSamples& s) { s.train.clear(); }),
+  EXPECT_THAT(Check([](StoredSamples& s) { s.train = {}; }),
               StatusIs(kInvalid, HasSubstr("sorted: split train has no samples")));
-  EXPECT_THAT(Check([](StoredSamples& s) { s.test.clear(); }),
+  EXPECT_THAT(Check([](StoredSamples& s) { s.test = {}; }),
               StatusIs(kInvalid, HasSubstr("split test")));
 }
 
 TEST(CheckSamples, LabelsMustBeClasses) {
   EXPECT_THAT(
-      Check([](StoredSamples& s) { s.labels[3] = 2; }),
+      Check([](StoredSamples& s) { s.labels = {0, 0, 1, 2}; }),
       StatusIs(kDataLoss, AllOf(HasSubstr("sample 3"), HasSubstr("label 2"), HasSubstr("0 to 1"))));
-  EXPECT_THAT(Check([](StoredSamples& s) { s.labels[0] = -1; }), StatusIs(kDataLoss));
   EXPECT_THAT(Check([](StoredSamples& s) { s.class_names = {"one"}; }), StatusIs(kInvalid));
 }
 
@@ -49,7 +48,7 @@ TEST(CheckSamples, PartsMustFitTogether) {
   EXPECT_THAT(Check([](StoredSamples& s) { s.shape.height = 0; }), StatusIs(kDataLoss));
   EXPECT_THAT(Check([](StoredSamples& s) { s.test.push_back(4); }),
               StatusIs(kDataLoss, HasSubstr("sample 4 of 4")));
-  EXPECT_THAT(Check([](StoredSamples& s) { s.train[0] = -1; }), StatusIs(kDataLoss));
+  EXPECT_THAT(Check([](StoredSamples& s) { s.train = {-1, 2}; }), StatusIs(kDataLoss));
 }
 
 }  // namespace

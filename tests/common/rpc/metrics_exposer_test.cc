@@ -92,6 +92,30 @@ TEST(MetricsExposer, PlainHttpBeyondLoopbackMustBeAskedFor) {
                        MetricsExposer::Start(options, /*insecure=*/true, numbers));
   const std::string port = exposer->address().substr(exposer->address().rfind(':'));
   EXPECT_THAT(Get("127.0.0.1" + port, "/metrics"), HasSubstr("test_depth 7"));
+  // By itself as well, where calls are over TLS.
+  options.insecure = true;
+  EXPECT_THAT(MetricsExposer::Start(options, /*insecure=*/false, numbers), IsOk());
+}
+
+TEST(MetricsExposer, TellsOfTheProcessUnderTheUsualNames) {
+  MetricsExposer::Options options;
+  options.address = "127.0.0.1:0";
+  ASSERT_OK_AND_ASSIGN(const auto exposer,
+                       MetricsExposer::Start(options, false, std::make_shared<TwoNumbers>()));
+  const std::string answer = Get(exposer->address(), "/metrics");
+  const auto value = [&](const std::string& name) {
+    const size_t at = answer.find("\n" + name + " ");
+    return at == std::string::npos ? -1 : std::stod(answer.substr(at + name.size() + 2));
+  };
+  EXPECT_GT(value("process_cpu_seconds_total"), 0);
+  EXPECT_GT(value("process_resident_memory_bytes"), 1 << 20);
+  // This thread and that of the endpoint.
+  EXPECT_GE(value("process_threads"), 2);
+  EXPECT_GE(value("process_open_fds"), 4);
+  EXPECT_GE(value("process_max_fds"), value("process_open_fds"));
+  const double now = static_cast<double>(time(nullptr));
+  EXPECT_NEAR(value("process_start_time_seconds"), now, 600);
+  EXPECT_LE(value("process_start_time_seconds"), now + 2);
 }
 
 }  // namespace

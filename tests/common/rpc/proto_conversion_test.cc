@@ -20,7 +20,9 @@ std::set<std::string> UnsetFields(const google::protobuf::Message& message) {
   const auto& reflection = *message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const auto* const field = message.GetDescriptor()->field(i);
-    if (!reflection.HasField(message, field)) {
+    if (field->is_repeated()) {
+      if (reflection.FieldSize(message, field) == 0) unset.insert(field->full_name());
+    } else if (!reflection.HasField(message, field)) {
       unset.insert(field->full_name());
     } else if (field->message_type() != nullptr) {
       unset.merge(UnsetFields(reflection.GetMessage(message, field)));
@@ -84,12 +86,16 @@ TEST(LeaseConversion, RefusesUnknownKindsAndIdsThatAreNoNames) {
 }
 
 TEST(MetricsConversion, GoesThereAndBack) {
-  const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7, 8});
+  const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   EXPECT_THAT(UnsetFields(train), ElementsAre());
   EXPECT_EQ(ToProto(FromProto(train)).SerializeAsString(), train.SerializeAsString());
-  const v1::EvaluationMetrics evaluation = ToProto(EvaluationMetrics{10, 9, 0.5, -1});
+  EvaluationMetrics metrics{10,   9,       0.5,    -1,           10, 0.25, 20, 15,
+                            0.75, {10, 0}, {9, 0}, {9, 1, 0, 0}, {}};
+  metrics.calibration_bins = {{10, 9, 9.5}};
+  const v1::EvaluationMetrics evaluation = ToProto(metrics);
   EXPECT_THAT(UnsetFields(evaluation), ElementsAre());
   EXPECT_EQ(ToProto(FromProto(evaluation)).SerializeAsString(), evaluation.SerializeAsString());
+  EXPECT_FALSE(ToProtoWithoutDetails(metrics).has_details());
 }
 
 }  // namespace

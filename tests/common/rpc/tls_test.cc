@@ -28,7 +28,7 @@ class Tls : public ::testing::Test {
     return state == GRPC_CHANNEL_READY;
   }
 
-  CertificateAuthority authority_;
+  TestAuthority authority_;
   std::unique_ptr<RpcServer> server_;
 };
 

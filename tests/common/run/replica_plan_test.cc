@@ -19,8 +19,17 @@ RunSpec Spec(int64_t replicas, int64_t shard_size) {
   return spec;
 }
 
+// Of `samples` samples in shards of the spec's size.
+std::vector<int64_t> ShardSizes(const RunSpec& spec, int64_t samples) {
+  std::vector<int64_t> sizes;
+  for (int64_t first = 0; first < samples; first += spec.dataset.shard_size) {
+    sizes.push_back(std::min(spec.dataset.shard_size, samples - first));
+  }
+  return sizes;
+}
+
 std::vector<ShardUse> Uses(const RunSpec& spec, int64_t samples, int64_t round, int64_t replica) {
-  auto uses = PlanReplica(spec, samples, round, replica);
+  auto uses = PlanReplica(spec, ShardSizes(spec, samples), round, replica);
   EXPECT_THAT(uses, IsOk());
   return uses.ok() ? *std::move(uses) : std::vector<ShardUse>{};
 }
@@ -62,9 +71,9 @@ TEST(ReplicaPlan, ShardsAreDealtEvenly) {
   RunSpec spec = Spec(3, 10);
   spec.training.local_epochs = 1;
   // 10 shards over 3 replicas: positions k, k + 3, ... of the epoch's permutation.
-  EXPECT_EQ(PlanReplica(spec, 100, 0, 0)->size(), 4);
-  EXPECT_EQ(PlanReplica(spec, 100, 0, 1)->size(), 3);
-  EXPECT_EQ(PlanReplica(spec, 100, 0, 2)->size(), 3);
+  EXPECT_EQ(PlanReplica(spec, ShardSizes(spec, 100), 0, 0)->size(), 4);
+  EXPECT_EQ(PlanReplica(spec, ShardSizes(spec, 100), 0, 1)->size(), 3);
+  EXPECT_EQ(PlanReplica(spec, ShardSizes(spec, 100), 0, 2)->size(), 3);
 }
 
 std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>> Plan(const RunSpec& spec, int64_t round,
@@ -115,9 +124,27 @@ TEST(ReplicaPlan, RoundsOfStepsAreOneStreamWithoutGapOrRepeat) {
 TEST(ReplicaPlan, MoreReplicasThanShardsAreRefusedWithAdvice) {
   RunSpec spec = Spec(5, 25);
   spec.training.local_epochs = 1;
-  EXPECT_THAT(PlanReplica(spec, 100, 0, 0),
+  EXPECT_THAT(PlanReplica(spec, ShardSizes(spec, 100), 0, 0),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("lower dataset.shard_size")));
-  EXPECT_THAT(PlanReplica(spec, 101, 0, 4), IsOk());  // a fifth shard of one sample
+  EXPECT_THAT(PlanReplica(spec, ShardSizes(spec, 101), 0, 4), IsOk());  // a fifth shard of one sample
+}
+
+// Shards without a sample that is trained on are not streamed, and no replica is left without work.
+TEST(ReplicaPlan, EmptyShardsAreLeftOut) {
+  RunSpec spec = Spec(2, 10);
+  spec.training.local_epochs = 3;
+  const std::vector<int64_t> sizes = {0, 4, 0, 0, 7, 1, 0, 2};
+  for (const int64_t replica : {0, 1}) {
+    ASSERT_OK_AND_ASSIGN(const auto uses, PlanReplica(spec, sizes, 0, replica));
+    EXPECT_EQ(uses.size(), 6);  // two of four shards in each of three epochs
+    for (const ShardUse& use : uses) {
+      EXPECT_GT(use.count, 0);
+      EXPECT_EQ(use.count, sizes[static_cast<size_t>(use.shard)]);
+    }
+  }
+  spec.training.replicas = 5;
+  EXPECT_THAT(PlanReplica(spec, sizes, 0, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the data has 4 shards")));
 }
 
 TEST(ShardSampleOrder, HoldsEachSampleOnceAndChangesWithEpochAndShard) {

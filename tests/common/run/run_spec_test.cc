@@ -120,12 +120,93 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
          s.training.momentum = 0;
        }},
       {"training.max_gradient_norm", [](RunSpec& s) { s.training.max_gradient_norm = -1; }},
+      {"training.max_weight_norm", [=](RunSpec& s) { s.training.max_weight_norm = nan; }},
+      {"training.optimizer_state", [](RunSpec& s) { s.training.optimizer_state = "keep"; }},
+      {"training.optimizer_state",
+       [](RunSpec& s) {
+         s.training.optimizer_state = "average";
+         s.training.momentum = 0;
+       }},
+      {"training.broadcast_encoding",
+       [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
+      {"training.delta_encoding", [](RunSpec& s) { s.training.delta_encoding = "int4"; }},
+      {"training.precision", [](RunSpec& s) { s.training.precision = "float16"; }},
+      {"student.initial_weights_sha256",
+       [](RunSpec& s) { s.student.initial_weights_sha256 = "abc"; }},
+      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "some"; }},
+      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "1.5"; }},
+      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "nan"; }},
+      {"dataset.labels",
+       [](RunSpec& s) {
+         s.dataset.labels = "none";
+         s.loss.alpha = 0;
+       }},
+      {"dataset.labels",
+       [](RunSpec& s) {
+         s.dataset.labels = "0.5";
+         s.loss.name = "dkd";
+         s.loss.dkd_alpha = 1;
+       }},
+      {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
+      {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {3, 1, 3}; }},
+      {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
+      {"dataset.sample_fraction", [=](RunSpec& s) { s.dataset.sample_fraction = nan; }},
+      {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
+      {"loss.alpha_schedule", [](RunSpec& s) { s.loss.alpha_schedule = "linea"; }},
+      {"loss.alpha_end", [](RunSpec& s) { s.loss.alpha_end = 0.5; }},  // without a schedule
+      {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_end = 1; }},
+      {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_schedule = "linear"; }},
+      {"loss.temperature_schedule",
+       [](RunSpec& s) {
+         s.loss.temperature_schedule = "linear";
+         s.loss.temperature_end = 1;
+         s.soft_targets = {"top_k", 3};
+       }},
+      {"loss.warm_up", [](RunSpec& s) { s.loss.warm_up = 0.1; }},
       {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
       {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
-      {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
+      {"averaging.method", [](RunSpec& s) { s.averaging.method = "mode"; }},
+      {"averaging.trim", [](RunSpec& s) { s.averaging.trim = 0.1; }},  // mean takes none
+      {"averaging.trim", [](RunSpec& s) { s.averaging.method = "trimmed_mean"; }},
+      {"averaging.trim",
+       [](RunSpec& s) {
+         s.averaging.method = "trimmed_mean";
+         s.averaging.trim = 0.5;
+       }},
+      {"averaging.clip_norm", [](RunSpec& s) { s.averaging.clip_norm = -1; }},
+      {"averaging.max_norm_ratio", [](RunSpec& s) { s.averaging.max_norm_ratio = 1; }},
+      {"averaging.max_norm_ratio", [=](RunSpec& s) { s.averaging.max_norm_ratio = nan; }},
+      {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adamw"; }},
+      {"outer.beta2", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
+      {"outer.beta2", [](RunSpec& s) { s.outer.epsilon = 0.001; }},  // sgd takes none
       {"outer.learning_rate", [=](RunSpec& s) { s.outer.learning_rate = nan; }},
       {"outer.momentum", [](RunSpec& s) { s.outer.momentum = 0.9; }},  // sgd takes none
       {"evaluation.every_rounds", [](RunSpec& s) { s.evaluation.every_rounds = -1; }},
+      {"guard.metric", [](RunSpec& s) { s.guard.metric = "loss"; }},
+      {"guard.metric",
+       [](RunSpec& s) {
+         s.guard.metric = "accuracy";
+         s.evaluation.every_rounds = 0;
+       }},
+      {"guard.split", [](RunSpec& s) { s.guard.split = "validation"; }},  // without a guard
+      {"guard.split", [](RunSpec& s) { s.guard = {"accuracy", "held-out", 0, 0, 0, ""}; }},
+      {"guard.patience", [](RunSpec& s) { s.guard = {"accuracy", "", -1, 0, 0, ""}; }},
+      {"guard.min_improvement", [=](RunSpec& s) { s.guard = {"accuracy", "", 1, nan, 0, ""}; }},
+      {"guard.max_loss_ratio", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 1, ""}; }},
+      {"guard.on_explosion", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 2, "pause"}; }},
+      {"sync.mode", [](RunSpec& s) { s.sync.mode = "async"; }},
+      {"sync.quorum", [](RunSpec& s) { s.sync = {"quorum", 0, 0, ""}; }},
+      {"sync.quorum", [](RunSpec& s) { s.sync = {"quorum", s.training.replicas + 1, 0, ""}; }},
+      {"sync.quorum", [](RunSpec& s) { s.sync = {"all", 1, 0, ""}; }},
+      {"sync.deadline_seconds", [=](RunSpec& s) { s.sync = {"quorum", 1, nan, ""}; }},
+      {"sync.late_deltas", [](RunSpec& s) { s.sync = {"quorum", 1, 0, "keep"}; }},
+      {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = 1001; }},
+      {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = -1; }},
+      {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on = {"a/b"}; }},
+      {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on.assign(101, "a"); }},
+      {"scheduling.backup_after", [](RunSpec& s) { s.scheduling.backup_after = 1; }},
+      {"scheduling.backup_after", [=](RunSpec& s) { s.scheduling.backup_after = infinity; }},
+      {"scheduling.sweep", [](RunSpec& s) { s.scheduling.sweep = "a b"; }},
       {"numerics", [](RunSpec& s) { s.numerics = "exact"; }},
       {"compute_threads", [](RunSpec& s) { s.compute_threads = 0; }},
   };
@@ -176,6 +257,25 @@ TEST(RunSpec, TheSoftTargetFormatFollowsFromItsFields) {
   EXPECT_EQ(spec.soft_target_format().top_k, 16);
 }
 
+// So that neither the teacher's cache nor what it sends changes with T.
+TEST(RunSpec, AChangingTemperatureIsAppliedByTheStudent) {
+  RunSpec spec = ValidSpec();
+  spec.loss.temperature_schedule = "cosine";
+  spec.loss.temperature_end = 1;
+  EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+  EXPECT_EQ(spec.soft_target_format().temperature, 1);
+}
+
+TEST(RunSpec, LabelsAreAPartOfTheSamples) {
+  RunSpec spec = ValidSpec();
+  for (const auto& [text, part] : {std::pair<std::string, double>{"", 1}, {"all", 1}, {"none", 0},
+                                   {"0.25", 0.25}}) {
+    spec.dataset.labels = text;
+    EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+    EXPECT_EQ(spec.labelled_fraction(), part);
+  }
+}
+
 TEST(RunSpec, EvaluatesEveryNthRoundAndTheLast) {
   RunSpec spec = ValidSpec();
   spec.training.rounds = 10;
@@ -195,6 +295,9 @@ TEST(RunSpec, NeedsATeacherUnlessAlphaIsZero) {
   EXPECT_TRUE(spec.needs_teacher());
   spec.loss.alpha = 0;
   EXPECT_FALSE(spec.needs_teacher());
+  spec.loss.alpha_schedule = "linear";
+  spec.loss.alpha_end = 0.5;
+  EXPECT_TRUE(spec.needs_teacher());
 }
 
 // A run's record holds what was asked for; only caches use the one text of an augmentation.

@@ -40,5 +40,19 @@ TEST(LearningRateAt, EveryKnownScheduleStaysWithinZeroAndThePeak) {
   }
 }
 
+TEST(ScheduledValue, GoesFromStartToEndAsTheRateGoesToZero) {
+  EXPECT_DOUBLE_EQ(ScheduledValue("linear", 8, 2, 0, 0), 8);
+  EXPECT_DOUBLE_EQ(ScheduledValue("linear", 8, 2, 0.5, 0), 5);
+  EXPECT_DOUBLE_EQ(ScheduledValue("linear", 8, 2, 1, 0), 2);
+  EXPECT_DOUBLE_EQ(ScheduledValue("cosine", 0, 1, 0.5, 0), 0.5);
+  EXPECT_DOUBLE_EQ(ScheduledValue("step", 10, 0, 0.6, 0), 1);
+}
+
+TEST(ScheduledValue, WarmUpComesFromTheEnd) {
+  EXPECT_DOUBLE_EQ(ScheduledValue("constant", 0.9, 0.1, 0, 0.2), 0.1);
+  EXPECT_DOUBLE_EQ(ScheduledValue("constant", 0.9, 0.1, 0.1, 0.2), 0.5);
+  EXPECT_DOUBLE_EQ(ScheduledValue("constant", 0.9, 0.1, 0.3, 0.2), 0.9);
+}
+
 }  // namespace
 }  // namespace distillery

@@ -5,7 +5,7 @@
 #include <limits>
 #include <set>
 
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "tests/common/soft_targets/random_rows.h"
 #include "tests/common/status_matchers.h"
 

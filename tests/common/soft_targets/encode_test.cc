@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/soft_targets/half.h"
+#include "common/base/half.h"
 #include "gtest/gtest.h"
 #include "tests/common/soft_targets/random_rows.h"
 

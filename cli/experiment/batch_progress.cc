@@ -1,0 +1,88 @@
+#include "cli/experiment/batch_progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "cli/progress.h"
+#include "cli/run_client.h"
+
+namespace distillery {
+
+BatchProgress::BatchProgress(std::FILE* out, TrainingCost cost, double planned)
+    : out_(out), terminal_(isatty(fileno(out)) != 0), cost_(cost), planned_(planned) {}
+
+void BatchProgress::Begin(const std::string& purpose, const std::vector<RunSpec>& specs) {
+  Finish();
+  purpose_ = purpose;
+  for (const RunSpec& spec : specs) costs_.push_back(cost_.Seconds(spec));
+  begun_ = absl::Now();
+  // Each batch is told of at once.
+  printed_at_ = absl::InfinitePast();
+  seen_ = false;
+}
+
+void BatchProgress::Show(const std::vector<v1::Run>& runs) {
+  if (runs.empty()) {
+    Print("the coordinator does not answer; waiting for it");
+    return;
+  }
+  double done = 0;
+  size_t ended = 0;
+  std::string waits_for;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const v1::Run& run = runs[i];
+    done += costs_[i] * run.completed_round_count() / std::max(1, run.spec().training().rounds());
+    ended += StandsStill(run) ? 1 : 0;
+    if (!StandsStill(run) && waits_for.empty()) waits_for = run.state_reason();
+  }
+  if (!seen_) found_ += done;
+  seen_ = true;
+  const double total =
+      std::max(planned_, done_before_ + std::accumulate(costs_.begin(), costs_.end(), 0.0));
+  const double all_done = done_before_ + done;
+  std::string line =
+      absl::StrFormat("%s: %d of %d runs, %.0f %% of the experiment", purpose_, ended, runs.size(),
+                      100 * std::min(1.0, all_done / std::max(total, 1e-9)));
+  const double made_here = all_done - found_;
+  const absl::Duration spent = spent_ + (absl::Now() - begun_);
+  // Less says nothing about the rate.
+  constexpr double kWorthSaying = 0.01;
+  if (!waits_for.empty()) {
+    absl::StrAppend(&line, ", ", waits_for);
+  } else if (made_here > kWorthSaying * total && total > all_done) {
+    absl::StrAppend(&line, ", ", ShortDuration(spent * ((total - all_done) / made_here)), " left");
+  }
+  Print(line);
+}
+
+void BatchProgress::Finish() {
+  if (drawn_) std::fputs("\n", out_);
+  drawn_ = false;
+  if (!costs_.empty()) {
+    done_before_ += std::accumulate(costs_.begin(), costs_.end(), 0.0);
+    spent_ += absl::Now() - begun_;
+  }
+  costs_.clear();
+}
+
+void BatchProgress::Print(const std::string& line) {
+  constexpr absl::Duration kPlainPeriod = absl::Seconds(5);
+  if (line == printed_) return;
+  if (terminal_) {
+    std::fprintf(out_, "\r\x1b[K%s", line.c_str());
+    drawn_ = true;
+  } else {
+    if (absl::Now() - printed_at_ < kPlainPeriod) return;
+    std::fprintf(out_, "%s\n", line.c_str());
+  }
+  std::fflush(out_);
+  printed_ = line;
+  printed_at_ = absl::Now();
+}
+
+}  // namespace distillery

@@ -1,0 +1,114 @@
+// distillery submit: a RunSpec, or a sweep of them, for a coordinator.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/coordinator_command.h"
+#include "cli/initial_weights.h"
+#include "cli/run_client.h"
+#include "cli/run_folder.h"
+#include "cli/spec_files.h"
+#include "cli/sweep_table.h"
+#include "common/base/checksum.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+#include "common/run/sweep.h"
+
+namespace distillery {
+namespace {
+
+class SubmitCommand : public CoordinatorCommand {
+ public:
+  explicit SubmitCommand(CLI::App* parent)
+      : CoordinatorCommand(parent, "submit", "Give a run, or a sweep of runs, to a coordinator.",
+                           "  distillery submit deploy/examples/digits.yaml\n"
+                           "  distillery submit run.yaml --wait --output runs/first\n"
+                           "  distillery submit deploy/examples/sweep.yaml --wait\n"
+                           "A RunSpec with a key `sweep` stands for a run of each combination.") {
+    app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
+    app_->add_flag("--wait", wait_, "watch until the runs have ended");
+    app_->add_option("--output", folder_,
+                     "with --wait: folder for the student and the figures; of a sweep one in it for "
+                     "each run");
+    app_->add_option("--request-id", request_id_,
+                     "submitting again with the same id gives the same runs");
+  }
+
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(std::vector<SweptRun> swept, ReadSweep(spec_path_));
+    if (!folder_.empty() && !wait_) {
+      return absl::InvalidArgumentError("--output needs --wait");
+    }
+    const bool sweep = !swept.front().values.empty();
+    const std::string request = request_id_.empty() ? RandomHex(16) : request_id_;
+    DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
+    std::vector<v1::Run> runs;
+    for (SweptRun& one : swept) {
+      DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &one.spec));
+      DISTILLERY_RETURN_IF_ERROR(UploadInitialWeights(client, &one.spec));
+      // Made from the request, so that submitting again finds the same sweep.
+      if (sweep) {
+        one.spec.scheduling.sweep =
+            absl::StrCat("sweep-", Sha256Hex(absl::StrCat(request, spec_path_)).substr(0, 6));
+      }
+      const std::string id =
+          sweep ? Sha256Hex(absl::StrCat(request, " ", runs.size())).substr(0, 32) : request;
+      DISTILLERY_ASSIGN_OR_RETURN(runs.emplace_back(), client.Submit(id, one.spec));
+    }
+    if (!wait_) {
+      Print(runs);
+      return absl::OkStatus();
+    }
+    std::vector<std::string> run_ids;
+    for (const v1::Run& run : runs) {
+      std::fprintf(stderr, "run %s\n", run.run_id().c_str());
+      run_ids.push_back(run.run_id());
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_ids));
+    for (const v1::GetRunResponse& one : ended) {
+      if (folder_.empty() || one.run().state() != v1::RUN_STATE_SUCCEEDED) continue;
+      // The YAML file's path of the teacher is relative to it; the services' teacher may be elsewhere.
+      const std::string& teacher = one.run().spec().teacher().model();
+      DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
+          client, one, sweep ? absl::StrCat(folder_, "/", one.run().spec().name()) : folder_,
+          {teacher.empty() ? "" : BesideSpec(spec_path_, teacher), "", ""}));
+    }
+    if (!sweep) return PrintEnded(ended.front());
+    return PrintSweep(ended);
+  }
+
+ private:
+  void Print(const std::vector<v1::Run>& runs) const {
+    if (json_) {
+      std::printf("%s\n", runs.size() == 1 ? ToJson(runs.front()).c_str()
+                                           : SweepToJson(runs).c_str());
+      return;
+    }
+    const std::string& sweep = runs.front().spec().scheduling().sweep();
+    if (!sweep.empty()) std::fprintf(stderr, "%s: %zu runs\n", sweep.c_str(), runs.size());
+    for (const v1::Run& run : runs) std::printf("%s\n", run.run_id().c_str());
+  }
+
+  // The table; the outcome of the first run that did not succeed.
+  absl::Status PrintSweep(const std::vector<v1::GetRunResponse>& ended) const {
+    std::vector<v1::Run> runs;
+    for (const v1::GetRunResponse& one : ended) runs.push_back(one.run());
+    std::fputs((json_ ? SweepToJson(runs) : FormatSweep(runs)).c_str(), stdout);
+    for (const v1::Run& run : runs) DISTILLERY_RETURN_IF_ERROR(RunOutcome(run));
+    return absl::OkStatus();
+  }
+
+  std::string spec_path_;
+  std::string folder_;
+  std::string request_id_;
+  bool wait_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeSubmitCommand(CLI::App* parent) {
+  return std::make_unique<SubmitCommand>(parent);
+}
+
+}  // namespace distillery

@@ -1,0 +1,48 @@
+#include "common/base/disk_errors.h"
+
+#include <sys/statvfs.h>
+
+#include <cerrno>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+
+namespace distillery {
+namespace {
+
+constexpr char kDiskFull[] = "distillery/disk-full";
+constexpr char kSyncFailure[] = "distillery/sync-failure";
+
+}  // namespace
+
+absl::Status MarkDiskFull(absl::Status status) {
+  status.SetPayload(kDiskFull, absl::Cord());
+  return status;
+}
+
+bool IsDiskFull(const absl::Status& status) { return status.GetPayload(kDiskFull).has_value(); }
+
+absl::Status MarkSyncFailure(absl::Status status) {
+  status.SetPayload(kSyncFailure, absl::Cord());
+  return status;
+}
+
+bool IsSyncFailure(const absl::Status& status) {
+  return status.GetPayload(kSyncFailure).has_value();
+}
+
+absl::Status SyncErrnoStatus(int error_number, absl::string_view what) {
+  const absl::Status status = ErrnoStatus(error_number, what);
+  return IsDiskFull(status) ? status : MarkSyncFailure(status);
+}
+
+absl::StatusOr<int64_t> FreeBytes(const std::string& folder) {
+  struct statvfs info {};
+  if (statvfs(folder.c_str(), &info) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot ask for the free space of ", folder));
+  }
+  return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+}
+
+}  // namespace distillery

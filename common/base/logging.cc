@@ -1,0 +1,75 @@
+#include "common/base/logging.h"
+
+#include <spdlog/formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <atomic>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/time/time.h"
+
+namespace distillery {
+namespace {
+
+std::atomic<bool> json_lines{false};
+thread_local const LogFields* innermost = nullptr;
+
+// Formats in the thread that logs: spdlog's loggers of ours are synchronous.
+class JsonFormatter final : public spdlog::formatter {
+ public:
+  explicit JsonFormatter(std::string program) : program_(std::move(program)) {}
+
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
+    const auto level = spdlog::level::to_string_view(message.level);
+    nlohmann::ordered_json json = {
+        {"time", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromChrono(message.time),
+                                  absl::UTCTimeZone())},
+        {"level", std::string(level.data(), level.size())},
+        {"program", program_},
+        {"message", std::string(message.payload.data(), message.payload.size())}};
+    for (const LogFields* about = innermost; about != nullptr; about = about->outer()) {
+      for (const LogField& field : about->fields()) {
+        if (json.contains(field.name)) continue;
+        std::visit([&](const auto& value) { json[field.name] = value; }, field.value);
+      }
+    }
+    // Bytes that are no UTF-8, from a file's name say, must not end the program.
+    const std::string text =
+        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    line.append(text.data(), text.data() + text.size());
+  }
+
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>(program_);
+  }
+
+ private:
+  const std::string program_;
+};
+
+}  // namespace
+
+void ConfigureLogging(const std::string& program, const LogOptions& options) {
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stdout_sink_mt>()));
+  json_lines = options.format == "json";
+  if (json_lines) {
+    spdlog::set_formatter(std::make_unique<JsonFormatter>(program));
+  } else {
+    spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
+  }
+  spdlog::set_level(spdlog::level::from_str(options.level));
+  // Each line at once: a process that is killed loses none.
+  spdlog::flush_on(spdlog::get_level());
+}
+
+bool LogsAreJson() { return json_lines; }
+
+LogFields::LogFields(std::vector<LogField> fields)
+    : fields_(std::move(fields)), outer_(std::exchange(innermost, this)) {}
+
+LogFields::~LogFields() { innermost = outer_; }
+
+}  // namespace distillery

@@ -1,0 +1,139 @@
+#include "common/data/digest_file.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "common/base/files.h"
+#include "common/base/logging.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{16} << 20;
+// "crc32c 01234567\n"
+constexpr size_t kCrcLineBytes = 16;
+constexpr size_t kHexDigits = 2 * std::tuple_size<ShardDigest>::value;
+
+std::string CrcLine(absl::string_view text) {
+  return absl::StrFormat("crc32c %08x\n", Crc32c(text));
+}
+
+std::string KeyOf(const SplitRows& rows, const std::string& split) {
+  const StoredSamples& samples = *rows.samples;
+  std::string key = absl::StrCat(
+      "distillery digests 1\nsplit ", split, "\nshard_size ", rows.shard_size, "\nrows ",
+      rows.size(), "\nshape ", absl::StrJoin(samples.shape.ToVector(), "x"), "\n");
+  for (const FileStamp& file : samples.sources.files) {
+    absl::StrAppend(&key, "file ", file.name, " ", file.bytes, " ", file.modified_ns, "\n");
+  }
+  return key;
+}
+
+// The user's folder for what may be lost, or "".
+std::string CacheFolder() {
+  const char* const set = std::getenv("XDG_CACHE_HOME");
+  if (set != nullptr && *set == '/') return absl::StrCat(set, "/distillery");
+  const char* const home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return absl::StrCat(home, "/.cache/distillery");
+  return "";
+}
+
+// Takes "WORD NUMBER NUMBER...\n" from the start of `text`.
+bool TakeNumbers(absl::string_view word, std::vector<int64_t>* numbers, absl::string_view* text) {
+  const size_t end = text->find('\n');
+  if (end == absl::string_view::npos) return false;
+  const std::vector<absl::string_view> fields = absl::StrSplit(text->substr(0, end), ' ');
+  text->remove_prefix(end + 1);
+  if (fields[0] != word || fields.size() != numbers->size() + 1) return false;
+  for (size_t i = 0; i < numbers->size(); ++i) {
+    if (!absl::SimpleAtoi(fields[i + 1], &(*numbers)[i])) return false;
+  }
+  return true;
+}
+
+absl::Status Write(const std::string& path, absl::string_view text) {
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(path)));
+  return WriteFileDurably(path, text);
+}
+
+}  // namespace
+
+DigestFile::DigestFile(const SplitRows& rows, const std::string& split)
+    : key_(KeyOf(rows, split)), shard_count_(static_cast<size_t>(rows.shard_count())),
+      channel_count_(static_cast<size_t>(rows.samples->shape.channels)) {
+  const std::string& folder = rows.samples->sources.folder;
+  const std::string name = absl::StrCat(split, "-", rows.shard_size, ".digests");
+  paths_.push_back(absl::StrCat(folder, "/.distillery/", name));
+  const std::string cache = CacheFolder();
+  std::error_code error;
+  const std::string whole = std::filesystem::canonical(folder, error).string();
+  if (!cache.empty() && !error) {
+    // Data sets of one name in several folders do not push each other out.
+    constexpr size_t kFolderDigits = 16;
+    paths_.push_back(
+        absl::StrCat(cache, "/", Sha256Hex(whole).substr(0, kFolderDigits), "-", name));
+  }
+}
+
+std::optional<ShardDigests> DigestFile::Load() const {
+  for (const std::string& path : paths_) {
+    const absl::StatusOr<std::string> text = ReadFile(path, kMaxFileBytes);
+    if (!text.ok()) continue;
+    std::optional<ShardDigests> digests = Parse(*text);
+    if (digests.has_value()) return digests;
+  }
+  return std::nullopt;
+}
+
+std::optional<ShardDigests> DigestFile::Parse(absl::string_view text) const {
+  if (text.size() < kCrcLineBytes) return std::nullopt;
+  const absl::string_view crc = text.substr(text.size() - kCrcLineBytes);
+  text.remove_suffix(kCrcLineBytes);
+  if (crc != CrcLine(text) || !absl::ConsumePrefix(&text, key_)) return std::nullopt;
+  ShardDigests digests;
+  for (size_t channel = 0; channel < channel_count_; ++channel) {
+    std::vector<int64_t> sums(2);
+    if (!TakeNumbers("sums", &sums, &text)) return std::nullopt;
+    digests.sums.push_back({sums[0], sums[1]});
+  }
+  if (text.size() != shard_count_ * (kHexDigits + 1)) return std::nullopt;
+  digests.shards.reserve(shard_count_);
+  for (; !text.empty(); text.remove_prefix(kHexDigits + 1)) {
+    const std::string bytes = absl::HexStringToBytes(text.substr(0, kHexDigits));
+    std::copy(bytes.begin(), bytes.end(), digests.shards.emplace_back().begin());
+  }
+  return digests;
+}
+
+void DigestFile::Store(const ShardDigests& digests) const {
+  std::string text = key_;
+  for (const ChannelSums& sums : digests.sums) {
+    absl::StrAppend(&text, "sums ", sums.values, " ", sums.squares, "\n");
+  }
+  for (const ShardDigest& digest : digests.shards) {
+    absl::StrAppend(&text, absl::BytesToHexString({digest.data(), digest.size()}), "\n");
+  }
+  text += CrcLine(text);
+  // Two of this process would write to one temporary file.
+  static Mutex* const mutex = new Mutex;
+  MutexLock lock(*mutex);
+  absl::Status status;
+  for (const std::string& path : paths_) {
+    status = Write(path, text);
+    if (status.ok()) return;
+  }
+  spdlog::warn("the digest of a data set is computed anew each time it is opened: {}",
+               std::string(status.message()));
+}
+
+}  // namespace distillery

@@ -1,0 +1,57 @@
+// The images of an uncompressed file of equal records, read on demand: IDX, NPY, CIFAR, and what
+// came from a teacher.
+//
+// Threads: immutable, safe for all. Reads block on the disk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/input_file.h"
+
+namespace distillery {
+
+// Where the images lie in the file, in bytes.
+struct RecordLayout {
+  // Of the first image.
+  int64_t offset = 0;
+  // From one image to the next.
+  int64_t stride = 0;
+  int64_t image_bytes = 0;
+  int64_t count = 0;
+};
+
+// One image to read.
+struct ImageWish {
+  // Stored index: of the image in its data set.
+  uint32_t index = 0;
+  // Of the image in the output.
+  uint32_t place = 0;
+};
+
+class RecordFile {
+ public:
+  RecordFile(InputFile file, const RecordLayout& layout)
+      : file_(std::move(file)), layout_(layout) {}
+
+  const std::string& name() const { return file_.name(); }
+  int64_t count() const { return layout_.count; }
+  int64_t image_bytes() const { return layout_.image_bytes; }
+
+  // Errors as InputFile::ReadAt. REQUIRES: 0 <= record < count().
+  absl::Status Read(int64_t record, uint8_t* output) const;
+  // Reads all to their places in output [.., image_bytes()]; neighbours, and those with little
+  // between, in one go. The file's first image has the stored index `first_index`.
+  // REQUIRES: `wishes` are sorted by index, and of images of this file.
+  absl::Status Read(const ImageWish* wishes, int64_t wish_count, int64_t first_index,
+                    uint8_t* output) const;
+
+ private:
+  int64_t OffsetOf(int64_t record) const { return layout_.offset + record * layout_.stride; }
+
+  const InputFile file_;
+  const RecordLayout layout_;
+};
+
+}  // namespace distillery

@@ -1,0 +1,47 @@
+// The SHA-256 of each shard of a split, and the sums of its pixels: all that a data set's digest and
+// a model's card need of its bytes, in one pass over them.
+//
+// Threads: the functions may be called from any; ComputeShardDigests uses all cores while it runs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/checksum.h"
+#include "common/data/split_rows.h"
+
+namespace distillery {
+
+using ShardDigest = std::array<char, 32>;
+
+// Over all pixels of one channel, as stored: whole numbers, so exact in any order.
+struct ChannelSums {
+  int64_t values = 0;
+  int64_t squares = 0;
+
+  friend bool operator==(const ChannelSums& a, const ChannelSums& b) {
+    return a.values == b.values && a.squares == b.squares;
+  }
+};
+
+struct ShardDigests {
+  std::vector<ShardDigest> shards;
+  // Of each channel.
+  std::vector<ChannelSums> sums;
+};
+
+// Reads every row. In memory at a time: at most `window_bytes` of pixels (0: 4 to 32 MiB, as suits the
+// data), and 12 bytes for each row that they are of. Tells the log how far it is when it takes longer than two seconds, by `name`.
+// Errors as ReadImages; DATA_LOSS names a shard too.
+absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::string_view name,
+                                                 int64_t window_bytes = 0);
+
+// The same for one shard, without the sums.
+absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard);
+
+// SHA-256 of a data set: over the shards' SHA-256s in hexadecimal, after what tells it from others.
+std::string DatasetDigest(const SplitRows& rows, const std::vector<ShardDigest>& shards);
+
+}  // namespace distillery

@@ -1,0 +1,33 @@
+// Compiled with -DDISTILLERY_AOTI=ON alone. It has neither been compiled nor run where the project is
+// developed, whose LibTorch has no AOTInductor: see README, "A GPU node".
+#include "common/model/compiled_model.h"
+
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/numerics.h"
+
+namespace distillery {
+
+bool IsCompiledModel(const std::string& path) { return absl::EndsWith(path, ".pt2"); }
+
+absl::StatusOr<std::function<at::Tensor(const at::Tensor&)>> LoadCompiledModel(
+    const std::string& path, const ComputeDevice& device) {
+  std::shared_ptr<torch::inductor::AOTIModelPackageLoader> loader;
+  const absl::Status loaded = CatchTorchErrors([&] {
+    const c10::OptionalDeviceGuard guard(device.tensors);
+    loader = std::make_shared<torch::inductor::AOTIModelPackageLoader>(path);
+    return absl::OkStatus();
+  });
+  if (!loaded.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is no AOTInductor package: ", loaded.message()));
+  }
+  return [loader](const at::Tensor& batch) { return loader->run({batch}).at(0); };
+}
+
+}  // namespace distillery

@@ -1,0 +1,59 @@
+// What an evaluation measures; see EvaluationMetrics in coordinator_service.proto for units.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace distillery {
+
+struct CalibrationBin {
+  int64_t sample_count = 0;
+  int64_t correct_count = 0;
+  double confidence_sum = 0;
+};
+
+struct EvaluationMetrics {
+  int64_t sample_count = 0;
+  int64_t correct_count = 0;
+  double cross_entropy = 0;
+  int64_t agreement_count = -1;
+  int64_t top5_count = 0;
+  double teacher_kl = 0;
+  // Of the guard's split, with a guard.
+  int64_t held_out_sample_count = 0;
+  int64_t held_out_correct_count = 0;
+  double held_out_cross_entropy = 0;
+  // Details: by class, by label and choice [classes * classes] (empty for many classes), by confidence.
+  std::vector<int64_t> samples_per_class;
+  std::vector<int64_t> correct_per_class;
+  std::vector<int64_t> confusion_matrix;
+  std::vector<CalibrationBin> calibration_bins;
+
+  double accuracy() const {
+    return sample_count == 0 ? 0 : static_cast<double>(correct_count) / sample_count;
+  }
+  double held_out_accuracy() const {
+    return held_out_sample_count == 0
+               ? 0
+               : static_cast<double>(held_out_correct_count) / held_out_sample_count;
+  }
+  // sum over bins of (n_bin / n) |accuracy_bin - confidence_bin|; Guo et al. 2017, equation 3.
+  double calibration_error() const;
+};
+
+// Classes up to which the confusion matrix is kept.
+inline constexpr int64_t kMostConfusionClasses = 100;
+inline constexpr int64_t kCalibrationBins = 15;
+
+// INVALID_ARGUMENT naming the field, for counts that cannot be.
+absl::Status CheckEvaluation(const EvaluationMetrics& metrics);
+
+// The details as JSON with the proto's names, and back; DATA_LOSS for what DetailsToJson did not write.
+nlohmann::ordered_json DetailsToJson(const EvaluationMetrics& metrics);
+absl::Status DetailsFromJson(const std::string& json, EvaluationMetrics* metrics);
+
+}  // namespace distillery

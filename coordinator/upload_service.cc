@@ -1,0 +1,169 @@
+#include "coordinator/upload_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "common/base/failpoint.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/chunk_message.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/rpc/status_conversion.h"
+#include "coordinator/delta_upload.h"
+#include "coordinator/weights_upload.h"
+
+namespace distillery {
+namespace {
+
+absl::StatusOr<UploadHeader> ReadHeader(const v1::DeltaHeader& proto) {
+  UploadHeader header;
+  DISTILLERY_ASSIGN_OR_RETURN(header.lease, FromProto(proto.lease()));
+  header.request_id = proto.request_id();
+  header.byte_count = proto.byte_count();
+  header.metrics = FromProto(proto.metrics());
+  header.buffer_names.assign(proto.buffer_names().begin(), proto.buffer_names().end());
+  std::sort(header.buffer_names.begin(), header.buffer_names.end());
+  header.teacher_digest = proto.teacher_digest();
+  header.dataset_digest = proto.dataset_digest();
+  header.model_card = proto.model_card();
+  header.delta_encoding = proto.delta_encoding();
+  return header;
+}
+
+absl::StatusOr<WeightsHeader> ReadHeader(const v1::UploadWeightsHeader& proto) {
+  return WeightsHeader{proto.request_id(), proto.byte_count(), proto.sha256()};
+}
+
+absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator, UploadHeader header) {
+  return DeltaUpload::Begin(coordinator, std::move(header));
+}
+
+absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
+                                              const WeightsHeader& header) {
+  return WeightsUpload::Begin(coordinator, header);
+}
+
+std::string IdentityOf(const UploadHeader& header) { return DeltaUpload::IdentityOf(header); }
+std::string IdentityOf(const WeightsHeader& header) { return WeightsUpload::IdentityOf(header); }
+
+// One message at a time: read, handled on the pool, then the next is read. The data of a chunk is
+// handled where gRPC received it.
+template <typename Request, typename Response>
+class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
+ public:
+  UploadReactor(const UploadContext& context, grpc::ByteBuffer* response)
+      : context_(context), response_(response) {}
+
+  void Start() { this->StartRead(&bytes_); }
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      // What was received is good: the next stream may go on from there.
+      if (upload_ != nullptr && upload_->received_bytes() > 0) {
+        context_.parked->Park(std::move(upload_));
+      }
+      return End(absl::AbortedError("the upload ended without its trailer"));
+    }
+    context_.pool->Add([this] {
+      const absl::Status status = Handle();
+      if (!status.ok() || finished_) return End(status);
+      bytes_.Clear();
+      this->StartRead(&bytes_);
+    });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  absl::Status Handle() {
+    if (const auto chunk = ReadChunkMessage(&bytes_); chunk.has_value() && upload_ != nullptr) {
+      return Append(chunk->offset, chunk->data, chunk->crc32c);
+    }
+    if (!grpc::SerializationTraits<Request>::Deserialize(&bytes_, &message_).ok()) {
+      return absl::InternalError("the request's bytes are no message of this method");
+    }
+    switch (message_.message_case()) {
+      case Request::kHeader: return BeginStream();
+      case Request::kChunk:
+        if (upload_ == nullptr) return absl::InvalidArgumentError("chunk: sent before the header");
+        return Append(message_.chunk().offset(), message_.chunk().data(),
+                      message_.chunk().crc32c());
+      case Request::kTrailer: {
+        if (upload_ == nullptr) {
+          return absl::InvalidArgumentError("trailer: sent before the header");
+        }
+        const v1::BytesTrailer& trailer = message_.trailer();
+        DISTILLERY_ASSIGN_OR_RETURN(
+            const bool duplicate,
+            upload_->Finish(trailer.chunk_count(), trailer.byte_count(), trailer.crc32c()));
+        Response response;
+        response.set_duplicate(duplicate);
+        *response_ = SerializeMessage(response);
+        finished_ = true;
+        return absl::OkStatus();
+      }
+      default: return absl::InvalidArgumentError("message: none is set");
+    }
+  }
+
+  template <typename Data>
+  absl::Status Append(int64_t offset, const Data& data, uint32_t crc) {
+    DISTILLERY_RETURN_IF_ERROR(upload_->Append(offset, data, crc));
+    DISTILLERY_FAILPOINT("coordinator.upload.chunk");
+    return absl::OkStatus();
+  }
+
+  absl::Status BeginStream() {
+    if (upload_ != nullptr) return absl::InvalidArgumentError("header: sent twice");
+    const int64_t start_offset = message_.header().start_offset();
+    DISTILLERY_ASSIGN_OR_RETURN(auto header, ReadHeader(message_.header()));
+    std::unique_ptr<Upload> parked = context_.parked->Take(header.request_id);
+    if (start_offset > 0 && parked != nullptr && parked->identity() == IdentityOf(header)) {
+      upload_ = std::move(parked);
+    } else if (start_offset > 0) {
+      return absl::UnavailableError(
+          "header.start_offset: nothing is kept of this upload, begin at 0");
+    } else {
+      DISTILLERY_ASSIGN_OR_RETURN(upload_, Begin(context_.coordinator, std::move(header)));
+    }
+    return upload_->BeginStream(start_offset);
+  }
+
+  void End(const absl::Status& status) {
+    upload_.reset();
+    if (!context_.coordinator->NoteWrite(status).ok()) {
+      context_.coordinator->statistics().Add(Count::kUploadsRejected,
+                                             absl::StatusCodeToString(status.code()));
+    }
+    if (!status.ok()) *response_ = SerializeMessage(Response());
+    this->Finish(ToGrpcStatus(status, context_.coordinator->state_dir()));
+  }
+
+  const UploadContext context_;
+  grpc::ByteBuffer* const response_;
+  // As received, and parsed where it is no chunk.
+  grpc::ByteBuffer bytes_;
+  Request message_;
+  std::unique_ptr<Upload> upload_;
+  bool finished_ = false;
+};
+
+template <typename Request, typename Response>
+grpc::ServerReadReactor<grpc::ByteBuffer>* Start(const UploadContext& context,
+                                                 grpc::ByteBuffer* response) {
+  auto* const reactor = new UploadReactor<Request, Response>(context, response);
+  reactor->Start();
+  return reactor;
+}
+
+}  // namespace
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartDeltaUpload(const UploadContext& context,
+                                                            grpc::ByteBuffer* response) {
+  return Start<v1::UploadDeltaRequest, v1::UploadDeltaResponse>(context, response);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartWeightsUpload(const UploadContext& context,
+                                                              grpc::ByteBuffer* response) {
+  return Start<v1::UploadWeightsRequest, v1::UploadWeightsResponse>(context, response);
+}
+
+}  // namespace distillery

@@ -1,0 +1,49 @@
+#include "coordinator/weights_upload.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/checksum.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+#include "common/weights/layout.h"
+#include "coordinator/weights_scan.h"
+
+namespace distillery {
+
+absl::StatusOr<std::unique_ptr<WeightsUpload>> WeightsUpload::Begin(Coordinator* coordinator,
+                                                                    const WeightsHeader& header) {
+  DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", header.request_id, 64));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string path,
+                              coordinator->PlanWeightsUpload(header.byte_count, header.sha256));
+  const bool duplicate = coordinator->OpenUploadedWeights(header.sha256).ok();
+  DISTILLERY_ASSIGN_OR_RETURN(auto incoming,
+                              IncomingFile::Create(duplicate ? "" : path, header.byte_count));
+  return std::unique_ptr<WeightsUpload>(
+      new WeightsUpload(coordinator, header, duplicate, std::move(incoming)));
+}
+
+std::string WeightsUpload::IdentityOf(const WeightsHeader& header) {
+  return absl::StrCat("weights ", header.sha256, " ", header.byte_count);
+}
+
+absl::StatusOr<bool> WeightsUpload::Take() {
+  if (duplicate_) return true;
+  OutputFile& file = incoming().file();
+  {
+    DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file.path()));
+    if (Sha256Hex(mapped->bytes()) != sha256_) {
+      return absl::DataLossError("header.sha256 differs from that of the bytes received");
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(mapped->bytes()));
+    if (!layout.canonical()) {
+      return absl::InvalidArgumentError(
+          "weights: not in canonical form (names sorted, no metadata, no gaps)");
+    }
+    DISTILLERY_RETURN_IF_ERROR(CheckFinite(layout, mapped->bytes()));
+  }
+  DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file.Sync()));
+  DISTILLERY_RETURN_IF_ERROR(coordinator_->CommitWeightsUpload(file.path(), sha256_));
+  DISTILLERY_RETURN_IF_ERROR(file.Keep());
+  return false;
+}
+
+}  // namespace distillery

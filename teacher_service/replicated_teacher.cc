@@ -1,0 +1,111 @@
+#include "teacher_service/replicated_teacher.h"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
+#include "common/base/mutex.h"
+
+namespace distillery {
+namespace {
+
+class ReplicatedTeacher : public Teacher {
+ public:
+  explicit ReplicatedTeacher(std::vector<TeacherReplica> replicas)
+      : info_(replicas.front().teacher->info()),
+        replicas_(std::move(replicas)),
+        states_(replicas_.size()) {}
+
+  const TeacherInfo& info() const override { return info_; }
+
+  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+    return Try([&](Teacher& teacher) { return teacher.ComputeLogits(inputs, rows, logits); });
+  }
+
+  bool encodes() const override { return replicas_.front().teacher->encodes(); }
+  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
+                                  const std::vector<EncodedPart>& parts) override {
+    return Try([&](Teacher& teacher) { return teacher.ComputeSoftTargets(inputs, rows, parts); });
+  }
+
+ private:
+  absl::Status Try(const std::function<absl::Status(Teacher&)>& compute) {
+    std::vector<size_t> tried;
+    absl::Status first;
+    while (const std::optional<size_t> index = Take(tried)) {
+      const absl::Status status = compute(*replicas_[*index].teacher);
+      GiveBack(*index, status.ok());
+      if (status.ok()) Blame(tried, first);
+      if (status.ok() || absl::IsResourceExhausted(status)) return status;
+      if (tried.empty()) first = status;
+      tried.push_back(*index);
+    }
+    return first;
+  }
+
+  struct State {
+    int under_way = 0;
+    // Batches in a row that failed here and not elsewhere.
+    int failures = 0;
+    bool left_out = false;
+  };
+
+  // The least busy replica that is not in `tried`.
+  std::optional<size_t> Take(const std::vector<size_t>& tried) {
+    MutexLock lock(mutex_);
+    std::optional<size_t> best;
+    for (size_t i = 0; i < states_.size(); ++i) {
+      if (states_[i].left_out || std::count(tried.begin(), tried.end(), i) > 0) continue;
+      if (!best.has_value() || states_[i].under_way < states_[*best].under_way) best = i;
+    }
+    if (best.has_value()) ++states_[*best].under_way;
+    return best;
+  }
+
+  void GiveBack(size_t index, bool ok) {
+    MutexLock lock(mutex_);
+    --states_[index].under_way;
+    if (ok) states_[index].failures = 0;
+  }
+
+  // Another device has done what failed on these with `error` on the first. That other one stays, so
+  // that never all are left out.
+  void Blame(const std::vector<size_t>& failed, const absl::Status& error) {
+    MutexLock lock(mutex_);
+    for (const size_t index : failed) {
+      State& state = states_[index];
+      if (state.left_out || ++state.failures < kMostFailures) continue;
+      state.left_out = true;
+      spdlog::error("teacher {}: device {} is left out, {} batches in a row failed there alone: {}",
+                    info_.model_name, replicas_[index].device, kMostFailures,
+                    std::string(error.message()));
+    }
+  }
+
+  const TeacherInfo info_;
+  const std::vector<TeacherReplica> replicas_;
+  Mutex mutex_;
+  // Of each replica.
+  std::vector<State> states_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Teacher>> MakeReplicatedTeacher(
+    std::vector<TeacherReplica> replicas) {
+  const TeacherReplica& first = replicas.front();
+  for (const TeacherReplica& replica : replicas) {
+    if (replica.teacher->info().digest == first.teacher->info().digest) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model ", first.teacher->info().model_name, " has other numerics on ", replica.device,
+        " (", replica.teacher->info().numerics_fingerprint, ") than on ", first.device, " (",
+        first.teacher->info().numerics_fingerprint,
+        "): give unlike devices models of their own, --model NAME=FILE,device=..."));
+  }
+  return std::shared_ptr<Teacher>(std::make_shared<ReplicatedTeacher>(std::move(replicas)));
+}
+
+}  // namespace distillery

@@ -1,0 +1,102 @@
+#include "common/base/logging.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "common/run/task_log_fields.h"
+
+namespace distillery {
+namespace {
+
+using nlohmann::json;
+
+// What is written to standard output while `body` runs.
+template <typename Body>
+std::string Output(const LogOptions& options, Body body) {
+  const auto before = spdlog::default_logger();
+  testing::internal::CaptureStdout();
+  ConfigureLogging("coordinator", options);
+  body();
+  spdlog::default_logger()->flush();
+  const std::string text = testing::internal::GetCapturedStdout();
+  ConfigureLogging("coordinator", {});
+  spdlog::set_default_logger(before);
+  return text;
+}
+
+LogOptions Json() {
+  LogOptions options;
+  options.format = "json";
+  return options;
+}
+
+TEST(Logging, TextHasTimeLevelAndMessageAlone) {
+  EXPECT_THAT(Output({},
+                          [] {
+                            const LogFields about(std::vector<LogField>{{"run", "a"}});
+                            spdlog::warn("run {} waits", "a");
+                          }),
+              testing::MatchesRegex("[0-9-]+ [0-9:.]+ W run a waits\n"));
+}
+
+TEST(Logging, JsonHasOneObjectALine) {
+  const std::string text = Output(Json(), [] {
+    spdlog::info("a \"b\"\n\xff");
+    spdlog::debug("not asked for");
+    spdlog::error("second");
+  });
+  std::istringstream lines(text);
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  const json first = json::parse(line);
+  EXPECT_EQ(first.size(), 4);
+  EXPECT_EQ(first["level"], "info");
+  EXPECT_EQ(first["program"], "coordinator");
+  // A byte that is no UTF-8 becomes U+FFFD.
+  EXPECT_EQ(first["message"], "a \"b\"\n\xEF\xBF\xBD");
+  EXPECT_THAT(first["time"].get<std::string>(),
+              testing::MatchesRegex("[0-9-]+T[0-9]+:[0-9]+:[0-9]+[.][0-9][0-9][0-9]Z"));
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(json::parse(line)["level"], "error");
+  EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST(Logging, FieldsAreThoseOfTheThreadAndEndWithTheirScope) {
+  TaskId task;
+  task.run_id = "first";
+  task.round = 3;
+  const std::string text = Output(Json(), [&] {
+    {
+      const LogFields outer(std::vector<LogField>{{"run", "outer"}, {"worker", "w"}});
+      const LogFields inner(TaskLogFields(task));
+      spdlog::info("in");
+      std::thread([] { spdlog::info("elsewhere"); }).join();
+    }
+    spdlog::info("after");
+  });
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  json in = json::parse(line);
+  in.erase("time");
+  EXPECT_EQ(in, json({{"level", "info"},
+                      {"program", "coordinator"},
+                      {"message", "in"},
+                      {"run", "first"},
+                      {"kind", "train"},
+                      {"round", 3},
+                      {"replica", 0},
+                      {"worker", "w"}}));
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line).size(), 4) << line;
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line).size(), 4) << line;
+}
+
+}  // namespace
+}  // namespace distillery

@@ -1,0 +1,246 @@
+// Fault 31: files of the state folder that are missing or not as the record says.
+#include <fstream>
+
+#include "common/base/files.h"
+#include "coordinator/coordinator.h"
+#include "tests/coordinator/fixture.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class DamagedFiles : public CoordinatorTest {
+ protected:
+  // Flips one bit of the file's last byte.
+  void Flip(const std::string& name) {
+    std::fstream file(StateFile(name), std::ios::in | std::ios::out | std::ios::binary);
+    ASSERT_TRUE(file.good()) << name;
+    file.seekg(-1, std::ios::end);
+    const auto last = static_cast<char>(file.peek() ^ 1);
+    file.seekp(-1, std::ios::end);
+    file.put(last);
+  }
+  void Remove(const std::string& name) {
+    ASSERT_TRUE(std::filesystem::remove(StateFile(name))) << name;
+  }
+  std::string Sha256OfFile(const std::string& name) {
+    return Sha256Hex(*ReadFile(StateFile(name), 1 << 20));
+  }
+  static std::string WeightsName(const std::string& run_id, int round) {
+    return "weights/" + run_id + "/0000000" + std::to_string(round) + ".safetensors";
+  }
+  std::vector<std::string> Spooled(const std::string& run_id) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(StateFile("spool/" + run_id))) {
+      names.push_back("spool/" + run_id + "/" + entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  int64_t Alarms(const std::string& file) {
+    return coordinator_->statistics().Of(Count::kDigestFailures, file);
+  }
+  int64_t Repairs(const std::string& file) {
+    return coordinator_->statistics().Of(Count::kDigestRepairs, file);
+  }
+  // Both replicas of the present round, not averaged.
+  void SendRound(const std::string& a, const std::string& b) {
+    const std::string worker = Register();
+    ASSERT_THAT(Send(Take(worker).lease, a), IsOk());
+    ASSERT_THAT(Send(Take(worker).lease, b), IsOk());
+  }
+  // Three rounds, an outer optimizer with both moments.
+  static RunSpec LongSpec() {
+    RunSpec spec = SmallSpec();
+    spec.training.rounds = 3;
+    spec.outer.optimizer = "adam";
+    spec.outer.learning_rate = 0.1;
+    spec.outer.momentum = 0.9;
+    spec.outer.beta2 = 0.99;
+    spec.outer.epsilon = 1e-3;
+    return spec;
+  }
+
+  const std::string a_ = ModelFile({1, 0}, 0.5, 1);
+  const std::string b_ = ModelFile({0, 4}, 0.25, 2);
+};
+
+TEST_F(DamagedFiles, Fault31_DamagedDeltaIsNeverAveragedAndItsTaskIsDoneAgain) {
+  for (const bool missing : {false, true}) {
+    const std::string run_id = StartRun(SmallSpec());
+    SendRound(a_, b_);
+    const auto spooled = Spooled(run_id);
+    ASSERT_EQ(spooled.size(), 2);
+    missing ? Remove(spooled[1]) : Flip(spooled[1]);
+    ASSERT_TRUE(coordinator_->AverageNext());
+    EXPECT_EQ(Run(run_id).row.completed_rounds, 0) << "nothing was averaged";
+    EXPECT_EQ(Alarms("delta"), missing ? 2 : 1);
+    const TaskGrant again = Take(Register());
+    EXPECT_EQ(again.lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 1}));
+    ASSERT_THAT(Send(again.lease, b_), IsOk());
+    ASSERT_TRUE(coordinator_->AverageNext());
+    EXPECT_EQ(Repairs("delta"), missing ? 2 : 1);
+    ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+    ASSERT_EQ(rounds.size(), 1);
+    EXPECT_EQ(rounds[0].row.metrics.sample_count, 200) << "each replica counted once";
+    // W_0 + mean, as the undisturbed round gives it.
+    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+    EXPECT_EQ(weights.file->bytes(), ModelFile({1.5, 4}, 0.375, 1));
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  }
+}
+
+TEST_F(DamagedFiles, Fault31_TheRecordSaysAfterARestartThatTheTaskIsOpen) {
+  const std::string run_id = StartRun(SmallSpec());
+  SendRound(a_, b_);
+  Flip(Spooled(run_id)[0]);
+  ASSERT_TRUE(coordinator_->AverageNext());
+  ReopenOn(CrashImage());
+  EXPECT_FALSE(coordinator_->AverageNext());
+  EXPECT_EQ(Take(Register()).lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 0}));
+}
+
+TEST_F(DamagedFiles, Fault31_NewestWeightsAreRebuiltFromTheSpoolToTheSameBytes) {
+  for (const bool missing : {false, true}) {
+    const std::string run_id = StartRun(LongSpec());
+    TrainRound({a_, b_});
+    TrainRound({b_, a_});
+    const std::string w2 = WeightsName(run_id, 2);
+    const std::string undisturbed = Sha256OfFile(w2);
+    missing ? Remove(w2) : Flip(w2);
+    Reopen();
+    EXPECT_EQ(Alarms("weights"), 1);
+    EXPECT_EQ(Run(run_id).row.completed_rounds, 2) << "the round number never goes back";
+    ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
+    EXPECT_FALSE(answer.grant.has_value()) << "nobody trains from damaged weights";
+    ASSERT_TRUE(coordinator_->AverageNext());
+    EXPECT_EQ(Repairs("weights"), 1);
+    EXPECT_EQ(Sha256OfFile(w2), undisturbed);
+    TrainRound({a_, b_});
+    EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  }
+}
+
+TEST_F(DamagedFiles, Fault31_MomentsOfTheOuterOptimizerAreRebuiltToo) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  TrainRound({b_, a_});
+  for (const std::string part : {"momentum", "variance"}) {
+    const std::string name = "weights/" + run_id + "/00000002." + part + ".safetensors";
+    const std::string undisturbed = Sha256OfFile(name);
+    Flip(name);
+    Reopen();
+    ASSERT_TRUE(coordinator_->AverageNext());
+    EXPECT_EQ(Sha256OfFile(name), undisturbed);
+    EXPECT_EQ(Repairs("weights"), 1);
+  }
+}
+
+TEST_F(DamagedFiles, Fault31_WeightsDamagedWhileItRunsAreFoundBeforeTheyAreAveraged) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  const std::string undisturbed = Sha256OfFile(WeightsName(run_id, 1));
+  SendRound(b_, a_);
+  Flip(WeightsName(run_id, 1));
+  ASSERT_TRUE(coordinator_->AverageNext());  // finds it
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 1);
+  EXPECT_EQ(Alarms("weights"), 1);
+  ASSERT_TRUE(coordinator_->AverageNext());  // rebuilds W_1
+  EXPECT_EQ(Sha256OfFile(WeightsName(run_id, 1)), undisturbed);
+  ASSERT_TRUE(coordinator_->AverageNext());  // W_2
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
+}
+
+TEST_F(DamagedFiles, Fault31_LostWeightsAreRebuiltWhenAWorkerAsksForThem) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  Remove(WeightsName(run_id, 1));
+  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rebuilt")));
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1), IsOk());
+}
+
+TEST_F(DamagedFiles, Fault31_InitialWeightsAreMadeAgainAndTheirRoundIsTrainedAnew) {
+  const std::string run_id = StartRun(SmallSpec());
+  const Lease old = Take(Register()).lease;
+  ASSERT_THAT(Send(Take(Register()).lease, b_), IsOk());
+  Flip(WeightsName(run_id, 0));
+  Reopen();
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPending);
+  EXPECT_THAT(Send(old, a_), StatusIs(absl::StatusCode::kAborted)) << "trained from what is gone";
+  const TaskGrant grant = Take(Register());
+  EXPECT_EQ(grant.lease.task, (TaskId{run_id, TaskKind::kInitialise, 0, 0}));
+  ASSERT_THAT(Send(grant.lease, ModelFile({1, 2})), IsOk());
+  TrainRound({a_, b_});
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 1);
+}
+
+TEST_F(DamagedFiles, Fault31_WhatCannotBeRebuiltPausesTheRunUntilTheFileIsPutBack) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  const std::string w1 = WeightsName(run_id, 1);
+  std::filesystem::copy(StateFile(w1), folder_.File("copy"));
+  Flip(w1);
+  Flip(Spooled(run_id)[0]);
+  Reopen();
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
+  EXPECT_THAT(Run(run_id).row.state_reason,
+              AllOf(HasSubstr("weights of round 1 are damaged"), HasSubstr("resume")));
+  // Resumed too early it pauses again.
+  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
+  std::filesystem::copy(folder_.File("copy"), StateFile(w1),
+                        std::filesystem::copy_options::overwrite_existing);
+  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Repairs("weights"), 1);
+  TrainRound({a_, b_});
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
+}
+
+TEST_F(DamagedFiles, Fault31_EndedRunsAreLeftAlone) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  Flip(WeightsName(run_id, 1));
+  Reopen();
+  EXPECT_EQ(Alarms("weights"), 0);
+  EXPECT_FALSE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
+}
+
+TEST_F(DamagedFiles, Fault29_GarbageAtTheEndOfTheLogLeavesTheLastCommittedTransaction) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string image = CrashImage();
+  const std::string log = image + "/record.sqlite3-wal";
+  const auto committed = std::filesystem::file_size(log);
+  ASSERT_GT(committed, 0);
+  for (const size_t garbage : {1U, 24U, 4096U, 20'000U}) {
+    std::filesystem::resize_file(log, committed);
+    std::ofstream(log, std::ios::binary | std::ios::app) << std::string(garbage, '\x5A');
+    const std::string copy = image + "-" + std::to_string(garbage);
+    std::filesystem::copy(image, copy, std::filesystem::copy_options::recursive);
+    ReopenOn(copy);
+    EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+    EXPECT_EQ(Take(Register()).lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 0}));
+  }
+}
+
+TEST_F(DamagedFiles, Fault31_OtherRunsGoOnMeanwhile) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  Remove(WeightsName(run_id, 1));
+  Reopen();
+  const std::string other = Submit(SmallSpec());
+  EXPECT_EQ(Take(Register()).lease.task.run_id, other);
+}
+
+}  // namespace
+}  // namespace distillery
