@@ -33,5 +33,6 @@ build() {
   cmake --preset "$preset" "$@" >"build-$preset.log" 2>&1 ||
     { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; return 1; }
   rm -f "build-$preset.log"
-  cmake --build --preset "$preset"
+  local start=$SECONDS
+  cmake --build --preset "$preset" && say "built build/$preset in $((SECONDS - start)) s"
 }

@@ -36,7 +36,7 @@ class ReplicatedTeacher : public Teacher {
     std::vector<size_t> tried;
     absl::Status first;
     while (const std::optional<size_t> index = Take(tried)) {
-      const absl::Status status = compute(*replicas_[*index].teacher);
+      absl::Status status = compute(*replicas_[*index].teacher);
       GiveBack(*index, status.ok());
       if (status.ok()) Blame(tried, first);
       if (status.ok() || absl::IsResourceExhausted(status)) return status;
