@@ -10,13 +10,9 @@
 #include <cstring>
 #include <fstream>
 
+#include "common/model/compute_variables.h"
+
 namespace distillery {
-namespace {
-
-// Marks a process whose environment is as its value says.
-constexpr char kMarker[] = "DISTILLERY_NUMERICS";
-
-}  // namespace
 
 int AvailableCores() {
   cpu_set_t set;
@@ -35,10 +31,9 @@ int AvailableCores() {
 }
 
 void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
-  const char* const marker = std::getenv(kMarker);
+  const char* const marker = std::getenv(kNumericsVariable);
   if (marker != nullptr && numerics == marker) return;
-  // What the user set stays; what another numerics setting of ours set is replaced.
-  const int overwrite = marker != nullptr ? 1 : 0;
+  // What the user set stays; what another numerics setting of ours set is taken back.
   const bool portable = numerics == "portable";
   for (const auto& [name, value] :
        {std::pair<const char*, const char*>{"ATEN_CPU_CAPABILITY", "avx2"},
@@ -47,21 +42,21 @@ void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
         {"OPENBLAS_CORETYPE", "Haswell"}}) {
     if (portable) {
       setenv(name, value, 1);
-    } else if (overwrite != 0) {
+    } else if (marker != nullptr) {
       unsetenv(name);
     }
   }
-  setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite);
-  setenv("OMP_NUM_THREADS", "1", overwrite);
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  setenv(kMarker, numerics.c_str(), 1);
+  for (const ComputeVariable& variable : kComputeVariables) {
+    setenv(variable.name, variable.value, variable.replaces ? 1 : 0);
+  }
+  setenv(kNumericsVariable, numerics.c_str(), 1);
   execv("/proc/self/exe", argv);
   std::fprintf(stderr, "cannot start anew with the compute environment: %s; going on without\n",
                std::strerror(errno));
 }
 
 std::string ProcessNumerics() {
-  const char* const marker = std::getenv(kMarker);
+  const char* const marker = std::getenv(kNumericsVariable);
   return marker == nullptr ? "fastest" : marker;
 }
 

@@ -1,5 +1,6 @@
 // The process environment that LibTorch's libraries read when they are loaded, before main: it must
-// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing.
+// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing, and
+// links early_environment.cc, which saves it the second that loading LibTorch twice would take.
 #pragma once
 
 #include <string>

@@ -4,6 +4,9 @@ Prebuilt LibTorch holds a protobuf of its own inside (pytorch#14573, #120000); a
 export it, the two never meet. Debian's LibTorch exports instances of protobuf's templates, made from the
 headers of the very libprotobuf that gRPC loads too: those are the same code twice, which the loader
 joins.
+
+And LibTorch, which takes a second to register its operators, does so once: a program that starts itself
+anew with the environment that LibTorch's libraries read does that before.
 """
 import os
 import pathlib
@@ -82,6 +85,16 @@ class ProgramTest(unittest.TestCase):
 
     def test_student_worker(self):
         self.check("student_worker")
+
+    def test_libtorch_is_initialised_once(self):
+        ours = {"DISTILLERY_NUMERICS", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
+        for program in ("teacher_service", "student_worker", "distillery"):
+            told = subprocess.run([PROGRAMS / program, "--version"], capture_output=True, text=True,
+                                  check=True, env={**environment, "LD_DEBUG": "files"}).stderr
+            self.assertEqual(len(re.findall(r"calling init: \S*/libtorch_cpu\.so", told)), 1, program)
+            self.assertGreater(len(re.findall(r"calling preinit: ", told)), 1,
+                               f"{program} was not started anew")
 
 
 if __name__ == "__main__":
