@@ -1,4 +1,4 @@
-// Linked into the programs that compute: does before the constructors of the shared libraries what
+// Linked into the programs that always compute: does before the constructors of the shared libraries what
 // EnsureComputeEnvironment does first thing in main. LibTorch's take a second to register operators,
 // in vain where the program then starts anew.
 //

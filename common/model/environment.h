@@ -1,6 +1,7 @@
 // The process environment that LibTorch's libraries read when they are loaded, before main: it must
-// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing, and
-// links early_environment.cc, which saves it the second that loading LibTorch twice would take.
+// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing. One
+// that always does links early_environment.cc, which saves most of the second that loading LibTorch
+// twice takes.
 #pragma once
 
 #include <string>

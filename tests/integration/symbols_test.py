@@ -89,7 +89,7 @@ class ProgramTest(unittest.TestCase):
     def test_libtorch_is_initialised_once(self):
         ours = {"DISTILLERY_NUMERICS", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
         environment = {name: value for name, value in os.environ.items() if name not in ours}
-        for program in ("teacher_service", "student_worker", "distillery"):
+        for program in ("teacher_service", "student_worker"):
             told = subprocess.run([PROGRAMS / program, "--version"], capture_output=True, text=True,
                                   check=True, env={**environment, "LD_DEBUG": "files"}).stderr
             self.assertEqual(len(re.findall(r"calling init: \S*/libtorch_cpu\.so", told)), 1, program)
