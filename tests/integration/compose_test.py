@@ -42,7 +42,7 @@ SERVICES = ("certificates", "train-teacher", "teacher", "coordinator", "worker",
 GRACE = 20  # seconds, stop_grace_period of the compose file
 
 # Long enough that all that is done to it comes in mid-run.
-ROUNDS = 120
+ROUNDS = 80
 LONG_SPEC = f"""\
 name: long
 dataset: {{name: digits, shard_size: 128}}
