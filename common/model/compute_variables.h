@@ -5,16 +5,15 @@ namespace distillery {
 
 struct ComputeVariable {
   const char* name;
-  const char* value;
   const char* entry;  // "NAME=value"
   // Whatever the user set there, since it would change results.
   bool replaces;
 };
 
 inline constexpr ComputeVariable kComputeVariables[] = {
-    {"OMP_WAIT_POLICY", "PASSIVE", "OMP_WAIT_POLICY=PASSIVE", false},
-    {"OMP_NUM_THREADS", "1", "OMP_NUM_THREADS=1", false},
-    {"OPENBLAS_NUM_THREADS", "1", "OPENBLAS_NUM_THREADS=1", true},
+    {"OMP_WAIT_POLICY", "OMP_WAIT_POLICY=PASSIVE", false},
+    {"OMP_NUM_THREADS", "OMP_NUM_THREADS=1", false},
+    {"OPENBLAS_NUM_THREADS", "OPENBLAS_NUM_THREADS=1", true},
 };
 
 // Marks a process whose environment is as its value, the numerics, says.

@@ -1,6 +1,6 @@
-// Linked into the programs that always compute: does before the constructors of the shared libraries what
-// EnsureComputeEnvironment does first thing in main. LibTorch's take a second to register operators,
-// in vain where the program then starts anew.
+// Linked into the programs that always compute: does before the constructors of the shared
+// libraries what EnsureComputeEnvironment does first thing in main. LibTorch's take a second to
+// register operators, in vain where the program then starts anew.
 //
 // Functions of DT_PREINIT_ARRAY run after relocation and before any constructor (System V gABI,
 // "Initialization and Termination Functions"): nothing here may need the C++ library or getenv.

@@ -47,7 +47,8 @@ void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
     }
   }
   for (const ComputeVariable& variable : kComputeVariables) {
-    setenv(variable.name, variable.value, variable.replaces ? 1 : 0);
+    const char* const value = variable.entry + std::strlen(variable.name) + 1;
+    setenv(variable.name, value, variable.replaces ? 1 : 0);
   }
   setenv(kNumericsVariable, numerics.c_str(), 1);
   execv("/proc/self/exe", argv);
