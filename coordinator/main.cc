@@ -1,4 +1,6 @@
 // coordinator: plans runs as tasks, leases them to workers, averages their weights.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
@@ -137,4 +139,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // Calls end on other threads than they began on. With an arena for each thread the memory of calls
+  // that are over piles up in all of them, 60 MiB after some ten thousand, and this program's is
+  // promised; with one it is taken up again, and calls take no longer.
+  mallopt(M_ARENA_MAX, 1);
+  return distillery::Main(argc, argv);
+}
