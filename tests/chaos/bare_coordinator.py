@@ -4,7 +4,6 @@ deltas of its own making. For tests of faults that need no LibTorch."""
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -18,7 +17,7 @@ except ImportError as missing:
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
-from services import PATIENCE, SOURCE, ServiceTestCase, program, run, wait_for
+from services import PATIENCE, ServiceTestCase, add_stubs, program, run, wait_for
 
 MIB = 1 << 20
 OK = grpc.StatusCode.OK
@@ -60,11 +59,7 @@ class BareCoordinatorCase(ServiceTestCase):
     def setUpClass(cls):
         stubs = tempfile.mkdtemp(prefix="distillery-")
         cls.addClassCleanup(shutil.rmtree, stubs, ignore_errors=True)
-        subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={stubs}",
-                        f"--grpc_python_out={stubs}",
-                        "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-                        "distillery/v1/coordinator_service.proto"], check=True)
-        sys.path.insert(0, stubs)
+        add_stubs(stubs, "coordinator_service")
         cls.addClassCleanup(sys.path.remove, stubs)
         from distillery.v1 import coordinator_service_pb2, coordinator_service_pb2_grpc
         cls.messages, cls.rpc = coordinator_service_pb2, coordinator_service_pb2_grpc

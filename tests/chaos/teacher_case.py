@@ -5,7 +5,6 @@ Their data, noise that passes for mnist, makes streams of many megabytes, which 
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,7 +18,7 @@ except ImportError as missing:
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
-from services import PATIENCE, SOURCE, ServiceTestCase, run, wait_for
+from services import PATIENCE, ServiceTestCase, add_stubs, program, run, wait_for
 
 SIDE = 28
 ROWS = 12_000  # of the test split: 9.4 MB of pixels, and 40 bytes of logits a row
@@ -115,12 +114,7 @@ class TeacherCase(ServiceTestCase):
             data, "--architecture", "mlp:784-16-10", "--epochs", 1)
         stubs = os.path.join(cls.class_folder, "stubs")
         os.makedirs(stubs)
-        protos = ["distillery/v1/tensor.proto", "distillery/v1/teacher_service.proto"]
-        subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={stubs}",
-                        f"--grpc_python_out={stubs}",
-                        "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *protos],
-                       check=True)
-        sys.path.insert(0, stubs)
+        add_stubs(stubs, "tensor", "teacher_service")
         cls.addClassCleanup(sys.path.remove, stubs)
         from distillery.v1 import teacher_service_pb2, teacher_service_pb2_grpc, tensor_pb2
         cls.messages, cls.rpc, cls.tensors = (teacher_service_pb2, teacher_service_pb2_grpc,
@@ -131,12 +125,10 @@ class TeacherCase(ServiceTestCase):
         """A running teacher, `at` an address; `descriptors`: its limit of open files."""
         before = (["/usr/bin/prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors
                   else [])
-        program = os.path.join(os.environ.get("DISTILLERY_BIN", SOURCE + "/build/release/bin"),
-                               "teacher_service")
         metrics = self.path(label + ".metrics")
         if os.path.exists(metrics):
             os.remove(metrics)
-        process = self.listen(label, *before, program, "--model", self.model, "--data-dir",
+        process = self.listen(label, *before, program("teacher_service"), "--model", self.model, "--data-dir",
                               self.data_dir, "--metrics-listen", "127.0.0.1:0",
                               "--metrics-address-file", metrics, *arguments, at=at)
         wait_for("the metrics' address",

@@ -23,7 +23,7 @@ import unittest
 import urllib.request
 
 import debian
-from services import BIN, SOURCE, run, wait_for
+from services import BIN, SOURCE, add_stubs, run, wait_for
 
 try:
     import grpc
@@ -339,14 +339,10 @@ class ComposeTest(unittest.TestCase):
 
     def coordinator(self, channel):
         """A stub made from our proto, and the modules of its messages."""
-        root, folder = os.path.join(SOURCE, "proto"), os.path.join(self.checkout, "stubs")
+        folder = os.path.join(self.checkout, "stubs")
         if not os.path.exists(folder):
             os.mkdir(folder)
-            names = [f"distillery/v1/{name}.proto"
-                     for name in ("tensor", "teacher_service", "coordinator_service")]
-            call("protoc", f"-I{root}", f"--python_out={folder}", f"--grpc_python_out={folder}",
-                 "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *names)
-            sys.path.insert(0, folder)
+            add_stubs(folder, "tensor", "teacher_service", "coordinator_service")
         rpc = importlib.import_module("distillery.v1.coordinator_service_pb2_grpc")
         return (rpc.CoordinatorServiceStub(channel),
                 importlib.import_module("distillery.v1.coordinator_service_pb2"))

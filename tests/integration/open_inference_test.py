@@ -6,11 +6,10 @@ import math
 import os
 import random
 import re
-import subprocess
 import sys
 import unittest
 
-from services import SOURCE, TeacherTestCase, run
+from services import SOURCE, TeacherTestCase, add_stubs, run
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "clients"))
 try:
@@ -144,11 +143,7 @@ class OpenInferenceTest(TeacherTestCase):
     def test_logits_are_those_of_our_own_protocol(self):
         client = self.client()
         # In one folder with the protocol's, since Python finds either package there.
-        subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={self.class_folder}",
-                        f"--grpc_python_out={self.class_folder}",
-                        "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-                        "distillery/v1/tensor.proto", "distillery/v1/teacher_service.proto"],
-                       check=True)
+        add_stubs(self.class_folder, "tensor", "teacher_service")
         from distillery.v1 import teacher_service_pb2, teacher_service_pb2_grpc, tensor_pb2
         stub = teacher_service_pb2_grpc.TeacherServiceStub(client.channel)
         inputs = pictures(33, seed=2)

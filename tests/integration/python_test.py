@@ -10,7 +10,7 @@ import sys
 import unittest
 
 import specs
-from services import SOURCE, TeacherTestCase, program, run
+from services import TeacherTestCase, add_stubs, program, run
 
 try:
     import grpc
@@ -19,16 +19,10 @@ except ImportError as error:
     print(f"skipped: {error}; install python3-grpcio and python3-torch")
     sys.exit(77)
 
-PROTOS = ["tensor", "teacher_service"]
 
-
-def make_stubs(folder):
-    """Python modules of our proto, by protoc and Debian's grpc_python_plugin."""
-    root = os.path.join(SOURCE, "proto")
-    subprocess.run(["protoc", f"-I{root}", f"--python_out={folder}", f"--grpc_python_out={folder}",
-                    "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-                    *(f"distillery/v1/{name}.proto" for name in PROTOS)], check=True)
-    sys.path.insert(0, folder)
+def import_stubs(folder):
+    """Modules of the teacher's messages, its service and its tensors."""
+    add_stubs(folder, "tensor", "teacher_service")
     return (importlib.import_module("distillery.v1.teacher_service_pb2"),
             importlib.import_module("distillery.v1.teacher_service_pb2_grpc"),
             importlib.import_module("distillery.v1.tensor_pb2"))
@@ -42,7 +36,7 @@ class PythonTest(TeacherTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.messages, cls.rpc, cls.tensors = make_stubs(cls.class_folder)
+        cls.messages, cls.rpc, cls.tensors = import_stubs(cls.class_folder)
 
     def stub(self, address):
         return self.rpc.TeacherServiceStub(grpc.insecure_channel(address))

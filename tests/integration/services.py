@@ -41,6 +41,15 @@ def wait_for(what, condition, patience=PATIENCE):
     raise AssertionError(f"gave up waiting for {what}")
 
 
+def add_stubs(folder, *names):
+    """Makes Python modules of our protos `names`, such as "tensor"; Python finds them in `folder`."""
+    subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={folder}",
+                    f"--grpc_python_out={folder}",
+                    "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
+                    *(f"distillery/v1/{name}.proto" for name in names)], check=True)
+    sys.path.insert(0, folder)
+
+
 class Process:
     """One running program, with its output in a log file."""
 
