@@ -206,20 +206,17 @@ GuardVerdict RunEntry::Judge() const {
 void RunEntry::NoteTaskTime(absl::Duration time) {
   task_times_.push_back(time);
   if (task_times_.size() > kTimesKept) task_times_.pop_front();
-}
-
-std::optional<absl::Duration> RunEntry::MedianTaskTime() const {
-  if (task_times_.size() < kLeastTimes) return std::nullopt;
+  if (task_times_.size() < kLeastTimes) return;
   std::vector<absl::Duration> times(task_times_.begin(), task_times_.end());
   const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
   std::nth_element(times.begin(), middle, times.end());
-  return *middle;
+  median_task_time_ = *middle;
 }
 
 absl::Duration RunEntry::BackupAfter() const {
   // Shorter ones would race those that are merely a little late.
   constexpr absl::Duration kLeast = absl::Seconds(1);
-  const std::optional<absl::Duration> median = MedianTaskTime();
+  const std::optional<absl::Duration>& median = median_task_time_;
   if (spec.scheduling.backup_after == 0 || !median.has_value()) return absl::InfiniteDuration();
   return std::max(kLeast, spec.scheduling.backup_after * *median);
 }

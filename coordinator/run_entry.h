@@ -103,7 +103,7 @@ class RunEntry {
   // A training task took so long from lease to result.
   void NoteTaskTime(absl::Duration time);
   // Median of the last training tasks; nothing before there are three.
-  std::optional<absl::Duration> MedianTaskTime() const;
+  const std::optional<absl::Duration>& MedianTaskTime() const { return median_task_time_; }
   // For how long a training task may be under way before a second worker is given it; infinite: for ever.
   absl::Duration BackupAfter() const;
 
@@ -157,6 +157,7 @@ class RunEntry {
   // When samples came in, within the window.
   std::deque<std::pair<absl::Duration, int64_t>> samples_;
   std::deque<absl::Duration> task_times_;
+  std::optional<absl::Duration> median_task_time_;
   // Evaluations up to this round were made tasks, or were there.
   int64_t planned_rounds_ = 0;
 };
