@@ -12,7 +12,8 @@ import sys
 import unittest
 import urllib.request
 
-from bare_coordinator import SOURCE, BareCoordinatorCase, model_file, run, wait_for
+from bare_coordinator import BareCoordinatorCase, model_file, run, wait_for
+from services import SOURCE
 
 PREFIX = "distillery_coordinator_"
 
