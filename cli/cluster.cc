@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
   std::vector<std::string> teacher = {"teacher_service", "--model", options.teacher_model,
                                       "--listen", "127.0.0.1:0", "--address-file",
                                       cluster->AddressFile("teacher_service"), "--cache-dir",
-                                      options.folder + "/cache"};
+                                      options.folder + "/cache", "--device", options.device};
   teacher.insert(teacher.end(), data.begin(), data.end());
   if (!options.teacher_card.empty()) {
     teacher.insert(teacher.end(), {"--card", options.teacher_card});
@@ -59,7 +59,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
     const std::string name = absl::StrCat("student_worker-", i);
     std::vector<std::string> worker = {"student_worker", "--coordinator",
                                        cluster->coordinator_address_, "--teacher",
-                                       cluster->teacher_address_, "--name", name};
+                                       cluster->teacher_address_, "--name", name, "--device",
+                                       options.device};
     worker.insert(worker.end(), data.begin(), data.end());
     DISTILLERY_RETURN_IF_ERROR(cluster->StartMember(name, std::move(worker)));
   }

@@ -51,6 +51,9 @@ class DemoCommand : public Command {
     app_->add_option("--workers", workers_, "student_worker processes")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
+    app_->add_option("--device", device_,
+                     "where teacher and students compute: cpu, cuda or cuda:N")
+        ->capture_default_str();
     app_->add_option("--seeds", seeds_,
                      "repeat both students with so many seeds and give the paired difference")
         ->check(CLI::Range(1, 1000))
@@ -122,6 +125,7 @@ class DemoCommand : public Command {
     run.spec = spec;
     run.folder = folder_ + "/teacher";
     run.data_dir = data_dir_;
+    run.device = device_;
     run.resume_hint = kResume;
     DISTILLERY_RETURN_IF_ERROR(DoLocalRun(run).status());
     DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
@@ -137,6 +141,7 @@ class DemoCommand : public Command {
     options.teacher_model = folder_ + "/teacher.pt";
     options.teacher_card = teacher_card_;
     options.workers = workers_;
+    options.device = device_;
     DISTILLERY_ASSIGN_OR_RETURN(const auto cluster, Cluster::Start(options));
     std::fprintf(stderr, "teacher_service on %s, coordinator on %s, %d student_worker(s)\n",
                  cluster->teacher_address().c_str(), cluster->coordinator_address().c_str(),
@@ -245,6 +250,7 @@ class DemoCommand : public Command {
   std::string teacher_card_;
   std::string folder_ = "runs/demo";
   int workers_ = 3;
+  std::string device_ = "cpu";
   int64_t seeds_ = 1;
   bool json_ = false;
 };

@@ -65,6 +65,9 @@ class ExperimentCommand : public Command {
     workers_option_ = app_->add_option("--workers", workers_,
                                        "student_worker processes (default: one for each core)")
                           ->check(CLI::Range(1, 256));
+    device_option_ = app_->add_option("--device", device_,
+                                      "where teacher and students compute: cpu, cuda or cuda:N")
+                         ->capture_default_str();
     app_->add_option("--output", folder_,
                      "folder for results, models, logs and the record (default: runs/NAME)");
     app_->add_flag("--json", json_, "print results.json instead of the tables");
@@ -130,9 +133,11 @@ class ExperimentCommand : public Command {
       return absl::InvalidArgumentError("--auto is for the experiment sweep");
     }
     if (!UsesCoordinator()) return absl::OkStatus();
-    if (*workers_option_) {
+    for (const CLI::Option* const option : {workers_option_, device_option_}) {
+      if (!*option) continue;
       return absl::InvalidArgumentError(
-          "--workers starts processes here; --coordinator has workers of its own");
+          absl::StrCat(option->get_name(),
+                       " is for processes here; --coordinator has workers of its own"));
     }
     if (teacher_path_.empty()) {
       return absl::InvalidArgumentError(
@@ -162,6 +167,7 @@ class ExperimentCommand : public Command {
     options.teacher_path = teacher_path_;
     options.teacher_card = teacher_card_;
     options.workers = workers_;
+    options.device = device_;
     options.seeds = seeds_;
     if (UsesCoordinator()) options.coordinator = coordinator_;
     options.resume_hint = ResumeHint();
@@ -208,6 +214,7 @@ class ExperimentCommand : public Command {
     add("--teacher", teacher_path_);
     add("--teacher-card", teacher_card_);
     if (*workers_option_) add("--workers", absl::StrCat(workers_));
+    if (*device_option_) add("--device", device_);
     if (UsesCoordinator()) {
       add("--coordinator", coordinator_.address);
       add("--tls-certificate", coordinator_.transport.tls_certificate);
@@ -231,6 +238,8 @@ class ExperimentCommand : public Command {
   std::string teacher_card_;
   int workers_ = 1;
   const CLI::Option* workers_option_ = nullptr;
+  std::string device_ = "cpu";
+  const CLI::Option* device_option_ = nullptr;
   std::string folder_;
   bool json_ = false;
   CoordinatorFlags coordinator_;

@@ -18,7 +18,8 @@ Json ToJson(const FolderPurpose& purpose) {
   return {{"experiment", purpose.experiment},
           {"dataset", purpose.dataset},
           {"scale", purpose.scale},
-          {"teacher_sha256", purpose.teacher_sha256}};
+          {"teacher_sha256", purpose.teacher_sha256},
+          {"device", purpose.device}};
 }
 
 // The seconds that the file tells of, if its purpose is `wanted`.
@@ -30,11 +31,12 @@ absl::StatusOr<double> CheckPurpose(const std::string& path, const Json& wanted)
                                             "the folder, or give another --output"));
   }
   for (const auto& [key, value] : wanted.items()) {
-    if (found.contains(key) && found[key] == value) continue;
+    // Folders of before there was a choice do not name the device.
+    const Json held = found.value(key, key == "device" ? Json("cpu") : Json());
+    if (held == value) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat(FolderOf(path), " holds an experiment with ", key, " ",
-                     found.contains(key) ? found[key].dump() : "null", ", not ", value.dump(),
-                     "; give another --output"));
+        absl::StrCat(FolderOf(path), " holds an experiment with ", key, " ", held.dump(), ", not ",
+                     value.dump(), "; give another --output"));
   }
   return found["seconds"].get<double>();
 }

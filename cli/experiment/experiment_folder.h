@@ -25,6 +25,8 @@ struct FolderPurpose {
   std::string scale;
   // SHA-256 (hex) of a teacher that was given; "": trained here.
   std::string teacher_sha256;
+  // Where it computes; another one has other last bits.
+  std::string device = "cpu";
 };
 
 class ExperimentFolder {

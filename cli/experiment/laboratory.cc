@@ -31,7 +31,7 @@ absl::StatusOr<TrainingCost> Estimate(const LaboratoryOptions& options,
   std::fprintf(stderr, "measuring how fast this machine trains\n");
   DISTILLERY_ASSIGN_OR_RETURN(
       const TrainingCost cost,
-      TrainingCost::Measure(recipe, options.data_dir, folder.File("probe")));
+      TrainingCost::Measure(recipe, options.data_dir, options.device, folder.File("probe")));
   // A second thread of one process adds less than a second process does.
   constexpr double kSecondThread = 0.7;
   double teacher = 0;
@@ -81,7 +81,7 @@ std::vector<double> Accuracies(const std::vector<FinishedRun>& runs) {
 absl::StatusOr<std::unique_ptr<Laboratory>> Laboratory::Open(const LaboratoryOptions& options,
                                                              const ExperimentRecipe& recipe,
                                                              const std::vector<RunSpec>& planned) {
-  FolderPurpose purpose{options.experiment, recipe.dataset, recipe.scale, ""};
+  FolderPurpose purpose{options.experiment, recipe.dataset, recipe.scale, "", options.device};
   if (!options.teacher_path.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
                                 ReadFile(options.teacher_path, kMaxModelBytes));
@@ -123,6 +123,7 @@ absl::Status Laboratory::PrepareTeacher(const LaboratoryOptions& options,
   run.spec = recipe.teacher;
   run.folder = folder.File("teacher");
   run.data_dir = options.data_dir;
+  run.device = options.device;
   run.resume_hint = options.resume_hint;
   const absl::Status trained = DoLocalRun(run).status();
   DISTILLERY_RETURN_IF_ERROR(folder.NoteSpent());
@@ -150,6 +151,7 @@ absl::Status Laboratory::Start() {
     options.data_dir = options_.data_dir;
     options.teacher_model = question.model_path;
     options.workers = options_.workers;
+    options.device = options_.device;
     DISTILLERY_ASSIGN_OR_RETURN(cluster_, Cluster::Start(options));
     flags.address = cluster_->coordinator_address();
   }

@@ -38,6 +38,8 @@ struct LaboratoryOptions {
   std::string teacher_path;
   std::string teacher_card;
   int workers = 1;
+  // Of teacher and students, unless they are a given coordinator's: "cpu", "cuda" or "cuda:N".
+  std::string device = "cpu";
   // Runs of DoOverSeeds take seeds 1 to so many.
   int64_t seeds = 1;
   // Else local processes are started.

@@ -17,6 +17,7 @@ TrainingCost::TrainingCost(const ExperimentRecipe& recipe)
 
 absl::StatusOr<TrainingCost> TrainingCost::Measure(const ExperimentRecipe& recipe,
                                                    const std::string& data_dir,
+                                                   const std::string& device,
                                                    const std::string& folder) {
   constexpr int64_t kSteps = 300;
   constexpr int64_t kNarrow = 16;
@@ -35,6 +36,7 @@ absl::StatusOr<TrainingCost> TrainingCost::Measure(const ExperimentRecipe& recip
     run.spec.training.local_steps = kSteps;
     run.folder = folder;
     run.data_dir = data_dir;
+    run.device = device;
     run.resume_hint = "the same command begins again";
     DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse ended, DoLocalRun(run));
     const v1::TrainMetrics& train = ended.run().latest_round().train();

@@ -138,7 +138,7 @@ class UsageTest(ExperimentCase):
                 (["sweep", "--dataset", "digts"], 'did you mean "digits"?'),
                 (["sweep", "--coordinator", "127.0.0.1:1"], "--coordinator needs --teacher FILE"),
                 (["sweep", "--coordinator", "127.0.0.1:1", "--workers", "2"],
-                 "--workers starts processes here"),
+                 "--workers is for processes here"),
                 (["sweep", "--seeds", "0"], "--seeds")):
             done = run("distillery", "experiment", *arguments, "--output", self.path("no"),
                        check=False)
