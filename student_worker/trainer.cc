@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -73,13 +76,13 @@ class Training {
     const at::Tensor labels = OnDevice(batch.Labels());
     const at::Tensor logits = Forward(inputs);
     const DistillationLoss loss = batch.targets.Loss(logits, labels, loss_options_);
-    const auto value = loss.total.item<double>();
-    if (!std::isfinite(value)) return NotFinite(absl::StrCat("the loss is ", value), batch);
     optimizer_.ZeroGradients();
     loss.total.backward();
     optimizer_.Step(LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
                                    spec_.training.warm_up));
-    Count(batch, value, loss);
+    const double value = Count(batch, loss);
+    if (!std::isfinite(value)) return NotFinite(absl::StrCat("the loss is ", value), batch);
+    ++sums_.step_count;
     if (sums_.step_count == step_count_ && !optimizer_.Finite()) {
       return NotFinite("weights are not finite", batch);
     }
@@ -124,7 +127,7 @@ class Training {
     }
   }
 
-  // `host` is not written to before the loss has been read, which waits for the copy.
+  // `host` is not written to before Count, which waits for the copy.
   at::Tensor OnDevice(const at::Tensor& host) const {
     return device_.is_cpu() ? host : device_.runtime->CopyToDevice(host, device_.tensors);
   }
@@ -134,19 +137,28 @@ class Training {
     return module_.forward({inputs}).toTensor().to(torch::kFloat32);
   }
 
-  void Count(const TrainBatch& batch, double value, const DistillationLoss& loss) {
+  // Returns the loss. The one place in a step that waits for the device: it has all its work by then.
+  double Count(const TrainBatch& batch, const DistillationLoss& loss) {
     const auto samples = static_cast<double>(batch.size);
-    const auto add = [](const at::Tensor& term, double weight, double* sum) {
-      if (term.defined()) *sum += weight * term.item<double>();
-    };
-    sums_.loss += samples * value;
-    add(loss.soft, samples, &sums_.soft_loss);
-    add(loss.hard, static_cast<double>(batch.labelled), &sums_.hard_loss);
-    add(loss.dkd_target, samples, &sums_.dkd_target_loss);
-    add(loss.dkd_other, samples, &sums_.dkd_other_loss);
+    const auto labelled = static_cast<double>(batch.labelled);
+    std::vector<at::Tensor> terms;
+    std::vector<std::pair<double, double*>> sums;
+    for (const auto& [term, weight, sum] :
+         {std::tuple(loss.total, samples, &sums_.loss),
+          std::tuple(loss.soft, samples, &sums_.soft_loss),
+          std::tuple(loss.hard, labelled, &sums_.hard_loss),
+          std::tuple(loss.dkd_target, samples, &sums_.dkd_target_loss),
+          std::tuple(loss.dkd_other, samples, &sums_.dkd_other_loss)}) {
+      if (!term.defined()) continue;
+      terms.push_back(term.detach());
+      sums.emplace_back(weight, sum);
+    }
+    const at::Tensor values = at::stack(terms).cpu();
+    const auto* const value = values.data_ptr<float>();
+    for (size_t i = 0; i < sums.size(); ++i) *sums[i].second += sums[i].first * value[i];
     labelled_ += batch.labelled;
     sums_.sample_count += batch.size;
-    ++sums_.step_count;
+    return value[0];
   }
 
   absl::Status NotFinite(const std::string& what, const TrainBatch& batch) const {

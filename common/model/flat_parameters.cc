@@ -40,18 +40,25 @@ absl::StatusOr<FlatOptimizer> FlatOptimizer::Create(torch::jit::Module& module,
 
 void FlatOptimizer::Step(double learning_rate) {
   const torch::NoGradGuard no_grad;
-  if (options_.max_gradient_norm > 0) {
-    constexpr double kTiny = 1e-6;  // PyTorch's
-    const auto norm = gradients_.norm().item<double>();
-    const double scale = options_.max_gradient_norm / (norm + kTiny);
-    if (scale < 1) gradients_.mul_(scale);
-  }
+  if (options_.max_gradient_norm > 0) ClipGradients();
   if (options_.kind == OptimizerOptions::Kind::kAdamW) {
     StepAdamW(learning_rate);
   } else {
     StepSgd(learning_rate);
   }
   for (at::Tensor& weight : incoming_) weight.renorm_(2, 0, options_.max_weight_norm);
+}
+
+void FlatOptimizer::ClipGradients() {
+  constexpr double kTiny = 1e-6;  // PyTorch's
+  const at::Tensor norm = gradients_.norm();
+  if (!norm.is_cpu()) {
+    // Reading it would wait for the device.
+    gradients_.mul_(norm.add(kTiny).reciprocal_().mul_(options_.max_gradient_norm).clamp_max_(1));
+    return;
+  }
+  const double scale = options_.max_gradient_norm / (norm.item<double>() + kTiny);
+  if (scale < 1) gradients_.mul_(scale);
 }
 
 void FlatOptimizer::StepSgd(double learning_rate) {

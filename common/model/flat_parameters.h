@@ -61,6 +61,7 @@ class FlatOptimizer {
       : weights_(std::move(weights)), gradients_(std::move(gradients)), options_(options) {}
   // Those of State, made with zeros where they are not there yet.
   std::vector<NamedTensor> StateTensors() const;
+  void ClipGradients();
   void StepSgd(double learning_rate);
   void StepAdamW(double learning_rate);
 
