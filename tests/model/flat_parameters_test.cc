@@ -29,7 +29,7 @@ TEST(FlatOptimizer, MovingIntoTheBufferKeepsTheWeights) {
   ASSERT_OK_AND_ASSIGN(const FlatOptimizer optimizer, FlatOptimizer::Create(module, Sgd(0.9, 0)));
   EXPECT_EQ(WeightsOf(module)->Sha256(), before);
   // One storage holds them all.
-  void* const storage = (*module.parameters().begin()).storage().data();
+  const void* const storage = (*module.parameters().begin()).storage().data();
   for (const at::Tensor& parameter : module.parameters()) {
     EXPECT_EQ(parameter.storage().data(), storage);
   }
