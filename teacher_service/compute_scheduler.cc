@@ -101,9 +101,12 @@ void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
   int64_t rows = 0;
   for (const Query& query : batch.queries) rows += query.rows;
   const float* inputs = batch.queries.front().inputs;
-  std::vector<float> joined;
   if (batch.queries.size() > 1) {
-    joined.resize(static_cast<size_t>(rows) * pixels);
+    // Kept for the next batch: fresh pages would cost more than the copy.
+    thread_local std::vector<float> joined;
+    if (joined.size() < static_cast<size_t>(rows) * pixels) {
+      joined.resize(static_cast<size_t>(rows) * pixels);
+    }
     float* next = joined.data();
     for (const Query& query : batch.queries) {
       const size_t size = static_cast<size_t>(query.rows) * pixels;
@@ -173,18 +176,38 @@ void ComputeScheduler::CountQueries(const WorkQueue::Batch& batch, int64_t rows,
 
 absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, int64_t rows,
                                        float* logits, Lane lane) {
+  const int64_t pixels = teacher.info().card.input_shape.size();
+  return ComputeOrSplit(
+      teacher,
+      [&](int64_t first, int64_t count, float* output) {
+        return teacher.ComputeLogits(inputs + first * pixels, count, output);
+      },
+      rows, logits, lane);
+}
+
+absl::Status ComputeScheduler::ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max,
+                                            int64_t rows, float* logits, Lane lane) {
+  const int64_t pixels = teacher.info().card.input_shape.size();
+  return ComputeOrSplit(
+      teacher,
+      [&](int64_t first, int64_t count, float* output) {
+        return teacher.ComputeLogitsOfBytes(bytes + first * pixels, pixel_max, count, output);
+      },
+      rows, logits, lane);
+}
+
+absl::Status ComputeScheduler::ComputeOrSplit(Teacher& teacher, const ComputeRows& compute,
+                                              int64_t rows, float* logits, Lane lane) {
   const absl::Duration start = clock_->SteadyNow();
-  absl::Status status = teacher.ComputeLogits(inputs, rows, logits);
+  absl::Status status = compute(0, rows, logits);
   int64_t passes = 1;
   const bool split = absl::IsResourceExhausted(status) && rows > 1;
   if (split) {
     const int64_t half = rows / 2;
-    const ModelCard& card = teacher.info().card;
     passes = 2;
-    status = teacher.ComputeLogits(inputs, half, logits);
+    status = compute(0, half, logits);
     if (status.ok()) {
-      status = teacher.ComputeLogits(inputs + half * card.input_shape.size(), rows - half,
-                                     logits + half * card.class_count());
+      status = compute(half, rows - half, logits + half * teacher.info().card.class_count());
     }
   }
   if (status.ok() && teacher.info().half_logits) {

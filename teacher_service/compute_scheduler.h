@@ -73,6 +73,9 @@ class ComputeScheduler {
   // ComputeLogits; a batch that the device has no memory for is split in two once, and each half tried
   // again. For CutWork::run, which counts its own work with it.
   absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits, Lane lane);
+  // The same with ComputeLogitsOfBytes.
+  absl::Status ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max, int64_t rows,
+                            float* logits, Lane lane);
 
   std::map<std::string, ModelStatistics> statistics() const;
   int64_t queued_query_rows() const;
@@ -82,7 +85,12 @@ class ComputeScheduler {
   Clock* clock() const { return clock_; }
 
  private:
+  // Computes `count` rows from row `first` on.
+  using ComputeRows = std::function<absl::Status(int64_t first, int64_t count, float* logits)>;
+
   void Run();
+  absl::Status ComputeOrSplit(Teacher& teacher, const ComputeRows& compute, int64_t rows,
+                              float* logits, Lane lane);
   // False if the teacher or a query needs logits, or the device has no memory for it in one batch.
   bool RunEncoded(WorkQueue::Batch& batch, const float* inputs, int64_t rows);
   // Counts one batch that took so long.

@@ -152,9 +152,19 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   const int64_t rows = RowsOfCut(cut);
   std::vector<int64_t> indexes(static_cast<size_t>(rows));
   std::iota(indexes.begin(), indexes.end(), range_.first + cut * cut_rows());
-  std::vector<float> inputs(static_cast<size_t>(rows * dataset_->shape().size()));
-  DISTILLERY_RETURN_IF_ERROR(LoadPixels(*dataset_, indexes, view_, inputs.data()));
+  const auto pixels = static_cast<size_t>(rows * dataset_->shape().size());
   auto logits = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * class_count()));
+  if (teacher_->takes_bytes()) {
+    // Kept for the thread's next cut: fresh pages would cost more than the images.
+    thread_local std::vector<uint8_t> bytes;
+    if (bytes.size() < pixels) bytes.resize(pixels);
+    DISTILLERY_RETURN_IF_ERROR(LoadImageBytes(*dataset_, indexes, view_, bytes.data()));
+    DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->ComputeBytes(
+        *teacher_, bytes.data(), dataset_->pixel_max(), rows, logits->data(), Lane::kStream));
+    return logits;
+  }
+  std::vector<float> inputs(pixels);
+  DISTILLERY_RETURN_IF_ERROR(LoadPixels(*dataset_, indexes, view_, inputs.data()));
   DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->Compute(*teacher_, inputs.data(), rows,
                                                           logits->data(), Lane::kStream));
   return logits;

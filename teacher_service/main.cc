@@ -289,7 +289,7 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
 void AddComputeFlags(CLI::App* app, Flags* flags) {
   const std::string group = "Scheduling";
   app->add_option("--compute-slots", flags->host.compute.slots,
-                  "batches computed at once (default: one per core, or two per GPU)")
+                  "batches computed at once (default: one per core, or four per GPU)")
       ->check(CLI::Range(1, 1024))
       ->group(group);
   app->add_option("--stream-weight", flags->host.compute.queue.stream_weight,

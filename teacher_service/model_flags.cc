@@ -84,7 +84,7 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(const std::string& text, c
 }
 
 int DefaultComputeSlots(const std::vector<ModelFlag>& models, int cores) {
-  constexpr int kSlotsPerGpu = 2;
+  constexpr int kSlotsPerGpu = 4;
   std::set<std::string> gpus;
   bool on_cpu = models.empty();
   for (const ModelFlag& model : models) {

@@ -25,6 +25,14 @@ class ReplicatedTeacher : public Teacher {
     return Try([&](Teacher& teacher) { return teacher.ComputeLogits(inputs, rows, logits); });
   }
 
+  bool takes_bytes() const override { return replicas_.front().teacher->takes_bytes(); }
+  absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
+                                    float* logits) override {
+    return Try([&](Teacher& teacher) {
+      return teacher.ComputeLogitsOfBytes(bytes, pixel_max, rows, logits);
+    });
+  }
+
   bool encodes() const override { return replicas_.front().teacher->encodes(); }
   absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
                                   const std::vector<EncodedPart>& parts) override {

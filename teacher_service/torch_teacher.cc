@@ -124,8 +124,19 @@ class TorchTeacher : public Teacher {
 
   absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
     return Run([&]() -> absl::Status {
-      DISTILLERY_RETURN_IF_ERROR(lanes_ == nullptr ? ComputeHere(inputs, rows, logits)
-                                                   : ComputeOnDevice(inputs, rows, logits));
+      DISTILLERY_RETURN_IF_ERROR(lanes_ == nullptr
+                                     ? ComputeHere(inputs, rows, logits)
+                                     : ComputeOnDevice({inputs, at::kFloat, 1}, rows, logits));
+      return CheckFinite(logits, rows, info_.card.class_count());
+    });
+  }
+
+  bool takes_bytes() const override { return lanes_ != nullptr; }
+
+  absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
+                                    float* logits) override {
+    return Run([&]() -> absl::Status {
+      DISTILLERY_RETURN_IF_ERROR(ComputeOnDevice({bytes, at::kByte, pixel_max}, rows, logits));
       return CheckFinite(logits, rows, info_.card.class_count());
     });
   }
@@ -137,7 +148,7 @@ class TorchTeacher : public Teacher {
     return Run([&]() -> absl::Status {
       DeviceLanes::Lease lane(lanes_.get());
       DISTILLERY_ASSIGN_OR_RETURN(at::Tensor logits,
-                                  ForwardOn(lane, inputs, rows));
+                                  ForwardOn(lane, {inputs, at::kFloat, 1}, rows));
       bool finite = false;
       std::vector<DeviceLane::Output> outputs = {{logits.isfinite().all(), &finite}};
       if (info_.half_logits) logits = ToHalf(logits).to(at::kFloat);
@@ -167,6 +178,13 @@ class TorchTeacher : public Teacher {
   }
 
  private:
+  // Of a batch: pixels in 0..1, or bytes of which pixel_max is 1.
+  struct Inputs {
+    const void* values = nullptr;
+    at::ScalarType type = at::kFloat;
+    int pixel_max = 1;
+  };
+
   // Sets the thread up, and makes a status of what LibTorch throws.
   absl::Status Run(const std::function<absl::Status()>& compute) {
     const absl::Status status = CatchTorchErrors([&]() -> absl::Status {
@@ -205,7 +223,7 @@ class TorchTeacher : public Teacher {
     return absl::OkStatus();
   }
 
-  absl::Status ComputeOnDevice(const float* inputs, int64_t rows, float* logits) {
+  absl::Status ComputeOnDevice(const Inputs& inputs, int64_t rows, float* logits) {
     DeviceLanes::Lease lane(lanes_.get());
     DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor output, ForwardOn(lane, inputs, rows));
     if (info_.half_logits) {
@@ -220,9 +238,14 @@ class TorchTeacher : public Teacher {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<at::Tensor> ForwardOn(DeviceLanes::Lease& lane, const float* inputs,
+  absl::StatusOr<at::Tensor> ForwardOn(DeviceLanes::Lease& lane, const Inputs& inputs,
                                        int64_t rows) {
-    const at::Tensor batch = lane->CopyIn(inputs, BatchShape(rows));
+    at::Tensor batch = lane->CopyIn(inputs.values, inputs.type, BatchShape(rows));
+    if (inputs.type == at::kByte) {
+      batch = batch.to(at::kFloat);
+      // By a tensor: by a number, CUDA multiplies with its inverse, which is another float.
+      batch.div_(at::full({1}, inputs.pixel_max, batch.options()));
+    }
     return CheckShape(lane->Forward(batch, sizes_,
                                     [this](const at::Tensor& pixels) { return Apply(pixels); }),
                       rows);

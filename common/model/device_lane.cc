@@ -33,9 +33,10 @@ at::Tensor DeviceLane::Pinned(int64_t bytes, at::Tensor* buffer) const {
   return buffer->narrow(0, 0, bytes);
 }
 
-at::Tensor DeviceLane::CopyIn(const float* values, at::IntArrayRef shape) {
-  const int64_t bytes = c10::multiply_integers(shape) * static_cast<int64_t>(sizeof(float));
-  const at::Tensor host = Pinned(bytes, &inputs_).view(at::kFloat).view(shape);
+at::Tensor DeviceLane::CopyIn(const void* values, at::ScalarType type, at::IntArrayRef shape) {
+  const int64_t bytes =
+      c10::multiply_integers(shape) * static_cast<int64_t>(c10::elementSize(type));
+  const at::Tensor host = Pinned(bytes, &inputs_).view(type).view(shape);
   std::memcpy(host.data_ptr(), values, static_cast<size_t>(bytes));
   return device_.runtime->CopyToDevice(host, device_.tensors);
 }

@@ -3,7 +3,7 @@
 //
 //   DeviceLanes lanes(device);
 //   DeviceLanes::Lease lane(&lanes);
-//   at::Tensor batch = lane->CopyIn(rows, {count, 3, 224, 224});
+//   at::Tensor batch = lane->CopyIn(rows, at::kFloat, {count, 3, 224, 224});
 //   lane->CopyOut(model(batch), buffer);         // waits
 //   lane.Done();
 #pragma once
@@ -27,9 +27,9 @@ class DeviceLane {
   // REQUIRES: !device.is_cpu().
   explicit DeviceLane(const ComputeDevice& device);
 
-  // Starts a copy of float32 `values` to a tensor [shape] on the device. The memory is free at once;
-  // one CopyIn at a time until the next Wait or CopyOut.
-  at::Tensor CopyIn(const float* values, at::IntArrayRef shape);
+  // Starts a copy of `values` to a tensor [shape] of that type on the device. The memory is free at
+  // once; one CopyIn at a time until the next Wait or CopyOut.
+  at::Tensor CopyIn(const void* values, at::ScalarType type, at::IntArrayRef shape);
 
   // One tensor on the device, and where its bytes go.
   struct Output {

@@ -66,6 +66,8 @@ def measure(arguments, case, precision):
     command = [PROGRAMS / "teacher_throughput", "--device", arguments.device,
                "--precision", precision, "--models", model, "--classes", str(classes),
                "--seconds", str(arguments.seconds), "--rounds", str(arguments.rounds)]
+    for clients in arguments.clients:
+        command += ["--clients", str(clients)]
     if top_k:
         command += ["--top-k", str(top_k)]
     if arguments.quick:
@@ -87,6 +89,8 @@ def main():
     parser.add_argument("--device", default="cuda", help="cpu, cuda or cuda:N")
     parser.add_argument("--seconds", type=float, default=2, help="per measurement")
     parser.add_argument("--rounds", type=int, default=5, help="of all loads in turn")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16],
+                        help="that query at once")
     parser.add_argument("--quick", action="store_true", help="small images, short measurements")
     parser.add_argument("--model", choices=("mlp", "resnet50"), help="only this one")
     arguments = parser.parse_args()

@@ -79,6 +79,24 @@ absl::StatusOr<int64_t> StreamOnce(v1::TeacherService::Stub& stub,
   return rows;
 }
 
+// For the shards one after the other, then for all of them in the next view.
+v1::StreamSoftTargetsRequest StreamRequest(const TeacherLoad::Options& options, int64_t index) {
+  v1::StreamSoftTargetsRequest request;
+  request.mutable_dataset()->set_name(options.dataset);
+  request.mutable_dataset()->set_split("train");
+  request.mutable_dataset()->set_shard_size(static_cast<int32_t>(options.shard_rows));
+  request.set_shard(static_cast<int32_t>(index % options.shard_count));
+  request.mutable_augmentation()->set_name("jitter:2");
+  request.mutable_augmentation()->set_seed(1);
+  request.mutable_augmentation()->set_view(static_cast<int32_t>(index / options.shard_count));
+  request.set_temperature(4);
+  if (options.top_k > 0) {
+    request.set_encoding(v1::ENCODING_TOP_K);
+    request.set_top_k(static_cast<int32_t>(options.top_k));
+  }
+  return request;
+}
+
 absl::Status FirstError(const std::vector<absl::Status>& statuses) {
   for (const absl::Status& status : statuses) DISTILLERY_RETURN_IF_ERROR(status);
   return absl::OkStatus();
@@ -98,29 +116,24 @@ absl::Status TeacherLoad::AwaitModel() const {
   }
 }
 
-absl::StatusOr<int64_t> TeacherLoad::Stream(double seconds) {
-  const auto stub = Connect(options_.address);
+absl::StatusOr<int64_t> TeacherLoad::Stream(int count, double seconds) {
+  std::vector<absl::Status> statuses(static_cast<size_t>(count));
+  std::atomic<int64_t> total{0};
+  std::vector<std::thread> threads;
   const absl::Time end = absl::Now() + absl::Seconds(seconds);
-  int64_t rows = 0;
-  while (absl::Now() < end) {
-    v1::StreamSoftTargetsRequest request;
-    request.mutable_dataset()->set_name(options_.dataset);
-    request.mutable_dataset()->set_split("train");
-    request.mutable_dataset()->set_shard_size(static_cast<int32_t>(options_.shard_rows));
-    request.set_shard(static_cast<int32_t>(streams_ % options_.shard_count));
-    request.mutable_augmentation()->set_name("jitter:2");
-    request.mutable_augmentation()->set_seed(1);
-    request.mutable_augmentation()->set_view(static_cast<int32_t>(streams_ / options_.shard_count));
-    request.set_temperature(4);
-    if (options_.top_k > 0) {
-      request.set_encoding(v1::ENCODING_TOP_K);
-      request.set_top_k(static_cast<int32_t>(options_.top_k));
-    }
-    ++streams_;
-    DISTILLERY_ASSIGN_OR_RETURN(const int64_t received, StreamOnce(*stub, request));
-    rows += received;
+  for (absl::Status& status : statuses) {
+    threads.emplace_back([&] {
+      const auto stub = Connect(options_.address);
+      while (absl::Now() < end && status.ok()) {
+        const absl::StatusOr<int64_t> rows = StreamOnce(*stub, StreamRequest(options_, streams_++));
+        status = rows.status();
+        if (rows.ok()) total += *rows;
+      }
+    });
   }
-  return rows;
+  for (std::thread& thread : threads) thread.join();
+  DISTILLERY_RETURN_IF_ERROR(FirstError(statuses));
+  return total;
 }
 
 absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes,
@@ -152,7 +165,7 @@ absl::StatusOr<std::vector<double>> TeacherLoad::Latencies(bool beside_stream, d
   std::atomic<bool> done{false};
   absl::Status streamed;
   std::thread streams([&] {
-    while (beside_stream && !done && streamed.ok()) streamed = Stream(0.01).status();
+    while (beside_stream && !done && streamed.ok()) streamed = Stream(1, 0.01).status();
   });
   const auto stub = Connect(options_.address);
   const v1::ComputeSoftTargetsRequest request = QueryRequest(options_, 1, 0);

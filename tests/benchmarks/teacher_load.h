@@ -4,6 +4,7 @@
 // Threads: one; each call starts what it needs and joins it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,8 +33,9 @@ class TeacherLoad {
   absl::Status AwaitModel() const;
 
   // Each: about `seconds`, until all that was asked for is there. Errors of the calls.
-  // Rows of streams, one after the other, each of a view that is new.
-  absl::StatusOr<int64_t> Stream(double seconds);
+  // Rows of `count` workers' streams, each over a connection of its own, one shard after the other, each
+  // of a view that is new.
+  absl::StatusOr<int64_t> Stream(int count, double seconds);
   // Rows of `clients` that ask for `rows` at a time, each over a connection of its own. Pixels are
   // float32, or bytes.
   absl::StatusOr<int64_t> Query(int clients, int64_t rows, bool bytes, double seconds);
@@ -43,7 +45,7 @@ class TeacherLoad {
  private:
   const Options options_;
   // Streams so far.
-  int64_t streams_ = 0;
+  std::atomic<int64_t> streams_{0};
 };
 
 }  // namespace distillery

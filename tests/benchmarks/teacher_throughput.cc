@@ -83,12 +83,12 @@ Case CaseOf(const Flags& flags, const std::string& architecture) {
   const bool large = architecture == "resnet50";
   if (large) made.model.shape = {3, flags.image_side, flags.image_side};
   made.images = flags.images > 0 ? flags.images : large ? 1024 : 8192;
-  made.shard_rows = made.images / 2;
+  made.shard_rows = std::min<int64_t>(made.images / 2, large ? 256 : made.images);
   // A query with its pixels in float32 is one message.
   made.query_rows = std::clamp<int64_t>(kMostMessageBytes / (4 * made.model.shape.size()), 1,
                                         flags.query_rows);
   // As DefaultComputeSlots of the service.
-  made.slots = flags.device == "cpu" ? AvailableCores() : 2;
+  made.slots = flags.device == "cpu" ? AvailableCores() : 4;
   return made;
 }
 
@@ -283,7 +283,10 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Flags& flags, const std::st
     return forward->Run(batch, threads, seconds);
   });
   loads.front().in_server = false;
-  add("stream", [&](double seconds) { return teacher.Stream(seconds); });
+  add("1 stream", [&](double seconds) { return teacher.Stream(1, seconds); });
+  add(absl::StrCat(kGoalClients, " streams"),
+      [&](double seconds) { return teacher.Stream(kGoalClients, seconds); });
+  loads.back().has_goal = true;
   for (const bool bytes : {false, true}) {
     for (const int clients : flags.clients) {
       add(absl::StrCat("queries, ", clients, clients == 1 ? " client" : " clients",

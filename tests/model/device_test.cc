@@ -82,7 +82,7 @@ TEST_F(LaneTest, CopiesThereAndBackOnAStreamOfItsOwn) {
   {
     DeviceLanes::Lease lane(&lanes_);
     EXPECT_EQ(runtime_.current(), 1);
-    const at::Tensor there = lane->CopyIn(values.data(), {2, 3});
+    const at::Tensor there = lane->CopyIn(values.data(), at::kFloat, {2, 3});
     lane->CopyOut(there * 2, doubled.data());
     lane.Done();
   }
@@ -114,7 +114,7 @@ TEST_F(LaneTest, BuffersAreKeptAndGrowOnlyWhenTheyMust) {
   std::vector<float> back(100);
   for (const int64_t rows : {50, 10, 100, 100}) {
     DeviceLanes::Lease lane(&lanes_);
-    lane->CopyOut(lane->CopyIn(values.data(), {rows}), back.data());
+    lane->CopyOut(lane->CopyIn(values.data(), at::kFloat, {rows}), back.data());
     lane.Done();
   }
   EXPECT_EQ(runtime_.streams, 1);
@@ -127,10 +127,10 @@ TEST_F(LaneTest, TwoAtOnceHaveTwoStreams) {
     DeviceLanes::Lease one(&lanes_);
     std::thread([&] {
       DeviceLanes::Lease other(&lanes_);
-      other->CopyOut(other->CopyIn(values.data(), {4}), values.data());
+      other->CopyOut(other->CopyIn(values.data(), at::kFloat, {4}), values.data());
       other.Done();
     }).join();
-    one->CopyIn(values.data(), {4});
+    one->CopyIn(values.data(), at::kFloat, {4});
   }
   EXPECT_EQ(runtime_.streams, 2);
   EXPECT_THAT(runtime_.copied_on(), ElementsAre(1, 2));
@@ -140,7 +140,7 @@ TEST_F(LaneTest, WhatIsUnderWayIsWaitedForBeforeTheNextUse) {
   const std::vector<float> values(4);
   {
     DeviceLanes::Lease lane(&lanes_);
-    lane->CopyIn(values.data(), {4});
+    lane->CopyIn(values.data(), at::kFloat, {4});
     // The model throws here.
   }
   EXPECT_THAT(runtime_.synchronised(), ElementsAre(1));

@@ -58,11 +58,11 @@ TEST(ModelFlags, EachGpuHasTwoSlots) {
     return DefaultComputeSlots(models, cores);
   };
   EXPECT_EQ(slots({{"cpu"}}, 8), 8);
-  EXPECT_EQ(slots({{"cuda"}}, 8), 2);
-  EXPECT_EQ(slots({{"cuda:0", "cuda:1"}}, 1), 4);
-  EXPECT_EQ(slots({{"cuda"}, {"cuda:0"}}, 8), 2);  // the same card
+  EXPECT_EQ(slots({{"cuda"}}, 8), 4);
+  EXPECT_EQ(slots({{"cuda:0", "cuda:1"}}, 1), 8);
+  EXPECT_EQ(slots({{"cuda"}, {"cuda:0"}}, 8), 4);  // the same card
   EXPECT_EQ(slots({{"cpu"}, {"cuda"}}, 8), 8);
-  EXPECT_EQ(slots({{"cpu"}, {"cuda"}}, 1), 2);
+  EXPECT_EQ(slots({{"cpu"}, {"cuda"}}, 1), 4);
 }
 
 }  // namespace
