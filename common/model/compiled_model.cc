@@ -1,5 +1,4 @@
-// Compiled with -DDISTILLERY_AOTI=ON alone. It has neither been compiled nor run where the project is
-// developed, whose LibTorch has no AOTInductor: see README, "A GPU node".
+// Compiled with -DDISTILLERY_AOTI=ON alone; README, "A GPU node", says where it has run.
 #include "common/model/compiled_model.h"
 
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>

@@ -1,5 +1,4 @@
-// Compiled where LibTorch has CUDA alone. It has neither been compiled nor run where the project is
-// developed, which has no CUDA: see README, "A GPU node".
+// Compiled where LibTorch has CUDA alone; README, "A GPU node", says where it has run.
 #include "common/model/cuda.h"
 
 #include <ATen/cuda/CUDAContext.h>

@@ -24,8 +24,8 @@ Function* LoadedSymbol(const char* name) {
 
 std::string BlasName() {
   auto* const core = LoadedSymbol<char*()>("openblas_get_corename");
-  return core == nullptr ? "other BLAS (slow: install libopenblas0-pthread)"
-                         : absl::StrCat("OpenBLAS/", core());
+  if (core != nullptr) return absl::StrCat("OpenBLAS/", core());
+  return at::hasMKL() ? "MKL" : "other BLAS (slow: install libopenblas0-pthread)";
 }
 
 // From "... - CPU capability usage: AVX512 ..." of LibTorch's own description.
