@@ -307,8 +307,10 @@ class Coordinator {
 
   absl::StatusOr<LeaseAnswer> TryLease(const std::string& request_id, const std::string& worker_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Runs whose tasks may be leased, the one whose turn it is first.
-  std::vector<RunEntry*> RunsByTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What this worker may do, or do as well, a task of each run that has one: the run whose turn it is
+  // first.
+  std::vector<std::pair<RunEntry*, TaskEntry*>> TasksByTurn(const WorkerEntry& worker, bool backup)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The task of the run that this worker should do next, or null.
   TaskEntry* TaskFor(RunEntry& run, const WorkerEntry& worker)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

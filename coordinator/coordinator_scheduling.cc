@@ -41,14 +41,10 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
     DISTILLERY_RETURN_IF_ERROR(LoseLease(LeaseRow(*held), "abandoned"));
   }
   if (strikes_.Rests(worker_id, Now())) return answer;
-  const std::vector<RunEntry*> runs = RunsByTurn();
   for (const bool backup : {false, true}) {
-    for (RunEntry* const run : runs) {
-      TaskEntry* const task = backup ? StragglerFor(*run, worker) : TaskFor(*run, worker);
+    for (const auto& [run, task] : TasksByTurn(worker, backup)) {
       std::string wanted;
-      if (task == nullptr || !Fits(*run, worker, backup ? &wanted : &answer.wanted_numerics)) {
-        continue;
-      }
+      if (!Fits(*run, worker, backup ? &wanted : &answer.wanted_numerics)) continue;
       if (backup) {
         const LogFields about(TaskLogFields(task->row.task));
         spdlog::info("{} takes long: {} does it as well", task->row.task.ToString(),
@@ -63,23 +59,32 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
   return answer;
 }
 
-std::vector<RunEntry*> Coordinator::RunsByTurn() {
-  std::vector<std::pair<double, RunEntry*>> candidates;
+std::vector<std::pair<RunEntry*, TaskEntry*>> Coordinator::TasksByTurn(const WorkerEntry& worker,
+                                                                       bool backup) {
+  struct Candidate {
+    double share = 0;
+    RunEntry* run = nullptr;
+    TaskEntry* task = nullptr;
+  };
+  std::vector<Candidate> candidates;
   for (RunEntry* const run : run_order_) {
     if (Ended(run->row.state) || run->row.state == RunState::kPaused || run->damaged ||
         !run->blocked_by.empty()) {
       continue;
     }
+    // Of many runs few have one: their shares alone are looked at.
+    TaskEntry* const task = backup ? StragglerFor(*run, worker) : TaskFor(*run, worker);
+    if (task == nullptr) continue;
     const absl::Duration in_flight = leases_.AgesOfRun(
         run->row.run_id, run->MedianTaskTime().value_or(kUnknownTaskTime), Now());
-    candidates.emplace_back(share_.SharedSeconds(run->row.run_id, in_flight), run);
+    candidates.push_back({share_.SharedSeconds(run->row.run_id, in_flight), run, task});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<RunEntry*> runs;
-  runs.reserve(candidates.size());
-  for (const auto& [share, run] : candidates) runs.push_back(run);
-  return runs;
+                   [](const Candidate& a, const Candidate& b) { return a.share < b.share; });
+  std::vector<std::pair<RunEntry*, TaskEntry*>> tasks;
+  tasks.reserve(candidates.size());
+  for (const Candidate& candidate : candidates) tasks.emplace_back(candidate.run, candidate.task);
+  return tasks;
 }
 
 TaskEntry* Coordinator::TaskFor(RunEntry& run, const WorkerEntry& worker) {
@@ -92,7 +97,7 @@ TaskEntry* Coordinator::TaskFor(RunEntry& run, const WorkerEntry& worker) {
 
 TaskEntry* Coordinator::StragglerFor(RunEntry& run, const WorkerEntry& worker) {
   const absl::Duration limit = run.BackupAfter();
-  if (limit == absl::InfiniteDuration()) return nullptr;
+  if (leases_.OldestOfRun(run.row.run_id, Now()) < limit) return nullptr;
   TaskEntry* slowest = nullptr;
   absl::Duration longest = limit;
   for (auto& [key, task] : run.tasks) {
@@ -121,6 +126,12 @@ absl::Duration Coordinator::NextWake() {
     if (!run->averaging) next = std::min(next, run->QuorumDeadline());
     const absl::Duration backup_after = run->BackupAfter();
     if (waiters_.empty() || backup_after == absl::InfiniteDuration()) continue;
+    const absl::Duration oldest = leases_.OldestOfRun(run->row.run_id, Now());
+    if (oldest < backup_after) {
+      // No other lease is due before.
+      next = std::min(next, Now() - oldest + backup_after);
+      continue;
+    }
     for (const auto& [key, task] : run->tasks) {
       if (std::get<0>(key) != TaskKind::kTrain || task.row.done || task.tokens.size() != 1) continue;
       const absl::Duration due = Now() - leases_.Age(task.tokens.front(), Now()) + backup_after;

@@ -113,7 +113,7 @@ void Coordinator::Tick() {
     if (!full) AdvanceOverdueRuns();
     // Where one found nothing, others that are started alike need not look, unless a task that failed on
     // one may be done by another.
-    const bool any_failed = std::any_of(
+    const bool any_failed = !waiters_.empty() && std::any_of(
         run_order_.begin(), run_order_.end(), [](const RunEntry* run) {
           return std::any_of(run->tasks.begin(), run->tasks.end(),
                              [](const auto& task) { return task.second.row.failures > 0; });

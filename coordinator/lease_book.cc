@@ -7,6 +7,8 @@ namespace distillery {
 void LeaseBook::Add(const LeaseRow& row, absl::Duration now) {
   const int64_t token = row.lease.fencing_token;
   active_[token] = {row, now, now + duration_, now};
+  earliest_deadline_ = std::min(earliest_deadline_, now + duration_);
+  earliest_progress_ = std::min(earliest_progress_, now);
   by_worker_[row.lease.worker_id] = token;
   by_run_[row.lease.task.run_id].insert(token);
   SkipTokens(token);
@@ -72,29 +74,35 @@ absl::Duration LeaseBook::AgesOfRun(const std::string& run_id, absl::Duration le
   return sum;
 }
 
-std::vector<LeaseRow> LeaseBook::Expired(absl::Duration now) const {
+absl::Duration LeaseBook::OldestOfRun(const std::string& run_id, absl::Duration now) const {
+  const auto run = by_run_.find(run_id);
+  // Tokens are given out in order.
+  return run == by_run_.end() ? -absl::InfiniteDuration() : Age(*run->second.begin(), now);
+}
+
+std::vector<LeaseRow> LeaseBook::Expired(absl::Duration now) {
   std::vector<LeaseRow> rows;
+  if (now < earliest_deadline_) return rows;
+  earliest_deadline_ = absl::InfiniteDuration();
   for (const auto& [token, active] : active_) {
+    earliest_deadline_ = std::min(earliest_deadline_, active.deadline);
     if (active.deadline <= now) rows.push_back(active.row);
   }
   return rows;
 }
 
-std::vector<LeaseRow> LeaseBook::Stalled(absl::Duration limit, absl::Duration now) const {
+std::vector<LeaseRow> LeaseBook::Stalled(absl::Duration limit, absl::Duration now) {
   std::vector<LeaseRow> rows;
+  if (now < earliest_progress_ + limit) return rows;
+  earliest_progress_ = absl::InfiniteDuration();
   for (const auto& [token, active] : active_) {
+    earliest_progress_ = std::min(earliest_progress_, active.got_on);
     if (active.row.lease.task.kind == TaskKind::kTrain && !active.uploading &&
         active.got_on + limit <= now) {
       rows.push_back(active.row);
     }
   }
   return rows;
-}
-
-absl::Duration LeaseBook::NextDeadline() const {
-  absl::Duration next = absl::InfiniteDuration();
-  for (const auto& [token, active] : active_) next = std::min(next, active.deadline);
-  return next;
 }
 
 }  // namespace distillery

@@ -43,12 +43,16 @@ class LeaseBook {
   // Sum over the run's leases of their ages, each counted as `least` at least.
   absl::Duration AgesOfRun(const std::string& run_id, absl::Duration least,
                            absl::Duration now) const;
-  // Leases whose deadline is `now` or before, oldest token first.
-  std::vector<LeaseRow> Expired(absl::Duration now) const;
+  // The age of the run's oldest lease; minus infinity if it has none.
+  absl::Duration OldestOfRun(const std::string& run_id, absl::Duration now) const;
+  // Leases whose deadline is `now` or before, oldest token first. Not const, nor is Stalled: what they
+  // find saves them the look at every lease until the next can be due.
+  std::vector<LeaseRow> Expired(absl::Duration now);
   // Training leases that are renewed but have not got on for `limit`, oldest token first.
-  std::vector<LeaseRow> Stalled(absl::Duration limit, absl::Duration now) const;
-  // The nearest deadline; infinite without leases.
-  absl::Duration NextDeadline() const;
+  std::vector<LeaseRow> Stalled(absl::Duration limit, absl::Duration now);
+  // No lease ends before; it may be earlier than the nearest deadline, since renewals do not move it
+  // until Expired has looked. Infinite without leases.
+  absl::Duration NextDeadline() const { return earliest_deadline_; }
 
  private:
   struct Active {
@@ -62,6 +66,9 @@ class LeaseBook {
   const absl::Duration duration_;
   int64_t last_token_ = 0;
   std::map<int64_t, Active> active_;
+  // At or before those of every active lease.
+  absl::Duration earliest_deadline_ = absl::InfiniteDuration();
+  absl::Duration earliest_progress_ = absl::InfiniteDuration();
   // Tokens of the active leases.
   std::map<std::string, int64_t> by_worker_;
   std::map<std::string, std::set<int64_t>> by_run_;
