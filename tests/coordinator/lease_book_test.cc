@@ -55,6 +55,40 @@ TEST(LeaseBook, ExpiredLeasesComeOldestTokenFirst) {
   EXPECT_THAT(Tokens(book.Expired(kStart + absl::Seconds(30))), ElementsAre(1, 3));
 }
 
+TEST(LeaseBook, ALookThatFindsNoneDueMovesOnToTheNextThatCanBe) {
+  LeaseBook book(absl::Seconds(30));
+  book.Add(RowOf(1, "a"), kStart);
+  book.Add(RowOf(2, "b"), kStart + absl::Seconds(5));
+  book.Renew(1, 0, false, kStart + absl::Seconds(20));
+  EXPECT_THAT(book.Expired(kStart + absl::Seconds(30)), ElementsAre());
+  EXPECT_EQ(book.NextDeadline(), kStart + absl::Seconds(35));
+  EXPECT_THAT(Tokens(book.Expired(kStart + absl::Seconds(35))), ElementsAre(2));
+  book.Remove(2);
+  EXPECT_THAT(Tokens(book.Expired(kStart + absl::Seconds(50))), ElementsAre(1));
+}
+
+TEST(LeaseBook, WhatDoesNotGetOnIsFoundAfterLooksThatFoundNothing) {
+  LeaseBook book(absl::Seconds(30));
+  const absl::Duration limit = absl::Seconds(60);
+  book.Add(RowOf(1, "a"), kStart);
+  book.Add(RowOf(2, "b"), kStart);
+  book.Renew(1, 5, false, kStart + absl::Seconds(40));
+  book.Renew(2, 0, true, kStart + absl::Seconds(10));
+  EXPECT_THAT(book.Stalled(limit, kStart + absl::Seconds(60)), ElementsAre());
+  EXPECT_THAT(Tokens(book.Stalled(limit, kStart + absl::Seconds(70))), ElementsAre(2));
+  EXPECT_THAT(Tokens(book.Stalled(limit, kStart + absl::Seconds(100))), ElementsAre(1, 2));
+}
+
+TEST(LeaseBook, TheOldestLeaseOfARun) {
+  LeaseBook book(absl::Seconds(30));
+  EXPECT_EQ(book.OldestOfRun("run", kStart), -absl::InfiniteDuration());
+  book.Add(RowOf(1, "a"), kStart);
+  book.Add(RowOf(2, "b"), kStart + absl::Seconds(5));
+  EXPECT_EQ(book.OldestOfRun("run", kStart + absl::Seconds(9)), absl::Seconds(9));
+  book.Remove(1);
+  EXPECT_EQ(book.OldestOfRun("run", kStart + absl::Seconds(9)), absl::Seconds(4));
+}
+
 TEST(LeaseBook, FindsByTokenByWorkerAndByRun) {
   LeaseBook book(absl::Seconds(30));
   book.Add(RowOf(1, "a", "x"), kStart);
