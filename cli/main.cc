@@ -33,6 +33,7 @@ int Main(int argc, char** argv) {
                "distillery");
   LogOptions log;
   log.level = "warning";
+  log.to_standard_error = true;
   AddCommonFlags(&app, &log);
   app.require_subcommand(1);
   app.fallthrough();

@@ -52,8 +52,9 @@ class JsonFormatter final : public spdlog::formatter {
 }  // namespace
 
 void ConfigureLogging(const std::string& program, const LogOptions& options) {
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stdout_sink_mt>()));
+  spdlog::sink_ptr sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
+  if (options.to_standard_error) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::move(sink)));
   json_lines = options.format == "json";
   if (json_lines) {
     spdlog::set_formatter(std::make_unique<JsonFormatter>(program));

@@ -1,4 +1,4 @@
-// Log lines through spdlog, to standard output:
+// Log lines through spdlog, of a service to standard output:
 //
 //   text   2026-01-31 12:00:00.123 I text
 //   json   {"time":"2026-01-31T12:00:00.123Z","level":"info","program":"coordinator",
@@ -21,6 +21,8 @@ struct LogOptions {
   std::string level = "info";
   // "text" or "json".
   std::string format = "text";
+  // Of a command, whose answer goes to standard output.
+  bool to_standard_error = false;
 };
 
 // Sets format and level. Call once, early in main.

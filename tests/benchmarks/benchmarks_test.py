@@ -59,7 +59,7 @@ class GpuTest(unittest.TestCase):
         self.assertEqual([case["precision"] for case in cases], ["float32", "bfloat16"])
         for case in cases:
             loads = [load["load"] for load in case["loads"]]
-            self.assertEqual(loads[:3], ["bare forward", "stream", "queries, 1 client"])
+            self.assertEqual(loads[:4], ["bare forward", "1 stream", "4 streams", "queries, 1 client"])
             for load in case["loads"]:
                 self.assertGreater(load["rows_per_second"], 0, (case["case"], load["load"]))
             for beside in ("alone", "beside_a_stream"):

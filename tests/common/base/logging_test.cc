@@ -44,6 +44,14 @@ TEST(Logging, TextHasTimeLevelAndMessageAlone) {
               testing::MatchesRegex("[0-9-]+ [0-9:.]+ W run a waits\n"));
 }
 
+TEST(Logging, ACommandsAnswerHasNoLogLinesInIt) {
+  LogOptions options;
+  options.to_standard_error = true;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(Output(options, [] { spdlog::warn("late"); }), "");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("W late"));
+}
+
 TEST(Logging, JsonHasOneObjectALine) {
   const std::string text = Output(Json(), [] {
     spdlog::info("a \"b\"\n\xff");
