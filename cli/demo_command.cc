@@ -84,7 +84,8 @@ class DemoCommand : public Command {
     DISTILLERY_RETURN_IF_ERROR(WriteResults(
         ReportToResults(report,
                         absl::StrCat("distillery demo --dataset ", dataset_, " --seeds ", seeds_,
-                                     " --output ", folder_),
+                                     device_ == "cpu" ? "" : " --device " + device_, " --output ",
+                                     folder_),
                         absl::ToDoubleSeconds(absl::Now() - start)),
         folder_ + "/results.json"));
     DISTILLERY_RETURN_IF_ERROR(WriteNote(report));

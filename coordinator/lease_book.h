@@ -51,7 +51,7 @@ class LeaseBook {
   // Training leases that are renewed but have not got on for `limit`, oldest token first.
   std::vector<LeaseRow> Stalled(absl::Duration limit, absl::Duration now);
   // No lease ends before; it may be earlier than the nearest deadline, since renewals do not move it
-  // until Expired has looked. Infinite without leases.
+  // until Expired has looked, nor do leases that end. Infinite before the first.
   absl::Duration NextDeadline() const { return earliest_deadline_; }
 
  private:

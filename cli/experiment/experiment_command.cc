@@ -63,7 +63,8 @@ class ExperimentCommand : public Command {
     app_->add_option("--teacher-card", teacher_card_,
                      "model card (JSON) for a teacher file that carries none");
     workers_option_ = app_->add_option("--workers", workers_,
-                                       "student_worker processes (default: one for each core)")
+                                       "student_worker processes (default: one for each core, on a "
+                                       "GPU four at most)")
                           ->check(CLI::Range(1, 256));
     device_option_ = app_->add_option("--device", device_,
                                       "where teacher and students compute: cpu, cuda or cuda:N")
@@ -125,6 +126,9 @@ class ExperimentCommand : public Command {
     if (folder_.empty()) folder_ = "runs/" + kind.name;
     if (!*workers_option_) {
       workers_ = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+      // Processes take turns on a GPU, and each needs memory there.
+      constexpr int kWorkersOfAGpu = 4;
+      if (device_ != "cpu") workers_ = std::min(workers_, kWorkersOfAGpu);
     }
     if (!omit_.empty() && kind.name != "zero-shot") {
       return absl::InvalidArgumentError("--omit is for the experiment zero-shot");

@@ -39,7 +39,8 @@ absl::StatusOr<TrainingCost> Estimate(const LaboratoryOptions& options,
     teacher = cost.Seconds(recipe.teacher);
     if (recipe.teacher.compute_threads > 1 && Cores() > 1) teacher /= 1 + kSecondThread;
   }
-  const int processes = std::min(options.workers, Cores());
+  // On a GPU they take turns.
+  const int processes = options.device == "cpu" ? std::min(options.workers, Cores()) : 1;
   const double students = cost.Seconds(planned) / processes;
   std::fprintf(stderr,
                "this will take about %s on this machine, what was done before included: %s for the "

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import unittest
 
-from services import ServiceTestCase, run, wait_for
+from services import ServiceTestCase, program, run, wait_for
 
 PYTHON = os.environ.get("DISTILLERY_PYTORCH", "python3")
 CLASSES = [str(digit) for digit in range(10)]
@@ -37,6 +37,11 @@ def has_gpu():
                                        check=False).stdout
     except FileNotFoundError:
         return False
+
+
+def built_for_it():
+    return "libtorch_cuda" in subprocess.run(["ldd", program("teacher_service")],
+                                             capture_output=True, text=True, check=False).stdout
 
 
 class GpuTest(ServiceTestCase):
@@ -81,6 +86,9 @@ class GpuTest(ServiceTestCase):
 if __name__ == "__main__":
     if not has_gpu():
         print("skipped: nvidia-smi lists no GPU")
+        sys.exit(77)
+    if not built_for_it():
+        print("skipped: no GPU for this build, whose LibTorch is without CUDA")
         sys.exit(77)
     if not shutil.which(PYTHON):
         PYTHON = sys.executable

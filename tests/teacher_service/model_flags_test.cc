@@ -51,7 +51,7 @@ TEST(ModelFlags, AModelMayHaveSeveralDevices) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("names cuda:1 twice")));
 }
 
-TEST(ModelFlags, EachGpuHasTwoSlots) {
+TEST(ModelFlags, EachGpuHasFourSlots) {
   const auto slots = [](const std::vector<std::vector<std::string>>& devices, int cores) {
     std::vector<ModelFlag> models(devices.size());
     for (size_t i = 0; i < devices.size(); ++i) models[i].devices = devices[i];
