@@ -32,8 +32,8 @@ absl::StatusOr<ModelFlag> ParseModelFlag(const std::string& text, const ModelFla
 // INVALID_ARGUMENT for an empty name or one that comes twice ("cuda" is "cuda:0").
 absl::StatusOr<std::vector<std::string>> ParseDevices(const std::string& text, char separator);
 
-// Batches that a service shall compute at once: two for each GPU that its models name, so that one is
-// copied while another is computed, and at least `cores` if one of them names the CPU.
+// Batches that a service shall compute at once: four for each GPU that its models name, so that some
+// are read and copied while others are computed, and at least `cores` if one of them names the CPU.
 int DefaultComputeSlots(const std::vector<ModelFlag>& models, int cores);
 
 }  // namespace distillery

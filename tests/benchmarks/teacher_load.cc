@@ -6,6 +6,7 @@
 #include <grpcpp/security/credentials.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -102,6 +103,37 @@ absl::Status FirstError(const std::vector<absl::Status>& statuses) {
   return absl::OkStatus();
 }
 
+using Stubs = std::vector<std::unique_ptr<v1::TeacherService::Stub>>;
+
+// Over a connection each.
+Stubs ConnectAll(const std::string& address, int count) {
+  Stubs stubs;
+  for (int i = 0; i < count; ++i) stubs.push_back(Connect(address));
+  return stubs;
+}
+
+// Rows that threads 0 to `count` - 1 get by calling `once`, which returns its rows, for about `seconds`.
+absl::StatusOr<int64_t> RowsOfAll(
+    int count, double seconds,
+    const std::function<absl::StatusOr<int64_t>(size_t thread)>& once) {
+  std::vector<absl::Status> statuses(static_cast<size_t>(count));
+  std::atomic<int64_t> total{0};
+  std::vector<std::thread> threads;
+  const absl::Time end = absl::Now() + absl::Seconds(seconds);
+  for (size_t i = 0; i < statuses.size(); ++i) {
+    threads.emplace_back([&, i] {
+      while (absl::Now() < end && statuses[i].ok()) {
+        const absl::StatusOr<int64_t> rows = once(i);
+        statuses[i] = rows.status();
+        if (rows.ok()) total += *rows;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  DISTILLERY_RETURN_IF_ERROR(FirstError(statuses));
+  return total;
+}
+
 }  // namespace
 
 absl::Status TeacherLoad::AwaitModel() const {
@@ -117,48 +149,21 @@ absl::Status TeacherLoad::AwaitModel() const {
 }
 
 absl::StatusOr<int64_t> TeacherLoad::Stream(int count, double seconds) {
-  std::vector<absl::Status> statuses(static_cast<size_t>(count));
-  std::atomic<int64_t> total{0};
-  std::vector<std::thread> threads;
-  const absl::Time end = absl::Now() + absl::Seconds(seconds);
-  for (absl::Status& status : statuses) {
-    threads.emplace_back([&] {
-      const auto stub = Connect(options_.address);
-      while (absl::Now() < end && status.ok()) {
-        const absl::StatusOr<int64_t> rows = StreamOnce(*stub, StreamRequest(options_, streams_++));
-        status = rows.status();
-        if (rows.ok()) total += *rows;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  DISTILLERY_RETURN_IF_ERROR(FirstError(statuses));
-  return total;
+  const Stubs stubs = ConnectAll(options_.address, count);
+  return RowsOfAll(count, seconds, [&](size_t worker) {
+    return StreamOnce(*stubs[worker], StreamRequest(options_, streams_++));
+  });
 }
 
 absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes,
                                           double seconds) {
-  std::vector<std::unique_ptr<v1::TeacherService::Stub>> stubs;
+  const Stubs stubs = ConnectAll(options_.address, clients);
   std::vector<v1::ComputeSoftTargetsRequest> requests;
-  for (int i = 0; i < clients; ++i) {
-    stubs.push_back(Connect(options_.address));
-    requests.push_back(QueryRequest(options_, rows, i, bytes));
-  }
-  std::vector<absl::Status> statuses(static_cast<size_t>(clients));
-  std::atomic<int64_t> total{0};
-  std::vector<std::thread> threads;
-  const absl::Time end = absl::Now() + absl::Seconds(seconds);
-  for (size_t i = 0; i < stubs.size(); ++i) {
-    threads.emplace_back([&, i] {
-      while (absl::Now() < end && statuses[i].ok()) {
-        statuses[i] = QueryOnce(*stubs[i], requests[i]);
-        total += rows;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  DISTILLERY_RETURN_IF_ERROR(FirstError(statuses));
-  return total;
+  for (int i = 0; i < clients; ++i) requests.push_back(QueryRequest(options_, rows, i, bytes));
+  return RowsOfAll(clients, seconds, [&](size_t client) -> absl::StatusOr<int64_t> {
+    DISTILLERY_RETURN_IF_ERROR(QueryOnce(*stubs[client], requests[client]));
+    return rows;
+  });
 }
 
 absl::StatusOr<std::vector<double>> TeacherLoad::Latencies(bool beside_stream, double seconds) {

@@ -24,6 +24,7 @@
 #include "common/model/numerics.h"
 #include "common/rpc/flags.h"
 #include "nlohmann/json.hpp"
+#include "teacher_service/model_flags.h"
 #include "tests/benchmarks/bare_forward.h"
 #include "tests/benchmarks/sample_files.h"
 #include "tests/benchmarks/server_process.h"
@@ -87,8 +88,9 @@ Case CaseOf(const Flags& flags, const std::string& architecture) {
   // A query with its pixels in float32 is one message.
   made.query_rows = std::clamp<int64_t>(kMostMessageBytes / (4 * made.model.shape.size()), 1,
                                         flags.query_rows);
-  // As DefaultComputeSlots of the service.
-  made.slots = flags.device == "cpu" ? AvailableCores() : 4;
+  ModelFlag model;
+  model.devices = {flags.device};
+  made.slots = DefaultComputeSlots({model}, AvailableCores());
   return made;
 }
 
