@@ -61,6 +61,7 @@ class InProcess : public LocalServices {
     worker.name = "in-process";
     worker.data_dir = options.data_dir;
     worker.data_from_teachers = false;  // the teacher here has the same folder
+    worker.warn_of_failures = false;  // a run that fails ends with the reason
     worker.student_dir = options.student_dir;
     worker.device = options.device;
     DISTILLERY_ASSIGN_OR_RETURN(worker.numerics_fingerprint, ComputeFingerprint(options.device));

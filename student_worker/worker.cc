@@ -139,7 +139,10 @@ void Worker::Execute(const WorkerTask& task, Current* current) {
   TaskOutcome outcome = TaskOutcome::kDone;
   const absl::Status status = DoTask(task, current, &outcome);
   statistics_.TaskEnds(outcome);
-  if (!status.ok()) spdlog::warn("{}", std::string(status.message()));
+  if (!status.ok()) {
+    spdlog::log(options_.warn_of_failures ? spdlog::level::warn : spdlog::level::debug, "{}",
+                std::string(status.message()));
+  }
 }
 
 absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome) {

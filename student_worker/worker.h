@@ -29,6 +29,8 @@ class Worker {
     std::string data_dir;
     // Get data that is not in `data_dir` from the teachers.
     bool data_from_teachers = true;
+    // Warn of each task that fails. Off where the run's end tells the same in this process.
+    bool warn_of_failures = true;
     // Folder (or file) of the TorchScript students that runs may name by digest.
     std::string student_dir;
     std::string coordinator_address = "127.0.0.1:7002";
