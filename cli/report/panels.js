@@ -10,7 +10,7 @@
   const share = (part, whole) => whole > 0 ? 100 * part / whole : null;
   const sum = (values) => values.reduce((a, b) => a + b, 0);
   const asPercent = (p) => p !== 0 && p < 5e-5 ? `${(100 * p).toExponential(1)}\u00a0%` : `${(100 * p).toFixed(2)}\u00a0%`;
-  const asSeconds = (t) => t >= 100 ? `${Math.floor(t / 60)} min ${Math.round(t % 60)} s` : `${short(t)} s`;
+  const asSeconds = (t) => t >= 3600 ? `${Math.floor(t / 3600)} h ${Math.round(t % 3600 / 60)} min` : t >= 100 ? `${Math.floor(t / 60)} min ${Math.round(t % 60)} s` : `${short(t)} s`;
 
   function softmax(logits, temperature) {
     const most = Math.max(...logits);
