@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <openssl/crypto.h>
 
 #include <cstdlib>
 
@@ -20,6 +21,16 @@ namespace {
 // argument for it, and reads the variable when its first channel is made. A user's own value stays.
 [[maybe_unused]] const int kBackupPolls =
     setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*replace=*/0);
+
+// OpenSSL frees what it holds when main() has returned, while gRPC's threads still run: one that ends
+// then frees its error queue twice, or nobody does (github.com/grpc/grpc/issues/38539). The system
+// takes everything back anyway. It must come before any other use of OpenSSL.
+[[maybe_unused]] const int kNoCleanupAtExit = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+
+// For the connection, the handshake of TLS and the first frame, three or four round trips on a
+// machine that may be busy. gRPC's own 20 s would be the time that an address takes which swallows
+// packets.
+constexpr int kConnectTimeoutMs = 3'000;
 
 }  // namespace
 
@@ -86,7 +97,7 @@ std::shared_ptr<grpc::Channel> MakeChannelWith(const std::string& address, const
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetUserAgentPrefix(absl::StrCat("distillery/", DISTILLERY_VERSION));
