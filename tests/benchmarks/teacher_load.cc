@@ -112,7 +112,8 @@ Stubs ConnectAll(const std::string& address, int count) {
   return stubs;
 }
 
-// Rows that threads 0 to `count` - 1 get by calling `once`, which returns its rows, for about `seconds`.
+// Rows that threads 0 to `count` - 1 get by calling `once`, which returns its rows, for about `seconds`
+// and one call each at least.
 absl::StatusOr<int64_t> RowsOfAll(
     int count, double seconds,
     const std::function<absl::StatusOr<int64_t>(size_t thread)>& once) {
@@ -122,11 +123,11 @@ absl::StatusOr<int64_t> RowsOfAll(
   const absl::Time end = absl::Now() + absl::Seconds(seconds);
   for (size_t i = 0; i < statuses.size(); ++i) {
     threads.emplace_back([&, i] {
-      while (absl::Now() < end && statuses[i].ok()) {
+      do {
         const absl::StatusOr<int64_t> rows = once(i);
         statuses[i] = rows.status();
         if (rows.ok()) total += *rows;
-      }
+      } while (absl::Now() < end && statuses[i].ok());
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -29,7 +29,7 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 # What our own clients set (common/rpc/transport.cc).
 KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000,
              "grpc.keepalive_permit_without_calls": 1, "grpc.http2.max_pings_without_data": 0}
-RECONNECT = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.min_reconnect_backoff_ms": 500,
+RECONNECT = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.min_reconnect_backoff_ms": 3_000,
              "grpc.max_reconnect_backoff_ms": 5_000}
 
 

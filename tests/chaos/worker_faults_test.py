@@ -80,8 +80,8 @@ class WorkerFaultsTest(FailpointCase):
         self.assertEqual(self.leases("l.outcome='expired'"), lost)
 
     def test_Fault15_a_worker_that_joins_in_mid_round_shares_it(self):
-        self.start_coordinator(lease=5)
-        # Holds one task of the second round until the other has joined.
+        # Holds one task of the second round until the other has joined: long before the lease ends.
+        self.start_coordinator(lease=60)
         first = self.start_worker("first", **self.armed(worker_train_step="stop@550"))
         self.submit_run()
         self.await_stop()
