@@ -73,17 +73,17 @@ class TorchForward : public BareForward {
                       [end](int64_t /*rows*/) { return absl::Now() < end; });
   }
 
-  // Batches from row `first` of the inputs on, as long as `more`, told the rows so far, says so.
+  // Batches from row `first` of the inputs on, one and then more as long as `more`, told the rows so far, says so.
   template <typename More>
   int64_t RunBatches(int64_t batch_rows, int64_t first, const More& more) {
     ConfigureTorch(/*compute_threads=*/1);
     const c10::InferenceMode inference;
     int64_t rows = 0;
-    while (more(rows)) {
+    do {
       RunBatch(inputs_.narrow(0, first, batch_rows));
       rows += batch_rows;
       first = (first + batch_rows) % inputs_.size(0);
-    }
+    } while (more(rows));
     return rows;
   }
 

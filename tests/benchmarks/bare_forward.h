@@ -39,7 +39,8 @@ class BareForward {
   static absl::StatusOr<std::unique_ptr<BareForward>> Load(const std::string& model_path,
                                                            const BareForwardOptions& options = {});
   virtual ~BareForward() = default;
-  // Computes batches for `seconds` on `threads` threads, each with one LibTorch thread; the rows.
+  // Computes batches for `seconds`, one each at least, on `threads` threads, each with one LibTorch
+  // thread; the rows.
   // REQUIRES: batch_rows divides the input rows.
   virtual int64_t Run(int64_t batch_rows, int threads, double seconds) = 0;
   // Computes at least `rows` rows on the calling thread, with one LibTorch thread.
