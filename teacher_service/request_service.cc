@@ -10,6 +10,17 @@
 
 namespace distillery {
 
+absl::StatusOr<Encoding> ReadEncoding(int encoding) {
+  switch (encoding) {
+    case v1::ENCODING_UNSPECIFIED:
+    case v1::ENCODING_FLOAT32: return Encoding::kFloat32;
+    case v1::ENCODING_FLOAT16: return Encoding::kFloat16;
+    case v1::ENCODING_INT8: return Encoding::kInt8;
+    case v1::ENCODING_TOP_K: return Encoding::kTopK;
+    default: return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
+  }
+}
+
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
                                             int64_t top_k, int64_t classes) {
   SoftTargetFormat format;
@@ -26,14 +37,7 @@ absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representati
       return absl::InvalidArgumentError(absl::StrCat("representation is unknown: ",
                                                      representation));
   }
-  switch (encoding) {
-    case v1::ENCODING_UNSPECIFIED:
-    case v1::ENCODING_FLOAT32: format.encoding = Encoding::kFloat32; break;
-    case v1::ENCODING_FLOAT16: format.encoding = Encoding::kFloat16; break;
-    case v1::ENCODING_INT8: format.encoding = Encoding::kInt8; break;
-    case v1::ENCODING_TOP_K: format.encoding = Encoding::kTopK; break;
-    default: return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
-  }
+  DISTILLERY_ASSIGN_OR_RETURN(format.encoding, ReadEncoding(encoding));
   DISTILLERY_RETURN_IF_ERROR(format.Validate(classes));
   return format;
 }

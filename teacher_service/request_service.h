@@ -16,6 +16,7 @@
 namespace distillery {
 
 // INVALID_ARGUMENT names the field. The enums come as numbers: unknown ones too.
+absl::StatusOr<Encoding> ReadEncoding(int encoding);
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
                                             int64_t top_k, int64_t classes);
 absl::StatusOr<View> ReadView(const v1::AugmentationSelector& selector);

@@ -374,12 +374,15 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
                             : service_->statistics_.failed_count);
     }
     const v1::DatasetSelector& data = request_.dataset();
+    const absl::StatusOr<Encoding> encoding = ReadEncoding(request_.encoding());
     spdlog::info(
         "stream model={} client={} data={}/{}@{} shard={} view={} temperature={} encoding={} rows={}-{} "
         "bytes={} seconds={:.3f} status={}",
         Printable(request_.model_name()), ClientOf(*context_), Printable(data.name()),
         Printable(data.split()), data.shard_size(), request_.shard(),
-        request_.augmentation().view(), request_.temperature(), request_.encoding(),
+        request_.augmentation().view(), request_.temperature(),
+        encoding.ok() ? EncodingName(*encoding)
+                      : absl::StrCat(static_cast<int>(request_.encoding())),
         request_.start_row(), row_, bytes_, absl::ToDoubleSeconds(clock_->SteadyNow() - opened_),
         final_status_.ok() ? "OK" : final_status_.ToString());
   }

@@ -11,8 +11,18 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
+
+// fmt 10 formats no enum, fmt 9 its number: refused here already, so that what compiles with one does
+// with the other, and a log line gives the name.
+#if FMT_VERSION < 100000
+template <typename Enum>
+struct fmt::formatter<Enum, char, std::enable_if_t<std::is_enum_v<Enum>>> {
+  static_assert(!std::is_enum_v<Enum>, "log the enum's name");
+};
+#endif
 
 namespace distillery {
 
