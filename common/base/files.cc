@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
+#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -74,32 +75,18 @@ absl::Status MakeFolders(const std::string& path) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
   struct stat info {};
-  std::string bytes;
-  absl::Status status;
-  if (fstat(descriptor, &info) != 0) {
-    status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
-  } else if (S_ISDIR(info.st_mode)) {
-    status = ErrnoStatus(EISDIR, absl::StrCat("cannot read ", path));
-  } else if (info.st_size > max_bytes) {
-    status = absl::ResourceExhaustedError(
+  DISTILLERY_ASSIGN_OR_RETURN(const Descriptor descriptor, OpenRegularFile(path, &info));
+  if (info.st_size > max_bytes) {
+    return absl::ResourceExhaustedError(
         absl::StrCat(path, " has ", info.st_size, " bytes, the limit is ", max_bytes));
-  } else {
-    bytes.resize(static_cast<size_t>(info.st_size));
-    size_t filled = 0;
-    while (filled < bytes.size()) {
-      const ssize_t got = read(descriptor, &bytes[filled], bytes.size() - filled);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
-      if (got <= 0) break;
-      filled += static_cast<size_t>(got);
-    }
-    bytes.resize(filled);
   }
-  close(descriptor);
-  if (!status.ok()) return status;
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  const ReadOutcome read = ReadAt(descriptor.get(), 0, info.st_size, bytes.data());
+  if (read.error_number != 0) {
+    return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", path));
+  }
+  bytes.resize(static_cast<size_t>(read.bytes));
   return bytes;
 }
 
@@ -190,20 +177,15 @@ absl::Status OutputFile::Keep() {
 }
 
 absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
   struct stat info {};
+  DISTILLERY_ASSIGN_OR_RETURN(const Descriptor descriptor, OpenRegularFile(path, &info));
+  const auto size = static_cast<size_t>(info.st_size);
   void* data = nullptr;
-  absl::Status status;
-  if (fstat(descriptor, &info) != 0) {
-    status = ErrnoStatus(errno, absl::StrCat("cannot read ", path));
-  } else if (info.st_size > 0) {
-    data = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
-    if (data == MAP_FAILED) status = ErrnoStatus(errno, absl::StrCat("cannot map ", path));
+  if (size > 0) {
+    data = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+    if (data == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map ", path));
   }
-  close(descriptor);
-  if (!status.ok()) return status;
-  return std::unique_ptr<MappedFile>(new MappedFile(data, static_cast<size_t>(info.st_size)));
+  return std::unique_ptr<MappedFile>(new MappedFile(data, size));
 }
 
 MappedFile::~MappedFile() {

@@ -1,24 +1,18 @@
 #include "common/base/input_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/regular_file.h"
+#include "common/base/status_macros.h"
 
 namespace distillery {
 
 absl::StatusOr<InputFile> InputFile::Open(const std::string& path) {
-  Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!descriptor.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
   struct stat info {};
-  if (fstat(descriptor.get(), &info) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot read ", path));
-  }
-  if (S_ISDIR(info.st_mode)) return ErrnoStatus(EISDIR, absl::StrCat("cannot read ", path));
+  DISTILLERY_ASSIGN_OR_RETURN(Descriptor descriptor, OpenRegularFile(path, &info));
   constexpr int64_t kNanoseconds = 1'000'000'000;
   InputFile file(BaseName(path), std::move(descriptor));
   file.stamp_.bytes = info.st_size;

@@ -27,7 +27,7 @@ struct FileStamp {
 
 class InputFile {
  public:
-  // NOT_FOUND, or UNAVAILABLE if it cannot be opened or is a folder; they name `path`.
+  // Errors of OpenRegularFile; they name `path`.
   static absl::StatusOr<InputFile> Open(const std::string& path);
   // Takes an open file; `name` is for messages.
   InputFile(std::string name, Descriptor descriptor)

@@ -3,6 +3,8 @@
 #include <torch/script.h>
 
 #include <optional>
+#include <sstream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,10 +23,12 @@ absl::StatusOr<Weights> ReadWeights(const std::string& path) {
     if (!weights.ok()) return Annotate(weights.status(), path);
     return weights;
   }
-  if (!FileExists(path)) return absl::NotFoundError(absl::StrCat(path, " is not there"));
+  // Not by LibTorch, which would wait for ever at a pipe.
+  DISTILLERY_ASSIGN_OR_RETURN(std::string file, ReadFile(path, kMaxBytes));
   absl::StatusOr<Weights> weights = absl::InternalError("not read");
   const absl::Status status = CatchTorchErrors([&] {
-    weights = WeightsOf(torch::jit::load(path, at::kCPU));
+    std::istringstream stream(std::move(file));
+    weights = WeightsOf(torch::jit::load(stream, at::kCPU));
     return absl::OkStatus();
   });
   if (!status.ok()) {

@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/base/text_file.h"
 #include "common/security/openssl.h"
 
 namespace distillery {
@@ -40,9 +40,9 @@ absl::StatusOr<TlsFiles> ReadTlsFiles(const TlsPaths& paths, absl::Time now) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": ", why));
   };
   TlsFiles files;
-  DISTILLERY_ASSIGN_OR_RETURN(files.certificate, ReadFile(paths.certificate, kMaxPemBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(files.key, ReadFile(paths.key, kMaxPemBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(files.ca, ReadFile(paths.ca, kMaxPemBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(files.certificate, ReadTextFile(paths.certificate, kMaxPemBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(files.key, ReadTextFile(paths.key, kMaxPemBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(files.ca, ReadTextFile(paths.ca, kMaxPemBytes));
   const std::vector<X509Ptr> chain = ReadPemCertificates(files.certificate);
   if (chain.empty()) return wrong(paths.certificate, "no certificate in PEM");
   const KeyPtr key = ReadPemKey(files.key);

@@ -3,10 +3,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text_file.h"
 #include "common/security/role.h"
 
 namespace distillery {
@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<WorkerList>> WorkerList::Open(const std::string& 
 }
 
 absl::StatusOr<std::set<std::string>> WorkerList::Read() const {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path_, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path_, kMaxFileBytes));
   absl::StatusOr<std::set<std::string>> workers = ParseWorkerList(text);
   if (!workers.ok()) return Annotate(workers.status(), path_);
   return workers;

@@ -38,7 +38,8 @@ TEST_F(FilesTest, ReadingSaysWhyItCannot) {
   ASSERT_THAT(WriteFileDurably(Path("a"), "12345"), IsOk());
   EXPECT_THAT(ReadFile(Path("none"), 9), StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
   EXPECT_THAT(ReadFile(Path("a"), 4), StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_THAT(ReadFile(folder_.path(), 1 << 20), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(ReadFile(folder_.path(), 1 << 20),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a folder")));
 }
 
 TEST_F(FilesTest, SystemErrorsBecomeCodes) {

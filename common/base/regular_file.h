@@ -1,0 +1,26 @@
+// The one way to open a file that a user named or that lies in a user's folder.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/descriptor.h"
+
+namespace distillery {
+
+// Opens an existing regular file for reading, links followed, and sets `info` to what it is. Never
+// blocks: to open a pipe would wait for its other end, for ever.
+//   INVALID_ARGUMENT     a pipe, a socket, a device, a folder, a link to nothing; says which
+//   NOT_FOUND            there is nothing of that name
+//   FAILED_PRECONDITION  this user may not read it
+//   UNAVAILABLE          another reason of the system
+// All name `path`.
+absl::StatusOr<Descriptor> OpenRegularFile(const std::string& path, struct stat* info);
+
+// Whether there is anything of that name, a link to nothing too: what OpenRegularFile refuses must
+// not pass for a file that was left out on purpose.
+bool NameIsTaken(const std::string& path);
+
+}  // namespace distillery
