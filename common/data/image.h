@@ -16,6 +16,11 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
+// What becomes of pixels that are not opaque: they are seen on black, value * alpha / 255, or on
+// white, (value * alpha + 255 * (255 - alpha)) / 255, each rounded; or alpha is dropped and the value
+// taken as it is stored.
+enum class AlphaRule { kBlack, kWhite, kDrop };
+
 inline constexpr int64_t kMaxImageSide = 65535;
 inline constexpr int64_t kMaxImagePixels = int64_t{64} << 20;
 

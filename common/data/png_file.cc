@@ -2,7 +2,8 @@
 
 #include <png.h>
 
-#include <memory>
+#include <csetjmp>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -24,40 +25,134 @@ bool ReachesEnd(absl::string_view bytes) {
   return false;
 }
 
-absl::Status Damaged(absl::string_view name, const png_image& png) {
-  return absl::DataLossError(absl::StrCat(name, " is damaged (PNG: ", png.message, ")"));
+absl::Status Damaged(absl::string_view name, absl::string_view why) {
+  return absl::DataLossError(absl::StrCat(name, " is damaged (PNG: ", why, ")"));
+}
+
+// libpng's full reader: its simplified one spoils interlaced files of 16 bits in patched versions
+// (pnggroup/libpng#853), and converts gamma.
+//
+// libpng leaves by longjmp, which runs no destructors: the functions that call it own nothing.
+class PngReader {
+ public:
+  explicit PngReader(absl::string_view bytes)
+      : rest_(bytes),
+        png_(png_create_read_struct(PNG_LIBPNG_VER_STRING, this, &OnError, &OnWarning)),
+        info_(png_ == nullptr ? nullptr : png_create_info_struct(png_)) {}
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+
+  // What went wrong.
+  const std::string& error() const { return error_; }
+
+  // Reads all before the pixels.
+  bool ReadHeader() {
+    if (info_ == nullptr) {
+      error_ = "no memory";
+      return false;
+    }
+    if (setjmp(png_jmpbuf(png_)) != 0) return false;
+    png_set_read_fn(png_, this, &OnRead);
+    png_set_benign_errors(png_, /*allowed=*/1);
+    // Texts and profiles may be bombs, and change no pixel here.
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kUnused,
+                                static_cast<int>(sizeof(kUnused) / 5));
+    png_read_info(png_, info_);
+    return true;
+  }
+  int64_t height() const { return png_get_image_height(png_, info_); }
+  int64_t width() const { return png_get_image_width(png_, info_); }
+
+  // Asks for bytes: 1 to 4 for each pixel, alpha last.
+  bool Convert() {
+    if (setjmp(png_jmpbuf(png_)) != 0) return false;
+    png_set_expand(png_);
+    png_set_scale_16(png_);
+    (void)png_set_interlace_handling(png_);
+    png_read_update_info(png_, info_);
+    return true;
+  }
+  int64_t values_per_pixel() const { return png_get_channels(png_, info_); }
+  int64_t row_bytes() const { return static_cast<int64_t>(png_get_rowbytes(png_, info_)); }
+
+  // `rows` are height() rows of row_bytes().
+  bool ReadPixels(png_bytepp rows) {
+    if (setjmp(png_jmpbuf(png_)) != 0) return false;
+    png_read_image(png_, rows);
+    return true;
+  }
+
+ private:
+  // Names of five bytes, as libpng wants them.
+  static constexpr png_byte kUnused[] =
+      "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0"
+      "tIME\0zTXt";
+
+  static void OnError(png_structp png, png_const_charp message) {
+    static_cast<PngReader*>(png_get_error_ptr(png))->error_ = message;
+    png_longjmp(png, 1);
+  }
+  static void OnWarning(png_structp /*png*/, png_const_charp /*message*/) {}
+  static void OnRead(png_structp png, png_bytep output, size_t count) {
+    absl::string_view& rest = static_cast<PngReader*>(png_get_io_ptr(png))->rest_;
+    if (rest.size() < count) png_error(png, "it ends too early");
+    std::memcpy(output, rest.data(), count);
+    rest.remove_prefix(count);
+  }
+
+  absl::string_view rest_;
+  std::string error_;
+  png_structp png_;
+  png_infop info_;
+};
+
+// The value of a pixel whose alpha is not 255.
+uint8_t Blend(int value, int alpha, AlphaRule rule) {
+  if (rule == AlphaRule::kDrop) return static_cast<uint8_t>(value);
+  const int behind = rule == AlphaRule::kWhite ? 255 * (255 - alpha) : 0;
+  return static_cast<uint8_t>((value * alpha + behind + 127) / 255);
 }
 
 }  // namespace
 
-absl::StatusOr<Image> DecodePng(absl::string_view bytes, absl::string_view name) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  const std::unique_ptr<png_image, void (*)(png_image*)> owner(&png, png_image_free);
-  if (png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()) == 0) {
-    return Damaged(name, png);
+absl::StatusOr<ImageShape> PngShape(absl::string_view start, absl::string_view name) {
+  // Signature 8, length 4, "IHDR" 4, width 4, height 4, depth 1, colour type 1.
+  if (start.size() < 26 || start.substr(12, 4) != "IHDR") return Damaged(name, "no header");
+  const auto number = [&](size_t at) {
+    return png_get_uint_32(reinterpret_cast<png_const_bytep>(start.data()) + at);
+  };
+  if (number(16) > PNG_UINT_31_MAX || number(20) > PNG_UINT_31_MAX) {
+    return Damaged(name, "no size");
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckImageSize(png.height, png.width, name));
+  const ImageShape shape{(start[25] & PNG_COLOR_MASK_COLOR) != 0 ? 3 : 1, number(20), number(16)};
+  DISTILLERY_RETURN_IF_ERROR(CheckImageSize(shape.height, shape.width, name));
+  return shape;
+}
+
+absl::StatusOr<Image> DecodePng(absl::string_view bytes, absl::string_view name, AlphaRule alpha) {
+  PngReader png(bytes);
+  if (!png.ReadHeader()) return Damaged(name, png.error());
+  DISTILLERY_RETURN_IF_ERROR(CheckImageSize(png.height(), png.width(), name));
   if (!ReachesEnd(bytes)) {
     return absl::DataLossError(absl::StrCat(name, " is cut short (PNG: no end chunk)"));
   }
-  const ImageShape shape{(png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1, png.height, png.width};
-  png.format = shape.channels == 3 ? PNG_FORMAT_RGBA : PNG_FORMAT_GA;
-  // Or libpng takes 16-bit values without a stated gamma for linear light.
-  png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
-  const int64_t group = shape.channels + 1;
-  std::vector<uint8_t> values(static_cast<size_t>(shape.height * shape.width * group));
-  if (png_image_finish_read(&png, /*background=*/nullptr, values.data(), /*row_stride=*/0,
-                            /*colormap=*/nullptr) == 0) {
-    return Damaged(name, png);
-  }
+  if (!png.Convert()) return Damaged(name, png.error());
+  const int64_t group = png.values_per_pixel();
+  const bool has_alpha = group % 2 == 0;
+  const ImageShape shape{has_alpha ? group - 1 : group, png.height(), png.width()};
+  std::vector<uint8_t> values(static_cast<size_t>(shape.height * png.row_bytes()));
+  std::vector<png_bytep> rows;
+  rows.reserve(static_cast<size_t>(shape.height));
+  for (int64_t y = 0; y < shape.height; ++y) rows.push_back(&values[y * png.row_bytes()]);
+  if (!png.ReadPixels(rows.data())) return Damaged(name, png.error());
+  if (!has_alpha) return FromInterleaved(shape, values.data());
   Image image{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()))};
   const int64_t plane = shape.height * shape.width;
   for (int64_t channel = 0; channel < shape.channels; ++channel) {
     for (int64_t i = 0; i < plane; ++i) {
-      const int alpha = values[i * group + shape.channels];
       image.pixels[channel * plane + i] =
-          static_cast<uint8_t>((values[i * group + channel] * alpha + 127) / 255);
+          Blend(values[i * group + channel], values[i * group + shape.channels], alpha);
     }
   }
   return image;

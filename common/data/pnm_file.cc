@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -26,25 +27,34 @@ int64_t TakeNumber(absl::string_view* rest) {
   return number;
 }
 
-}  // namespace
-
-absl::StatusOr<Image> DecodePnm(absl::string_view bytes, absl::string_view name) {
-  absl::string_view rest = bytes.substr(0, 2);
-  const int64_t channels = rest == "P5" ? 1 : rest == "P6" ? 3 : 0;
-  rest = bytes.substr(rest.size());
-  const int64_t width = channels == 0 ? -1 : TakeNumber(&rest);
-  const int64_t height = width < 0 ? -1 : TakeNumber(&rest);
-  const int64_t largest = height < 0 ? -1 : TakeNumber(&rest);
-  if (largest < 0 || rest.empty() || !absl::ascii_isspace(rest.front())) {
+// Takes the header.
+absl::StatusOr<ImageShape> TakeShape(absl::string_view* rest, absl::string_view name) {
+  const int64_t channels =
+      absl::ConsumePrefix(rest, "P5") ? 1 : absl::ConsumePrefix(rest, "P6") ? 3 : 0;
+  const int64_t width = channels == 0 ? -1 : TakeNumber(rest);
+  const int64_t height = width < 0 ? -1 : TakeNumber(rest);
+  const int64_t largest = height < 0 ? -1 : TakeNumber(rest);
+  if (largest < 0 || rest->empty() || !absl::ascii_isspace(rest->front())) {
     return absl::DataLossError(absl::StrCat(name, " is damaged or cut short (PGM/PPM header)"));
   }
-  rest.remove_prefix(1);
+  rest->remove_prefix(1);
   if (largest != 255) {
     return absl::InvalidArgumentError(absl::StrCat(name, " has the largest value ", largest,
                                                    "; PGM and PPM files are read with 255 only"));
   }
   DISTILLERY_RETURN_IF_ERROR(CheckImageSize(height, width, name));
-  const ImageShape shape{channels, height, width};
+  return ImageShape{channels, height, width};
+}
+
+}  // namespace
+
+absl::StatusOr<ImageShape> PnmShape(absl::string_view start, absl::string_view name) {
+  return TakeShape(&start, name);
+}
+
+absl::StatusOr<Image> DecodePnm(absl::string_view bytes, absl::string_view name) {
+  absl::string_view rest = bytes;
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, TakeShape(&rest, name));
   if (static_cast<int64_t>(rest.size()) != shape.size()) {
     return absl::DataLossError(absl::StrCat(name, " has ", rest.size(),
                                             " bytes of pixels, its header says ", shape.size()));

@@ -14,4 +14,7 @@ namespace distillery {
 // RESOURCE_EXHAUSTED as CheckImageSize.
 absl::StatusOr<Image> DecodePnm(absl::string_view bytes, absl::string_view name);
 
+// The shape that DecodePnm gives, from the bytes of the header. Errors as there.
+absl::StatusOr<ImageShape> PnmShape(absl::string_view start, absl::string_view name);
+
 }  // namespace distillery

@@ -40,6 +40,23 @@ TEST(DecodeImage, OtherFormatsAreRefusedByName) {
   }
 }
 
+TEST(DecodeImage, OtherFormatsAreCalledWhatTheyAre) {
+  const std::vector<std::pair<absl::string_view, std::string>> kinds = {
+      {"GIF89a", "a GIF picture"},
+      {absl::string_view("RIFF\0\0\0\0WEBPVP8 ", 16), "a WebP picture"},
+      {"BM1234", "a BMP picture"},
+      {absl::string_view("II*\0", 4), "a TIFF picture"},
+      {absl::string_view("MM\0*", 4), "a TIFF picture"},
+      {absl::string_view("\0\0\0\x1C" "ftypavif", 12), "an AVIF picture"},
+      {absl::string_view("\0\0\0\x1C" "ftypheic", 12), "an HEIC picture"},
+      {"\n <!DOCTYPE html><p>404", "an HTML page"},
+      {"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"}};
+  for (const auto& [bytes, what] : kinds) {
+    EXPECT_THAT(DecodeImage(bytes, 0, "picture"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("but " + what)));
+  }
+}
+
 TEST(DecodeImage, EmptyAndShortFilesAreDataLoss) {
   EXPECT_THAT(DecodeImage("", 0, "void.png"),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("void.png is empty")));
@@ -55,7 +72,7 @@ TEST(DecodeImage, LargeFilesAreRefused) {
 }
 
 TEST(HasImageExtension, TakesSmallAndCapitalLetters) {
-  for (const char* const name : {"a.png", "a.JPG", "a.jpeg", "a.b.pgm", "a.ppm"}) {
+  for (const char* const name : {"a.png", "a.JPG", "a.jpeg", "a.JFIF", "a.b.pgm", "a.ppm"}) {
     EXPECT_TRUE(HasImageExtension(name)) << name;
   }
   for (const char* const name : {"a", "png", "a.gif", "a.png.txt", ""}) {

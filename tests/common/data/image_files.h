@@ -63,6 +63,21 @@ inline std::string JpegBytes(const Image& image, int flags = 0) {
   return result;
 }
 
+// A JPEG file of 8 x 8 pixels for printing.
+inline std::string CmykJpegBytes() {
+  const std::vector<uint8_t> values(4 * 64, 77);
+  const tjhandle compressor = tjInitCompress();
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(google-runtime-int): libjpeg-turbo's type
+  EXPECT_EQ(
+      tjCompress2(compressor, values.data(), 8, 0, 8, TJPF_CMYK, &bytes, &size, TJSAMP_444, 90, 0),
+      0);
+  std::string result(reinterpret_cast<const char*>(bytes), size);
+  tjFree(bytes);
+  tjDestroy(compressor);
+  return result;
+}
+
 // A PGM (1 channel) or PPM file.
 inline std::string PnmBytes(const Image& image) {
   const std::vector<uint8_t> values = ToInterleaved(image);

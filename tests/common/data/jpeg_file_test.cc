@@ -57,6 +57,38 @@ TEST(DecodeJpeg, EveryCutIsDataLoss) {
   }
 }
 
+TEST(DecodeJpeg, WarningsAboutAWholePictureDoNotMatter) {
+  for (const int flags : {0, TJFLAG_PROGRESSIVE}) {
+    const std::string file = JpegBytes(Busy(3), flags);
+    ASSERT_OK_AND_ASSIGN(const Image whole, DecodeJpeg(file, "x"));
+    // Bytes before the end, and before a table at the start.
+    for (const size_t at : {file.size() - 2, file.find("\xFF\xDB")}) {
+      std::string odd = file;
+      odd.insert(at, "\x12\x34\x56");
+      ASSERT_OK_AND_ASSIGN(const Image image, DecodeJpeg(odd, "odd.jpg"));
+      EXPECT_EQ(image.pixels, whole.pixels) << at;
+    }
+    // A version of JFIF that is not known yet.
+    std::string future = file;
+    future[future.find("JFIF") + 5] = 9;
+    EXPECT_EQ(DecodeJpeg(future, "x")->pixels, whole.pixels);
+  }
+}
+
+TEST(DecodeJpeg, DamageWithinThePixelsIsDataLoss) {
+  std::string file = JpegBytes(Busy(1));
+  const size_t middle = (file.find("\xFF\xDA") + file.size()) / 2;
+  file.replace(middle, 4, "\xFF\xD9\xFF\xD9");  // ends there
+  EXPECT_THAT(DecodeJpeg(file, "x.jpg"), StatusIs(kDataLoss, HasSubstr("x.jpg")));
+}
+
+TEST(JpegShape, NeedsTheBytesUpToTheFirstScanAlone) {
+  const std::string file = JpegBytes(PlainImage({3, 9, 5}, 100));
+  const std::string start = file.substr(0, file.find("\xFF\xDA") + 14);
+  EXPECT_EQ(*JpegShape(start, "x"), (ImageShape{3, 9, 5}));
+  EXPECT_THAT(JpegShape(start.substr(0, 30), "x"), StatusIs(kDataLoss));
+}
+
 TEST(DecodeJpeg, DamagedHeaderIsDataLoss) {
   std::string file = JpegBytes(Busy(1));
   file[file.find("\xFF\xC4") + 3] = '\xFF';  // the length of the first Huffman table
@@ -74,18 +106,9 @@ TEST(DecodeJpeg, LargeHeaderIsRefusedBeforeAnythingIsAllocated) {
 }
 
 TEST(DecodeJpeg, CmykIsRefusedWithTheWayOut) {
-  const std::vector<uint8_t> values(4 * 64, 77);
-  const tjhandle compressor = tjInitCompress();
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;  // NOLINT(google-runtime-int): libjpeg-turbo's type
-  ASSERT_EQ(
-      tjCompress2(compressor, values.data(), 8, 0, 8, TJPF_CMYK, &bytes, &size, TJSAMP_444, 90, 0),
-      0);
-  EXPECT_THAT(DecodeJpeg({reinterpret_cast<const char*>(bytes), size}, "print.jpg"),
+  EXPECT_THAT(DecodeJpeg(CmykJpegBytes(), "print.jpg"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("print.jpg"), HasSubstr("convert it to RGB"))));
-  tjFree(bytes);
-  tjDestroy(compressor);
 }
 
 }  // namespace

@@ -57,6 +57,64 @@ TEST(DecodePng, TransparentPixelsAreSeenOnBlack) {
   EXPECT_THAT(colour.pixels, ElementsAre(51, 20, 0));
 }
 
+TEST(DecodePng, AlphaGoesByTheRule) {
+  const auto decode = [](int depth, PngColour colour, const std::string& rows,
+                         const std::string& extra, AlphaRule rule) {
+    return DecodePng(PngBytes(2, 1, depth, colour, rows, extra), "x", rule)->pixels;
+  };
+  // 200 with an alpha of 128; 100 of 0: on white (200 * 128 + 255 * 127) / 255 = 227.4; 255.
+  const std::string grey("\0\xC8\x80\x64\x00", 5);
+  EXPECT_THAT(decode(8, kGreyAlpha, grey, "", AlphaRule::kBlack), ElementsAre(100, 0));
+  EXPECT_THAT(decode(8, kGreyAlpha, grey, "", AlphaRule::kWhite), ElementsAre(227, 255));
+  EXPECT_THAT(decode(8, kGreyAlpha, grey, "", AlphaRule::kDrop), ElementsAre(200, 100));
+  // One transparent grey, of 8 bits and of 16, where only the low byte tells it from its neighbour.
+  const std::string key8 = PngChunk("tRNS", std::string("\0\x07", 2));
+  EXPECT_THAT(decode(8, kGrey, std::string("\0\x07\x08", 3), key8, AlphaRule::kWhite),
+              ElementsAre(255, 8));
+  EXPECT_THAT(decode(8, kGrey, std::string("\0\x07\x08", 3), key8, AlphaRule::kDrop),
+              ElementsAre(7, 8));
+  const std::string key16 = PngChunk("tRNS", "\x80\x80");
+  EXPECT_THAT(decode(16, kGrey, std::string("\0\x80\x80\x80\x81", 5), key16, AlphaRule::kWhite),
+              ElementsAre(255, 128));
+  // A palette with an alpha for its first colour.
+  const std::string palette =
+      PngChunk("PLTE", "\x01\x02\x03\x0A\x0B\x0C") + PngChunk("tRNS", std::string("\0", 1));
+  EXPECT_THAT(decode(8, kPalette, std::string("\0\0\1", 3), palette, AlphaRule::kBlack),
+              ElementsAre(0, 10, 0, 11, 0, 12));
+  EXPECT_THAT(decode(8, kPalette, std::string("\0\0\1", 3), palette, AlphaRule::kDrop),
+              ElementsAre(1, 10, 2, 11, 3, 12));
+}
+
+TEST(DecodePng, StatedGammaChangesNothing) {
+  // Of 1.0: linear light.
+  const std::string gamma = PngChunk("gAMA", BigEndianBytes(100000));
+  const std::string rows("\0\x0A\x14\0\x1E\x28", 6);
+  EXPECT_THAT(DecodePng(PngBytes(2, 2, 8, kGrey, rows, gamma), "x")->pixels,
+              ElementsAre(10, 20, 30, 40));
+}
+
+TEST(DecodePng, InterlacedFilesOfSixteenBitsAreRead) {
+  // 2 x 2 pixels are three passes of Adam7: (0, 0); (0, 1); the second row.
+  const std::string rows("\0\x10\x10" "\0\x20\x20" "\0\x30\x30\x40\x40", 11);
+  std::string file = PngBytes(2, 2, 16, kGrey, rows);
+  // The last byte of the header says that it is interlaced; the CRC goes over it.
+  const size_t header = file.find("IHDR");
+  std::string content = file.substr(header + 4, 13);
+  content[12] = '\1';
+  file.replace(header - 4, 25, PngChunk("IHDR", content));
+  EXPECT_THAT(DecodePng(file, "x")->pixels, ElementsAre(0x10, 0x20, 0x30, 0x40));
+}
+
+TEST(PngShape, IsWhatTheWholeFileGives) {
+  for (const auto& [colour, channels] :
+       {std::pair{kGrey, 1}, std::pair{kGreyAlpha, 1}, std::pair{kRgb, 3}, std::pair{kRgba, 3},
+        std::pair{kPalette, 3}}) {
+    const std::string file = PngBytes(7, 5, 8, colour, "");
+    EXPECT_EQ(*PngShape(file.substr(0, 26), "x"), (ImageShape{channels, 5, 7}));
+    EXPECT_THAT(PngShape(file.substr(0, 25), "x"), StatusIs(kDataLoss));
+  }
+}
+
 TEST(DecodePng, SixteenBitsAreRoundedAndNotTakenForLinearLight) {
   // 0x8080 / 65535 = 128 / 255; 0x80FF is 0.49 above it, 0x8101 is 0.502.
   const std::string rows("\0\x80\x80\x80\xFF\x81\x01\xFF\xFF", 9);
