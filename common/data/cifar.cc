@@ -1,10 +1,11 @@
 #include "common/data/cifar.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
 
@@ -61,7 +62,7 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
   DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendFiles(folder, {test}, layout, &samples));
   samples.class_names = NumberedClassNames(layout.class_count);
   const std::string names_path = absl::StrCat(folder, "/", names);
-  if (FileExists(names_path)) {
+  if (NameIsTaken(names_path)) {
     DISTILLERY_ASSIGN_OR_RETURN(samples.class_names, ReadClassNames(names_path));
     if (static_cast<int64_t>(samples.class_names.size()) != layout.class_count) {
       return absl::InvalidArgumentError(
@@ -69,6 +70,9 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
                        layout.name, " has ", layout.class_count, " classes"));
     }
   }
+  std::set<std::string> read(train.begin(), train.end());
+  read.insert({test, names});
+  samples.left_out = LeftOutBeside(folder, read);
   return samples;
 }
 
@@ -100,9 +104,9 @@ absl::Status AppendCifarLabels(absl::string_view records, int64_t first, const C
   return absl::OkStatus();
 }
 
-bool HoldsCifar10(const std::string& folder) { return FileExists(folder + "/data_batch_1.bin"); }
+bool HoldsCifar10(const std::string& folder) { return NameIsTaken(folder + "/data_batch_1.bin"); }
 
-bool HoldsCifar100(const std::string& folder) { return FileExists(folder + "/train.bin"); }
+bool HoldsCifar100(const std::string& folder) { return NameIsTaken(folder + "/train.bin"); }
 
 absl::StatusOr<StoredSamples> ReadCifar10Folder(const std::string& name,
                                                 const std::string& folder) {

@@ -6,8 +6,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/text_file.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -23,14 +23,14 @@ bool IsUtf8(const std::string& text) {
   return json.dump(-1, ' ', false, Handler::replace) == json.dump(-1, ' ', false, Handler::ignore);
 }
 
-bool IsPrintable(const std::string& text) {
+}  // namespace
+
+bool IsPrintableUtf8(const std::string& text) {
   for (const char letter : text) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(letter))) return false;
   }
   return IsUtf8(text);
 }
-
-}  // namespace
 
 std::vector<std::string> NumberedClassNames(int64_t count) {
   std::vector<std::string> names;
@@ -39,7 +39,7 @@ std::vector<std::string> NumberedClassNames(int64_t count) {
 }
 
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxFileBytes));
   std::vector<std::string> names;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     names.emplace_back(absl::StripAsciiWhitespace(line));
@@ -64,7 +64,7 @@ absl::Status CheckClassNames(const std::vector<std::string>& names) {
     if (name.empty() || name.size() > kMaxNameBytes) {
       return wrong(absl::StrCat("names have 1 to ", kMaxNameBytes, " bytes"));
     }
-    if (!IsPrintable(name)) return wrong("names are printable UTF-8");
+    if (!IsPrintableUtf8(name)) return wrong("names are printable UTF-8");
     if (!seen.insert(name).second) return wrong("which another class has too");
   }
   return absl::OkStatus();

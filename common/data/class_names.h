@@ -14,8 +14,11 @@ inline constexpr int64_t kMaxClasses = 65536;
 // "0", "1", ... "count - 1".
 std::vector<std::string> NumberedClassNames(int64_t count);
 
-// One name per line; white space around it and empty lines at the end do not count. NOT_FOUND if
-// there is no such file.
+// Whether the text is UTF-8 without control characters.
+bool IsPrintableUtf8(const std::string& text);
+
+// One name per line; a byte order mark, white space around it and empty lines at the end do not
+// count. Errors of ReadTextFile.
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path);
 
 // INVALID_ARGUMENT, naming the class, unless there are 2 to kMaxClasses names, each of 1 to 256

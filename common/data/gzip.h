@@ -9,9 +9,15 @@
 
 namespace distillery {
 
-// Decompresses a gzip file. DATA_LOSS if it is damaged or cut short, RESOURCE_EXHAUSTED if it holds
-// more than max_bytes. `name` is named in the message.
+// Decompresses a gzip file, all its members. DATA_LOSS if it is none, with what it is if that is
+// known, if it is damaged or cut short; RESOURCE_EXHAUSTED if it holds more than max_bytes. `name` is
+// named in the message.
 absl::StatusOr<std::string> GunzipBytes(absl::string_view compressed, int64_t max_bytes,
+                                        absl::string_view name);
+
+// The first `bytes` of what a gzip file holds, or all if that is less; without a look at the rest.
+// DATA_LOSS as GunzipBytes.
+absl::StatusOr<std::string> GunzipStart(absl::string_view compressed, int64_t bytes,
                                         absl::string_view name);
 
 // Reads `path`, or `path`.gz if that is the one there; at most max_bytes come out.

@@ -1,12 +1,18 @@
 #include "common/data/idx.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/regular_file.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
+#include "common/data/file_kind.h"
 #include "common/data/gzip.h"
 
 namespace distillery {
@@ -26,8 +32,69 @@ uint32_t BigEndian32(absl::string_view bytes, size_t at) {
   return value;
 }
 
+// The first four bytes are 0, 0, a type and the number of dimensions.
+constexpr uint32_t kUnsignedBytes = 0x0800;
+
+std::string Wanted(int dimensions) {
+  return absl::StrCat("an IDX file of unsigned bytes with ", dimensions, " dimension(s)");
+}
+
+// What a file is that is none of unsigned bytes with so many dimensions. REQUIRES: 4 bytes.
+absl::Status WrongMagic(absl::string_view start, int dimensions, absl::string_view name) {
+  static const auto* const types = new std::map<int, const char*>{
+      {0x08, "unsigned bytes"}, {0x09, "signed bytes"}, {0x0B, "int16"},
+      {0x0C, "int32"},          {0x0D, "float32"},      {0x0E, "float64"}};
+  const auto type_of = [](unsigned char type) {
+    const auto found = types->find(type);
+    return found == types->end() ? "" : found->second;
+  };
+  const auto wrong = [&](absl::string_view what) {
+    return absl::DataLossError(
+        absl::StrCat(name, " is ", what, ", wanted: ", Wanted(dimensions)));
+  };
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(start[i]); };
+  if (byte(0) == 0 && byte(1) == 0 && *type_of(byte(2)) != '\0') {
+    return wrong(absl::StrCat("an IDX file of ", type_of(byte(2)), " with ", int{byte(3)},
+                              " dimension(s)"));
+  }
+  if (byte(2) == 0 && byte(3) == 0 && *type_of(byte(1)) != '\0') {
+    return wrong("an IDX file whose header is little-endian");
+  }
+  if (IsGzip(start)) {
+    return absl::DataLossError(
+        absl::StrCat(name, " is gzip-compressed data: add .gz to its name"));
+  }
+  const absl::string_view kind = FileKind(start);
+  return absl::DataLossError(absl::StrCat(name, " is not ", Wanted(dimensions),
+                                          kind.empty() ? "" : ", but ", kind));
+}
+
+// The sizes of a header whose product is no overflow.
+absl::StatusOr<std::vector<int64_t>> ParseSizes(absl::string_view start, int dimensions,
+                                                absl::string_view name) {
+  const int64_t header = HeaderBytes(dimensions);
+  if (static_cast<int64_t>(start.size()) < header) {
+    return absl::DataLossError(absl::StrCat(name, " is not ", Wanted(dimensions)));
+  }
+  if (BigEndian32(start, 0) != kUnsignedBytes + static_cast<uint32_t>(dimensions)) {
+    return WrongMagic(start, dimensions, name);
+  }
+  std::vector<int64_t> sizes;
+  sizes.reserve(static_cast<size_t>(dimensions));
+  for (int i = 0; i < dimensions; ++i) sizes.push_back(BigEndian32(start, 4 + 4 * i));
+  const absl::StatusOr<int64_t> count = CheckedElementCount(sizes, kMaxElements);
+  if (!count.ok()) {
+    return absl::DataLossError(absl::StrCat(name, ": ", count.status().message()));
+  }
+  return sizes;
+}
+
 std::string ImagePath(const std::string& folder, absl::string_view prefix) {
   return absl::StrCat(folder, "/", prefix, "-images-idx3-ubyte");
+}
+
+std::string LabelPath(const std::string& folder, absl::string_view prefix) {
+  return absl::StrCat(folder, "/", prefix, "-labels-idx1-ubyte");
 }
 
 // Adds the images of a plain file to `samples`, to be read on demand; returns the file's sizes.
@@ -45,9 +112,30 @@ absl::StatusOr<std::vector<int64_t>> AddImages(const std::string& path, StoredSa
   return sizes;
 }
 
+// The bytes of a file of images that is plain or compressed, if with `held` bytes that are in memory
+// already they are not too many: known from the header, before all is decompressed.
+absl::StatusOr<std::string> ReadBoundedImages(const std::string& path, int64_t held) {
+  const std::string packed_path = path + ".gz";
+  if (NameIsTaken(path) || !NameIsTaken(packed_path)) return ReadPlainOrGzip(path, kMaxFileBytes);
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string packed, ReadFile(packed_path, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string start,
+                              GunzipStart(packed, HeaderBytes(kImageDimensions), packed_path));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
+                              ParseSizes(start, kImageDimensions, packed_path));
+  if (sizes[0] * sizes[1] * sizes[2] > kMaxStoredBytes - held) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        packed_path, " holds ", sizes[0], " images of ", sizes[1], " x ", sizes[2],
+        ", more than the ", kMaxStoredBytes,
+        " bytes that are held in memory: decompress it (gunzip), plain files are read on demand"));
+  }
+  return GunzipBytes(packed, kMaxFileBytes, packed_path);
+}
+
 // Appends the images of a file that is plain or compressed to those in memory.
 absl::StatusOr<std::vector<int64_t>> HoldImages(const std::string& path, StoredSamples* samples) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string file, ReadPlainOrGzip(path, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const std::string file,
+      ReadBoundedImages(path, static_cast<int64_t>(samples->pixels.size())));
   absl::string_view pixels;
   DISTILLERY_ASSIGN_OR_RETURN(std::vector<int64_t> sizes,
                               ParseIdx(file, kImageDimensions, path, &pixels));
@@ -59,13 +147,13 @@ absl::StatusOr<std::vector<int64_t>> HoldImages(const std::string& path, StoredS
 absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_view prefix,
                                      bool on_demand, StoredSamples* samples) {
   const std::string image_path = ImagePath(folder, prefix);
-  const std::string label_path = absl::StrCat(folder, "/", prefix, "-labels-idx1-ubyte");
+  const std::string label_path = LabelPath(folder, prefix);
   DISTILLERY_ASSIGN_OR_RETURN(
       const std::vector<int64_t> sizes,
       on_demand ? AddImages(image_path, samples) : HoldImages(image_path, samples));
   if (on_demand) {
     // Looked at before it is read: what changes in between is seen the next time.
-    const bool plain = FileExists(label_path);
+    const bool plain = NameIsTaken(label_path);
     const absl::StatusOr<InputFile> labels =
         InputFile::Open(plain ? label_path : absl::StrCat(label_path, ".gz"));
     if (labels.ok()) samples->sources.files.push_back(labels->stamp());
@@ -106,29 +194,20 @@ absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimen
 
 absl::StatusOr<std::vector<int64_t>> ParseIdxHeader(absl::string_view start, int64_t file_bytes,
                                                     int dimensions, absl::string_view name) {
+  DISTILLERY_ASSIGN_OR_RETURN(std::vector<int64_t> sizes, ParseSizes(start, dimensions, name));
   const int64_t header = HeaderBytes(dimensions);
-  const uint32_t magic = 0x0800U + static_cast<uint32_t>(dimensions);
-  if (static_cast<int64_t>(start.size()) < header || BigEndian32(start, 0) != magic) {
-    return absl::DataLossError(absl::StrCat(
-        name, " is not an IDX file of unsigned bytes with ", dimensions, " dimension(s)"));
-  }
-  std::vector<int64_t> sizes;
-  sizes.reserve(static_cast<size_t>(dimensions));
-  for (int i = 0; i < dimensions; ++i) sizes.push_back(BigEndian32(start, 4 + 4 * i));
-  const absl::StatusOr<int64_t> count = CheckedElementCount(sizes, kMaxElements);
-  if (!count.ok()) {
-    return absl::DataLossError(absl::StrCat(name, ": ", count.status().message()));
-  }
-  if (file_bytes - header != *count) {
+  const int64_t count =
+      std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  if (file_bytes - header != count) {
     return absl::DataLossError(absl::StrCat(name, " has ", file_bytes - header,
-                                            " bytes of elements, its header says ", *count));
+                                            " bytes of elements, its header says ", count));
   }
   return sizes;
 }
 
 bool HoldsIdx(const std::string& folder) {
-  const std::string path = folder + "/train-images-idx3-ubyte";
-  return FileExists(path) || FileExists(path + ".gz");
+  const std::string path = ImagePath(folder, "train");
+  return NameIsTaken(path) || NameIsTaken(path + ".gz");
 }
 
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder) {
@@ -136,11 +215,18 @@ absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::
   samples.name = name;
   samples.sources.folder = folder;
   const bool on_demand =
-      FileExists(ImagePath(folder, "train")) && FileExists(ImagePath(folder, "t10k"));
+      NameIsTaken(ImagePath(folder, "train")) && NameIsTaken(ImagePath(folder, "t10k"));
   DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(folder, "train", on_demand, &samples));
   DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(folder, "t10k", on_demand, &samples));
   samples.class_names =
       NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
+  std::set<std::string> read;
+  for (const char* const prefix : {"train", "t10k"}) {
+    for (const std::string& path : {ImagePath(folder, prefix), LabelPath(folder, prefix)}) {
+      read.insert(BaseName(NameIsTaken(path) ? path : path + ".gz"));
+    }
+  }
+  samples.left_out = LeftOutBeside(folder, read, /*with_folders=*/false);
   return samples;
 }
 

@@ -10,8 +10,9 @@
 namespace distillery {
 
 // Parses an IDX file of unsigned bytes with `dimensions` sizes. Returns the sizes, and sets
-// `elements` to the bytes after the header. DATA_LOSS, naming `name`, if it is not such a file or
-// its length differs from what its header says.
+// `elements` to the bytes after the header. DATA_LOSS, naming `name` and what it is instead, if it
+// is not such a file (of another type, byte order or number of dimensions, compressed ...), or its
+// length differs from what its header says.
 absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimensions,
                                               absl::string_view name,
                                               absl::string_view* elements);

@@ -1,10 +1,11 @@
-// Data sets of image files by class: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (or .jpg,
-// .jpeg, .pgm, .ppm).
+// Data sets of image files by class: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (or another
+// of kImageEndings).
 #pragma once
 
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/data/image.h"
 #include "common/data/samples.h"
 
 namespace distillery {
@@ -16,24 +17,30 @@ struct ImageFolderOptions {
   // Every image is resized to these; both or neither.
   int64_t height = 0;
   int64_t width = 0;
-  // Leave damaged images out, with a warning in the log.
+  // Leave out files that are no image that can be read, and say so.
   bool skip_corrupt = false;
+  // "black", "white" or "drop".
+  AlphaRule alpha = AlphaRule::kBlack;
 };
 
-// INVALID_ARGUMENT for text that is no JSON object of the four keys, or values that no image has.
+// INVALID_ARGUMENT for text that is no JSON object of the five keys, or values that no image has.
 absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& text);
 
 // Whether the folder holds a folder `train`.
 bool HoldsImageFolder(const std::string& folder);
 
 // Classes are the sorted names of train's folders; the samples of a split lie class by class in the
-// order of their files' names, so every machine has the same order. Names that start with '.', and
-// files with another extension, do not count. Files are decoded on all cores.
+// order of their files' names, so every machine has the same order. Names that start with '.' do not
+// count; files with another ending, folders within classes and all else are listed in `left_out`.
+// The headers of all files are looked at first, then they are decoded on all cores, a bounded number
+// of bytes at a time.
 //   INVALID_ARGUMENT     a folder, class or split without images; fewer than 2 classes; a class of
-//                        test that train has not; an image of another size, or in colour where the
+//                        test that train has not; images of another size, or in colour where the
 //                        first is grey, that dataset.json does not settle
-//   DATA_LOSS            a damaged image, by its name in the folder
-//   RESOURCE_EXHAUSTED   more than kMaxStoredBytes of pixels, or an image as DecodeImage
+//   RESOURCE_EXHAUSTED   more than kMaxStoredBytes of pixels: known before any is decoded
+//   the first file's     files that are no image that can be read (damaged, too large, of another
+//                        format, a pipe ...): named, with their number, unless skip_corrupt
+//   UNAVAILABLE          another reason of the system
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder);
 
 }  // namespace distillery

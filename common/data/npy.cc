@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/data/file_kind.h"
 
 namespace distillery {
 namespace {
@@ -87,6 +88,7 @@ class HeaderReader {
       int64_t size = 0;
       if (!comma || !absl::SimpleAtoi(rest_.substr(0, digits), &size)) return false;
       rest_.remove_prefix(digits);
+      absl::ConsumePrefix(&rest_, "L");  // a long number of Python 2
       shape.push_back(size);
       comma = Take(",");
     }
@@ -115,7 +117,9 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view start, int64_t file_b
                                          absl::string_view name) {
   absl::string_view rest = start;
   if (!absl::ConsumePrefix(&rest, "\x93NUMPY") || rest.size() < 2) {
-    return absl::DataLossError(absl::StrCat(name, " is not an NPY file or is cut short"));
+    const absl::string_view kind = FileKind(start);
+    return absl::DataLossError(absl::StrCat(name, " is not an NPY file or is cut short",
+                                            kind.empty() ? "" : "; it is ", kind));
   }
   const int major = static_cast<uint8_t>(rest[0]);
   const int minor = static_cast<uint8_t>(rest[1]);

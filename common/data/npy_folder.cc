@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/files.h"
+#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
 #include "common/data/npy.h"
@@ -111,14 +111,14 @@ absl::StatusOr<IndexList> AppendPair(const std::string& folder, const char* spli
 
 }  // namespace
 
-bool HoldsNpy(const std::string& folder) { return FileExists(folder + "/train_images.npy"); }
+bool HoldsNpy(const std::string& folder) { return NameIsTaken(folder + "/train_images.npy"); }
 
 absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::string& folder) {
   StoredSamples samples;
   samples.name = name;
   samples.sources.folder = folder;
   const std::string names_path = folder + "/classes.txt";
-  if (FileExists(names_path)) {
+  if (NameIsTaken(names_path)) {
     DISTILLERY_ASSIGN_OR_RETURN(samples.class_names, ReadClassNames(names_path));
     DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples.class_names), "classes.txt"));
   }
@@ -132,6 +132,8 @@ absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::
     samples.class_names =
         NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
   }
+  samples.left_out = LeftOutBeside(folder, {"train_images.npy", "train_labels.npy",
+                                            "test_images.npy", "test_labels.npy", "classes.txt"});
   return samples;
 }
 

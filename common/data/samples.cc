@@ -71,6 +71,16 @@ absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* out
   return absl::InternalError(absl::StrCat(samples.name, " has no such sample"));
 }
 
+std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples) {
+  std::vector<bool> seen(samples.class_names.size());
+  for (const int64_t index : samples.train) seen[samples.labels[index]] = true;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (!seen[i]) names.push_back(samples.class_names[i]);
+  }
+  return names;
+}
+
 absl::Status CheckSamples(const StoredSamples& samples) {
   DISTILLERY_RETURN_IF_ERROR(CheckSplit(samples, "train", samples.train));
   DISTILLERY_RETURN_IF_ERROR(CheckSplit(samples, "test", samples.test));

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/data/index_list.h"
 #include "common/data/label_list.h"
+#include "common/data/left_out.h"
 #include "common/data/record_file.h"
 
 namespace distillery {
@@ -52,6 +53,8 @@ struct StoredSamples {
   IndexList test;
   // Of samples with `images`, if those are files that stay.
   SampleSources sources;
+  // What else lies in the folder.
+  std::vector<LeftOut> left_out;
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
   bool in_memory() const { return images.empty(); }
@@ -70,6 +73,9 @@ absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wi
                         uint8_t* output);
 // The same for one.
 absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* output);
+
+// The names of classes that no sample of train has: a model has outputs for them that never learn.
+std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples);
 
 // The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS for
 // labels and pixels, RESOURCE_EXHAUSTED for more than kMaxSamples.

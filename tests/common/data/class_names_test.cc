@@ -25,6 +25,14 @@ TEST(ReadClassNames, TakesOneNamePerLine) {
   EXPECT_THAT(ReadClassNames(folder.File("none")), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST(ReadClassNames, TheByteOrderMarkOfAnEditorIsNoPartOfTheFirstName) {
+  TemporaryFolder folder;
+  const std::string path = folder.File("names");
+  ASSERT_THAT(WriteFileDurably(path, "\xEF\xBB\xBF" "cat\ndog\n"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, ReadClassNames(path));
+  EXPECT_THAT(names, ElementsAre("cat", "dog"));
+}
+
 TEST(CheckClassNames, TakesNumbersAndUtf8) {
   EXPECT_EQ(NumberedClassNames(3), (std::vector<std::string>{"0", "1", "2"}));
   EXPECT_THAT(CheckClassNames(NumberedClassNames(kMaxClasses)), IsOk());

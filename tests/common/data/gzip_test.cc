@@ -6,6 +6,7 @@
 namespace distillery {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::string Text(size_t size) {
@@ -45,6 +46,24 @@ TEST(GunzipBytes, DamageIsDataLoss) {
   compressed[compressed.size() - 5] ^= 1;  // the stored CRC-32
   EXPECT_THAT(GunzipBytes(compressed, 1000, "x"), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_THAT(GunzipBytes("no gzip", 1000, "x"), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(GunzipBytes, SeveralMembersAreOneAfterTheOther) {
+  const std::string two = Gzip("one ") + Gzip("two");
+  EXPECT_EQ(*GunzipBytes(two, 100, "x"), "one two");
+  EXPECT_THAT(GunzipBytes(two, 6, "x"), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(GunzipBytes(two.substr(0, two.size() - 1), 100, "x"),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(*GunzipBytes(Gzip("one") + std::string(512, '\0'), 100, "padded"), "one");
+  EXPECT_THAT(GunzipBytes(Gzip("one") + "rest", 100, "x"), StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST(GunzipBytes, PlainFilesUnderACompressedNameAreCalledSo) {
+  const std::string idx("\0\0\x08\x03\0\0\0\1", 8);
+  EXPECT_THAT(GunzipBytes(idx, 100, "images.gz"),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("images.gz is not gzip-compressed but an IDX file"),
+                             HasSubstr("take the .gz off its name"))));
 }
 
 TEST(ReadPlainOrGzip, TakesWhicheverIsThere) {

@@ -38,6 +38,23 @@ TEST(ParseIdx, OtherTypesAndDimensionsAreDataLoss) {
   EXPECT_THAT(ParseIdx(IdxBytes({1}, "a"), 3, "x", &elements), StatusIs(kDataLoss));
 }
 
+TEST(ParseIdx, OtherKindsOfFilesAreCalledWhatTheyAre) {
+  absl::string_view elements;
+  std::string floats = IdxBytes({1}, "a");
+  floats[2] = '\x0D';
+  EXPECT_THAT(ParseIdx(floats, 1, "x", &elements),
+              StatusIs(kDataLoss, HasSubstr("x is an IDX file of float32 with 1 dimension(s), "
+                                            "wanted: an IDX file of unsigned bytes")));
+  EXPECT_THAT(ParseIdx(IdxBytes({1, 1}, "a"), 1, "x", &elements),
+              StatusIs(kDataLoss, HasSubstr("of unsigned bytes with 2 dimension(s)")));
+  EXPECT_THAT(ParseIdx(std::string("\x01\x08\0\0\x01\0\0\0a", 9), 1, "x", &elements),
+              StatusIs(kDataLoss, HasSubstr("little-endian")));
+  EXPECT_THAT(ParseIdx(Gzip(IdxBytes({1}, "a")), 1, "x", &elements),
+              StatusIs(kDataLoss, HasSubstr("add .gz to its name")));
+  EXPECT_THAT(ParseIdx("PK\x03\x04 and more", 1, "x", &elements),
+              StatusIs(kDataLoss, HasSubstr("a ZIP archive")));
+}
+
 TEST(ParseIdx, SizesThatOverflowAreDataLoss) {
   absl::string_view elements;
   // 2^32 - 1 thrice does not fit; 2^31 * 2^31 * 4 would be 2^64, that is 0 if it wrapped.
@@ -65,6 +82,24 @@ TEST_F(IdxFolderTest, FourFilesMakeADataSet) {
   EXPECT_THAT(samples.train, ElementsAre(0, 1, 2));
   EXPECT_THAT(samples.test, ElementsAre(3));
   EXPECT_THAT(samples.class_names, ElementsAre("0", "1", "2"));
+}
+
+TEST_F(IdxFolderTest, CompressedImagesBeyondTheLimitAreKnownByTheirHeader) {
+  ASSERT_THAT(RemoveFile(folder_.File("train-images-idx3-ubyte")), IsOk());
+  Replace("train-images-idx3-ubyte.gz", Gzip(IdxBytes({1U << 20, 1U << 6, 1U << 7}, "few")));
+  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("holds 1048576 images of 64 x 128"),
+                             HasSubstr("decompress it"))));
+}
+
+TEST_F(IdxFolderTest, FilesThatAreNotReadAreNamed) {
+  Replace("train-images-idx3-ubyte.gz", "not looked at");
+  Replace("extra-images-idx3-ubyte", "x");
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadIdxFolder("tiny", folder_.path()));
+  ASSERT_EQ(samples.left_out.size(), 2);
+  EXPECT_EQ(samples.left_out[0].what, "1 file without an ending such as extra-images-idx3-ubyte");
+  EXPECT_EQ(samples.left_out[1].what, "1 file .gz such as train-images-idx3-ubyte.gz");
 }
 
 TEST_F(IdxFolderTest, CompressedFilesGiveTheSameSamples) {

@@ -1,13 +1,13 @@
 #include "common/data/image_folder.h"
 
-#include <spdlog/sinks/ostream_sink.h>
-
-#include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/files.h"
-#include "common/base/logging.h"
+#include "common/data/catalog.h"
 #include "common/data/png_file.h"
 #include "tests/common/data/image_files.h"
+#include "tests/common/log_lines.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 
@@ -33,11 +33,11 @@ class ImageFolderTest : public ::testing::Test {
   }
   void Write(const std::string& name, const Image& image) { Write(name, *EncodePng(image)); }
   // Two classes; names are not in the order of their making.
-  void WriteTwoClasses() {
-    Write("train/dog/b.png", Grey(5, 6));
-    Write("train/dog/a.png", Grey(3, 4));
-    Write("train/cat/z.png", Grey(1, 2));
-    Write("test/dog/t.png", Grey(7, 8));
+  void WriteTwoClasses(const std::string& in = "") {
+    Write(in + "train/dog/b.png", Grey(5, 6));
+    Write(in + "train/dog/a.png", Grey(3, 4));
+    Write(in + "train/cat/z.png", Grey(1, 2));
+    Write(in + "test/dog/t.png", Grey(7, 8));
   }
   absl::StatusOr<StoredSamples> Read() { return ReadImageFolder("pets", folder_.path()); }
   TemporaryFolder folder_;
@@ -138,17 +138,19 @@ TEST_F(ImageFolderTest, DamagedImageIsDataLossAndNamed) {
 }
 
 TEST_F(ImageFolderTest, DamagedImagesAreLeftOutWithAWarningIfAskedFor) {
-  WriteTwoClasses();
-  Write("train/dog/aa.png", std::string());
-  Write("dataset.json", std::string(R"({"skip_corrupt": true})"));
-  std::ostringstream log;
-  auto& sinks = spdlog::default_logger()->sinks();
-  sinks.push_back(std::make_shared<spdlog::sinks::ostream_sink_mt>(log));
-  const absl::StatusOr<StoredSamples> samples = Read();
-  sinks.pop_back();
-  ASSERT_THAT(samples, IsOk());
-  EXPECT_THAT(samples->pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
-  EXPECT_THAT(log.str(), HasSubstr("pets: left out: train/dog/aa.png is empty"));
+  WriteTwoClasses("pets/");
+  Write("pets/train/dog/aa.png", std::string());
+  Write("pets/dataset.json", std::string(R"({"skip_corrupt": true})"));
+  const LogLines log;
+  DatasetCatalog catalog(folder_.path());
+  ASSERT_OK_AND_ASSIGN(const auto train, catalog.Open({"pets", "train", 2}));
+  EXPECT_EQ(train->size(), 3);
+  EXPECT_THAT(catalog.Open({"pets", "test", 2}), IsOk());
+  EXPECT_THAT(log.Of("warning"),
+              ElementsAre(HasSubstr("pets: left out: train/dog/aa.png is empty")));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples,
+                       ReadImageFolder("pets", folder_.File("pets")));
+  EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
 }
 
 TEST_F(ImageFolderTest, ClassOfDamagedImagesOnlyIsRefused) {
@@ -161,8 +163,149 @@ TEST_F(ImageFolderTest, ClassOfDamagedImagesOnlyIsRefused) {
 TEST_F(ImageFolderTest, OtherFormatsUnderAnImageNameAreRefusedByName) {
   WriteTwoClasses();
   Write("train/dog/anim.png", std::string("GIF89a..."));
+  EXPECT_THAT(Read(), StatusIs(kInvalid, AllOf(HasSubstr("train/dog/anim.png is neither a PNG"),
+                                               HasSubstr("but a GIF picture"))));
+}
+
+// Ten files in which ten unlike things are wrong.
+class BadFilesTest : public ImageFolderTest {
+ protected:
+  BadFilesTest() {
+    WriteTwoClasses();
+    const std::string png = *EncodePng(Grey(1, 1));
+    Write("train/dog/0_cut.png", png.substr(0, png.size() - 20));
+    Write("train/dog/1_anim.jpg", std::string("GIF89a..."));
+    Write("train/dog/2_page.jpg", std::string("<!doctype html><p>404"));
+    Write("train/dog/3_web.jpg", std::string("RIFF\0\0\0\0WEBPVP8 ", 16));
+    Write("train/dog/4_huge.png", PngBytes(60000, 60000, 8, kRgb, ""));
+    Write("train/dog/5_empty.jpg", std::string());
+    Write("train/dog/6_pgm.pgm", std::string("P5 1 2 65535 abcd"));
+    EXPECT_EQ(mkfifo(folder_.File("train/dog/7_pipe.png").c_str(), 0600), 0);
+    EXPECT_EQ(symlink("nowhere", folder_.File("train/dog/8_link.png").c_str()), 0);
+    Write("test/dog/9_\xFF\x1B[31m.png", std::string("x"));
+  }
+};
+
+TEST_F(BadFilesTest, Fault67_AllAreNamedInOnePassWithTheirNumber) {
+  const absl::StatusOr<StoredSamples> samples = Read();
+  ASSERT_THAT(samples, StatusIs(kInvalid));
+  const std::string message(samples.status().message());
+  EXPECT_THAT(message, HasSubstr("pets: 10 of 14 image files cannot be taken: "));
+  for (const char* const part :
+       {"0_cut.png is cut short", "1_anim.jpg is neither", "a GIF picture", "an HTML page",
+        "a WebP picture", "60000 x 60000", "5_empty.jpg is empty", "largest value 65535",
+        "; and 2 more; mend or remove them", "\"skip_corrupt\": true"}) {
+    EXPECT_THAT(message, HasSubstr(part));
+  }
+  EXPECT_THAT(message, Not(HasSubstr(folder_.path())));
+}
+
+TEST_F(BadFilesTest, Fault67_AllCanBeSkippedAndAreListed) {
   Write("dataset.json", std::string(R"({"skip_corrupt": true})"));
-  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("train/dog/anim.png is neither a PNG")));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  ASSERT_EQ(samples.left_out.size(), 10);
+  EXPECT_THAT(samples.left_out[0].what, HasSubstr("test/dog/9_\\xff\\x1b[31m.png is neither"));
+  EXPECT_THAT(samples.left_out[1].what, HasSubstr("0_cut.png is cut short"));
+  EXPECT_THAT(samples.left_out[9].what, HasSubstr("8_link.png is a link to a file that is not"));
+}
+
+TEST_F(ImageFolderTest, CmykCanBeSkipped) {
+  WriteTwoClasses();
+  Write("train/dog/print.jpg", CmykJpegBytes());
+  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("train/dog/print.jpg is a CMYK JPEG")));
+  Write("dataset.json", std::string(R"({"skip_corrupt": true})"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_EQ(samples.size(), 4);
+}
+
+TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
+  WriteTwoClasses();
+  for (int i = 0; i < 20; ++i) Write("train/cat/" + std::to_string(i) + ".webp", std::string("x"));
+  for (int i = 0; i < 3; ++i) Write("train/dog/" + std::to_string(i) + ".BMP", std::string("x"));
+  Write("train/lost.png", Grey(1, 2));
+  Write("train/cat/more/1.png", Grey(1, 2));
+  Write("val/cat/1.png", Grey(1, 2));
+  Write("val/dog/1.png", Grey(1, 2));
+  Write("extra/1.png", Grey(1, 2));
+  Write("labels", std::string("x"));
+  Write("train/.hidden/a.png", std::string("x"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_EQ(samples.size(), 4);
+  std::vector<std::string> left_out;
+  int64_t files = 0;
+  for (const LeftOut& entry : samples.left_out) {
+    left_out.push_back(entry.what);
+    files += entry.file_count;
+  }
+  EXPECT_EQ(files, 29);
+  EXPECT_THAT(left_out,
+              ElementsAre("20 files .webp such as train/cat/0.webp",
+                          "3 files .bmp such as train/dog/0.BMP",
+                          "1 file .png such as train/lost.png",
+                          "1 file without an ending such as labels",
+                          AllOf(HasSubstr("the folder train/cat/more of 1 file: "),
+                                HasSubstr("classes have no folders of their own")),
+                          "the folder extra of 1 file",
+                          "the folder val of 2 files: the split validation is drawn from train"));
+}
+
+TEST_F(ImageFolderTest, JfifIsAJpeg) {
+  WriteTwoClasses();
+  Write("train/cat/1.jfif", JpegBytes(PlainImage({1, 1, 2}, 9)));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_EQ(samples.size(), 5);
+  EXPECT_TRUE(samples.left_out.empty());
+}
+
+TEST_F(ImageFolderTest, TooManyBytesAreKnownBeforeAnythingIsDecoded) {
+  // 90 headers of 4000 x 4000 pixels in colour, without the pixels: decoding one would fail.
+  for (int i = 0; i < 90; ++i) {
+    Write("train/" + std::string(i % 2 == 0 ? "a/" : "b/") + std::to_string(i) + ".png",
+          PngBytes(4000, 4000, 8, kRgb, ""));
+  }
+  Write("test/a/x.png", PngBytes(4000, 4000, 8, kRgb, ""));
+  EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kResourceExhausted,
+                               AllOf(HasSubstr("91 images of [3, 4000, 4000]"),
+                                     HasSubstr("smaller \"height\" and \"width\""))));
+}
+
+TEST_F(ImageFolderTest, ImagesOfOtherSizesAreCounted) {
+  WriteTwoClasses();
+  for (int i = 0; i < 3; ++i) {
+    Write("train/dog/c" + std::to_string(i) + ".png", PlainImage({1, 3, 5}, 0));
+  }
+  EXPECT_THAT(Read(), StatusIs(kInvalid, AllOf(HasSubstr("train/dog/c0.png is 3 x 5"),
+                                               HasSubstr("2 more are not as the first"))));
+}
+
+TEST_F(ImageFolderTest, AlphaGoesByTheRuleOfTheFolder) {
+  Write("train/a/1.png", PngBytes(1, 1, 8, kGreyAlpha, std::string("\0\xC8\x00", 3)));
+  Write("train/b/1.png", Image{{1, 1, 1}, {7}});
+  Write("test/a/1.png", Image{{1, 1, 1}, {8}});
+  for (const auto& [rule, value] :
+       {std::pair{"", 0}, std::pair{R"("alpha": "black")", 0},
+        std::pair{R"("alpha": "white")", 255}, std::pair{R"("alpha": "drop")", 200}}) {
+    Write("dataset.json", "{" + std::string(rule) + "}");
+    ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+    EXPECT_THAT(samples.pixels, ElementsAre(value, 7, 8)) << rule;
+  }
+}
+
+TEST_F(ImageFolderTest, DatasetJsonThatIsNoFileIsNotTakenForAbsent) {
+  WriteTwoClasses();
+  ASSERT_EQ(symlink("nowhere", folder_.File("dataset.json").c_str()), 0);
+  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("pets: dataset.json is a link to a file")));
+  ASSERT_THAT(RemoveFile(folder_.File("dataset.json")), IsOk());
+  ASSERT_EQ(mkfifo(folder_.File("dataset.json").c_str(), 0600), 0);
+  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("pets: dataset.json is a named pipe")));
+}
+
+TEST_F(ImageFolderTest, DatasetJsonMayStartWithAByteOrderMark) {
+  WriteTwoClasses();
+  Write("dataset.json", std::string("\xEF\xBB\xBF{\"height\": 1, \"width\": 1}"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 1}));
 }
 
 TEST_F(ImageFolderTest, ClassOfTestThatTrainHasNotIsRefusedByName) {
@@ -190,7 +333,7 @@ TEST_F(ImageFolderTest, TestWithoutClassesHasNoSamples) {
   EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("test/dog holds no images")));
 }
 
-TEST(ParseImageFolderOptions, ReadsItsFourKeys) {
+TEST(ParseImageFolderOptions, ReadsItsKeys) {
   ASSERT_OK_AND_ASSIGN(const ImageFolderOptions options,
                        ParseImageFolderOptions(
                            R"({"channels": 3, "height": 32, "width": 48, "skip_corrupt": true})"));
@@ -209,7 +352,8 @@ TEST(ParseImageFolderOptions, RefusesOtherText) {
         "{\"height\": 8}", "{\"width\": 8}", "{\"height\": 1.5, \"width\": 8}",
         "{\"height\": 0, \"width\": 8}", "{\"height\": -8, \"width\": 8}",
         "{\"height\": 65536, \"width\": 1}", "{\"height\": 18446744073709551615, \"width\": 1}",
-        "{\"skip_corrupt\": 1}", "{\"height\": {}, \"width\": []}", "null", "{} {}"}) {
+        "{\"alpha\": \"grey\"}", "{\"alpha\": 0}", "{\"skip_corrupt\": 1}",
+        "{\"height\": {}, \"width\": []}", "null", "{} {}"}) {
     EXPECT_THAT(ParseImageFolderOptions(bad), StatusIs(kInvalid, HasSubstr("dataset.json"))) << bad;
   }
   EXPECT_THAT(ParseImageFolderOptions("{\"hieght\": 8}"),

@@ -74,6 +74,7 @@ TEST(ParseNpy, IntegersOfEveryTypeHaveTheirSign) {
 TEST(ParseNpy, HeadersMayBeWrittenOtherwise) {
   for (const char* const header :
        {"{\"shape\":(6,),\"fortran_order\":False,\"descr\":\"|u1\"}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (6L,), }",  // Python 2
         "  { 'shape' : ( 6 , ) , 'descr' : '|u1' , 'fortran_order' : False , } \n\n"}) {
     EXPECT_THAT(ParseHeader(header), IsOk()) << header;
   }
@@ -89,6 +90,7 @@ TEST(ParseNpy, OddHeadersAreDataLoss) {
         "{'descr': '|u1', 'fortran_order': False, 'shape': (6,,)}",
         "{'descr': '|u1', 'fortran_order': False, 'shape': (-6,)}",
         "{'descr': '|u1', 'fortran_order': False, 'shape': (6.0,)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (6LL,)}",
         "{'descr': '|u1', 'fortran_order': False, 'shape': (6 1,)}",
         "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999,)}",
         "{'descr': '|u1', 'fortran_order': 0, 'shape': (6,)}",

@@ -1,0 +1,65 @@
+// What lies in a data set's folder and is in none of its samples: said, so that nothing is lost
+// silently.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace distillery {
+
+// One sentence about one or several files.
+struct LeftOut {
+  // "20 files .webp such as train/cat/1.webp", "the folder val of 12 files", "train/cat/1.png is
+  // empty".
+  std::string what;
+  int64_t file_count = 1;
+};
+
+// The names in a folder, sorted, without those that start with '.'.
+struct FolderNames {
+  std::vector<std::string> folders;
+  // All that are no folders.
+  std::vector<std::string> files;
+};
+// NOT_FOUND, UNAVAILABLE: it cannot be read.
+absl::StatusOr<FolderNames> ListFolder(const std::string& path);
+
+// Collects files by their endings.
+class LeftOutFiles {
+ public:
+  // `folder` is the data set's, names are within it.
+  explicit LeftOutFiles(std::string folder) : folder_(std::move(folder)) {}
+
+  void AddFile(const std::string& name);
+  // With all below it; `why` follows the count in the sentence.
+  void AddFolder(const std::string& name, absl::string_view why = "");
+  // Sentences for files first, most files first; then for folders.
+  std::vector<LeftOut> Finish() &&;
+
+ private:
+  struct Group {
+    std::string ending;
+    std::string example;
+    int64_t count = 0;
+  };
+  const std::string folder_;
+  std::vector<Group> groups_;
+  std::vector<LeftOut> folders_;
+};
+
+// Files beside those named `read` in a data set's folder; with `with_folders` the folders too.
+std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std::string>& read,
+                                   bool with_folders = true);
+
+// The first few, and how many more there are, in one line. REQUIRES: there are some.
+std::string JoinLeftOut(const std::vector<LeftOut>& left_out);
+
+// The name as it is, or escaped where it is no UTF-8 or would change a terminal.
+std::string ShownName(const std::string& name);
+
+}  // namespace distillery

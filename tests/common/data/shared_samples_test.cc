@@ -1,0 +1,45 @@
+#include "common/data/shared_samples.h"
+
+#include "common/data/idx.h"
+#include "tests/common/data/files.h"
+#include "tests/common/temporary_folder.h"
+
+namespace distillery {
+namespace {
+
+// Pictures of two pixels; the first `train_count` are for training.
+std::shared_ptr<const StoredSamples> Pictures(const std::vector<std::string>& pixels,
+                                              size_t train_count) {
+  auto samples = std::make_shared<StoredSamples>();
+  samples->name = "pictures";
+  samples->shape = {1, 1, 2};
+  samples->class_names = {"a", "b"};
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    samples->pixels.insert(samples->pixels.end(), pixels[i].begin(), pixels[i].end());
+    samples->labels.push_back(static_cast<int32_t>(i % 2));
+    (i < train_count ? samples->train : samples->test).push_back(static_cast<int64_t>(i));
+  }
+  return samples;
+}
+
+TEST(CountSharedSamples, CountsTestSamplesWhosePixelsTrainHas) {
+  // "cc" is twice in test; "aa" and "cc" are in train.
+  const auto samples = Pictures({"aa", "bb", "cc", "cc", "ac", "cc", "cc", "aa", "ca"}, 4);
+  ASSERT_OK_AND_ASSIGN(const auto train, Dataset::Create(samples, {"pictures", "train", 2}));
+  ASSERT_OK_AND_ASSIGN(const auto test, Dataset::Create(samples, {"pictures", "test", 2}));
+  EXPECT_EQ(*CountSharedSamples(*train, *test), 3);
+  EXPECT_EQ(*CountSharedSamples(*train, *train), 4);
+}
+
+TEST(CountSharedSamples, ReadsFilesBlockByBlock) {
+  TemporaryFolder folder;
+  WriteIdxFolder(folder.path());
+  ASSERT_OK_AND_ASSIGN(StoredSamples read, ReadIdxFolder("tiny", folder.path()));
+  const auto samples = std::make_shared<const StoredSamples>(std::move(read));
+  ASSERT_OK_AND_ASSIGN(const auto train, Dataset::Create(samples, {"tiny", "train", 2}));
+  ASSERT_OK_AND_ASSIGN(const auto test, Dataset::Create(samples, {"tiny", "test", 2}));
+  EXPECT_EQ(*CountSharedSamples(*train, *test), 0);
+}
+
+}  // namespace
+}  // namespace distillery
