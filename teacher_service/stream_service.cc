@@ -64,11 +64,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       End(absl::InternalError("the request's bytes are no message of this method"));
       return;
     }
-    service_->pool_.Add([this] {
-      grpc::ByteBuffer header;
-      const absl::Status status = Prepare(&header);
-      Report(status, header);
-    });
+    service_->pool_.Add([this] { Prepare(); });
   }
 
   void OnWriteDone(bool ok) override {
@@ -129,15 +125,43 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     bool make_next = false;
   };
 
-  // Opens everything and makes the header.
-  absl::Status Prepare(grpc::ByteBuffer* header) {
+  // What a stream needs before its data set is open.
+  struct Preparation {
+    std::shared_ptr<Teacher> teacher;
+    ChunkMaker::Options chunks;
+  };
+
+  // Opens everything and makes the header. The pool's threads wait for no data set that is being
+  // read: other streams need them.
+  void Prepare() {
+    absl::StatusOr<Preparation> preparation = Check();
+    if (!preparation.ok()) return Report(preparation.status(), {});
+    const v1::DatasetSelector& selector = request_.dataset();
+    const DatasetReference reference{selector.name(), selector.split(), selector.shard_size()};
+    DatasetCatalog& datasets = service_->host_->datasets();
+    if (std::shared_ptr<const Dataset> open = datasets.Find(reference)) {
+      return OnDataset(*preparation, open);
+    }
+    datasets.OpenLater(reference, [this, preparation = *std::move(preparation)](
+                                      const DatasetCatalog::Opened& opened) {
+      service_->pool_.Add([this, preparation, opened] { OnDataset(preparation, opened); });
+    });
+  }
+
+  void OnDataset(const Preparation& preparation, const DatasetCatalog::Opened& opened) {
+    grpc::ByteBuffer header;
+    const absl::Status status = MakeHeader(preparation, opened, &header);
+    Report(status, header);
+  }
+
+  absl::StatusOr<Preparation> Check() {
     TeacherHost* const host = service_->host_;
+    Preparation preparation;
     DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
     DISTILLERY_ASSIGN_OR_RETURN(place_, service_->limits_.Enter(ClientOf(*context_)));
-    DISTILLERY_ASSIGN_OR_RETURN(const std::shared_ptr<Teacher> teacher,
-                                host->ReadyTeacher(request_.model_name()));
-    const TeacherInfo& info = teacher->info();
-    ChunkMaker::Options chunks;
+    DISTILLERY_ASSIGN_OR_RETURN(preparation.teacher, host->ReadyTeacher(request_.model_name()));
+    const TeacherInfo& info = preparation.teacher->info();
+    ChunkMaker::Options& chunks = preparation.chunks;
     DISTILLERY_ASSIGN_OR_RETURN(
         chunks.format, ReadFormat(request_.temperature(), request_.representation(),
                                   request_.encoding(), request_.top_k(), info.card.class_count()));
@@ -147,10 +171,15 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     samples_alone_ = chunks.format.representation == Representation::kNone;
     DISTILLERY_RETURN_IF_ERROR(
         CheckExpected("teacher", request_.expected_teacher_digest(), info.digest));
-    const v1::DatasetSelector& selector = request_.dataset();
-    DISTILLERY_ASSIGN_OR_RETURN(
-        dataset_,
-        host->datasets().Open({selector.name(), selector.split(), selector.shard_size()}));
+    return preparation;
+  }
+
+  absl::Status MakeHeader(const Preparation& preparation, const DatasetCatalog::Opened& opened,
+                          grpc::ByteBuffer* header) {
+    DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
+    DISTILLERY_ASSIGN_OR_RETURN(dataset_, opened);
+    const ChunkMaker::Options& chunks = preparation.chunks;
+    const TeacherInfo& info = preparation.teacher->info();
     DISTILLERY_RETURN_IF_ERROR(
         CheckExpected("dataset", request_.expected_dataset_digest(), dataset_->digest()));
     const int64_t row_bytes =
@@ -169,7 +198,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     }
     if (!samples_alone_) {
       DISTILLERY_ASSIGN_OR_RETURN(
-          shard_, host->logits().Open(teacher, dataset_, request_.shard(), chunks.view));
+          shard_, service_->host_->logits().Open(preparation.teacher, dataset_, request_.shard(),
+                                                 chunks.view));
     }
     chunks_.emplace(chunks, dataset_.get(), range, &service_->buffers_);
     Message message;

@@ -189,37 +189,43 @@ grpc::ServerUnaryReactor* TeacherServiceImpl::DescribeDataset(
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   pool_.Add([=] {
     absl::Status status = StillWanted(*context);
-    if (status.ok()) status = Describe(*request, response);
-    reactor->Finish(ToGrpcStatus(status, host_->options().data_dir));
+    if (status.ok() && host_->draining()) {
+      status = absl::UnavailableError("the teacher is draining");
+    }
+    const auto finish = [=](const absl::Status& outcome) {
+      reactor->Finish(ToGrpcStatus(outcome, host_->options().data_dir));
+    };
+    if (!status.ok()) return finish(status);
+    const v1::DatasetSelector& selector = request->dataset();
+    host_->datasets().OpenLater({selector.name(), selector.split(), selector.shard_size()},
+                                [=](const DatasetCatalog::Opened& opened) {
+                                  finish(opened.ok() ? Describe(**opened, response)
+                                                     : opened.status());
+                                });
   });
   return reactor;
 }
 
-absl::Status TeacherServiceImpl::Describe(const v1::DescribeDatasetRequest& request,
+absl::Status TeacherServiceImpl::Describe(const Dataset& dataset,
                                           v1::DescribeDatasetResponse* response) {
-  if (host_->draining()) return absl::UnavailableError("the teacher is draining");
-  const v1::DatasetSelector& selector = request.dataset();
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const std::shared_ptr<const Dataset> dataset,
-      host_->datasets().Open({selector.name(), selector.split(), selector.shard_size()}));
   // Stored indexes travel in one message.
-  if (dataset->size() > (kMaxMessageBytes - (1 << 20)) / 4) {
+  if (dataset.size() > (kMaxMessageBytes - (1 << 20)) / 4) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("split ", selector.split(), " has ", dataset->size(),
+        absl::StrCat("split ", dataset.reference().split, " has ", dataset.size(),
                      " samples, too many for a worker without a copy of the data"));
   }
-  response->set_dataset_digest(dataset->digest());
-  response->set_sample_count(dataset->size());
-  response->set_stored_sample_count(dataset->stored_size());
-  for (const int64_t size : dataset->shape().ToVector()) response->add_input_shape(size);
-  response->set_pixel_max(dataset->pixel_max());
-  for (const std::string& name : dataset->class_names()) response->add_class_names(name);
+  response->set_dataset_digest(dataset.digest());
+  response->set_sample_count(dataset.size());
+  response->set_stored_sample_count(dataset.stored_size());
+  for (const int64_t size : dataset.shape().ToVector()) response->add_input_shape(size);
+  response->set_pixel_max(dataset.pixel_max());
+  for (const std::string& name : dataset.class_names()) response->add_class_names(name);
   v1::Tensor* const indexes = response->mutable_stored_indexes();
   indexes->set_data_type(v1::DATA_TYPE_INT32);
-  indexes->add_shape(dataset->size());
+  indexes->add_shape(dataset.size());
   std::string* const bytes = indexes->mutable_data();
-  for (int64_t row = 0; row < dataset->size(); ++row) {
-    const auto index = static_cast<int32_t>(dataset->StoredIndex(row));
+  for (int64_t row = 0; row < dataset.size(); ++row) {
+    const auto index = static_cast<int32_t>(dataset.StoredIndex(row));
     bytes->append(reinterpret_cast<const char*>(&index), sizeof(index));
   }
   return absl::OkStatus();

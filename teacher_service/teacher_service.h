@@ -58,8 +58,7 @@ class TeacherServiceImpl final
   absl::Status Compute(Context* context, const v1::ComputeSoftTargetsRequest& request,
                        v1::ComputeSoftTargetsResponse* response,
                        grpc::ServerUnaryReactor* reactor);
-  absl::Status Describe(const v1::DescribeDatasetRequest& request,
-                        v1::DescribeDatasetResponse* response);
+  static absl::Status Describe(const Dataset& dataset, v1::DescribeDatasetResponse* response);
   absl::Status Reload(const v1::ReloadModelRequest& request, v1::ReloadModelResponse* response);
   bool MayReload(const Context& context) const;
   void FillActivity(v1::TeacherActivity* activity);
@@ -72,7 +71,7 @@ class TeacherServiceImpl final
   // By request_id; the oldest are forgotten.
   std::map<std::string, v1::ReloadModelResponse> reloads_ ABSL_GUARDED_BY(reload_mutex_);
   std::deque<std::string> reload_order_ ABSL_GUARDED_BY(reload_mutex_);
-  // Files are read here. Last: it uses the others.
+  // Models are read here, data sets in the catalog's threads. Last: it uses the others.
   TaskPool pool_{1};
 };
 

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
+#include <iterator>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "absl/strings/str_join.h"
+#include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/data/cifar.h"
@@ -17,26 +22,35 @@
 namespace distillery {
 namespace {
 
-// One kind of folder that a data set can be. Tried in the order of kFormats.
+// One kind of folder that a data set can be.
 struct Format {
   bool (*holds)(const std::string& folder);
   absl::StatusOr<StoredSamples> (*read)(const std::string& name, const std::string& folder);
+  const char* name;
 };
 
-constexpr Format kFormats[] = {{HoldsIdx, ReadIdxFolder},
-                               {HoldsCifar10, ReadCifar10Folder},
-                               {HoldsCifar100, ReadCifar100Folder},
-                               {HoldsNpy, ReadNpyFolder},
-                               {HoldsImageFolder, ReadImageFolder}};
+constexpr Format kFormats[] = {
+    {HoldsIdx, ReadIdxFolder, "MNIST's IDX files (train-images-idx3-ubyte)"},
+    {HoldsCifar10, ReadCifar10Folder, "CIFAR-10 (data_batch_1.bin)"},
+    {HoldsCifar100, ReadCifar100Folder, "CIFAR-100 (train.bin)"},
+    {HoldsNpy, ReadNpyFolder, "NPY files (train_images.npy)"},
+    {HoldsImageFolder, ReadImageFolder, "images by class (train/)"}};
 constexpr const char* kFormatNames =
     "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, images by class in train and test";
+constexpr const char* kBuiltIn = "digits";
 
-// The format of the folder, or nullptr.
-const Format* FindFormat(const std::string& folder) {
+// The formats that the folder holds.
+std::vector<const Format*> FindFormats(const std::string& folder) {
+  std::vector<const Format*> found;
   for (const Format& format : kFormats) {
-    if (format.holds(folder)) return &format;
+    if (format.holds(folder)) found.push_back(&format);
   }
-  return nullptr;
+  return found;
+}
+
+bool IsFolder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
 }
 
 // Sorted names of the data sets that `data_dir` holds.
@@ -45,8 +59,11 @@ std::vector<std::string> NamesIn(const std::string& data_dir) {
   std::error_code error;
   std::filesystem::directory_iterator entry(data_dir, error);
   for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (FindFormat(entry->path().string()) != nullptr) {
-      names.push_back(entry->path().filename().string());
+    std::string name = entry->path().filename().string();
+    // No others can be asked for.
+    const bool can_be_named = DatasetReference{name, "train", 1}.Validate().ok();
+    if (can_be_named && !FindFormats(entry->path().string()).empty()) {
+      names.push_back(std::move(name));
     }
   }
   std::sort(names.begin(), names.end());
@@ -56,17 +73,17 @@ std::vector<std::string> NamesIn(const std::string& data_dir) {
 // What to do about a name that no data set has, in brackets, or "".
 std::string Hint(const std::string& name, const std::string& data_dir) {
   if (data_dir.empty()) return " (no --data-dir is set)";
-  if (FileExists(absl::StrCat(data_dir, "/", name))) {
+  if (IsFolder(absl::StrCat(data_dir, "/", name))) {
     return absl::StrCat(" (its folder holds none of: ", kFormatNames, ")");
   }
-  if (!HoldsIdx(data_dir) && FindFormat(data_dir) != nullptr) {
+  if (!HoldsIdx(data_dir) && !FindFormats(data_dir).empty()) {
     return " (--data-dir is the folder of a data set itself; give the one above it)";
   }
   return "";
 }
 
 absl::Status Unknown(const std::string& name, const std::string& data_dir) {
-  std::vector<std::string> known = {"digits"};
+  std::vector<std::string> known = {kBuiltIn};
   if (!data_dir.empty()) {
     if (HoldsIdx(data_dir)) known.push_back("mnist");
     for (std::string& found : NamesIn(data_dir)) known.push_back(std::move(found));
@@ -75,27 +92,156 @@ absl::Status Unknown(const std::string& name, const std::string& data_dir) {
       absl::StrCat(UnknownName("data set", name, known), Hint(name, data_dir)));
 }
 
-absl::StatusOr<StoredSamples> ReadSamples(const std::string& name, const std::string& data_dir) {
-  if (name == "digits") return ReadBuiltInDigits();
-  if (data_dir.empty()) return Unknown(name, data_dir);
+// Where a data set lies: a format and a folder, or neither for what is built in.
+struct Place {
+  const Format* format = nullptr;
+  std::string folder;
+};
+
+absl::StatusOr<Place> FindPlace(const std::string& name, const std::string& data_dir) {
   const std::string folder = absl::StrCat(data_dir, "/", name);
-  if (const Format* const format = FindFormat(folder)) return format->read(name, folder);
-  if (name == "mnist" && HoldsIdx(data_dir)) return ReadIdxFolder(name, data_dir);
-  return Unknown(name, data_dir);
+  if (name == kBuiltIn) {
+    if (!data_dir.empty() && !FindFormats(folder).empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", name, "\" names both the data set that is built in and a folder in --data-dir: ",
+          "give the folder another name, or leave --data-dir out"));
+    }
+    return Place{};
+  }
+  if (data_dir.empty()) return Unknown(name, data_dir);
+  const std::vector<const Format*> found = FindFormats(folder);
+  if (found.size() > 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": its folder holds several formats: ",
+        absl::StrJoin(found, " and ",
+                      [](std::string* out, const Format* format) { out->append(format->name); }),
+        "; move all but one of them into folders of their own beside it"));
+  }
+  const bool is_data_dir = name == "mnist" && HoldsIdx(data_dir);
+  if (is_data_dir && !found.empty()) {
+    return absl::InvalidArgumentError(
+        "\"mnist\" names both the IDX files in --data-dir itself and its folder mnist: move one of "
+        "them away");
+  }
+  if (is_data_dir) return Place{&kFormats[0], data_dir};
+  if (found.empty()) return Unknown(name, data_dir);
+  return Place{found.front(), folder};
+}
+
+// Tells the log what a person would not expect.
+void Warn(const StoredSamples& samples) {
+  constexpr size_t kMostNamed = 20;
+  if (!samples.left_out.empty()) {
+    spdlog::warn("data set {}: left out: {}", samples.name, JoinLeftOut(samples.left_out));
+  }
+  std::vector<std::string> without = ClassesWithoutTraining(samples);
+  if (without.empty()) return;
+  const size_t count = without.size();
+  without.resize(std::min(kMostNamed, count));
+  spdlog::warn("data set {}: {} of {} classes have no training samples: {}{}", samples.name, count,
+               samples.class_names.size(), absl::StrJoin(without, ", "),
+               count > kMostNamed ? ", ..." : "");
+}
+
+absl::StatusOr<StoredSamples> ReadSamples(const std::string& name, const std::string& data_dir) {
+  DISTILLERY_ASSIGN_OR_RETURN(const Place place, FindPlace(name, data_dir));
+  if (place.format == nullptr) {
+    if (!data_dir.empty() && IsFolder(absl::StrCat(data_dir, "/", name))) {
+      spdlog::warn(
+          "data set {}: this is the built-in one; its folder in --data-dir holds none of: {}", name,
+          kFormatNames);
+    }
+    return ReadBuiltInDigits();
+  }
+  return place.format->read(name, place.folder);
 }
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Dataset>> DatasetCatalog::Open(
-    const DatasetReference& reference) {
+DatasetCatalog::~DatasetCatalog() {
+  MutexLock lock(mutex_);
+  while (!wishes_.empty()) changed_.Wait(mutex_);
+}
+
+DatasetCatalog::Opened DatasetCatalog::Open(const DatasetReference& reference) {
+  if (std::shared_ptr<const Dataset> open = Find(reference)) return open;
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
+  std::promise<Opened> answer;
+  bool serve = false;
+  {
+    MutexLock lock(mutex_);
+    serve = Add({reference, [&](const Opened& opened) { answer.set_value(opened); }});
+  }
+  if (serve) Serve(reference.name);
+  return answer.get_future().get();
+}
+
+std::shared_ptr<const Dataset> DatasetCatalog::Find(const DatasetReference& reference) {
   MutexLock lock(mutex_);
   const auto found = open_.find(reference.ToString());
-  if (found != open_.end()) return found->second;
+  return found == open_.end() ? nullptr : found->second;
+}
+
+void DatasetCatalog::OpenLater(const DatasetReference& reference,
+                               std::function<void(const Opened&)> done) {
+  if (std::shared_ptr<const Dataset> open = Find(reference)) return done(open);
+  if (const absl::Status valid = reference.Validate(); !valid.ok()) return done(valid);
+  // Names that are no data set get no thread.
+  if (const auto place = FindPlace(reference.name, data_dir_); !place.ok()) {
+    return done(place.status());
+  }
+  bool serve = false;
+  {
+    MutexLock lock(mutex_);
+    serve = Add({reference, std::move(done)});
+  }
+  if (serve) std::thread([this, name = reference.name] { Serve(name); }).detach();
+}
+
+bool DatasetCatalog::Add(Wish wish) {
+  const auto [wishes, added] = wishes_.try_emplace(wish.reference.name);
+  wishes->second.push_back(std::move(wish));
+  return added;
+}
+
+void DatasetCatalog::Serve(const std::string& name) {
+  while (true) {
+    DatasetReference reference;
+    {
+      MutexLock lock(mutex_);
+      const auto wishes = wishes_.find(name);
+      if (wishes->second.empty()) {
+        wishes_.erase(wishes);
+        changed_.NotifyAll();
+        return;
+      }
+      reference = wishes->second.front().reference;
+    }
+    const Opened opened = Read(reference);
+    // Those who asked for the same meanwhile get the same, errors too: else each would read anew.
+    Wishes served;
+    {
+      MutexLock lock(mutex_);
+      Wishes& wishes = wishes_[name];
+      const auto same = [&](const Wish& wish) {
+        return wish.reference.ToString() == reference.ToString();
+      };
+      const auto rest = std::stable_partition(wishes.begin(), wishes.end(),
+                                              [&](const Wish& wish) { return !same(wish); });
+      std::move(rest, wishes.end(), std::back_inserter(served));
+      wishes.erase(rest, wishes.end());
+    }
+    for (const Wish& wish : served) wish.done(opened);
+  }
+}
+
+DatasetCatalog::Opened DatasetCatalog::Read(const DatasetReference& reference) {
+  if (std::shared_ptr<const Dataset> open = Find(reference)) return open;
   DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const StoredSamples> samples,
                               Samples(reference.name));
   DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> dataset,
                               Dataset::Create(std::move(samples), reference));
+  MutexLock lock(mutex_);
   if (open_.size() >= kMaxOpen) open_.erase(open_.begin());
   open_[reference.ToString()] = dataset;
   return dataset;
@@ -103,11 +249,16 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetCatalog::Open(
 
 absl::StatusOr<std::shared_ptr<const StoredSamples>> DatasetCatalog::Samples(
     const std::string& name) {
-  const auto found = samples_.find(name);
-  if (found != samples_.end()) return found->second;
+  {
+    MutexLock lock(mutex_);
+    const auto found = samples_.find(name);
+    if (found != samples_.end()) return found->second;
+  }
   DISTILLERY_ASSIGN_OR_RETURN(StoredSamples read, ReadSamples(name, data_dir_));
   DISTILLERY_RETURN_IF_ERROR(CheckSamples(read));
+  Warn(read);
   auto samples = std::make_shared<const StoredSamples>(std::move(read));
+  MutexLock lock(mutex_);
   samples_[name] = samples;
   return samples;
 }

@@ -1,10 +1,14 @@
 // Finds data sets by name: the built-in digits, and folders under a data folder, whatever their
 // format: MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, image files by class.
 //
-// Threads: safe for all. The first Open of a data set reads its files and blocks; later ones share
-// the samples. Keeps what it read for its lifetime.
+// Threads: safe for all. The first opening of a data set reads its files, without a lock: who wants
+// the same data set waits, all others go on. Later ones share the samples. What it read is kept for
+// its lifetime. What lies in the folder and is in no sample, and classes without training samples,
+// are told to the log when a data set is read.
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,26 +21,53 @@ namespace distillery {
 
 class DatasetCatalog {
  public:
+  using Opened = absl::StatusOr<std::shared_ptr<const Dataset>>;
+
   // `data_dir` holds one folder per data set (DIR/mnist/train-images-idx3-ubyte[.gz] ...); a folder
   // that itself holds the four files is taken as "mnist". Empty: built-in data only.
   explicit DatasetCatalog(std::string data_dir) : data_dir_(std::move(data_dir)) {}
+  // Waits for what is being read.
+  ~DatasetCatalog();
 
   // NOT_FOUND for an unknown name or split, with the nearest known one, and for a missing file;
-  // INVALID_ARGUMENT for an unsafe reference, or files that do not make a data set; DATA_LOSS for
-  // damaged files; RESOURCE_EXHAUSTED for too large ones.
-  absl::StatusOr<std::shared_ptr<const Dataset>> Open(const DatasetReference& reference);
+  // INVALID_ARGUMENT for an unsafe reference, files that do not make a data set, or a name that two
+  // data sets have: a folder of two formats, a folder named as what is built in; DATA_LOSS for
+  // damaged files; RESOURCE_EXHAUSTED for too large ones. Blocks.
+  Opened Open(const DatasetReference& reference);
+
+  // The data set if it is open already, else null.
+  std::shared_ptr<const Dataset> Find(const DatasetReference& reference);
+
+  // The same as Open without blocking for longer than it takes to look into the data folder: `done`
+  // gets the answer, in this call, or later in a thread of the catalog's own, one for each data set
+  // that is being read.
+  void OpenLater(const DatasetReference& reference, std::function<void(const Opened&)> done);
 
  private:
-  absl::StatusOr<std::shared_ptr<const StoredSamples>> Samples(const std::string& name)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Who waits for one data set, in the order of asking.
+  struct Wish {
+    DatasetReference reference;
+    std::function<void(const Opened&)> done;
+  };
+  using Wishes = std::deque<Wish>;
+
+  // Adds a wish; true if the caller is to serve those of this name, since nobody does.
+  bool Add(Wish wish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Serves all wishes of a name, until there are none.
+  void Serve(const std::string& name);
+  Opened Read(const DatasetReference& reference);
+  absl::StatusOr<std::shared_ptr<const StoredSamples>> Samples(const std::string& name);
 
   // Datasets cut differently from the same samples, at most so many at once.
   static constexpr size_t kMaxOpen = 64;
 
   const std::string data_dir_;
   Mutex mutex_;
+  ConditionVariable changed_;
   std::map<std::string, std::shared_ptr<const StoredSamples>> samples_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const Dataset>> open_ ABSL_GUARDED_BY(mutex_);
+  // By the names of the data sets that are being read.
+  std::map<std::string, Wishes> wishes_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace distillery

@@ -1,12 +1,20 @@
 #include "common/data/catalog.h"
 
+#include <sys/stat.h>
+
+#include <atomic>
+#include <filesystem>
+#include <mutex>
+
 #include "tests/common/data/files.h"
+#include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
 
 namespace distillery {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(DatasetCatalog, DigitsAreAlwaysThere) {
@@ -126,6 +134,190 @@ TEST(DatasetCatalog, SamplesOfOneClassAreNoDataSet) {
   }
   EXPECT_THAT(DatasetCatalog(folder.path()).Open({"one", "train", 2}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("2 to 65536 classes")));
+}
+
+TEST(DatasetCatalog, AFolderNamedAsTheBuiltInSetIsRefusedNotPassedOver) {
+  TemporaryFolder folder;
+  WriteIdxFolder(folder.File("digits"));
+  WriteIdxFolder(folder.File("other"));
+  DatasetCatalog catalog(folder.path());
+  EXPECT_THAT(catalog.Open({"digits", "train", 2}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("built in"), HasSubstr("give the folder another name"))));
+  EXPECT_THAT(catalog.Open({"other", "train", 2}), IsOk());
+}
+
+TEST(DatasetCatalog, ABuiltInSetBesideAFolderOfItsNameThatHoldsNoDataIsSaid) {
+  TemporaryFolder folder;
+  ASSERT_THAT(MakeFolders(folder.File("digits/0")), IsOk());
+  const LogLines log;
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"digits", "train", 2}), IsOk());
+  EXPECT_THAT(log.Of("warning"),
+              ElementsAre(AllOf(HasSubstr("digits: this is the built-in one"),
+                                HasSubstr("images by class in train and test"))));
+}
+
+TEST(DatasetCatalog, TwoFormatsInOneFolderAreRefusedByTheirNames) {
+  TemporaryFolder folder;
+  WriteNpyFolder(folder.File("mixed"));
+  for (const char* const name : {"train/a/1.pgm", "train/b/1.pgm", "test/b/1.pgm"}) {
+    const std::string path = folder.File("mixed/" + std::string(name));
+    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
+    ASSERT_THAT(WriteFileDurably(path, "P5 2 1 255 xy"), IsOk());
+  }
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"mixed", "train", 2}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("mixed: its folder holds several formats: NPY files "
+                                       "(train_images.npy) and images by class (train/)"),
+                             HasSubstr("move all but one"))));
+}
+
+TEST(DatasetCatalog, TwoPlacesOfMnistAreRefused) {
+  TemporaryFolder folder;
+  WriteIdxFolder(folder.path());
+  WriteIdxFolder(folder.File("mnist"));
+  EXPECT_THAT(DatasetCatalog(folder.path()).Open({"mnist", "train", 2}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("move one of them away")));
+}
+
+TEST(DatasetCatalog, ClassesWithoutTrainingSamplesAreNamedOnce) {
+  TemporaryFolder folder;
+  WriteIdxFolder(folder.File("gaps"));
+  ASSERT_THAT(WriteFileDurably(folder.File("gaps/train-labels-idx1-ubyte"),
+                               IdxBytes({3}, std::string("\x01\x04\x01", 3))),
+              IsOk());
+  const LogLines log;
+  DatasetCatalog catalog(folder.path());
+  for (const char* const split : {"train", "test", "fit"}) {
+    ASSERT_THAT(catalog.Open({"gaps", split, 2}), IsOk());
+  }
+  EXPECT_THAT(log.Of("warning"),
+              ElementsAre(HasSubstr(
+                  "gaps: 3 of 5 classes have no training samples: 0, 2, 3")));
+}
+
+TEST(DatasetCatalog, NamesThatNobodyCanAskForAreNotOffered) {
+  TemporaryFolder folder;
+  WriteIdxFolder(folder.File("fine"));
+  WriteIdxFolder(folder.File("bad\xFF\x1Bname"));
+  const absl::Status status = DatasetCatalog(folder.path()).Open({"none", "train", 2}).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound, HasSubstr("fine")));
+  EXPECT_EQ(std::string(status.message()).find('\xFF'), std::string::npos);
+}
+
+TEST(DatasetCatalog, Fault67_PipesInPlaceOfFilesAreRefusedInEveryFormat) {
+  TemporaryFolder folder;
+  const auto pipe_instead = [&](const std::string& name) {
+    const std::string path = folder.File(name);
+    ASSERT_THAT(RemoveFile(path), IsOk());
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  };
+  for (const char* const file :
+       {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte"}) {
+    const std::string name = std::string("idx-") + file;
+    WriteIdxFolder(folder.File(name));
+    pipe_instead(name + "/" + file);
+  }
+  for (const char* const file : {"train_images.npy", "train_labels.npy", "test_images.npy",
+                                 "test_labels.npy", "classes.txt"}) {
+    const std::string name = std::string("npy-") + file;
+    WriteNpyFolder(folder.File(name));
+    pipe_instead(name + "/" + file);
+  }
+  const auto write_cifar = [&](const std::string& name) {
+    ASSERT_THAT(MakeFolders(folder.File(name)), IsOk());
+    for (int i = 1; i <= 5; ++i) {
+      ASSERT_THAT(WriteFileDurably(folder.File(name + "/data_batch_" + std::to_string(i) + ".bin"),
+                                   std::string(3073, '\1')),
+                  IsOk());
+    }
+    ASSERT_THAT(WriteFileDurably(folder.File(name + "/test_batch.bin"), std::string(3073, '\1')),
+                IsOk());
+  };
+  for (const char* const file : {"data_batch_1.bin", "test_batch.bin", "batches.meta.txt"}) {
+    const std::string name = std::string("cifar-") + file;
+    write_cifar(name);
+    pipe_instead(name + "/" + file);
+  }
+  DatasetCatalog catalog(folder.path());
+  int sets = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    const std::string name = entry.path().filename().string();
+    EXPECT_THAT(catalog.Open({name, "train", 2}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a named pipe")))
+        << name;
+    ++sets;
+  }
+  EXPECT_EQ(sets, 12);
+}
+
+// A data set whose digest takes a while: half a gigabyte that takes no room on the disk.
+void WriteLargeNpyFolder(const std::string& folder) {
+  constexpr int64_t kImages = 8;
+  constexpr int64_t kSide = 8192;
+  WriteNpyFolder(folder);
+  const std::string header = NpyBytes("|u1", "8, 8192, 8192", "");
+  for (const char* const split : {"train", "test"}) {
+    const std::string images = folder + "/" + split + "_images.npy";
+    ASSERT_THAT(WriteFileDurably(images, header), IsOk());
+    std::filesystem::resize_file(images, header.size() + kImages * kSide * kSide);
+    ASSERT_THAT(WriteFileDurably(folder + "/" + split + "_labels.npy",
+                                 NpyBytes("|u1", "8,", std::string("\0\1\0\1\0\1\0\1", 8))),
+                IsOk());
+  }
+}
+
+TEST(DatasetCatalog, Fault67_WhoReadsALargeDataSetHoldsNobodyUp) {
+  TemporaryFolder folder;
+  WriteLargeNpyFolder(folder.File("large"));
+  WriteIdxFolder(folder.File("small"));
+  DatasetCatalog catalog(folder.path());
+  std::mutex mutex;
+  std::vector<std::string> done;
+  std::vector<std::shared_ptr<const Dataset>> large;
+  for (int i = 0; i < 3; ++i) {
+    catalog.OpenLater({"large", "train", 8}, [&](const DatasetCatalog::Opened& opened) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      done.emplace_back("large");
+      ASSERT_THAT(opened, IsOk());
+      large.push_back(*opened);
+    });
+  }
+  ASSERT_THAT(catalog.Open({"small", "train", 2}), IsOk());
+  EXPECT_EQ(catalog.Find({"large", "train", 8}), nullptr);
+  EXPECT_NE(catalog.Find({"small", "train", 2}), nullptr);
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    done.emplace_back("small");
+  }
+  // Asked for by the calling thread, it waits for those that read it.
+  ASSERT_OK_AND_ASSIGN(const auto same, catalog.Open({"large", "train", 8}));
+  const std::lock_guard<std::mutex> lock(mutex);
+  EXPECT_EQ(done, (std::vector<std::string>{"small", "large", "large", "large"}));
+  for (const auto& dataset : large) EXPECT_EQ(dataset, same);
+}
+
+TEST(DatasetCatalog, ThoseWhoWaitForOneDataSetShareItsError) {
+  TemporaryFolder folder;
+  WriteNpyFolder(folder.File("large"));
+  ASSERT_THAT(WriteFileDurably(folder.File("large/test_labels.npy"), "nothing"), IsOk());
+  std::atomic<int> refused{0};
+  {
+    DatasetCatalog catalog(folder.path());
+    for (int i = 0; i < 10; ++i) {
+      catalog.OpenLater({"large", "train", 8}, [&](const DatasetCatalog::Opened& opened) {
+        if (absl::IsDataLoss(opened.status())) ++refused;
+      });
+    }
+    catalog.OpenLater({"nothing", "train", 8}, [&](const DatasetCatalog::Opened& opened) {
+      if (absl::IsNotFound(opened.status())) ++refused;
+    });
+    catalog.OpenLater({"../large", "train", 8}, [&](const DatasetCatalog::Opened& opened) {
+      if (absl::IsInvalidArgument(opened.status())) ++refused;
+    });
+  }
+  EXPECT_EQ(refused, 12) << "the catalog waits for all before it goes";
 }
 
 TEST(DatasetCatalog, Fault48_PathsInNamesAreRefused) {
