@@ -13,6 +13,7 @@
 #include "common/data/catalog.h"
 #include "common/data/contact_sheet.h"
 #include "common/data/png_file.h"
+#include "common/data/shared_samples.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -26,7 +27,8 @@ class DatasetCommand : public Command {
                 "  distillery dataset inspect mnist --data-dir data --split test --json") {
     app_->require_subcommand(1);
     CLI::App* const inspect = app_->add_subcommand(
-        "inspect", "Print counts by class, image sizes, shards and the digest; draw samples.");
+        "inspect",
+        "Print counts by class, image sizes, shards, the digest and what was left out; draw samples.");
     inspect->add_option("dataset", reference_.name, "digits (built in), or a folder's name")
         ->required();
     inspect->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
@@ -45,8 +47,7 @@ class DatasetCommand : public Command {
   absl::Status Run() override {
     DatasetCatalog catalog(data_dir_);
     DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(reference_));
-    std::vector<int64_t> counts(dataset->class_names().size());
-    for (int64_t row = 0; row < dataset->size(); ++row) ++counts[dataset->Label(row)];
+    DISTILLERY_ASSIGN_OR_RETURN(const Findings findings, Look(*dataset, &catalog));
     if (!sheet_path_.empty()) {
       ContactSheetOptions options;
       options.columns = per_class_;
@@ -54,26 +55,66 @@ class DatasetCommand : public Command {
       DISTILLERY_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
       DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(sheet_path_, png));
     }
-    std::fputs((json_ ? Json(*dataset, counts) : Text(*dataset, counts)).c_str(), stdout);
+    std::fputs((json_ ? Json(*dataset, findings) : Text(*dataset, findings)).c_str(), stdout);
     return absl::OkStatus();
   }
 
  private:
-  std::string Text(const Dataset& dataset, const std::vector<int64_t>& counts) const {
+  struct Findings {
+    // Samples of the split, by class.
+    std::vector<int64_t> counts;
+    // Names of classes that no sample of train has.
+    std::vector<std::string> untrained;
+    int64_t test_samples = 0;
+    int64_t test_samples_in_train = 0;
+  };
+
+  absl::StatusOr<Findings> Look(const Dataset& dataset, DatasetCatalog* catalog) const {
+    Findings findings;
+    findings.counts = CountByClass(dataset);
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const auto train, catalog->Open({reference_.name, "train", reference_.shard_size}));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const auto test, catalog->Open({reference_.name, "test", reference_.shard_size}));
+    const std::vector<int64_t> trained = CountByClass(*train);
+    for (size_t i = 0; i < trained.size(); ++i) {
+      if (trained[i] == 0) findings.untrained.push_back(dataset.class_names()[i]);
+    }
+    findings.test_samples = test->size();
+    DISTILLERY_ASSIGN_OR_RETURN(findings.test_samples_in_train, CountSharedSamples(*train, *test));
+    return findings;
+  }
+
+  static std::vector<int64_t> CountByClass(const Dataset& dataset) {
+    std::vector<int64_t> counts(dataset.class_names().size());
+    for (int64_t row = 0; row < dataset.size(); ++row) ++counts[dataset.Label(row)];
+    return counts;
+  }
+
+  std::string Text(const Dataset& dataset, const Findings& findings) const {
     std::string text = absl::StrFormat(
-        "%s/%s: %d images of %s, values 0..%d\n%d shards of %d, digest %s\n\n", reference_.name,
+        "%s/%s: %d images of %s, values 0..%d\n%d shards of %d, digest %s\n", reference_.name,
         reference_.split, dataset.size(), absl::StrJoin(dataset.shape().ToVector(), " x "),
         dataset.pixel_max(), dataset.shard_count(), reference_.shard_size, dataset.digest());
+    if (!dataset.left_out().empty()) {
+      absl::StrAppend(&text, "left out: ", JoinLeftOut(dataset.left_out()), "\n");
+    }
+    if (!findings.untrained.empty()) {
+      absl::StrAppend(&text, "classes without training samples: ",
+                      absl::StrJoin(findings.untrained, ", "), "\n");
+    }
+    absl::StrAppend(&text, findings.test_samples_in_train, " of ", findings.test_samples,
+                    " test images are also among the training images\n\n");
     std::vector<std::vector<std::string>> rows = {{"class", "images"}};
-    for (size_t i = 0; i < counts.size(); ++i) {
-      rows.push_back({dataset.class_names()[i], absl::StrCat(counts[i])});
+    for (size_t i = 0; i < findings.counts.size(); ++i) {
+      rows.push_back({dataset.class_names()[i], absl::StrCat(findings.counts[i])});
     }
     absl::StrAppend(&text, FormatTable(rows));
     if (!sheet_path_.empty()) absl::StrAppend(&text, "\npicture in ", sheet_path_, "\n");
     return text;
   }
 
-  std::string Json(const Dataset& dataset, const std::vector<int64_t>& counts) const {
+  std::string Json(const Dataset& dataset, const Findings& findings) const {
     nlohmann::ordered_json json;
     json["name"] = reference_.name;
     json["split"] = reference_.split;
@@ -83,8 +124,15 @@ class DatasetCommand : public Command {
     json["shard_size"] = reference_.shard_size;
     json["shard_count"] = dataset.shard_count();
     json["digest"] = dataset.digest();
-    for (size_t i = 0; i < counts.size(); ++i) {
-      json["classes"].push_back({{"name", dataset.class_names()[i]}, {"sample_count", counts[i]}});
+    json["left_out"] = nlohmann::ordered_json::array();
+    for (const LeftOut& left_out : dataset.left_out()) {
+      json["left_out"].push_back({{"what", left_out.what}, {"file_count", left_out.file_count}});
+    }
+    json["classes_without_training"] = findings.untrained;
+    json["test_samples_in_train"] = findings.test_samples_in_train;
+    for (size_t i = 0; i < findings.counts.size(); ++i) {
+      json["classes"].push_back(
+          {{"name", dataset.class_names()[i]}, {"sample_count", findings.counts[i]}});
     }
     return json.dump(2) + "\n";
   }
