@@ -36,7 +36,7 @@ class InProcess : public LocalServices {
     DISTILLERY_ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorServiceImpl>(coordinator_.get());
     DISTILLERY_ASSIGN_OR_RETURN(coordinator_server_,
-                                StartServer(coordinator_service_.get()));
+                                StartServer({v1::CoordinatorService::service_full_name(), coordinator_service_.get()}));
     coordinator_->Start();
     std::unique_ptr<TeacherChannels> teachers;
     if (!options.teacher_model.empty()) {
@@ -54,7 +54,7 @@ class InProcess : public LocalServices {
       DISTILLERY_RETURN_IF_ERROR(host_->models().Declare(teacher.name));
       DISTILLERY_RETURN_IF_ERROR(host_->models().Set(teacher.name, std::move(loaded)));
       teacher_ = std::make_unique<TeacherServiceImpl>(TeacherServiceImpl::Options(), host_.get());
-      DISTILLERY_ASSIGN_OR_RETURN(teacher_server_, StartServer(teacher_.get()));
+      DISTILLERY_ASSIGN_OR_RETURN(teacher_server_, StartServer({v1::TeacherService::service_full_name(), teacher_.get()}));
       teachers = TeacherChannels::Of(teacher_server_->InProcessChannel(), "of this process");
     }
     Worker::Options worker;
@@ -76,7 +76,7 @@ class InProcess : public LocalServices {
   }
 
  private:
-  static absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(grpc::Service* service) {
+  static absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const RpcServer::Service& service) {
     RpcServer::Options options;
     options.address.clear();
     DISTILLERY_ASSIGN_OR_RETURN(auto server, RpcServer::Start(options, {service}));

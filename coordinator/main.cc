@@ -58,7 +58,7 @@ absl::Status Serve(const Flags& flags) {
   RequestStatistics requests;
   RpcServer::Options serving = flags.server;
   serving.request_statistics = &requests;
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(serving, {&service}));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(serving, {{v1::CoordinatorService::service_full_name(), &service}}));
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto exposer, MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
                                                 std::make_shared<CoordinatorMetrics>(

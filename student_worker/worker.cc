@@ -26,10 +26,10 @@ bool Passing(const absl::Status& status) {
          absl::IsResourceExhausted(status);
 }
 
-// Waiting does not help: the certificates are wrong, or the list of workers.
+// Waiting does not help: the certificates are wrong, or the list of workers, or it is no coordinator.
 bool NotLetIn(const absl::Status& status) {
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
-         absl::IsFailedPrecondition(status);
+         absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
 }
 
 DatasetFinder::Options FinderOptions(const Worker::Options& options) {

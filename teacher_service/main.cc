@@ -220,7 +220,8 @@ absl::Status Serve(Flags& flags, Models& models) {
   TeacherServiceImpl service(flags.service, host.get());
   InferenceServiceImpl inference(host.get());
   DISTILLERY_ASSIGN_OR_RETURN(const auto server,
-                              RpcServer::Start(flags.server, {&service, &inference}));
+                              RpcServer::Start(flags.server, {{v1::TeacherService::service_full_name(), &service},
+                                                        {inference::GRPCInferenceService::service_full_name(), &inference}}));
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto exposer,
       MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,

@@ -1,5 +1,9 @@
 #include "common/rpc/request_statistics.h"
 
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "common/base/clock.h"
 #include "common/rpc/status_conversion.h"
@@ -7,7 +11,15 @@
 namespace distillery {
 namespace {
 
-constexpr char kOurs[] = "/distillery.";
+// "/package.Service/Method" of a service of ours, and none that a client made up: each that is counted
+// is kept.
+bool IsOurs(const std::string& path) {
+  constexpr absl::string_view kOurs = "/distillery.";
+  if (!absl::StartsWith(path, kOurs)) return false;
+  std::string name = path.substr(1);
+  std::replace(name.begin(), name.end(), '/', '.');
+  return google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(name) != nullptr;
+}
 
 }  // namespace
 
@@ -39,7 +51,7 @@ class RequestStatistics::Factory : public grpc::experimental::ServerInterceptorF
       grpc::experimental::ServerRpcInfo* info) override {
     const std::string method = info->method();
     // No interceptor: the call goes on without.
-    if (!absl::StartsWith(method, kOurs)) return nullptr;
+    if (!IsOurs(method)) return nullptr;
     return new Interceptor(statistics_, method.substr(method.rfind('/') + 1));  // owned by gRPC
   }
 

@@ -1,6 +1,5 @@
 #include "common/rpc/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
@@ -9,17 +8,17 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/unparsable_request.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 
 namespace distillery {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const Options& options, const std::vector<grpc::Service*>& services) {
-  static const bool plugins = [] {
+    const Options& options, const std::vector<Service>& services) {
+  static const bool health = [] {
     grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     return true;
   }();
-  (void)plugins;
+  (void)health;
   grpc::ServerBuilder builder;
   std::unique_ptr<Listener> listener;
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
@@ -33,7 +32,19 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
     acceptor = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   }
-  for (grpc::Service* const service : services) builder.RegisterService(service);
+  std::vector<std::string> names;
+  for (const Service& service : services) {
+    names.push_back(service.name);
+    builder.RegisterService(service.service);
+  }
+  std::vector<NamedService> reflection = MakeReflectionServices(names);
+  for (const auto& [name, service] : reflection) {
+    names.push_back(name);
+    builder.RegisterService(service.get());
+  }
+  names.push_back(grpc::health::v1::Health::service_full_name());
+  auto unknown = std::make_unique<UnknownMethodService>(names);
+  builder.RegisterCallbackGenericService(unknown.get());
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -58,7 +69,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("gRPC could not start a server");
-  std::unique_ptr<RpcServer> result(new RpcServer(std::move(server), std::move(listener)));
+  std::unique_ptr<RpcServer> result(new RpcServer(std::move(reflection), std::move(unknown),
+                                                  std::move(server), std::move(listener)));
+  for (const std::string& name : names) result->SetServing(name, false);
   result->SetServing(false);
   if (acceptor != nullptr) {
     result->listener_->Start([acceptor](int listening, int connection) {

@@ -14,8 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/listener.h"
+#include "common/rpc/reflection_service.h"
 #include "common/rpc/request_statistics.h"
 #include "common/rpc/transport.h"
+#include "common/rpc/unknown_method.h"
 
 namespace distillery {
 
@@ -38,10 +40,17 @@ class RpcServer {
     RequestStatistics* request_statistics = nullptr;
   };
 
-  // Errors as ListenOn and MakeServerCredentials. The services must outlive the server. Health starts
-  // as NOT_SERVING.
-  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
-      const Options& options, const std::vector<grpc::Service*>& services);
+  struct Service {
+    // "package.Service", as in the generated service_full_name(): its name in health checks.
+    std::string name;
+    // Must outlive the server.
+    grpc::Service* service = nullptr;
+  };
+
+  // Errors as ListenOn and MakeServerCredentials. Health starts as NOT_SERVING, of the server and of
+  // each service. A method of no service is UNIMPLEMENTED, with what there is.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const Options& options,
+                                                          const std::vector<Service>& services);
   // Shutdown with no grace, if not done yet.
   ~RpcServer();
 
@@ -50,16 +59,21 @@ class RpcServer {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // All 0 without an address.
   Listener::Statistics connections() const;
-  // Health of the whole server, and of one name, such as a model's.
+  // Health of the whole server and of all names, and of one name, such as a model's.
   void SetServing(bool serving);
   void SetServing(const std::string& name, bool serving);
   // Stops listening, lets calls in flight end within `grace`, then cancels them. Blocks.
   void Shutdown(absl::Duration grace);
 
  private:
-  RpcServer(std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
-      : server_(std::move(server)), listener_(std::move(listener)),
+  RpcServer(std::vector<NamedService> reflection, std::unique_ptr<UnknownMethodService> unknown,
+            std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
+      : reflection_(std::move(reflection)), unknown_(std::move(unknown)),
+        server_(std::move(server)), listener_(std::move(listener)),
         address_(listener_ == nullptr ? "" : listener_->address()) {}
+  // What every server has; the server uses them.
+  const std::vector<NamedService> reflection_;
+  const std::unique_ptr<UnknownMethodService> unknown_;
   std::unique_ptr<grpc::Server> server_;
   // Null: in-process channels alone.
   const std::unique_ptr<Listener> listener_;

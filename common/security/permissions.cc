@@ -54,9 +54,9 @@ std::vector<Permission> MakeTable() {
 
   Add(table, "grpc.health.v1.Health", all, {"Check", "Watch"});
   Add(table, "grpc.reflection.v1alpha.ServerReflection", all, {"ServerReflectionInfo"});
+  Add(table, "grpc.reflection.v1.ServerReflection", all, {"ServerReflectionInfo"});
   // Of newer releases of gRPC.
   Add(table, "grpc.health.v1.Health", all, {"List"});
-  Add(table, "grpc.reflection.v1.ServerReflection", all, {"ServerReflectionInfo"});
   return table;
 }
 

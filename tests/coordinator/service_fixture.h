@@ -94,7 +94,7 @@ class CoordinatorServiceTest : public CoordinatorTest {
   static std::unique_ptr<RpcServer> StartServer(grpc::Service* service) {
     RpcServer::Options options;
     options.address.clear();
-    auto server = RpcServer::Start(options, {service});
+    auto server = RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), service}});
     EXPECT_THAT(server, IsOk());
     return *std::move(server);
   }

@@ -22,8 +22,8 @@ using google::protobuf::MethodDescriptor;
 class Contract {
  public:
   // kOurs: package distillery.v1. kForeign: a protocol of others, whose names and numbers are theirs.
-  // kTensorBoard: its messages in a package of ours.
-  enum class Owner { kOurs, kForeign, kTensorBoard };
+  // kTensorBoard: its messages in a package of ours. kGrpc: what gRPC itself defines.
+  enum class Owner { kOurs, kForeign, kTensorBoard, kGrpc };
 
   // Every file of an owner under proto/: a new one is tested without being named here. protoc keeps
   // the comments, the descriptors that are compiled in do not.
@@ -90,6 +90,7 @@ class Contract {
  private:
   static Owner OwnerOf(const std::string& name) {
     if (name == "inference/grpc_service.proto") return Owner::kForeign;
+    if (name.rfind("grpc/", 0) == 0) return Owner::kGrpc;
     return name.rfind("distillery/tensorboard/", 0) == 0 ? Owner::kTensorBoard : Owner::kOurs;
   }
   static void Nested(const Descriptor* message, std::vector<const Descriptor*>* found) {

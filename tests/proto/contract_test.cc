@@ -2,6 +2,7 @@
 // every .proto file. Of a protocol of others, comments are all that is asked.
 #include <gmock/gmock.h>
 
+#include <map>
 #include <regex>
 #include <set>
 
@@ -180,6 +181,54 @@ TEST(ForeignContract, ServesTheSixCallsOfTheProtocolAndTwoOfTritonsExtensions) {
   EXPECT_THAT(methods, ElementsAre("ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady",
                                    "ModelStatistics", "ServerLive", "ServerMetadata",
                                    "ServerReady"));
+}
+
+// Other clients bring their own copies of these too.
+TEST(GrpcContract, NumbersAreThoseOfGrpc) {
+  const Contract contract(Contract::Owner::kGrpc);
+  ExpectComments(contract);
+  std::map<std::string, std::set<std::string>> fields;
+  for (const FieldDescriptor* const field : contract.Fields()) {
+    fields[field->file()->package()].insert(
+        (field->is_repeated() ? "repeated " : "") + std::string(field->type_name()) + " " +
+        field->containing_type()->name() + "." + field->name() + "=" +
+        std::to_string(field->number()));
+  }
+  const std::set<std::string> reflection = {
+      "string ServerReflectionRequest.host=1",
+      "string ServerReflectionRequest.file_by_filename=3",
+      "string ServerReflectionRequest.file_containing_symbol=4",
+      "message ServerReflectionRequest.file_containing_extension=5",
+      "string ServerReflectionRequest.all_extension_numbers_of_type=6",
+      "string ServerReflectionRequest.list_services=7",
+      "string ExtensionRequest.containing_type=1",
+      "int32 ExtensionRequest.extension_number=2",
+      "string ServerReflectionResponse.valid_host=1",
+      "message ServerReflectionResponse.original_request=2",
+      "message ServerReflectionResponse.file_descriptor_response=4",
+      "message ServerReflectionResponse.all_extension_numbers_response=5",
+      "message ServerReflectionResponse.list_services_response=6",
+      "message ServerReflectionResponse.error_response=7",
+      "repeated bytes FileDescriptorResponse.file_descriptor_proto=1",
+      "string ExtensionNumberResponse.base_type_name=1",
+      "repeated int32 ExtensionNumberResponse.extension_number=2",
+      "repeated message ListServiceResponse.service=1",
+      "string ServiceResponse.name=1",
+      "int32 ErrorResponse.error_code=1",
+      "string ErrorResponse.error_message=2"};
+  EXPECT_EQ(fields["grpc.reflection.v1"], reflection);
+  EXPECT_EQ(fields["grpc.reflection.v1alpha"], reflection);
+  EXPECT_EQ(fields["grpc.health.v1"],
+            (std::set<std::string>{"string HealthCheckRequest.service=1",
+                                   "enum HealthCheckResponse.status=1"}));
+  EXPECT_EQ(fields.size(), 3U);
+  std::set<std::string> methods;
+  for (const MethodDescriptor* const method : contract.Methods()) {
+    methods.insert(method->full_name());
+  }
+  EXPECT_THAT(methods, ElementsAre("grpc.health.v1.Health.Check", "grpc.health.v1.Health.Watch",
+                                   "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+                                   "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"));
 }
 
 // TensorBoard knows fields by their numbers alone: these are from its event.proto, summary.proto and

@@ -62,7 +62,7 @@ bool Contains(const Names& names, const std::string& name) {
 std::string Missing(const std::string& path,
                     const std::function<bool(const std::string&)>& exists) {
   static const std::regex library("(absl|nlohmann|gtest|gmock)/.*");
-  static const std::regex generated("((distillery|inference)/.*)(\\.grpc)?\\.pb\\.h");
+  static const std::regex generated("((distillery|inference|grpc)/.*)(\\.grpc)?\\.pb\\.h");
   if (std::regex_match(path, library)) return "";
   if (std::smatch match; std::regex_match(path, match, generated)) {
     std::string base = match[1];

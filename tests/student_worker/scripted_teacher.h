@@ -26,7 +26,7 @@ class ScriptedTeacher : public v1::TeacherService::Service {
       : script_(std::move(script)) {
     RpcServer::Options options;
     options.address = address;
-    auto started = RpcServer::Start(options, {this});
+    auto started = RpcServer::Start(options, {{v1::TeacherService::service_full_name(), this}});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
   }

@@ -35,7 +35,7 @@ class TeacherServer {
     EXPECT_THAT(host_->models().Declare("fake"), IsOk());
     RpcServer::Options server;
     server.address = options.address;
-    auto started = RpcServer::Start(server, {&service_});
+    auto started = RpcServer::Start(server, {{v1::TeacherService::service_full_name(), &service_}});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
     stub_ = v1::TeacherService::NewStub(channel());

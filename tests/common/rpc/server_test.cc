@@ -88,7 +88,7 @@ std::string PeerSeenAt(const std::string& listen) {
   PeerService service;
   RpcServer::Options options;
   options.address = listen;
-  auto server = RpcServer::Start(options, {&service});
+  auto server = RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service}});
   if (!server.ok()) return server.status().ToString();
   grpc::ClientContext context;
   v1::GetTeacherResponse response;
@@ -113,7 +113,7 @@ TEST(RpcServer, ConnectionsBeyondTheLimitAreServedOnceThereIsRoom) {
   PeerService service;
   RpcServer::Options options;
   options.max_connections = 1;
-  ASSERT_OK_AND_ASSIGN(const auto server, RpcServer::Start(options, {&service}));
+  ASSERT_OK_AND_ASSIGN(const auto server, RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service}}));
   Descriptor silent = ConnectTo(server->address());
   while (server->connections().open_count == 0) std::this_thread::yield();
   ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel(server->address(), {}));
