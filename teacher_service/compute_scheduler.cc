@@ -1,11 +1,15 @@
 #include "teacher_service/compute_scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
+#include "common/base/status_macros.h"
+#include "teacher_service/finite_rows.h"
+#include "teacher_service/query_pixels.h"
 
 namespace distillery {
 namespace {
@@ -26,6 +30,9 @@ ComputeScheduler::ComputeScheduler(const Options& options, Clock* clock)
 ComputeScheduler::~ComputeScheduler() { Close(); }
 
 absl::Status ComputeScheduler::AddQuery(Query query) {
+  DISTILLERY_RETURN_IF_ERROR(CheckPixels(query.inputs, query.rows,
+                                         query.teacher->info().card.input_shape,
+                                         query.any_finite_pixels));
   MutexLock lock(mutex_);
   if (closed_) return absl::UnavailableError("the teacher is draining");
   absl::Status status = queue_.AddQuery(std::move(query), clock_->SteadyNow());
@@ -94,18 +101,18 @@ void ComputeScheduler::Dismiss(WorkQueue::Batch& batch, const absl::Status& cut_
 }
 
 void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
-  Teacher& teacher = *batch.queries.front().teacher;
-  const TeacherInfo& info = teacher.info();
-  const auto pixels = static_cast<size_t>(info.card.input_shape.size());
-  const auto classes = static_cast<size_t>(info.card.class_count());
-  int64_t rows = 0;
-  for (const Query& query : batch.queries) rows += query.rows;
-  const float* inputs = batch.queries.front().inputs;
-  if (batch.queries.size() > 1) {
+  const Teacher& teacher = *batch.queries.front().teacher;
+  const auto pixels = static_cast<size_t>(teacher.info().card.input_shape.size());
+  Part part;
+  part.queries = batch.queries.data();
+  part.count = batch.queries.size();
+  for (const Query& query : batch.queries) part.rows += query.rows;
+  part.inputs = batch.queries.front().inputs;
+  if (part.count > 1) {
     // Kept for the next batch: fresh pages would cost more than the copy.
     thread_local std::vector<float> joined;
-    if (joined.size() < static_cast<size_t>(rows) * pixels) {
-      joined.resize(static_cast<size_t>(rows) * pixels);
+    if (joined.size() < static_cast<size_t>(part.rows) * pixels) {
+      joined.resize(static_cast<size_t>(part.rows) * pixels);
     }
     float* next = joined.data();
     for (const Query& query : batch.queries) {
@@ -113,64 +120,107 @@ void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
       std::memcpy(next, query.inputs, size * sizeof(float));
       next += size;
     }
-    inputs = joined.data();
+    part.inputs = joined.data();
   }
-  if (RunEncoded(batch, inputs, rows)) return;
-  std::vector<float> logits(static_cast<size_t>(rows) * classes);
+  {
+    MutexLock lock(mutex_);
+    ModelStatistics& statistics = Statistics(teacher);
+    for (const absl::Duration wait : batch.waits) statistics.queue_time += wait;
+  }
+  Answer(part);
+}
+
+void ComputeScheduler::Answer(const Part& part) {
+  if (AnswerEncoded(part)) return;
+  Teacher& teacher = *part.queries->teacher;
+  const TeacherInfo& info = teacher.info();
+  const int64_t pixels = info.card.input_shape.size();
+  const int64_t classes = info.card.class_count();
+  std::vector<float> logits(static_cast<size_t>(part.rows * classes));
   absl::Status status;
   const absl::Duration start = clock_->SteadyNow();
-  for (int64_t first = 0; first < rows && status.ok(); first += info.max_batch_rows) {
-    status = Compute(teacher, inputs + static_cast<size_t>(first) * pixels,
-                     std::min(info.max_batch_rows, rows - first),
-                     &logits[static_cast<size_t>(first) * classes], Lane::kQuery);
+  for (int64_t first = 0; first < part.rows && status.ok(); first += info.max_batch_rows) {
+    status = Compute(teacher, part.inputs + first * pixels,
+                     std::min(info.max_batch_rows, part.rows - first),
+                     &logits[static_cast<size_t>(first * classes)], Lane::kQuery);
   }
-  CountQueries(batch, rows, status.ok(), clock_->SteadyNow() - start);
+  const absl::Duration taken = clock_->SteadyNow() - start;
+  if (AnswerApart(part, status)) return;
+  std::vector<absl::Status> answers(part.count, status);
   const float* next = logits.data();
-  for (const Query& query : batch.queries) {
-    query.done(status, status.ok() ? next : nullptr);
-    next += static_cast<size_t>(query.rows) * classes;
+  for (size_t i = 0; i < part.count && status.ok(); ++i) {
+    answers[i] = CheckFiniteRows(info, next, part.queries[i].rows);
+    next += part.queries[i].rows * classes;
+  }
+  CountQueries(part, answers, taken);
+  next = logits.data();
+  for (size_t i = 0; i < part.count; ++i) {
+    part.queries[i].done(answers[i], answers[i].ok() ? next : nullptr);
+    next += part.queries[i].rows * classes;
   }
 }
 
-bool ComputeScheduler::RunEncoded(WorkQueue::Batch& batch, const float* inputs, int64_t rows) {
-  Teacher& teacher = *batch.queries.front().teacher;
-  if (!teacher.encodes() || rows > teacher.info().max_batch_rows) return false;
+bool ComputeScheduler::AnswerEncoded(const Part& part) {
+  Teacher& teacher = *part.queries->teacher;
+  if (!teacher.encodes() || part.rows > teacher.info().max_batch_rows) return false;
   const int64_t classes = teacher.info().card.class_count();
   std::vector<EncodedRows> encoded;
   std::vector<EncodedPart> parts;
-  encoded.reserve(batch.queries.size());
-  for (const Query& query : batch.queries) {
+  encoded.reserve(part.count);
+  for (size_t i = 0; i < part.count; ++i) {
+    const Query& query = part.queries[i];
     if (!query.format.has_value()) return false;
     EncodedRows& of_query = encoded.emplace_back(RowsFor(query.rows, classes, *query.format));
     parts.push_back({query.rows, *query.format, BuffersOf(of_query)});
   }
   const absl::Duration start = clock_->SteadyNow();
-  const absl::Status status = teacher.ComputeSoftTargets(inputs, rows, parts);
-  if (absl::IsResourceExhausted(status)) return false;
+  const absl::StatusOr<std::vector<absl::Status>> answers =
+      teacher.ComputeSoftTargets(part.inputs, part.rows, parts);
+  if (absl::IsResourceExhausted(answers.status())) return false;
   const absl::Duration taken = clock_->SteadyNow() - start;
-  Count(teacher, Lane::kQuery, rows, /*passes=*/1, status.ok(), taken);
-  CountQueries(batch, rows, status.ok(), taken);
-  for (size_t i = 0; i < batch.queries.size(); ++i) {
-    if (status.ok()) {
-      batch.queries[i].done_encoded(std::move(encoded[i]));
+  Count(teacher, Lane::kQuery, part.rows, /*passes=*/1, answers.ok(), taken);
+  if (AnswerApart(part, answers.status())) return true;
+  CountQueries(part, answers.ok() ? *answers : std::vector(part.count, answers.status()), taken);
+  for (size_t i = 0; i < part.count; ++i) {
+    const absl::Status& answer = answers.ok() ? (*answers)[i] : answers.status();
+    if (answer.ok()) {
+      part.queries[i].done_encoded(std::move(encoded[i]));
     } else {
-      batch.queries[i].done(status, nullptr);
+      part.queries[i].done(answer, nullptr);
     }
   }
   return true;
 }
 
-void ComputeScheduler::CountQueries(const WorkQueue::Batch& batch, int64_t rows, bool ok,
+bool ComputeScheduler::AnswerApart(const Part& part, const absl::Status& status) {
+  // A device without memory has had its second try.
+  if (status.ok() || absl::IsResourceExhausted(status) || part.count == 1) return false;
+  Part half = part;
+  half.count = part.count / 2;
+  half.rows = 0;
+  for (size_t i = 0; i < half.count; ++i) half.rows += part.queries[i].rows;
+  Answer(half);
+  half.queries += half.count;
+  half.inputs += half.rows * part.queries->teacher->info().card.input_shape.size();
+  half.count = part.count - half.count;
+  half.rows = part.rows - half.rows;
+  Answer(half);
+  return true;
+}
+
+void ComputeScheduler::CountQueries(const Part& part, const std::vector<absl::Status>& answers,
                                     absl::Duration taken) {
   MutexLock lock(mutex_);
-  ModelStatistics& statistics = Statistics(*batch.queries.front().teacher);
-  const auto count = static_cast<int64_t>(batch.queries.size());
-  (ok ? statistics.query_count : statistics.failed_query_count) += count;
-  if (ok) {
-    statistics.query_row_count += rows;
-    statistics.query_compute_time += taken * count;
+  ModelStatistics& statistics = Statistics(*part.queries->teacher);
+  for (size_t i = 0; i < part.count; ++i) {
+    if (!answers[i].ok()) {
+      ++statistics.failed_query_count;
+      continue;
+    }
+    ++statistics.query_count;
+    statistics.query_row_count += part.queries[i].rows;
+    statistics.query_compute_time += taken;
   }
-  for (const absl::Duration wait : batch.waits) statistics.queue_time += wait;
   statistics.last_query = clock_->WallNow();
 }
 
@@ -212,7 +262,10 @@ absl::Status ComputeScheduler::ComputeOrSplit(Teacher& teacher, const ComputeRow
   }
   if (status.ok() && teacher.info().half_logits) {
     const int64_t count = rows * teacher.info().card.class_count();
-    for (int64_t i = 0; i < count; ++i) logits[i] = HalfToFloat(FloatToHalf(logits[i]));
+    for (int64_t i = 0; i < count; ++i) {
+      // Infinity would become the largest half, and a row that failed look like one that did not.
+      if (std::isfinite(logits[i])) logits[i] = HalfToFloat(FloatToHalf(logits[i]));
+    }
   }
   Count(teacher, lane, rows, passes, status.ok(), clock_->SteadyNow() - start);
   return status;

@@ -63,7 +63,8 @@ class ComputeScheduler {
   // Close, if not done yet.
   ~ComputeScheduler();
 
-  // UNAVAILABLE if the queue is full or closed; `done` is then not called.
+  // INVALID_ARGUMENT for inputs that CheckPixels of query_pixels.h refuses: no batch that others share
+  // ever holds them. UNAVAILABLE if the queue is full or closed. `done` is then not called.
   absl::Status AddQuery(Query query);
   // After Close, `cut.run` is called at once, with UNAVAILABLE.
   void AddCut(CutWork cut);
@@ -71,7 +72,7 @@ class ComputeScheduler {
   void Close();
 
   // ComputeLogits; a batch that the device has no memory for is split in two once, and each half tried
-  // again. For CutWork::run, which counts its own work with it.
+  // again. Rows that are not finite stay so. For CutWork::run, which counts its own work with it.
   absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits, Lane lane);
   // The same with ComputeLogitsOfBytes.
   absl::Status ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max, int64_t rows,
@@ -91,12 +92,28 @@ class ComputeScheduler {
   void Run();
   absl::Status ComputeOrSplit(Teacher& teacher, const ComputeRows& compute, int64_t rows,
                               float* logits, Lane lane);
+  // Queries of a batch that are answered together.
+  struct Part {
+    Query* queries = nullptr;
+    size_t count = 0;
+    // Of all of them, end to end.
+    const float* inputs = nullptr;
+    int64_t rows = 0;
+  };
+
+  // Computes them and tells each. What fails them all is tried again with half of them, and so on: one
+  // query may be all that is wrong.
+  void Answer(const Part& part);
   // False if the teacher or a query needs logits, or the device has no memory for it in one batch.
-  bool RunEncoded(WorkQueue::Batch& batch, const float* inputs, int64_t rows);
+  bool AnswerEncoded(const Part& part);
+  // False if `status` is no reason to try them apart.
+  bool AnswerApart(const Part& part, const absl::Status& status);
   // Counts one batch that took so long.
   void Count(const Teacher& teacher, Lane lane, int64_t rows, int64_t passes, bool ok,
              absl::Duration taken);
-  void CountQueries(const WorkQueue::Batch& batch, int64_t rows, bool ok, absl::Duration taken);
+  // `answers`: of each query.
+  void CountQueries(const Part& part, const std::vector<absl::Status>& answers,
+                    absl::Duration taken);
   void RunQueries(WorkQueue::Batch& batch);
   // Tells those that will not be computed.
   void Dismiss(WorkQueue::Batch& batch, const absl::Status& cut_status);

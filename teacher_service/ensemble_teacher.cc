@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/checksum.h"
 #include "common/base/status_macros.h"
+#include "common/soft_targets/finite.h"
 
 namespace distillery {
 namespace {
@@ -36,8 +37,9 @@ class EnsembleTeacher : public Teacher {
       }
     }
     for (size_t i = 0; i < size; ++i) {
-      logits[i] = static_cast<float>(
-          mean_ == EnsembleOptions::Mean::kLogits ? sums[i] : std::log(std::max(sums[i], kLeast)));
+      const bool is_logit = mean_ == EnsembleOptions::Mean::kLogits || std::isnan(sums[i]);
+      logits[i] =
+          static_cast<float>(is_logit ? sums[i] : std::log(std::max(sums[i], kLeast)));
     }
     return absl::OkStatus();
   }
@@ -49,6 +51,11 @@ class EnsembleTeacher : public Teacher {
   void Add(const float* row, int64_t classes, double weight, double* sums) const {
     if (mean_ == EnsembleOptions::Mean::kLogits) {
       for (int64_t i = 0; i < classes; ++i) sums[i] += weight * row[i];
+      return;
+    }
+    // A member without an answer is none that can be left out of the mean.
+    if (!AllFinite(row, classes)) {
+      std::fill(sums, sums + classes, std::nan(""));
       return;
     }
     const double largest = *std::max_element(row, row + classes);

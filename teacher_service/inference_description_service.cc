@@ -76,6 +76,7 @@ void FillModelConfig(const TeacherInfo& info, const WorkQueue::Options& queue,
   inference::ModelInput* const input = config->add_input();
   input->set_name(kInferenceInput);
   input->set_data_type(inference::TYPE_FP32);
+  input->set_format(inference::ModelInput::FORMAT_NCHW);
   for (const int64_t size : info.card.input_shape.ToVector()) input->add_dims(size);
   inference::ModelOutput* const output = config->add_output();
   output->set_name(SoftTargets());

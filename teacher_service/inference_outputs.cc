@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/names.h"
 #include "common/soft_targets/encode.h"
 
@@ -23,11 +24,12 @@ SoftTargetFormat Format(const InferenceParameters& parameters, Representation re
 }
 
 std::vector<int64_t> ShapeOf(InferenceOutput output, int64_t rows, int64_t classes,
-                             int64_t top_k) {
+                             const InferenceParameters& parameters) {
   switch (output) {
-    case InferenceOutput::kSoftTargets: return {rows, classes};
+    case InferenceOutput::kSoftTargets:
+      return {rows, parameters.classification > 0 ? parameters.classification : classes};
     case InferenceOutput::kTailMass: return {rows};
-    default: return {rows, top_k};
+    default: return {rows, parameters.top_k};
   }
 }
 
@@ -42,23 +44,37 @@ struct TopK {
   std::string tail_mass;
 };
 
-TopK MakeTopK(const float* logits, int64_t rows, int64_t classes,
-              const InferenceParameters& parameters) {
-  // The choice is that of the encoding top_k; its float16 values are not wanted here.
+// The classes with the largest z/T, [rows, count]: the choice of the encoding top_k, whose float16
+// values are not wanted here.
+std::vector<int32_t> LargestClasses(const float* logits, int64_t rows, int64_t classes,
+                                    const InferenceParameters& parameters, int64_t count) {
   SoftTargetFormat format = Format(parameters, Representation::kProbabilities);
-  std::string dense = EncodeSoftTargets(logits, rows, classes, format).values;
   format.encoding = Encoding::kTopK;
-  format.top_k = parameters.top_k;
+  format.top_k = count;
   const std::string indexes = EncodeSoftTargets(logits, rows, classes, format).class_indexes;
   const int64_t index_bytes = ClassIndexBytes(classes);
+  std::vector<int32_t> largest(static_cast<size_t>(rows * count));
+  for (size_t i = 0; i < largest.size(); ++i) {
+    // Never negative, so the low bytes are all of it.
+    std::memcpy(&largest[i], indexes.data() + i * static_cast<size_t>(index_bytes),
+                static_cast<size_t>(index_bytes));
+  }
+  return largest;
+}
+
+TopK MakeTopK(const float* logits, int64_t rows, int64_t classes,
+              const InferenceParameters& parameters) {
+  const std::string dense =
+      EncodeSoftTargets(logits, rows, classes,
+                        Format(parameters, Representation::kProbabilities)).values;
+  const std::vector<int32_t> largest =
+      LargestClasses(logits, rows, classes, parameters, parameters.top_k);
   std::vector<float> row(static_cast<size_t>(classes));
   TopK top;
   for (int64_t r = 0; r < rows; ++r) {
     std::memcpy(row.data(), dense.data() + r * classes * 4, row.size() * sizeof(float));
     for (int64_t i = 0; i < parameters.top_k; ++i) {
-      int32_t index = 0;  // never negative, so the low bytes are all of it
-      std::memcpy(&index, indexes.data() + (r * parameters.top_k + i) * index_bytes,
-                  static_cast<size_t>(index_bytes));
+      const int32_t index = largest[static_cast<size_t>(r * parameters.top_k + i)];
       top.classes.append(reinterpret_cast<const char*>(&index), sizeof(index));
       Append(std::exchange(row[static_cast<size_t>(index)], 0.0F), &top.probabilities);
     }
@@ -67,6 +83,25 @@ TopK MakeTopK(const float* logits, int64_t rows, int64_t classes,
     Append(static_cast<float>(others), &top.tail_mass);
   }
   return top;
+}
+
+// "VALUE:CLASS:NAME" of the largest of each row. values: float32 [rows, classes]
+std::vector<std::string> MakeClassifications(const float* logits, int64_t rows,
+                                             const std::vector<std::string>& class_names,
+                                             const InferenceParameters& parameters,
+                                             const std::string& values) {
+  const auto classes = static_cast<int64_t>(class_names.size());
+  const int64_t count = parameters.classification;
+  std::vector<std::string> texts;
+  texts.reserve(static_cast<size_t>(rows * count));
+  for (const int32_t index : LargestClasses(logits, rows, classes, parameters, count)) {
+    const int64_t row = static_cast<int64_t>(texts.size()) / count;
+    float value = 0;
+    std::memcpy(&value, values.data() + (row * classes + index) * 4, sizeof(value));
+    texts.push_back(absl::StrFormat("%.9g:%d:%s", value, index,
+                                    class_names[static_cast<size_t>(index)]));
+  }
+  return texts;
 }
 
 }  // namespace
@@ -107,21 +142,43 @@ absl::StatusOr<std::vector<InferenceOutput>> ChooseInferenceOutputs(
   return outputs;
 }
 
-int64_t InferenceBytes(int64_t rows, int64_t classes, const InferenceParameters& parameters,
+int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names,
+                       const InferenceParameters& parameters,
                        const std::vector<InferenceOutput>& outputs) {
+  const auto classes = static_cast<int64_t>(class_names.size());
   int64_t bytes = 0;
   for (const InferenceOutput output : outputs) {
-    int64_t count = 4;
-    for (const int64_t size : ShapeOf(output, rows, classes, parameters.top_k)) count *= size;
-    bytes += count;
+    int64_t count = 1;
+    for (const int64_t size : ShapeOf(output, rows, classes, parameters)) count *= size;
+    int64_t each = 4;
+    if (output == InferenceOutput::kSoftTargets && parameters.classification > 0) {
+      // The size, a number such as -1.23456789e-38, a class and two colons, and the name.
+      constexpr int64_t kLongestNumbers = 4 + 16 + 10 + 2;
+      const auto longest = std::max_element(
+          class_names.begin(), class_names.end(),
+          [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+      each = kLongestNumbers + static_cast<int64_t>(longest->size());
+    }
+    bytes += count * each;
   }
   return bytes;
 }
 
+std::string RawTexts(const std::vector<std::string>& texts) {
+  std::string raw;
+  for (const std::string& text : texts) {
+    const auto size = static_cast<uint32_t>(text.size());
+    raw.append(reinterpret_cast<const char*>(&size), sizeof(size));
+    raw += text;
+  }
+  return raw;
+}
+
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
-                                                  int64_t classes,
+                                                  const std::vector<std::string>& class_names,
                                                   const InferenceParameters& parameters,
                                                   const std::vector<InferenceOutput>& outputs) {
+  const auto classes = static_cast<int64_t>(class_names.size());
   TopK top;
   const bool dense_alone = outputs.size() == 1 && outputs[0] == InferenceOutput::kSoftTargets;
   if (!dense_alone) top = MakeTopK(logits, rows, classes, parameters);
@@ -129,13 +186,22 @@ std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t r
   for (const InferenceOutput output : outputs) {
     InferenceTensor tensor;
     tensor.output = output;
-    tensor.shape = ShapeOf(output, rows, classes, parameters.top_k);
+    tensor.shape = ShapeOf(output, rows, classes, parameters);
     switch (output) {
       case InferenceOutput::kSoftTargets:
         tensor.data = EncodeSoftTargets(logits, rows, classes,
                                         Format(parameters, parameters.representation)).values;
+        if (parameters.classification > 0) {
+          tensor.datatype = "BYTES";
+          tensor.texts =
+              MakeClassifications(logits, rows, class_names, parameters, tensor.data);
+          tensor.data.clear();
+        }
         break;
-      case InferenceOutput::kClasses: tensor.data.swap(top.classes); break;
+      case InferenceOutput::kClasses:
+        tensor.datatype = "INT32";
+        tensor.data.swap(top.classes);
+        break;
       case InferenceOutput::kProbabilities: tensor.data.swap(top.probabilities); break;
       case InferenceOutput::kTailMass: tensor.data.swap(top.tail_mass); break;
     }

@@ -22,24 +22,33 @@ const std::vector<std::string>& InferenceOutputNames();
 absl::StatusOr<std::vector<InferenceOutput>> ChooseInferenceOutputs(
     const std::vector<std::string>& names, const InferenceParameters& parameters);
 
-// One output. `data` is row-major and little-endian: int32 for kClasses, else float32.
+// One output.
 struct InferenceTensor {
   InferenceOutput output = InferenceOutput::kSoftTargets;
   std::vector<int64_t> shape;
+  // "FP32", "INT32" or "BYTES".
+  std::string datatype = "FP32";
+  // Row-major and little-endian; empty for BYTES.
   std::string data;
-
-  bool is_int32() const { return output == InferenceOutput::kClasses; }
+  // The elements, for BYTES.
+  std::vector<std::string> texts;
 };
 
-// Bytes of all elements. REQUIRES: a product that fits.
-int64_t InferenceBytes(int64_t rows, int64_t classes, const InferenceParameters& parameters,
+// BYTES as raw contents: of each text its size in 4 bytes, little-endian, and itself.
+std::string RawTexts(const std::vector<std::string>& texts);
+
+// Bytes of all elements, at most. REQUIRES: a product that fits.
+int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names,
+                       const InferenceParameters& parameters,
                        const std::vector<InferenceOutput>& outputs);
 
 // logits z [rows, classes] -> soft_targets [rows, classes]: z/T by float32 division, or softmax(z/T);
 // classes [rows, top_k] with the largest z/T, of equal ones the lower class first; probabilities
 // [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum of the others', added up by themselves.
+// With `classification`, soft_targets is BYTES [rows, classification]: the largest of each row,
+// chosen and ordered as classes are, as "VALUE:CLASS:NAME" with all digits of a float32.
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
-                                                  int64_t classes,
+                                                  const std::vector<std::string>& class_names,
                                                   const InferenceParameters& parameters,
                                                   const std::vector<InferenceOutput>& outputs);
 

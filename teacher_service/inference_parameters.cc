@@ -1,5 +1,6 @@
 #include "teacher_service/inference_parameters.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "teacher_service/query_pixels.h"
 
 namespace distillery {
 namespace {
@@ -49,6 +51,13 @@ absl::StatusOr<int64_t> ReadWhole(absl::string_view name, const ParameterValue& 
   return Wrong(name, "a whole number", value);
 }
 
+absl::StatusOr<bool> ReadTruth(absl::string_view name, const ParameterValue& value) {
+  if (const auto* const truth = std::get_if<bool>(&value)) return *truth;
+  const auto* const text = std::get_if<std::string>(&value);
+  if (text != nullptr && (*text == "true" || *text == "false")) return *text == "true";
+  return Wrong(name, "true or false", value);
+}
+
 absl::StatusOr<Representation> ReadRepresentation(const ParameterValue& value) {
   const auto* const text = std::get_if<std::string>(&value);
   if (text == nullptr) return Wrong("representation", "a text", value);
@@ -76,6 +85,12 @@ absl::StatusOr<InferenceParameters> ReadInferenceParameters(
             absl::StrCat("parameters[\"top_k\"] must be 1 to the number of classes, ", classes,
                          ", got ", parameters.top_k));
       }
+    } else if (name == "pixel_max") {
+      DISTILLERY_ASSIGN_OR_RETURN(parameters.pixel_max, ReadNumber(name, value));
+      DISTILLERY_RETURN_IF_ERROR(
+          Annotate(CheckPixelMax(parameters.pixel_max), "parameters"));
+    } else if (name == "allow_out_of_range") {
+      DISTILLERY_ASSIGN_OR_RETURN(parameters.allow_out_of_range, ReadTruth(name, value));
     } else if (name == "timeout") {
       DISTILLERY_ASSIGN_OR_RETURN(const int64_t microseconds, ReadWhole(name, value));
       if (microseconds < 0) {
@@ -85,13 +100,21 @@ absl::StatusOr<InferenceParameters> ReadInferenceParameters(
       if (microseconds > 0) parameters.timeout = absl::Microseconds(microseconds);
     } else if (!IsTritons(name)) {
       return absl::InvalidArgumentError(UnknownName(
-          "parameter", name, {"temperature", "representation", "top_k", "timeout"}));
+          "parameter", name,
+          {"temperature", "representation", "top_k", "pixel_max", "allow_out_of_range", "timeout"}));
     }
   }
   SoftTargetFormat format;
   format.temperature = parameters.temperature;
   DISTILLERY_RETURN_IF_ERROR(Annotate(format.Validate(classes), "parameters"));
   return parameters;
+}
+
+absl::StatusOr<int64_t> ReadClassification(const ParameterValue& value, int64_t classes) {
+  DISTILLERY_ASSIGN_OR_RETURN(const int64_t count, ReadWhole(kClassification, value));
+  if (count > 0) return std::min(count, classes);
+  return absl::InvalidArgumentError(
+      absl::StrCat("parameters[\"", kClassification, "\"] must be > 0, got ", count));
 }
 
 }  // namespace distillery

@@ -24,6 +24,12 @@ struct InferenceParameters {
   Representation representation = Representation::kLogits;
   // 0: not given.
   int64_t top_k = 0;
+  // What stands for 1; 0: not given.
+  double pixel_max = 0;
+  // Of the output soft_targets, which is then text: so many of its largest; 0: not given.
+  int64_t classification = 0;
+  // Pixels beyond 0..1 are meant.
+  bool allow_out_of_range = false;
   // How long the request may wait, besides its deadline.
   absl::Duration timeout = absl::InfiniteDuration();
 };
@@ -33,5 +39,12 @@ struct InferenceParameters {
 // pass: its client libraries send some of them unasked, and none changes an answer.
 absl::StatusOr<InferenceParameters> ReadInferenceParameters(
     const std::map<std::string, ParameterValue>& values, int64_t classes);
+
+// Triton's parameter of an output: how many of its largest elements to answer as text.
+inline constexpr char kClassification[] = "classification";
+
+// Its value, as Triton takes it: more than there are classes are as many as there are.
+// INVALID_ARGUMENT unless it is a whole number > 0.
+absl::StatusOr<int64_t> ReadClassification(const ParameterValue& value, int64_t classes);
 
 }  // namespace distillery

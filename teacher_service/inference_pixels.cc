@@ -45,7 +45,7 @@ void DecodePixels(absl::string_view raw, PixelType type, float* pixels) {
       break;
     case PixelType::kUint8:
       for (int64_t i = 0; i < count; ++i) {
-        pixels[i] = PixelOfByte(static_cast<unsigned char>(raw[static_cast<size_t>(i)]));
+        pixels[i] = static_cast<unsigned char>(raw[static_cast<size_t>(i)]);
       }
       break;
   }

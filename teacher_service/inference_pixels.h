@@ -1,4 +1,4 @@
-// Inputs of the Open Inference Protocol: its data types, and raw bytes to pixels.
+// Inputs of the Open Inference Protocol: its data types, and raw bytes to numbers.
 //
 // Threads: safe for all.
 #pragma once
@@ -18,10 +18,7 @@ absl::StatusOr<PixelType> ParsePixelType(const std::string& datatype);
 std::string PixelTypeName(PixelType type);
 int64_t PixelBytes(PixelType type);
 
-// 0..255 to 0..1.
-inline float PixelOfByte(uint32_t byte) { return static_cast<float>(byte) / 255; }
-
-// Little-endian elements without alignment to pixels in 0..1; FP64 is rounded to float32.
+// Little-endian elements without alignment to the same numbers; FP64 is rounded to float32.
 // REQUIRES: room for raw.size() / PixelBytes(type) pixels.
 void DecodePixels(absl::string_view raw, PixelType type, float* pixels);
 

@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/transport.h"
 #include "teacher_service/inference_pixels.h"
+#include "teacher_service/query_pixels.h"
 
 namespace distillery {
 namespace {
@@ -147,21 +148,25 @@ absl::Status ReadTyped(const inference::InferTensorContents& contents, PixelType
                                                      request->converted.size(),
                                                      "] must be 0 to 255, got ", value));
     }
-    request->converted.push_back(PixelOfByte(value));
+    request->converted.push_back(static_cast<float>(value));
   }
   request->pixels = request->converted.data();
   return absl::OkStatus();
 }
 
-absl::Status ReadPixels(const inference::ModelInferRequest& message, const TeacherInfo& info,
-                        InferenceRequest* request) {
+// As the message has them. Returns their type.
+absl::StatusOr<PixelType> ReadElements(const inference::ModelInferRequest& message,
+                                       const TeacherInfo& info, InferenceRequest* request) {
   DISTILLERY_ASSIGN_OR_RETURN(const Input* const input, FindInput(message));
   const absl::StatusOr<PixelType> type = ParsePixelType(input->datatype());
   if (!type.ok()) return Annotate(type.status(), "inputs[0].datatype");
   DISTILLERY_ASSIGN_OR_RETURN(const int64_t count, CheckShape(*input, info));
   request->rows = input->shape(0);
   request->raw = message.raw_input_contents_size() > 0;
-  if (!request->raw) return ReadTyped(input->contents(), *type, count, request);
+  if (!request->raw) {
+    DISTILLERY_RETURN_IF_ERROR(ReadTyped(input->contents(), *type, count, request));
+    return *type;
+  }
   if (input->has_contents()) {
     return absl::InvalidArgumentError(
         "raw_input_contents and inputs[0].contents are both set: send one of them");
@@ -171,21 +176,47 @@ absl::Status ReadPixels(const inference::ModelInferRequest& message, const Teach
         absl::StrCat("raw_input_contents has ", message.raw_input_contents_size(),
                      " entries, inputs has ", message.inputs_size()));
   }
-  return ReadRaw(message.raw_input_contents(0), *type, count, request);
+  DISTILLERY_RETURN_IF_ERROR(ReadRaw(message.raw_input_contents(0), *type, count, request));
+  return *type;
+}
+
+absl::Status ReadPixels(const inference::ModelInferRequest& message, const TeacherInfo& info,
+                        InferenceRequest* request) {
+  DISTILLERY_ASSIGN_OR_RETURN(const PixelType type, ReadElements(message, info, request));
+  const double given = request->parameters.pixel_max;
+  const double pixel_max = given != 0 ? given : DefaultPixelMax(type == PixelType::kUint8);
+  if (pixel_max == 1) return absl::OkStatus();
+  const int64_t count = request->rows * info.card.input_shape.size();
+  if (request->converted.empty()) {
+    request->converted.assign(request->pixels, request->pixels + count);
+    request->pixels = request->converted.data();
+  }
+  DividePixels(pixel_max, count, request->converted.data());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<InferenceOutput>> ReadOutputs(
-    const inference::ModelInferRequest& message, const InferenceParameters& parameters) {
+    const inference::ModelInferRequest& message, int64_t classes,
+    InferenceParameters* parameters) {
   std::vector<std::string> names;
   for (const auto& output : message.outputs()) {
-    if (output.parameters_size() > 0) {
-      return absl::InvalidArgumentError(absl::StrCat("outputs[", names.size(),
-                                                     "].parameters must be empty: for the largest "
-                                                     "classes, set the request's top_k"));
+    const std::string field = absl::StrCat("outputs[", names.size(), "]");
+    for (const auto& [name, parameter] : output.parameters()) {
+      if (name != kClassification) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            field, ".parameters: ", UnknownName("parameter", name, {kClassification})));
+      }
+      if (output.name() != InferenceOutputNames()[0]) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".parameters[\"", name,
+                                                       "\"] is for soft_targets alone"));
+      }
+      const absl::StatusOr<int64_t> count = ReadClassification(ToValue(parameter), classes);
+      if (!count.ok()) return Annotate(count.status(), field);
+      parameters->classification = *count;
     }
     names.push_back(output.name());
   }
-  return ChooseInferenceOutputs(names, parameters);
+  return ChooseInferenceOutputs(names, *parameters);
 }
 
 }  // namespace
@@ -197,9 +228,11 @@ absl::StatusOr<InferenceRequest> ReadInferenceRequest(const inference::ModelInfe
   std::map<std::string, ParameterValue> values;
   for (const auto& [name, parameter] : message.parameters()) values[name] = ToValue(parameter);
   DISTILLERY_ASSIGN_OR_RETURN(request.parameters, ReadInferenceParameters(values, classes));
-  DISTILLERY_ASSIGN_OR_RETURN(request.outputs, ReadOutputs(message, request.parameters));
+  DISTILLERY_ASSIGN_OR_RETURN(request.outputs,
+                              ReadOutputs(message, classes, &request.parameters));
   DISTILLERY_RETURN_IF_ERROR(ReadPixels(message, info, &request));
-  int64_t answer = InferenceBytes(request.rows, classes, request.parameters, request.outputs) +
+  int64_t answer = InferenceBytes(request.rows, info.card.class_names, request.parameters,
+                                  request.outputs) +
                    static_cast<int64_t>(message.id().size()) + kAnswerOverhead;
   // As varints, large class numbers take a byte more.
   if (!request.raw) answer += request.rows * request.parameters.top_k;

@@ -22,15 +22,20 @@ void FillInferenceResponse(const InferenceRequest& request, const TeacherInfo& i
   response->set_model_version(kModelVersion);
   (*response->mutable_parameters())["teacher_digest"].set_string_param(info.digest);
   for (InferenceTensor& tensor :
-       MakeInferenceTensors(logits, request.rows, info.card.class_count(), request.parameters,
+       MakeInferenceTensors(logits, request.rows, info.card.class_names, request.parameters,
                             request.outputs)) {
     inference::ModelInferResponse::InferOutputTensor* const output = response->add_outputs();
     output->set_name(InferenceOutputNames()[static_cast<size_t>(tensor.output)]);
-    output->set_datatype(tensor.is_int32() ? "INT32" : "FP32");
+    output->set_datatype(tensor.datatype);
     for (const int64_t size : tensor.shape) output->add_shape(size);
     if (request.raw) {
-      response->add_raw_output_contents(std::move(tensor.data));
-    } else if (tensor.is_int32()) {
+      response->add_raw_output_contents(tensor.texts.empty() ? std::move(tensor.data)
+                                                             : RawTexts(tensor.texts));
+    } else if (!tensor.texts.empty()) {
+      for (std::string& text : tensor.texts) {
+        output->mutable_contents()->add_bytes_contents(std::move(text));
+      }
+    } else if (tensor.datatype == "INT32") {
       Spread(tensor.data, output->mutable_contents()->mutable_int_contents());
     } else {
       Spread(tensor.data, output->mutable_contents()->mutable_fp32_contents());

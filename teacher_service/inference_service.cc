@@ -61,6 +61,7 @@ grpc::ServerUnaryReactor* InferenceServiceImpl::ServerMetadata(
     inference::ServerMetadataResponse* response) {
   response->set_name("distillery");
   response->set_version(DISTILLERY_VERSION);
+  response->add_extensions("classification");
   response->add_extensions("model_configuration");
   response->add_extensions("statistics");
   return Done(context, absl::OkStatus());
@@ -100,6 +101,7 @@ absl::Status InferenceServiceImpl::Infer(Context* context,
   query.teacher = teacher;
   query.inputs = asked->pixels;
   query.rows = asked->rows;
+  query.any_finite_pixels = asked->parameters.allow_out_of_range;
   query.deadline = std::min(SteadyDeadline(*context, scheduler.clock()),
                             scheduler.clock()->SteadyNow() + asked->parameters.timeout);
   query.cancelled = [context] { return context->IsCancelled(); };

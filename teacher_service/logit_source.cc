@@ -9,6 +9,8 @@
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/base/half.h"
+#include "common/soft_targets/finite.h"
+#include "teacher_service/finite_rows.h"
 
 namespace distillery {
 namespace {
@@ -51,6 +53,7 @@ LogitFileSpec FileSpec(const Teacher& teacher, const Dataset& dataset, int64_t s
 void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   const int64_t cut = row / cut_rows();
   LogitRows rows;
+  Logits held;
   {
     MutexLock lock(source_->mutex_);
     if (cached_ != nullptr) {
@@ -69,14 +72,14 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       } else {
         ++source_->memory_hits_;
         source_->held_.splice(source_->held_.end(), source_->held_, entry->second.held);
-        rows = Part(cut, entry->second.logits, row);
+        held = entry->second.logits;
       }
     }
   }
   if (done == nullptr) {
     Schedule(cut);
   } else {
-    done(rows);
+    done(held == nullptr ? rows : Part(cut, std::move(held), row));
   }
 }
 
@@ -105,14 +108,17 @@ bool ShardLogits::Unwanted(int64_t cut) {
 
 void ShardLogits::Finish(int64_t cut, const absl::Status& dropped) {
   absl::StatusOr<Logits> logits = dropped.ok() ? Compute(cut) : absl::StatusOr<Logits>(dropped);
-  if (logits.ok()) Store(cut, **logits);
+  // One that is not finite may be another time, and is what nobody needs.
+  const bool keep =
+      logits.ok() && AllFinite((*logits)->data(), static_cast<int64_t>((*logits)->size()));
+  if (logits.ok()) Store(cut, **logits, keep);
   std::vector<Waiter> waiters;
   {
     MutexLock lock(source_->mutex_);
     Cut& entry = cuts_[cut];
     waiters = std::move(entry.waiters);
     entry.waiters.clear();
-    if (logits.ok() && cached_ == nullptr) {
+    if (keep && cached_ == nullptr) {
       entry.logits = *logits;
       source_->Hold(shared_from_this(), cut, entry);
     } else if (absl::IsCancelled(dropped)) {
@@ -170,13 +176,14 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   return logits;
 }
 
-void ShardLogits::Store(int64_t cut, const std::vector<float>& logits) {
+void ShardLogits::Store(int64_t cut, const std::vector<float>& logits, bool finite) {
   std::shared_ptr<LogitCache::Writer> writer;
   {
     MutexLock lock(source_->mutex_);
     if (writer_ == nullptr || !stored_.insert(cut).second) return;
-    writer = writer_;
+    writer = finite ? writer_ : std::exchange(writer_, nullptr);
   }
+  if (!finite) return;
   absl::Status added;
   if (file_.type == StoredType::kFloat16) {
     std::string halves(logits.size() * 2, '\0');
@@ -204,9 +211,13 @@ void ShardLogits::Store(int64_t cut, const std::vector<float>& logits) {
   source_->Release(*this);
 }
 
-LogitRows ShardLogits::Part(int64_t cut, Logits logits, int64_t row) const {
+absl::StatusOr<LogitRows> ShardLogits::Part(int64_t cut, Logits logits, int64_t row) const {
   LogitRows rows;
   const int64_t skipped = row - cut * cut_rows();
+  DISTILLERY_RETURN_IF_ERROR(
+      Annotate(CheckFiniteRows(teacher_->info(), logits->data() + skipped * class_count(),
+                               RowsOfCut(cut) - skipped, row),
+               absl::StrCat("shard ", file_.key.shard, " of ", dataset_->reference().name)));
   rows.first_row = row;
   rows.rows = RowsOfCut(cut) - skipped;
   rows.data = reinterpret_cast<const char*>(logits->data() + skipped * class_count());
@@ -272,7 +283,7 @@ void LogitSource::StartStoring(const std::shared_ptr<ShardLogits>& shard) {
       if (entry.logits != nullptr) ready.emplace_back(cut, entry.logits);
     }
   }
-  for (const auto& [cut, logits] : ready) shard->Store(cut, *logits);
+  for (const auto& [cut, logits] : ready) shard->Store(cut, *logits, /*finite=*/true);
 }
 
 void LogitSource::Leave(const std::shared_ptr<ShardLogits>& shard) {

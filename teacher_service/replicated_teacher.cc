@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
+#include "teacher_service/finite_rows.h"
 
 namespace distillery {
 namespace {
@@ -22,36 +23,64 @@ class ReplicatedTeacher : public Teacher {
   const TeacherInfo& info() const override { return info_; }
 
   absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
-    return Try([&](Teacher& teacher) { return teacher.ComputeLogits(inputs, rows, logits); });
+    return Try([&](Teacher& teacher) {
+      return Judge(teacher.ComputeLogits(inputs, rows, logits), logits, rows);
+    });
   }
 
   bool takes_bytes() const override { return replicas_.front().teacher->takes_bytes(); }
   absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
                                     float* logits) override {
     return Try([&](Teacher& teacher) {
-      return teacher.ComputeLogitsOfBytes(bytes, pixel_max, rows, logits);
+      return Judge(teacher.ComputeLogitsOfBytes(bytes, pixel_max, rows, logits), logits, rows);
     });
   }
 
   bool encodes() const override { return replicas_.front().teacher->encodes(); }
-  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
-                                  const std::vector<EncodedPart>& parts) override {
-    return Try([&](Teacher& teacher) { return teacher.ComputeSoftTargets(inputs, rows, parts); });
+  absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
+      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
+    std::vector<absl::Status> answers;
+    const absl::Status status = Try([&](Teacher& teacher) -> Outcome {
+      absl::StatusOr<std::vector<absl::Status>> computed =
+          teacher.ComputeSoftTargets(inputs, rows, parts);
+      if (!computed.ok()) return {computed.status(), absl::OkStatus()};
+      answers = *std::move(computed);
+      const auto bad = std::find_if(answers.begin(), answers.end(),
+                                    [](const absl::Status& answer) { return !answer.ok(); });
+      return {absl::OkStatus(), bad == answers.end() ? absl::OkStatus() : *bad};
+    });
+    if (!status.ok()) return status;
+    return answers;
   }
 
  private:
-  absl::Status Try(const std::function<absl::Status(Teacher&)>& compute) {
+  // Of a batch on one device: its status, and if that is OK, whether all rows are finite.
+  struct Outcome {
+    absl::Status status;
+    absl::Status finite;
+  };
+
+  Outcome Judge(const absl::Status& status, const float* logits, int64_t rows) const {
+    return {status, status.ok() ? CheckFiniteRows(info_, logits, rows) : absl::OkStatus()};
+  }
+
+  // A row that is not finite may be the device's fault: that is known once another has computed it.
+  absl::Status Try(const std::function<Outcome(Teacher&)>& compute) {
     std::vector<size_t> tried;
     absl::Status first;
+    absl::Status last;
     while (const std::optional<size_t> index = Take(tried)) {
-      absl::Status status = compute(*replicas_[*index].teacher);
-      GiveBack(*index, status.ok());
-      if (status.ok()) Blame(tried, first);
-      if (status.ok() || absl::IsResourceExhausted(status)) return status;
-      if (tried.empty()) first = status;
+      const Outcome outcome = compute(*replicas_[*index].teacher);
+      const bool good = outcome.status.ok() && outcome.finite.ok();
+      GiveBack(*index, good);
+      if (good) Blame(tried, first);
+      if (good || absl::IsResourceExhausted(outcome.status)) return outcome.status;
+      if (tried.empty()) first = outcome.status.ok() ? outcome.finite : outcome.status;
+      last = outcome.status;
       tried.push_back(*index);
     }
-    return first;
+    // What the last one wrote is what the caller has.
+    return last.ok() ? last : first;
   }
 
   struct State {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/model/card.h"
 #include "common/soft_targets/encode.h"
 
@@ -49,8 +50,10 @@ class Teacher {
  public:
   virtual ~Teacher() = default;
   virtual const TeacherInfo& info() const = 0;
-  // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written.
-  // RESOURCE_EXHAUSTED when the device has no memory; INTERNAL for what the model throws.
+  // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written. OK also
+  // if the model answered a row with NaN or infinity: such a row holds one of them, and the others are
+  // what they are without it (see finite_rows.h). RESOURCE_EXHAUSTED when the device has no memory;
+  // INTERNAL for what the model throws.
   virtual absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) = 0;
 
   // True if ComputeLogitsOfBytes is there, which then costs less: a quarter of the bytes go to a device,
@@ -66,10 +69,11 @@ class Teacher {
   // they would have to be copied first.
   virtual bool encodes() const { return false; }
   // The soft targets of `parts`, whose rows add up to `rows`, as EncodeSoftTargets of
-  // common/soft_targets/encode.h gives them but for the last place. Errors as ComputeLogits.
-  // REQUIRES: encodes().
-  virtual absl::Status ComputeSoftTargets(const float* /*inputs*/, int64_t /*rows*/,
-                                          const std::vector<EncodedPart>& /*parts*/) {
+  // common/soft_targets/encode.h gives them but for the last place. Returns the status of each part:
+  // as CheckFiniteRows of finite_rows.h says of its rows' logits, and unless OK its output holds
+  // nothing of use. Errors as ComputeLogits. REQUIRES: encodes().
+  virtual absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
+      const float* /*inputs*/, int64_t /*rows*/, const std::vector<EncodedPart>& /*parts*/) {
     return absl::UnimplementedError("this teacher gives logits alone");
   }
 };

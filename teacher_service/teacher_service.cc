@@ -12,10 +12,10 @@
 #include "common/base/names.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
-#include "common/data/pixels.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "common/security/role.h"
+#include "teacher_service/query_pixels.h"
 #include "teacher_service/request_service.h"
 
 namespace distillery {
@@ -117,6 +117,9 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
     return absl::InvalidArgumentError(
         "inputs.data_type must be DATA_TYPE_FLOAT32 or DATA_TYPE_UINT8");
   }
+  const double pixel_max =
+      request.pixel_max() != 0 ? request.pixel_max() : DefaultPixelMax(bytes_of_pixels);
+  DISTILLERY_RETURN_IF_ERROR(CheckPixelMax(pixel_max));
   const std::vector<int64_t> shape(inputs.shape().begin(), inputs.shape().end());
   const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxComputeElements);
   if (!count.ok()) return Annotate(count.status(), "inputs");
@@ -146,20 +149,22 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   // few, inside of the string itself.
   std::shared_ptr<std::vector<float>> pixels;
   const char* bytes = inputs.data().data();
-  if (bytes_of_pixels || reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
+  const bool aligned = reinterpret_cast<uintptr_t>(bytes) % alignof(float) == 0;
+  if (bytes_of_pixels || pixel_max != 1 || !aligned) {
     pixels = std::make_shared<std::vector<float>>(static_cast<size_t>(*count));
     if (bytes_of_pixels) {
-      ScalePixels(reinterpret_cast<const uint8_t*>(bytes), *count, /*pixel_max=*/255,
-                  pixels->data());
+      std::copy_n(reinterpret_cast<const uint8_t*>(bytes), *count, pixels->data());
     } else {
       std::memcpy(pixels->data(), bytes, inputs.data().size());
     }
+    DividePixels(pixel_max, *count, pixels->data());
     bytes = reinterpret_cast<const char*>(pixels->data());
   }
   Query query;
   query.teacher = teacher;
   query.inputs = reinterpret_cast<const float*>(bytes);
   query.rows = rows;
+  query.any_finite_pixels = request.allow_out_of_range();
   query.deadline = SteadyDeadline(*context, host_->scheduler().clock());
   query.cancelled = [context] { return context->IsCancelled(); };
   query.done = [=](const absl::Status& status, const float* logits) {

@@ -2,7 +2,6 @@
 
 #include <torch/script.h>
 
-#include <cmath>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "common/model/numerics.h"
 #include "common/model/padded_batch.h"
 #include "common/model/tensor_encoding.h"
+#include "teacher_service/finite_rows.h"
 
 namespace distillery {
 namespace {
@@ -123,11 +123,9 @@ class TorchTeacher : public Teacher {
   const TeacherInfo& info() const override { return info_; }
 
   absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
-    return Run([&]() -> absl::Status {
-      DISTILLERY_RETURN_IF_ERROR(lanes_ == nullptr
-                                     ? ComputeHere(inputs, rows, logits)
-                                     : ComputeOnDevice({inputs, at::kFloat, 1}, rows, logits));
-      return CheckFinite(logits, rows, info_.card.class_count());
+    return Run([&] {
+      return lanes_ == nullptr ? ComputeHere(inputs, rows, logits)
+                               : ComputeOnDevice({inputs, at::kFloat, 1}, rows, logits);
     });
   }
 
@@ -135,17 +133,16 @@ class TorchTeacher : public Teacher {
 
   absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
                                     float* logits) override {
-    return Run([&]() -> absl::Status {
-      DISTILLERY_RETURN_IF_ERROR(ComputeOnDevice({bytes, at::kByte, pixel_max}, rows, logits));
-      return CheckFinite(logits, rows, info_.card.class_count());
-    });
+    return Run([&] { return ComputeOnDevice({bytes, at::kByte, pixel_max}, rows, logits); });
   }
 
   bool encodes() const override { return lanes_ != nullptr; }
 
-  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
-                                  const std::vector<EncodedPart>& parts) override {
-    return Run([&]() -> absl::Status {
+  absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
+      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
+    const auto classes = static_cast<size_t>(info_.card.class_count());
+    std::vector<absl::Status> answers(parts.size());
+    const absl::Status status = Run([&]() -> absl::Status {
       DeviceLanes::Lease lane(lanes_.get());
       DISTILLERY_ASSIGN_OR_RETURN(at::Tensor logits,
                                   ForwardOn(lane, {inputs, at::kFloat, 1}, rows));
@@ -169,12 +166,18 @@ class TorchTeacher : public Teacher {
       if (!finite) {
         std::vector<float> values(static_cast<size_t>(logits.numel()));
         lane->CopyOut(logits, values.data());
-        lane.Done();
-        return CheckFinite(values.data(), rows, info_.card.class_count());
+        first = 0;
+        for (size_t i = 0; i < parts.size(); ++i) {
+          answers[i] = CheckFiniteRows(info_, &values[static_cast<size_t>(first) * classes],
+                                       parts[i].rows);
+          first += parts[i].rows;
+        }
       }
       lane.Done();
       return absl::OkStatus();
     });
+    if (!status.ok()) return status;
+    return answers;
   }
 
  private:
@@ -276,21 +279,6 @@ class TorchTeacher : public Teacher {
     return output;
   }
 
-  // A target that is not finite would poison every loss it reaches.
-  absl::Status CheckFinite(const float* logits, int64_t rows, int64_t classes) const {
-    // The sum is finite only if all are, but for sums of huge values: look closer then.
-    float sum = 0;
-    for (int64_t i = 0; i < rows * classes; ++i) sum += logits[i];
-    if (std::isfinite(sum)) return absl::OkStatus();
-    for (int64_t i = 0; i < rows * classes; ++i) {
-      if (std::isfinite(logits[i])) continue;
-      return absl::InternalError(absl::StrCat("model ", info_.model_name, " answered with ",
-                                              logits[i], " for class ", i % classes, " of row ",
-                                              i / classes, " of the batch"));
-    }
-    return absl::OkStatus();
-  }
-
   const PlacedModel model_;
   const int64_t compute_threads_;
   const ComputeDevice device_;
@@ -331,6 +319,8 @@ absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOpti
   const std::vector<float> inputs(static_cast<size_t>(shape.size()));
   std::vector<float> logits(static_cast<size_t>(teacher->info().card.class_count()));
   DISTILLERY_RETURN_IF_ERROR(teacher->ComputeLogits(inputs.data(), 1, logits.data()));
+  const absl::Status finite = CheckFiniteRows(teacher->info(), logits.data(), 1);
+  if (!finite.ok()) return device.is_cpu() ? finite : Annotate(finite, device.name);
   return teacher;
 }
 

@@ -34,6 +34,8 @@ struct Query {
   // [rows, channels, height, width], pixels in 0..1; alive until `done`.
   const float* inputs = nullptr;
   int64_t rows = 0;
+  // The caller means pixels beyond 0..1.
+  bool any_finite_pixels = false;
   // On the steady clock; work that would begin later is dropped.
   absl::Duration deadline = absl::InfiniteDuration();
   // True once nobody waits for the answer. May be empty.

@@ -70,6 +70,7 @@ inline std::vector<std::string> OpenInferenceFields() {
       // Triton, protobuf/model_config.proto
       "string ModelInput.name=1",
       "DataType ModelInput.data_type=2",
+      "Format ModelInput.format=3",
       "repeated int64 ModelInput.dims=4",
       "string ModelOutput.name=1",
       "DataType ModelOutput.data_type=2",

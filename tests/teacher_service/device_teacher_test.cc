@@ -9,6 +9,7 @@
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
 #include "teacher_service/compute_scheduler.h"
+#include "teacher_service/finite_rows.h"
 #include "teacher_service/replicated_teacher.h"
 #include "teacher_service/torch_teacher.h"
 #include "tests/common/status_matchers.h"
@@ -287,19 +288,41 @@ TEST_F(DeviceTeacherTest, EncodesWhatAHalfCacheHolds) {
   EXPECT_EQ(rows.values, EncodeSoftTargets(halves.data(), kRows, kClasses, format).values);
 }
 
-TEST_F(DeviceTeacherTest, ALogitThatIsNotFiniteIsNotEncoded) {
-  SaveSource(
-      "    y = torch.flatten(x, 1)[:, 0:10]\n"
-      "    if x.size(0) > 1:\n"
-      "        y[1, 3] = y[1, 3] / 0\n"
-      "    return y\n");
-  const auto teacher = Load(on_device_);
-  const SoftTargetFormat format;
-  EncodedRows rows = RowsFor(kRows, kClasses, format);
-  EXPECT_THAT(teacher->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
-                                          {{kRows, format, BuffersOf(rows)}}),
-              StatusIs(absl::StatusCode::kInternal,
-                       AllOf(HasSubstr("cuda:1"), HasSubstr("class 3 of row 1"))));
+TEST_F(DeviceTeacherTest, Fault52_ALogitThatIsNotFiniteIsAnErrorOfItsPartAlone) {
+  SaveSource("    return torch.flatten(x, 1)[:, 0:10] * 1e38\n");
+  for (const bool half : {false, true}) {
+    on_device_.half_logits = half;
+    const auto teacher = Load(on_device_);
+    at::Tensor inputs = inputs_.clone();
+    const auto encode = [&](std::vector<EncodedRows>* rows) {
+      const SoftTargetFormat format;
+      std::vector<EncodedPart> parts;
+      for (const int64_t count : {2, 3, kRows - 5}) {
+        rows->push_back(RowsFor(count, kClasses, format));
+        parts.push_back({count, format, {}});
+      }
+      for (size_t i = 0; i < parts.size(); ++i) parts[i].output = BuffersOf((*rows)[i]);
+      auto answers = teacher->ComputeSoftTargets(inputs.data_ptr<float>(), kRows, parts);
+      EXPECT_THAT(answers, IsOk());
+      return *std::move(answers);
+    };
+    std::vector<EncodedRows> expected;
+    EXPECT_THAT(encode(&expected), ::testing::Each(IsOk()));
+    inputs[3][0][0][3] = 100;  // row 1 of the second part
+    std::vector<EncodedRows> got;
+    const std::vector<absl::Status> answers = encode(&got);
+    EXPECT_THAT(answers[0], IsOk());
+    EXPECT_THAT(answers[1], StatusIs(absl::StatusCode::kInternal,
+                                     HasSubstr("answered with inf for class 3 of row 1")));
+    EXPECT_THAT(answers[2], IsOk());
+    EXPECT_EQ(got[0].values, expected[0].values);
+    EXPECT_EQ(got[2].values, expected[2].values);
+    // As logits: halves keep it, where the cache's would become the largest number.
+    std::vector<float> logits(kRows * kClasses);
+    ASSERT_THAT(teacher->ComputeLogits(inputs.data_ptr<float>(), kRows, logits.data()), IsOk());
+    EXPECT_EQ(FirstUnfiniteRow(logits.data(), 0, kRows, kClasses), 3);
+    EXPECT_EQ(FirstUnfiniteRow(logits.data(), 4, kRows, kClasses), std::nullopt);
+  }
 }
 
 // --- no memory ---

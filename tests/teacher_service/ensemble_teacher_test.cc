@@ -1,7 +1,9 @@
 #include "teacher_service/ensemble_teacher.h"
 
 #include <cmath>
+#include <limits>
 
+#include "teacher_service/finite_rows.h"
 #include "teacher_service/model_registry.h"
 #include "tests/common/status_matchers.h"
 #include "tests/teacher_service/fake_teacher.h"
@@ -166,6 +168,24 @@ TEST(ModelRegistry, AnEnsembleIsThereOnceItsMembersAreAndFollowsThem) {
   EXPECT_EQ(*registry.Find("e"), after);
   EXPECT_THAT(registry.DeclareEnsemble("f", {EnsembleOptions::Mean::kLogits, {{"c", 1}}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("unknown model")));
+}
+
+TEST(EnsembleTeacher, Fault52_ARowThatAMemberDoesNotAnswerIsNotFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const EnsembleOptions::Mean mean :
+       {EnsembleOptions::Mean::kProbabilities, EnsembleOptions::Mean::kLogits}) {
+    // -infinity is a probability of 0, and yet no answer.
+    for (const float bad : {std::nanf(""), infinity, -infinity}) {
+      ASSERT_OK_AND_ASSIGN(
+          const auto teacher,
+          MakeEnsembleTeacher(
+              "e", Options(mean),
+              {std::make_shared<ConstantTeacher>("a", std::vector<float>{1, 2}),
+               std::make_shared<ConstantTeacher>("b", std::vector<float>{bad, 1})}));
+      EXPECT_THAT(CheckFiniteRows(teacher->info(), Ask(*teacher, 1).data(), 1),
+                  StatusIs(absl::StatusCode::kInternal, HasSubstr("model e answered with")));
+    }
+  }
 }
 
 }  // namespace

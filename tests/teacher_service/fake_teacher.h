@@ -2,10 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "teacher_service/finite_rows.h"
 #include "teacher_service/teacher.h"
 
 namespace distillery {
@@ -21,6 +23,11 @@ struct FakeTeacherProbe {
   std::atomic<int64_t> encoded_calls{0};
   // Called first, with the number of the call from 0; may block. OK goes on. Set before any call.
   std::function<absl::Status(int64_t call)> before;
+  // Called with each row's pixels: its answer has NaN for class 3 where this is true. Set before any
+  // call.
+  std::function<bool(const float* pixels)> unfinite;
+  // As a model that throws at one row: not OK is the answer to the whole call. Set before any call.
+  std::function<absl::Status(const float* pixels)> refuses;
 };
 
 class FakeTeacher : public Teacher {
@@ -47,19 +54,23 @@ class FakeTeacher : public Teacher {
   // As on a device; probe counts the calls as `encoded_calls`.
   void set_encodes() { encodes_ = true; }
   bool encodes() const override { return encodes_; }
-  absl::Status ComputeSoftTargets(const float* inputs, int64_t rows,
-                                  const std::vector<EncodedPart>& parts) override {
+  absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
+      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
     if (probe_ != nullptr) ++probe_->encoded_calls;
     std::vector<float> logits(static_cast<size_t>(rows * kFakeClasses));
     if (absl::Status status = ComputeLogits(inputs, rows, logits.data()); !status.ok()) {
       return status;
     }
     const float* next = logits.data();
+    std::vector<absl::Status> answers;
     for (const EncodedPart& part : parts) {
-      EncodeSoftTargets(next, part.rows, kFakeClasses, part.format, part.output);
+      answers.push_back(CheckFiniteRows(info_, next, part.rows));
+      if (answers.back().ok()) {
+        EncodeSoftTargets(next, part.rows, kFakeClasses, part.format, part.output);
+      }
       next += part.rows * kFakeClasses;
     }
-    return absl::OkStatus();
+    return answers;
   }
 
   // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher,
@@ -80,9 +91,14 @@ class FakeTeacher : public Teacher {
       }
     }
     for (int64_t r = 0; r < rows; ++r) {
+      const float* const pixels = inputs + r * kFakePixels;
       for (int64_t c = 0; c < kFakeClasses; ++c) {
-        logits[r * kFakeClasses + c] = Logit(inputs + r * kFakePixels, rows, r, c);
+        logits[r * kFakeClasses + c] = Logit(pixels, rows, r, c);
       }
+      if (probe_ == nullptr) continue;
+      if (probe_->unfinite && probe_->unfinite(pixels)) logits[r * kFakeClasses + 3] = std::nanf("");
+      if (!probe_->refuses) continue;
+      if (absl::Status status = probe_->refuses(pixels); !status.ok()) return status;
     }
     return absl::OkStatus();
   }

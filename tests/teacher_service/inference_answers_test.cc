@@ -1,6 +1,8 @@
 // ModelInfer: answers.
 #include <cmath>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "common/base/half.h"
 #include "tests/teacher_service/inference_server.h"
 
@@ -144,6 +146,78 @@ TEST_F(InferenceAnswers, TopKGivesTheLargestClassesTheirProbabilitiesAndTheRest)
     }
     EXPECT_NEAR(tail[r], 1 - top, 1e-6);
   }
+}
+
+// "VALUE:CLASS:NAME" taken apart.
+struct Classification {
+  float value = 0;
+  int64_t index = 0;
+  std::string name;
+};
+
+Classification ParseClassification(const std::string& text) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  Classification found;
+  EXPECT_EQ(parts.size(), 3U) << text;
+  EXPECT_TRUE(absl::SimpleAtof(parts.at(0), &found.value)) << text;
+  EXPECT_TRUE(absl::SimpleAtoi(parts.at(1), &found.index)) << text;
+  found.name = parts.at(2);
+  return found;
+}
+
+TEST_F(InferenceAnswers, AClassificationGivesTheLargestAsTextToTheLastBit) {
+  for (const bool probabilities : {false, true}) {
+    for (const auto& [asked, count] : std::vector<std::pair<int64_t, int64_t>>{{3, 3}, {999, 10}}) {
+      inference::ModelInferRequest raw = RawRequest(5);
+      inference::ModelInferRequest typed = TypedRequest(5);
+      std::vector<float> values;
+      for (inference::ModelInferRequest* const request : {&raw, &typed}) {
+        Parameter(*request, "temperature").set_int64_param(2);
+        if (probabilities) {
+          Parameter(*request, "representation").set_string_param("probabilities");
+        }
+        if (request == &raw) values = RawOutput(Infer(raw), "soft_targets");
+        auto* const output = request->add_outputs();
+        output->set_name("soft_targets");
+        (*output->mutable_parameters())["classification"].set_int64_param(asked);
+      }
+      const inference::ModelInferResponse response = Infer(typed);
+      ASSERT_EQ(response.outputs_size(), 1);
+      EXPECT_EQ(response.outputs(0).datatype(), "BYTES");
+      EXPECT_THAT(response.outputs(0).shape(), ElementsAre(5, count));
+      const auto& texts = response.outputs(0).contents().bytes_contents();
+      ASSERT_EQ(texts.size(), 5 * count);
+      std::string bytes;
+      for (int64_t i = 0; i < 5 * count; ++i) {
+        const std::string& text = texts[static_cast<int>(i)];
+        const Classification found = ParseClassification(text);
+        // Logits fall from class to class in these rows.
+        EXPECT_EQ(found.index, i % count);
+        EXPECT_EQ(found.name, std::to_string(found.index));
+        EXPECT_EQ(found.value, values[static_cast<size_t>(i / count * 10 + found.index)]);
+        const auto size = static_cast<uint32_t>(text.size());
+        bytes.append(reinterpret_cast<const char*>(&size), sizeof(size));
+        bytes += text;
+      }
+      const inference::ModelInferResponse of_raw = Infer(raw);
+      EXPECT_EQ(of_raw.outputs(0).datatype(), "BYTES");
+      EXPECT_EQ(of_raw.raw_output_contents(0), bytes);
+    }
+  }
+}
+
+TEST_F(InferenceAnswers, AClassificationGoesWithTheOutputsOfTopK) {
+  inference::ModelInferRequest request = RawRequest(2);
+  Parameter(request, "top_k").set_int64_param(2);
+  request.add_outputs()->set_name("classes");
+  auto* const output = request.add_outputs();
+  output->set_name("soft_targets");
+  (*output->mutable_parameters())["classification"].set_string_param("1");
+  const inference::ModelInferResponse response = Infer(request);
+  ASSERT_THAT(Names(response), ElementsAre("classes", "soft_targets"));
+  EXPECT_THAT(response.outputs(0).shape(), ElementsAre(2, 2));
+  EXPECT_THAT(response.outputs(1).shape(), ElementsAre(2, 1));
+  EXPECT_EQ(RawOutput<int32_t>(response, "classes")[0], 0);
 }
 
 TEST(InferenceTopK, OfEqualClassesTheLowerOneComesFirst) {

@@ -173,9 +173,33 @@ TEST_F(InferenceErrors, UnknownOutputsAreRefusedByTheirField) {
        {[](Request& r) {
           auto* const asked = r.add_outputs();
           asked->set_name("soft_targets");
-          (*asked->mutable_parameters())["classification"].set_int64_param(3);
+          (*asked->mutable_parameters())["shared_memory_region"].set_string_param("region");
         },
-        kInvalid, "outputs[0].parameters must be empty"}});
+        kInvalid, "outputs[0].parameters: unknown parameter \"shared_memory_region\""}});
+}
+
+TEST_F(InferenceErrors, ClassificationsThatMakeNoSenseAreRefused) {
+  const auto classification = [](const std::string& output, int64_t count) {
+    return [=](Request& request) {
+      Parameter(request, "top_k").set_int64_param(1);
+      auto* const asked = request.add_outputs();
+      asked->set_name(output);
+      (*asked->mutable_parameters())["classification"].set_int64_param(count);
+    };
+  };
+  ExpectRefused(
+      RawRequest(),
+      {{classification("soft_targets", 0), kInvalid,
+        "outputs[0]: parameters[\"classification\"] must be > 0, got 0"},
+       {classification("soft_targets", -1), kInvalid, "must be > 0, got -1"},
+       {classification("probabilities", 3), kInvalid,
+        "outputs[0].parameters[\"classification\"] is for soft_targets alone"},
+       {[](Request& r) {
+          auto* const asked = r.add_outputs();
+          asked->set_name("soft_targets");
+          (*asked->mutable_parameters())["classification"].set_string_param("all");
+        },
+        kInvalid, "must be a whole number, got \"all\""}});
 }
 
 TEST_F(InferenceErrors, Fault40_ParametersThatMakeNoSenseAreRefusedByName) {

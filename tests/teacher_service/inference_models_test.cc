@@ -127,7 +127,7 @@ TEST(InferenceModels, MetadataDescribesTheServer) {
       IsOk());
   EXPECT_EQ(response.name(), "distillery");
   EXPECT_EQ(response.version(), DISTILLERY_VERSION);
-  EXPECT_THAT(response.extensions(), ElementsAre("model_configuration", "statistics"));
+  EXPECT_THAT(response.extensions(), ElementsAre("classification", "model_configuration", "statistics"));
 }
 
 TEST(InferenceModels, MetadataDescribesAModel) {
@@ -165,6 +165,7 @@ TEST(InferenceModels, ConfigurationSaysHowAModelIsBatched) {
   ASSERT_EQ(config.input_size(), 1);
   EXPECT_EQ(config.input(0).name(), "inputs");
   EXPECT_EQ(config.input(0).data_type(), inference::TYPE_FP32);
+  EXPECT_EQ(config.input(0).format(), inference::ModelInput::FORMAT_NCHW);
   EXPECT_THAT(config.input(0).dims(), ElementsAre(1, 8, 8));
   ASSERT_EQ(config.output_size(), 1);
   EXPECT_EQ(config.output(0).name(), "soft_targets");

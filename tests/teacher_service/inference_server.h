@@ -64,7 +64,7 @@ class InferenceServer {
     service_ = std::make_unique<InferenceServiceImpl>(host_.get());
     RpcServer::Options options;
     options.address.clear();
-    auto server = RpcServer::Start(options, {service_.get()});
+    auto server = RpcServer::Start(options, {{inference::GRPCInferenceService::service_full_name(), service_.get()}});
     EXPECT_THAT(server, IsOk());
     server_ = *std::move(server);
     stub_ = inference::GRPCInferenceService::NewStub(server_->InProcessChannel());
@@ -119,7 +119,7 @@ class InferenceServer {
 
 using InferenceStub = inference::GRPCInferenceService::Stub;
 
-// Pictures whose pixels are all 1/64, all 2/64, and so on; without elements.
+// Pictures whose pixels are all 1/64, all 2/64, up to 64/64, and so on anew; without elements.
 inline inference::ModelInferRequest InferenceRequestFor(int64_t rows,
                                                         const std::string& datatype) {
   inference::ModelInferRequest request;
@@ -134,7 +134,7 @@ inline inference::ModelInferRequest InferenceRequestFor(int64_t rows,
 inline std::vector<float> PicturePixels(int64_t rows) {
   std::vector<float> pixels;
   for (int64_t r = 0; r < rows; ++r) {
-    pixels.insert(pixels.end(), kFakePixels, static_cast<float>(r + 1) / 64);
+    pixels.insert(pixels.end(), kFakePixels, static_cast<float>(r % 64 + 1) / 64);
   }
   return pixels;
 }

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "common/data/catalog.h"
+#include "common/data/pixels.h"
 #include "common/base/half.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -12,6 +13,8 @@
 
 namespace distillery {
 namespace {
+
+using ::testing::HasSubstr;
 
 constexpr int64_t kCut = 32;
 constexpr int64_t kRows = 100;
@@ -279,6 +282,52 @@ TEST_F(LogitSourceTest, DataThatDoesNotFitIsRefused) {
   LogitSource source({}, &scheduler_, nullptr);
   EXPECT_THAT(source.Open(teacher_, dataset_, 14, {}).status(),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+// Pixels of row `row` of shard 0.
+class UnfiniteRowTest : public LogitSourceTest {
+ protected:
+  void Spoil(int64_t row) {
+    bad_.resize(kFakePixels);
+    ASSERT_THAT(LoadPixels(*dataset_, {row}, {}, bad_.data()), IsOk());
+    probe_.unfinite = [this](const float* pixels) {
+      return std::equal(bad_.begin(), bad_.end(), pixels);
+    };
+  }
+  std::vector<float> bad_;
+};
+
+TEST_F(UnfiniteRowTest, Fault52_FailsThoseAloneWhoAskForIt) {
+  Spoil(40);  // of the cut 32 to 63
+  LogitSource source({}, &scheduler_, nullptr);
+  const auto shard = Open(source);
+  const auto fails = StatusIs(absl::StatusCode::kInternal,
+                              HasSubstr("shard 0 of digits: model fake answered with nan for class "
+                                        "3 of row 40"));
+  for (const int64_t row : {32, 39, 40}) EXPECT_THAT(Ask(*shard, row).get(), fails);
+  for (const int64_t row : {0, 41, 63, 64}) EXPECT_THAT(Ask(*shard, row).get(), IsOk()) << row;
+  EXPECT_EQ(Read(*shard, 41).size(), static_cast<size_t>((kRows - 41) * kFakeClasses));
+  EXPECT_THAT(Ask(*Open(source, 1), 0).get(), IsOk());
+}
+
+TEST_F(UnfiniteRowTest, Fault52_IsNeverCached) {
+  Spoil(40);
+  UseCache();
+  {
+    LogitSource source({}, &scheduler_, cache_.get());
+    const auto shard = Open(source);
+    for (const int64_t row : {0, 32, 64, 96}) (void)Ask(*shard, row).get();
+    EXPECT_FALSE(shard->in_cache());
+    EXPECT_EQ(cache_->stats().files, 0);
+    // Nor kept in memory: what the device did once it need not do again.
+    EXPECT_EQ(source.memory_bytes(), (kRows - kCut) * kFakeClasses * 4);
+    probe_.unfinite = nullptr;
+    EXPECT_EQ(Read(*shard).size(), static_cast<size_t>(kRows * kFakeClasses));
+  }
+  LogitSource source({}, &scheduler_, cache_.get());
+  const auto shard = Open(source);
+  Read(*shard);
+  EXPECT_TRUE(shard->in_cache());
 }
 
 }  // namespace

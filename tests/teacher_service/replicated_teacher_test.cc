@@ -154,6 +154,34 @@ TEST_F(ReplicatedTeacherTest, NoMemoryIsTheCallersToSplit) {
   EXPECT_EQ(second_.calls, 0);
 }
 
+TEST_F(ReplicatedTeacherTest, Fault52_ADeviceWhoseRowsAreNotFiniteIsAskedNoMore) {
+  first_.unfinite = [](const float* /*pixels*/) { return true; };
+  const auto teacher = Make({&first_, &second_});
+  for (int i = 0; i < 10; ++i) {
+    std::vector<float> logits(kFakeClasses);
+    ASSERT_THAT(teacher->ComputeLogits(inputs_.data(), 1, logits.data()), IsOk());
+    EXPECT_EQ(logits[3], FakeTeacher::Logit(inputs_.data(), 1, 0, 3));
+  }
+  EXPECT_EQ(first_.calls, kMostFailures);
+}
+
+TEST_F(ReplicatedTeacherTest, Fault52_ARowThatIsFiniteNowhereIsNoDevicesFault) {
+  for (FakeTeacherProbe* const probe : {&first_, &second_}) {
+    probe->unfinite = [](const float* pixels) { return pixels[0] == 1; };
+  }
+  const auto teacher = Make({&first_, &second_});
+  std::vector<float> inputs(2 * kFakePixels, 0.5F);
+  inputs[kFakePixels] = 1;
+  for (int i = 0; i < 10; ++i) {
+    std::vector<float> logits(2 * kFakeClasses);
+    ASSERT_THAT(teacher->ComputeLogits(inputs.data(), 2, logits.data()), IsOk());
+    EXPECT_EQ(logits[3], FakeTeacher::Logit(inputs.data(), 2, 0, 3));
+    EXPECT_TRUE(std::isnan(logits[kFakeClasses + 3]));
+  }
+  EXPECT_EQ(first_.calls, 10) << "it is still asked";
+  EXPECT_EQ(second_.calls, 10);
+}
+
 TEST_F(ReplicatedTeacherTest, UnlikeDevicesAreRefused) {
   auto other = std::make_shared<FakeTeacher>(32, nullptr);
   other->set_digest("another");

@@ -5,6 +5,7 @@
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
 #include "common/base/half.h"
+#include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/gate.h"
 #include "tests/teacher_service/teacher_server.h"
@@ -287,6 +288,24 @@ TEST(ListTeachers, ShowsAllEvenThoseThatAreLoading) {
   EXPECT_TRUE(response.teachers(0).ready());
   EXPECT_EQ(response.teachers(1).model_name(), "other");
   EXPECT_FALSE(response.teachers(1).ready());
+}
+
+TEST(StreamLog, NamesTheEncodingAndOfOneThatIsUnknownTheNumber) {
+  const LogLines log;
+  {
+    TeacherServer server;
+    server.SetTeacher(std::make_shared<FakeTeacher>(32, nullptr));
+    for (const int encoding : {0, 2, 3, 77}) {
+      v1::StreamSoftTargetsRequest request = StreamRequest();
+      request.set_encoding(static_cast<v1::Encoding>(encoding));
+      (void)ReadWholeStream(server, request);
+    }
+  }  // all lines are written
+  std::string lines;
+  for (const std::string& line : log.Of("info")) lines += line;
+  for (const char* const name : {"float32", "float16", "int8", "77"}) {
+    EXPECT_THAT(lines, HasSubstr(absl::StrCat(" encoding=", name, " ")));
+  }
 }
 
 }  // namespace

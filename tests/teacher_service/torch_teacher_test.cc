@@ -7,6 +7,7 @@
 #include "common/model/architecture.h"
 #include "common/model/evaluation.h"
 #include "common/model/model_file.h"
+#include "teacher_service/finite_rows.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 
@@ -154,16 +155,38 @@ TEST_F(TorchTeacherTest, UnknownDevicesAndPrecisionsAreRefused) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("cuda:99 is not there")));
 }
 
-TEST_F(TorchTeacherTest, ALogitThatIsNotFiniteIsAnErrorOfTheModel) {
+TEST_F(TorchTeacherTest, Fault52_ALogitThatIsNotFiniteIsAnErrorOfItsRowAlone) {
+  // Weights of 1 and no bias: 3e38 overflows on its way, 0.5 does not.
+  {
+    const torch::NoGradGuard no_grad;
+    for (at::Tensor parameter : module_.parameters()) parameter.fill_(parameter.dim() > 1 ? 1 : 0);
+  }
+  card_.deviation = {1};
+  ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
+  at::Tensor x = torch::full({3, 1, 8, 8}, 0.5);
+  std::vector<float> expected(30);
+  ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 3, expected.data()), IsOk());
+  EXPECT_THAT(CheckFiniteRows(teacher->info(), expected.data(), 3), IsOk());
+  x[1].fill_(3e38);
+  std::vector<float> logits(30);
+  ASSERT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 3, logits.data()), IsOk());
+  EXPECT_THAT(CheckFiniteRows(teacher->info(), logits.data(), 3),
+              StatusIs(absl::StatusCode::kInternal,
+                       HasSubstr("model mine answered with inf for class 0 of row 1")));
+  std::fill_n(logits.begin() + 10, 10, 0);
+  std::fill_n(expected.begin() + 10, 10, 0);
+  EXPECT_EQ(logits, expected) << "the others are as they were";
+}
+
+TEST_F(TorchTeacherTest, AModelThatAnswersNothingFiniteIsRefusedAtItsLoad) {
   {
     const torch::NoGradGuard no_grad;
     for (at::Tensor parameter : module_.parameters()) parameter.fill_(3e38);
   }
+  card_.mean = {-1};
   ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
-  ASSERT_OK_AND_ASSIGN(const auto teacher, LoadTorchTeacher(options_));
-  const at::Tensor x = torch::ones({2, 1, 8, 8});
-  std::vector<float> logits(20);
-  EXPECT_THAT(teacher->ComputeLogits(x.data_ptr<float>(), 2, logits.data()),
+  EXPECT_THAT(LoadTorchTeacher(options_),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("answered with")));
 }
 

@@ -40,14 +40,14 @@ class Teacher:
         return self._stub.GetTeacher(messages.GetTeacherRequest(),
                                      timeout=self._timeout).teacher
 
-    def compute(self, images, temperature, representation=PROBABILITIES):
-        """Soft targets [n, classes] of images [n, channels, height, width] with pixels 0..1."""
+    def compute(self, images, temperature, representation=PROBABILITIES, pixel_max=1):
+        """Soft targets [n, classes] of images [n, channels, height, width] with pixels 0..pixel_max."""
         images = numpy.ascontiguousarray(images, numpy.float32)
         inputs = tensors.Tensor(data_type=tensors.DATA_TYPE_FLOAT32, shape=list(images.shape),
                                 data=images.tobytes())
         answer = self._stub.ComputeSoftTargets(messages.ComputeSoftTargetsRequest(
-            inputs=inputs, temperature=temperature, representation=representation),
-            timeout=self._timeout)
+            inputs=inputs, temperature=temperature, representation=representation,
+            pixel_max=pixel_max), timeout=self._timeout)
         return _rows(answer.soft_targets)
 
     def shard(self, dataset, split, shard, shard_size, temperature, representation=LOGITS,
