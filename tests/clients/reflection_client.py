@@ -87,7 +87,7 @@ class ReflectionClient:
                 self.pool.Add(file)
         return self.pool.FindServiceByName(name)
 
-    def call(self, service, method, timeout=30, **fields):
+    def call(self, service, method, /, timeout=30, **fields):
         """A unary call of a method that this client has learned by reflection alone."""
         described = self.service(service).FindMethodByName(method)
         factory = message_factory.MessageFactory(self.pool)
