@@ -297,7 +297,7 @@ TEST_F(DeviceTeacherTest, Fault52_ALogitThatIsNotFiniteIsAnErrorOfItsPartAlone) 
     const auto encode = [&](std::vector<EncodedRows>* rows) {
       const SoftTargetFormat format;
       std::vector<EncodedPart> parts;
-      for (const int64_t count : {2, 3, kRows - 5}) {
+      for (const int64_t count : {int64_t{2}, int64_t{3}, kRows - 5}) {
         rows->push_back(RowsFor(count, kClasses, format));
         parts.push_back({count, format, {}});
       }
