@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cli/teacher_query.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
@@ -55,6 +56,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
                               cluster->AwaitAddress(cluster->AddressFile("teacher_service")));
   DISTILLERY_ASSIGN_OR_RETURN(cluster->coordinator_address_,
                               cluster->AwaitAddress(cluster->AddressFile("coordinator")));
+  DISTILLERY_RETURN_IF_ERROR(cluster->AwaitTeacher());
   for (int i = 1; i <= options.workers; ++i) {
     const std::string name = absl::StrCat("student_worker-", i);
     std::vector<std::string> worker = {"student_worker", "--coordinator",
@@ -102,6 +104,21 @@ absl::Status Cluster::StartMember(const std::string& name, std::vector<std::stri
   DISTILLERY_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(child));
   members_.push_back({name, child.log_path, std::move(process)});
   return absl::OkStatus();
+}
+
+absl::Status Cluster::AwaitTeacher() {
+  DISTILLERY_ASSIGN_OR_RETURN(const TeacherQuery teacher,
+                              TeacherQuery::Connect(teacher_address_, TransportOptions()));
+  while (true) {
+    const absl::StatusOr<v1::Teacher> described = teacher.Describe();
+    if (described.ok()) {
+      teacher_digest_ = described->teacher_digest();
+      return absl::OkStatus();
+    }
+    if (!absl::IsUnavailable(described.status())) return described.status();
+    DISTILLERY_RETURN_IF_ERROR(Check());
+    if (StopSignal::WaitFor(kPoll)) return absl::CancelledError("stopped");
+  }
 }
 
 absl::StatusOr<std::string> Cluster::AwaitAddress(const std::string& path) {

@@ -28,7 +28,7 @@ class Cluster {
     // Longer than a worker may be held up by a busy machine.
     absl::Duration lease = absl::Seconds(10);
   };
-  // Returns when teacher and coordinator listen. UNAVAILABLE with the end of its log if a process
+  // Returns when the teacher serves and the coordinator listens. UNAVAILABLE with the end of its log if a process
   // ends before; CANCELLED after a stop signal.
   static absl::StatusOr<std::unique_ptr<Cluster>> Start(const Options& options);
   // Asks every process to end (workers first: they give their tasks back), waits, then kills.
@@ -36,6 +36,7 @@ class Cluster {
 
   const std::string& coordinator_address() const { return coordinator_address_; }
   const std::string& teacher_address() const { return teacher_address_; }
+  const std::string& teacher_digest() const { return teacher_digest_; }
   // UNAVAILABLE naming a process that has ended, with the end of its log. Call now and then.
   absl::Status Check();
 
@@ -48,6 +49,8 @@ class Cluster {
   explicit Cluster(Options options) : options_(std::move(options)) {}
   absl::Status StartMember(const std::string& name, std::vector<std::string> arguments);
   static void EndMembers(std::vector<Member>::iterator first, std::vector<Member>::iterator last);
+  // Sets teacher_digest_, once the teacher has loaded its model.
+  absl::Status AwaitTeacher();
   // The address that a member writes once it listens.
   absl::StatusOr<std::string> AwaitAddress(const std::string& path);
   std::string AddressFile(const std::string& name) const;
@@ -55,6 +58,7 @@ class Cluster {
   const Options options_;
   std::string coordinator_address_;
   std::string teacher_address_;
+  std::string teacher_digest_;
   // In the order in which they were started: teacher_service, coordinator, workers.
   std::vector<Member> members_;
 };

@@ -150,10 +150,14 @@ class DemoCommand : public Command {
     CoordinatorFlags flags;
     flags.address = cluster->coordinator_address();
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags));
+    DatasetCatalog datasets(data_dir_);
     const DoRuns do_runs = [&](const std::vector<RunSpec>& specs) {
       ProgressView progress(stderr);
       return WatchRuns(client, specs,
-                       {cluster.get(), [&](const auto& runs) { progress.Show(runs); }, kResume});
+                       {cluster.get(),
+                        [&](const auto& runs) { progress.Show(runs); },
+                        {cluster->teacher_digest(), &datasets},
+                        kResume});
     };
     StudentPair pair = MakeStudentPair(recipe.student);
     std::fprintf(stderr, "choosing learning rates on the validation part of the training data\n");

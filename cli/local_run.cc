@@ -42,7 +42,12 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   const RunClient client(services->coordinator(), "this process");
   RunSpec spec = run.spec;
   DISTILLERY_RETURN_IF_ERROR(UploadInitialWeights(client, &spec));
-  DISTILLERY_ASSIGN_OR_RETURN(const v1::Run begun, client.SubmitOrResume(spec));
+  v1::Run begun;
+  {
+    DatasetCatalog datasets(run.data_dir);  // what it may read is not kept during the run
+    DISTILLERY_ASSIGN_OR_RETURN(
+        begun, client.SubmitOrResume(spec, {services->teacher_digest(), &datasets}));
+  }
   DISTILLERY_RETURN_IF_ERROR(CancelOthers(client, begun));
   ProgressView progress(stderr);
   if (begun.completed_round_count() > 0 && !HasEnded(begun)) {

@@ -46,6 +46,7 @@ class InProcess : public LocalServices {
       teacher.compute_threads = options.compute_threads;
       teacher.device = options.device;
       DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> loaded, LoadTorchTeacher(teacher));
+      teacher_digest_ = loaded->info().digest;
       TeacherHost::Options host;
       host.data_dir = options.data_dir;
       host.cache.folder = options.cache_dir;
@@ -74,6 +75,7 @@ class InProcess : public LocalServices {
   std::shared_ptr<grpc::Channel> coordinator() override {
     return coordinator_server_->InProcessChannel();
   }
+  std::string teacher_digest() override { return teacher_digest_; }
 
  private:
   static absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const RpcServer::Service& service) {
@@ -87,6 +89,7 @@ class InProcess : public LocalServices {
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<CoordinatorServiceImpl> coordinator_service_;
   std::unique_ptr<TeacherHost> host_;
+  std::string teacher_digest_;
   std::unique_ptr<TeacherServiceImpl> teacher_;
   std::unique_ptr<RpcServer> coordinator_server_;
   std::unique_ptr<RpcServer> teacher_server_;

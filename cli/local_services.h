@@ -34,6 +34,8 @@ class LocalServices {
   static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);
   virtual ~LocalServices() = default;
   virtual std::shared_ptr<grpc::Channel> coordinator() = 0;
+  // Empty without a teacher.
+  virtual std::string teacher_digest() = 0;
 };
 
 }  // namespace distillery

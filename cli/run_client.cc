@@ -1,5 +1,7 @@
 #include "cli/run_client.h"
 
+#include <cstdio>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -62,12 +64,19 @@ absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
   return response.run();
 }
 
-absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec) const {
+absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec,
+                                                  const RunInputs& inputs) const {
   const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
   for (int attempt = 1;; ++attempt) {
     DISTILLERY_ASSIGN_OR_RETURN(v1::Run run, Submit(absl::StrCat(digest, "-", attempt), spec));
+    if (run.state() == v1::RUN_STATE_FAILED || run.state() == v1::RUN_STATE_CANCELLED) continue;
+    if (const std::string difference = inputs.Difference(run); !difference.empty()) {
+      std::fprintf(stderr, "a run of this spec was found, but %s: it is done anew\n",
+                   difference.c_str());
+      continue;
+    }
     if (run.state() == v1::RUN_STATE_PAUSED) return Resume(run.run_id());
-    if (!HasEnded(run) || run.state() == v1::RUN_STATE_SUCCEEDED) return run;
+    return run;
   }
 }
 

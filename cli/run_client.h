@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/run_inputs.h"
 #include "common/rpc/connection.h"
 #include "common/run/run_spec.h"
 #include "distillery/v1/coordinator_service.pb.h"
@@ -40,8 +41,9 @@ class RunClient {
   // with TLS; else as the rpc's comment.
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
   // Submits under an id made from the spec, so that the same spec finds its run again. A run that
-  // failed or was cancelled is not found again but begun anew; one that is paused goes on.
-  absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec) const;
+  // failed or was cancelled, or that was done with other inputs, is not found again but begun anew, the
+  // latter with a word on stderr; one that is paused goes on.
+  absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec, const RunInputs& inputs) const;
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;
   // Newest first, all pages.
   absl::StatusOr<std::vector<v1::Run>> List() const;

@@ -15,7 +15,7 @@ absl::StatusOr<std::vector<v1::Run>> WatchRuns(const RunClient& client,
   std::vector<std::string> ids;
   for (const RunSpec& spec : specs) {
     if (StopSignal::Requested()) return stopped();
-    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, client.SubmitOrResume(spec));
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, client.SubmitOrResume(spec, options.inputs));
     ids.push_back(run.run_id());
   }
   if (ids.empty()) return std::vector<v1::Run>();

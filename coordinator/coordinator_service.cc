@@ -93,6 +93,7 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
         *response_->mutable_lease() = ToProto(grant.lease);
         *response_->mutable_spec() = ToProto(grant.spec);
         response_->set_weights_sha256(grant.weights_sha256);
+        response_->set_model_card_sha256(grant.model_card_sha256);
         response_->set_expected_teacher_digest(grant.expected_teacher_digest);
         response_->set_expected_dataset_digest(grant.expected_dataset_digest);
       }

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/checksum.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
@@ -208,6 +209,7 @@ TaskGrant Coordinator::Describe(const RunEntry& run, const Lease& lease) {
   grant.spec = run.spec;
   if (lease.task.kind != TaskKind::kInitialise) {
     grant.weights_sha256 = run.WeightsSha256(lease.task.round);
+    grant.model_card_sha256 = Sha256Hex(run.row.model_card);
   }
   grant.expected_teacher_digest = run.row.teacher_digest;
   grant.expected_dataset_digest = run.row.dataset_digest;

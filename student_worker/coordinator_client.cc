@@ -126,6 +126,7 @@ absl::StatusOr<LeasedWork> CoordinatorClient::LeaseTask(const std::string& reque
   DISTILLERY_ASSIGN_OR_RETURN(task.lease, FromProto(response.lease()));
   DISTILLERY_ASSIGN_OR_RETURN(task.spec, FromProto(response.spec()));
   task.weights_sha256 = response.weights_sha256();
+  task.model_card_sha256 = response.model_card_sha256();
   task.expected_teacher_digest = response.expected_teacher_digest();
   task.expected_dataset_digest = response.expected_dataset_digest();
   task.lease_duration = absl::Seconds(response.lease_duration_seconds());

@@ -27,6 +27,7 @@ struct WorkerTask {
   Lease lease;
   RunSpec spec;
   std::string weights_sha256;
+  std::string model_card_sha256;
   std::string expected_teacher_digest;
   std::string expected_dataset_digest;
   absl::Duration lease_duration;

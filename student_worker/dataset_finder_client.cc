@@ -21,11 +21,26 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
     const DatasetReference& reference, const std::string& expected_digest, const Seeker& seeker) {
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
   const std::string name = reference.ToString();
-  const auto known =
-      std::find_if(fetched_.begin(), fetched_.end(), [&](const auto& dataset) {
-        return dataset->reference().ToString() == name &&
-               (expected_digest.empty() || dataset->digest() == expected_digest);
-      });
+  RemoteDatasetClient remote(options_.remote, teachers_, seeker.canceller,
+                             [&](const std::string& waiting_for) {
+                               seeker.waiting(waiting_for.empty()
+                                                  ? ""
+                                                  : absl::StrCat("data set ", name,
+                                                                 " is not here; ", waiting_for));
+                             });
+  const auto kept = [&](const std::string& digest) {
+    return std::find_if(fetched_.begin(), fetched_.end(), [&](const auto& dataset) {
+      return dataset->reference().ToString() == name &&
+             (digest.empty() || dataset->digest() == digest);
+    });
+  };
+  auto known = kept(expected_digest);
+  if (known != fetched_.end() && expected_digest.empty()) {
+    // The teacher may have been given other files since. While none can be asked, what is kept serves.
+    const absl::StatusOr<std::string> digest = remote.AskDigest(reference);
+    if (digest.ok()) known = kept(*digest);
+    if (known == fetched_.end()) spdlog::info("data set {} has changed at the teacher", name);
+  }
   if (known != fetched_.end()) {
     fetched_.splice(fetched_.begin(), fetched_, known);
     return fetched_.front();
@@ -34,13 +49,6 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
   if (!absl::IsNotFound(local.status()) || teachers_ == nullptr) return local;
   const std::string why(local.status().message());
   spdlog::info("data set {} is not here ({}): asking the teacher for it", name, why);
-  RemoteDatasetClient remote(options_.remote, teachers_, seeker.canceller,
-                             [&](const std::string& waiting_for) {
-                               seeker.waiting(waiting_for.empty()
-                                                  ? ""
-                                                  : absl::StrCat("data set ", name,
-                                                                 " is not here; ", waiting_for));
-                             });
   absl::StatusOr<std::shared_ptr<const Dataset>> fetched =
       remote.Fetch(reference, expected_digest, seeker.cancelled);
   if (absl::IsResourceExhausted(fetched.status()) && !fetched_.empty()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,13 @@ namespace {
 
 // The teacher may have to read the files first.
 constexpr absl::Duration kDescribeDeadline = absl::Minutes(5);
+
+// Which teacher describes a split.
+TeacherSet::Question QuestionOf(const DatasetReference& reference) {
+  TeacherSet::Question question;
+  question.key.dataset_digest = reference.ToString();
+  return question;
+}
 
 double Megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
@@ -126,7 +134,10 @@ class RemoteDatasetClient::Progress {
 RemoteDatasetClient::RemoteDatasetClient(const Options& options, TeacherChannels* teachers,
                                          CallCanceller* canceller,
                                          std::function<void(const std::string&)> waiting)
-    : options_(options), canceller_(canceller), teachers_(teachers, std::move(waiting)) {}
+    : options_(options),
+      canceller_(canceller),
+      channels_(teachers),
+      teachers_(teachers, std::move(waiting)) {}
 
 absl::StatusOr<std::shared_ptr<const Dataset>> RemoteDatasetClient::Fetch(
     const DatasetReference& reference, const std::string& expected_digest,
@@ -157,11 +168,21 @@ absl::StatusOr<std::shared_ptr<const Dataset>> RemoteDatasetClient::Fetch(
   return dataset;
 }
 
+absl::StatusOr<std::string> RemoteDatasetClient::AskDigest(const DatasetReference& reference) {
+  DISTILLERY_RETURN_IF_ERROR(reference.Validate());
+  DISTILLERY_ASSIGN_OR_RETURN(const std::optional<TeacherChannels::Teacher> teacher,
+                              channels_->Pick(QuestionOf(reference)));
+  if (!teacher.has_value()) return absl::UnavailableError("no teacher can be asked now");
+  DatasetDescription description;
+  DISTILLERY_RETURN_IF_ERROR(
+      DescribeOnce(teacher->channel, reference, /*expected_digest=*/"", &description).status);
+  return description.digest;
+}
+
 absl::StatusOr<DatasetDescription> RemoteDatasetClient::Describe(
     const DatasetReference& reference, const std::string& expected_digest,
     const CancelCheck& cancelled) {
-  TeacherSet::Question question;
-  question.key.dataset_digest = reference.ToString();
+  TeacherSet::Question question = QuestionOf(reference);
   DatasetDescription description;
   DISTILLERY_RETURN_IF_ERROR(teachers_.Ask(
       absl::StrCat("data set ", reference.ToString()), &question, cancelled,

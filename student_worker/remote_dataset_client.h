@@ -44,6 +44,10 @@ class RemoteDatasetClient {
                                                        const std::string& expected_digest,
                                                        const CancelCheck& cancelled);
 
+  // The digest of the split at a teacher that can be asked now. UNAVAILABLE if none can; else errors as
+  // Fetch.
+  absl::StatusOr<std::string> AskDigest(const DatasetReference& reference);
+
  private:
   class Progress;
   class Received;
@@ -61,6 +65,7 @@ class RemoteDatasetClient {
 
   const Options options_;
   CallCanceller* const canceller_;
+  TeacherChannels* const channels_;
   AnyTeacher teachers_;
 };
 

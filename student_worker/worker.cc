@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
+#include "common/base/checksum.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
@@ -30,6 +31,23 @@ bool Passing(const absl::Status& status) {
 bool NotLetIn(const absl::Status& status) {
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
          absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
+}
+
+// DATA_LOSS if these are not the weights and the card that the lease names.
+absl::Status CheckPromised(const WorkerTask& task, const DownloadedWeights& weights) {
+  const auto differs = [&](const char* what, const std::string& got, const std::string& expected) {
+    return absl::DataLossError(absl::StrCat(what, " of round ", task.lease.task.round, " is ", got,
+                                            ", the lease names ", expected));
+  };
+  if (weights.sha256 != task.weights_sha256) {
+    return differs("the SHA-256 of the weights", weights.sha256, task.weights_sha256);
+  }
+  // Coordinators of before name no card.
+  if (task.model_card_sha256.empty()) return absl::OkStatus();
+  const std::string card = Sha256Hex(weights.model_card);
+  return card == task.model_card_sha256
+             ? absl::OkStatus()
+             : differs("the SHA-256 of the model card", card, task.model_card_sha256);
 }
 
 DatasetFinder::Options FinderOptions(const Worker::Options& options) {
@@ -262,10 +280,8 @@ absl::StatusOr<std::string> Worker::FindStudent(const RunSpec& spec) {
 absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& task,
                                                               const std::string& encoding,
                                                               Current* current) {
-  if (weights_ != nullptr && weights_->sha256 == task.weights_sha256 &&
-      weights_->encoding == encoding) {
-    return weights_.get();
-  }
+  WeightsKey key{task.lease.task.run_id, task.weights_sha256, task.model_card_sha256, encoding};
+  if (weights_ != nullptr && weights_key_ == key) return weights_.get();
   weights_.reset();
   PartialDownload partial;
   DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
@@ -273,14 +289,11 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
                                 coordinator_.DownloadWeights(task.lease.task.run_id,
                                                              task.lease.task.round, &partial,
                                                              encoding));
+    DISTILLERY_RETURN_IF_ERROR(CheckPromised(task, weights));
     weights_ = std::make_unique<DownloadedWeights>(std::move(weights));
+    weights_key_ = std::move(key);
     return absl::OkStatus();
   }));
-  if (weights_->sha256 != task.weights_sha256) {
-    return absl::DataLossError(absl::StrCat("weights of round ", task.lease.task.round, " are ",
-                                            weights_->sha256, ", expected ",
-                                            task.weights_sha256));
-  }
   statistics_.AddDownload(static_cast<int64_t>(weights_->weights.file().size()));
   return weights_.get();
 }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "absl/status/statusor.h"
 #include "common/base/mutex.h"
@@ -91,6 +92,20 @@ class Worker {
   const std::shared_ptr<Connection> connection_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
+  // All that the weights downloaded last, and what comes with them, depend on. The SHA-256 of the weights
+  // is not enough: two runs with one W_0 may have unlike cards and buffers.
+  struct WeightsKey {
+    std::string run_id;
+    std::string weights_sha256;
+    std::string model_card_sha256;
+    std::string encoding;
+    friend bool operator==(const WeightsKey& a, const WeightsKey& b) {
+      return std::tie(a.run_id, a.weights_sha256, a.model_card_sha256, a.encoding) ==
+             std::tie(b.run_id, b.weights_sha256, b.model_card_sha256, b.encoding);
+    }
+  };
+  // Of weights_, if there are any.
+  WeightsKey weights_key_;
   std::unique_ptr<DownloadedWeights> weights_;
 
   Mutex mutex_;

@@ -163,10 +163,12 @@ absl::Status Laboratory::Start() {
 absl::StatusOr<std::vector<FinishedRun>> Laboratory::Do(const std::string& purpose,
                                                         const std::vector<RunSpec>& specs) {
   progress_.Begin(purpose, specs);
-  WatchOptions watch;
-  watch.cluster = cluster_.get();
-  watch.show = [this](const std::vector<v1::Run>& runs) { progress_.Show(runs); };
-  watch.resume_hint = options_.resume_hint;
+  const WatchOptions watch{
+      cluster_.get(),
+      [this](const std::vector<v1::Run>& runs) { progress_.Show(runs); },
+      // The teacher of a coordinator that was given is not known here.
+      {cluster_ == nullptr ? "" : cluster_->teacher_digest(), &catalog_},
+      options_.resume_hint};
   auto runs = WatchRuns(*client_, specs, watch);
   progress_.Finish();
   DISTILLERY_RETURN_IF_ERROR(folder_->NoteSpent());
@@ -259,9 +261,10 @@ std::string Laboratory::RunFolder(const FinishedRun& run) {
 absl::StatusOr<std::string> Laboratory::ExportTo(const FinishedRun& run, const std::string& name,
                                                  bool int8) {
   const std::string path = absl::StrCat(folder_->File(RunFolder(run)), "/", name);
-  if (exported_.count(path) > 0) return path;
+  std::string& written = exported_[path];
+  if (written == run.run.weights_sha256()) return path;
   DISTILLERY_RETURN_IF_ERROR(ExportStudent(*client_, run.run, -1, {path, int8}).status());
-  exported_.insert(path);
+  written = run.run.weights_sha256();
   return path;
 }
 

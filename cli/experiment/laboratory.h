@@ -10,7 +10,7 @@
 
 #include <memory>
 #include <optional>
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -131,8 +131,8 @@ class Laboratory {
   std::optional<RunClient> client_;
   ModelFigures teacher_;
   std::vector<std::vector<ResultCell>> grid_rows_;
-  // Files that ExportTo has written.
-  std::set<std::string> exported_;
+  // Files that ExportTo has written, and the SHA-256 of the weights in each.
+  std::map<std::string, std::string> exported_;
 };
 
 }  // namespace distillery

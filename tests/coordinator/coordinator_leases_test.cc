@@ -29,6 +29,24 @@ TEST_F(Leases, TheSameRequestGetsTheSameLease) {
   EXPECT_EQ(second.grant->lease.task, first.grant->lease.task);
 }
 
+TEST_F(Leases, Fault51_NamesTheCardThatBelongsToTheWeights) {
+  std::vector<std::string> named;
+  for (const char* const card : {"{\"mean\": 1}", "{\"mean\": 2}"}) {
+    const std::string run_id = Submit(SmallSpec());
+    const TaskGrant initialise = Take(Register());
+    EXPECT_EQ(initialise.model_card_sha256, "");
+    UploadHeader header = HeaderFor(initialise.lease, ModelFile({1, 2}));
+    header.model_card = card;
+    ASSERT_THAT(Send(header, ModelFile({1, 2})), IsOk());
+    const TaskGrant train = Take(Register());
+    ASSERT_EQ(train.lease.task.run_id, run_id);
+    EXPECT_EQ(train.model_card_sha256, Sha256Hex(card));
+    named.push_back(train.weights_sha256);
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  }
+  EXPECT_EQ(named[0], named[1]) << "the weights alone do not tell the two runs apart";
+}
+
 TEST_F(Leases, AskingAnewGivesUpTheLeaseBefore) {
   const std::string run_id = StartRun(SmallSpec());
   const std::string worker = Register();

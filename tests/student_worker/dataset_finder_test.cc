@@ -10,6 +10,7 @@ namespace distillery {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -79,7 +80,9 @@ TEST_F(DatasetFinderTest, EachSplitIsFetchedOnceAndAnnouncedOnce) {
       ExpectSame(*dataset, *Pictures(split));
     }
   }
-  EXPECT_EQ(teacher_.describe_count, 2);
+  // 280 and 397 rows in shards of 100: what is kept is asked for again by its digest alone.
+  EXPECT_EQ(teacher_.requests().size(), 3 + 4);
+  EXPECT_EQ(teacher_.describe_count, 6);
   EXPECT_THAT(
       log.Of("info"),
       ElementsAre(AllOf(HasSubstr("data set pictures/validation@100 is not here (unknown data set"),
@@ -98,12 +101,41 @@ TEST_F(DatasetFinderTest, OneThatARunIsNotBoundToIsFetchedAnew) {
   EXPECT_EQ(teacher_.describe_count, 2);
 }
 
+TEST_F(DatasetFinderTest, FilesThatChangedAtTheTeacherAreNotAnsweredFromWhatIsKept) {
+  Start();
+  ASSERT_OK_AND_ASSIGN(const auto before, Find({"pictures", "validation", 100}));
+  teacher_.describe = [](const v1::DescribeDatasetRequest&,
+                         v1::DescribeDatasetResponse* response) -> grpc::Status {
+    FillDescription(*Pictures("test"), response);
+    return grpc::Status::OK;
+  };
+  LogLines log;
+  // The teacher of this test sends other rows than it describes now, so the fetch fails: what matters
+  // is that one is begun.
+  EXPECT_FALSE(Find({"pictures", "validation", 100}).ok());
+  EXPECT_THAT(log.Of("info"), Contains(HasSubstr("pictures/validation@100 has changed")));
+  // A run that is bound to the old ones still finds them.
+  EXPECT_THAT(Find({"pictures", "validation", 100}, before->digest()), IsOk());
+}
+
+TEST_F(DatasetFinderTest, WhatIsKeptServesWhileNoTeacherAnswers) {
+  Start();
+  ASSERT_OK_AND_ASSIGN(const auto before, Find({"pictures", "validation", 100}));
+  teacher_.describe = [](const v1::DescribeDatasetRequest&,
+                         v1::DescribeDatasetResponse*) -> grpc::Status {
+    return {grpc::StatusCode::UNAVAILABLE, "loading"};
+  };
+  ASSERT_OK_AND_ASSIGN(const auto after, Find({"pictures", "validation", 100}));
+  EXPECT_EQ(after->digest(), before->digest());
+}
+
 TEST_F(DatasetFinderTest, TheOnesUsedLastAreKeptAsLongAsTheyFit) {
   // Two splits of 280 and of 397 images of 64 bytes; the third has 1120.
   options_.remote.max_bytes = (280 + 1120) * 64;
   Start();
+  // By digest, as training tasks do: what is kept then needs no word of the teacher.
   const auto find = [&](const std::string& split) {
-    ASSERT_THAT(Find({"pictures", split, 100}), IsOk());
+    ASSERT_THAT(Find({"pictures", split, 100}, Pictures(split)->digest()), IsOk());
   };
   find("validation");
   find("fit");
