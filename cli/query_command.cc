@@ -10,6 +10,7 @@
 #include "cli/teacher_query.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/model/card.h"
 #include "common/rpc/flags.h"
 
 namespace distillery {
@@ -52,9 +53,10 @@ class QueryCommand : public Command {
     view.sample = sample.name;
     view.class_names.assign(about.class_names().begin(), about.class_names().end());
     view.label = sample.label;
-    if (view.label.has_value() &&
-        *view.label >= static_cast<int64_t>(view.class_names.size())) {
-      view.label.reset();
+    if (view.label.has_value()) {
+      DISTILLERY_RETURN_IF_ERROR(CheckSameClasses(
+          {"the teacher", view.class_names},
+          {absl::StrCat("data set ", dataset_), sample.class_names}));
     }
     for (const double temperature : temperatures_) {
       DISTILLERY_ASSIGN_OR_RETURN(std::vector<float> probabilities,

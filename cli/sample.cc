@@ -36,6 +36,7 @@ absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& datase
     sample.pixels.resize(static_cast<size_t>(data->shape().size()));
     DISTILLERY_RETURN_IF_ERROR(LoadPixels(*data, {index}, View{}, sample.pixels.data()));
     sample.label = data->Label(index);
+    sample.class_names = data->class_names();
   }
   return samples;
 }

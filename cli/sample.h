@@ -17,8 +17,9 @@ struct Sample {
   ImageShape shape;
   // [channels, height, width], 0..1.
   std::vector<float> pixels;
-  // Known for data sets alone.
+  // Known for data sets alone, and then what its number means.
   std::optional<int64_t> label;
+  std::vector<std::string> class_names;
 };
 
 // The index-th sample of "NAME/SPLIT" in its order. NOT_FOUND for an unknown data set, split or index.

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
@@ -17,18 +16,6 @@ namespace {
 
 // Beyond so many entries of shards that nobody reads any more, they are swept out.
 constexpr size_t kMaxOpen = 4096;
-
-absl::Status CheckFits(const Teacher& teacher, const Dataset& dataset) {
-  const ModelCard& card = teacher.info().card;
-  if (card.input_shape == dataset.shape() && card.class_count() == dataset.class_count()) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "data set ", dataset.reference().name, " has images of ",
-      absl::StrJoin(dataset.shape().ToVector(), " x "), " in ", dataset.class_count(),
-      " classes, the teacher takes ", absl::StrJoin(card.input_shape.ToVector(), " x "), " in ",
-      card.class_count()));
-}
 
 LogitFileSpec FileSpec(const Teacher& teacher, const Dataset& dataset, int64_t shard, int64_t rows,
                        const View& view) {
@@ -231,7 +218,10 @@ LogitSource::LogitSource(const Options& options, ComputeScheduler* scheduler, Lo
 absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
     std::shared_ptr<Teacher> teacher, std::shared_ptr<const Dataset> dataset, int64_t shard,
     const View& view) {
-  DISTILLERY_RETURN_IF_ERROR(CheckFits(*teacher, *dataset));
+  if (const absl::Status fits = CheckFits(teacher->info().card, *dataset); !fits.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("teacher ", teacher->info().model_name, ": ", fits.message()));
+  }
   DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
   const LogitFileSpec file = FileSpec(*teacher, *dataset, shard, range.count, view);
   std::shared_ptr<const CachedLogits> cached;

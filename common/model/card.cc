@@ -1,11 +1,16 @@
 #include "common/model/card.h"
 
+#include <algorithm>
 #include <cmath>
+#include <unordered_map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/names.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/data/class_names.h"
+#include "common/data/dataset.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -33,7 +38,92 @@ absl::StatusOr<std::vector<float>> ParsePerChannel(const nlohmann::json& json, c
   return result;
 }
 
+// Some of them, the one that a message is about among them.
+std::string ShortList(const std::vector<std::string>& names, size_t about) {
+  constexpr size_t kMostNames = 10;
+  constexpr size_t kMostBytes = 120;
+  size_t first = about;
+  size_t last = about + 1;
+  size_t bytes = names[about].size();
+  const auto fits = [&](size_t next) {
+    return last - first < kMostNames && bytes + names[next].size() <= kMostBytes;
+  };
+  while (first > 0 && fits(first - 1)) bytes += names[--first].size();
+  while (last < names.size() && fits(last)) bytes += names[last++].size();
+  return absl::StrCat(first > 0 ? "..., " : "",
+                      absl::StrJoin(names.begin() + static_cast<std::ptrdiff_t>(first),
+                                    names.begin() + static_cast<std::ptrdiff_t>(last), ", "),
+                      last < names.size() ? ", ..." : "");
+}
+
+bool AreNumbers(const std::vector<std::string>& names) {
+  return names == NumberedClassNames(static_cast<int64_t>(names.size()));
+}
+
+// Whether some name is in both lists, but not in the same place.
+bool Disagree(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  std::unordered_map<std::string, size_t> places;
+  for (size_t i = 0; i < a.size(); ++i) places.emplace(a[i], i);
+  for (size_t i = 0; i < b.size(); ++i) {
+    const auto place = places.find(b[i]);
+    if (place != places.end() && place->second != i) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture) {
+  ModelCard card;
+  card.architecture = architecture;
+  card.input_shape = dataset.shape();
+  card.class_names = dataset.class_names();
+  const int64_t plane = dataset.shape().height * dataset.shape().width;
+  for (const ChannelSums& sums : dataset.channel_sums()) {
+    const auto count = static_cast<double>(dataset.size() * plane);
+    const double mean = static_cast<double>(sums.values) / count;
+    const double variance = static_cast<double>(sums.squares) / count - mean * mean;
+    const double scale = dataset.pixel_max();
+    card.mean.push_back(static_cast<float>(mean / scale));
+    card.deviation.push_back(variance > 0 ? static_cast<float>(std::sqrt(variance) / scale) : 1.0F);
+  }
+  return card;
+}
+
+absl::Status CheckSameClasses(const ClassList& a, const ClassList& b) {
+  if (a.names.size() != b.names.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(a.owner, " has ", a.names.size(), " classes, ",
+                                                   b.owner, " has ", b.names.size()));
+  }
+  if (a.names == b.names) return absl::OkStatus();
+  const bool disagree = Disagree(a.names, b.names);
+  if (!disagree && (AreNumbers(a.names) || AreNumbers(b.names))) return absl::OkStatus();
+  const auto differ = std::mismatch(a.names.begin(), a.names.end(), b.names.begin());
+  const auto at = static_cast<size_t>(differ.first - a.names.begin());
+  std::vector<std::string> sorted_a = a.names;
+  std::vector<std::string> sorted_b = b.names;
+  std::sort(sorted_a.begin(), sorted_a.end());
+  std::sort(sorted_b.begin(), sorted_b.end());
+  const bool reordered = sorted_a == sorted_b;
+  return absl::InvalidArgumentError(absl::StrCat(
+      a.owner, " and ", b.owner, reordered ? " have the same classes in another order: class "
+                                           : " have unlike classes: class ",
+      at, " is \"", a.names[at], "\" to ", a.owner, " (", ShortList(a.names, at), ") and \"",
+      b.names[at], "\" to ", b.owner, " (", ShortList(b.names, at),
+      "); classes are told apart by number, so give both the same names in the same order"));
+}
+
+absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
+  if (!(card.input_shape == dataset.shape())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model takes images of ", absl::StrJoin(card.input_shape.ToVector(), " x "),
+                     ", data set ", dataset.reference().name, " has ",
+                     absl::StrJoin(dataset.shape().ToVector(), " x ")));
+  }
+  return CheckSameClasses({"the model", card.class_names},
+                          {absl::StrCat("data set ", dataset.reference().name),
+                           dataset.class_names()});
+}
 
 std::string ModelCardToJson(const ModelCard& card) {
   nlohmann::ordered_json json;

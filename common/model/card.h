@@ -9,6 +9,8 @@
 
 namespace distillery {
 
+class Dataset;
+
 struct ModelCard {
   // Built-in architecture, or "" for a model made elsewhere.
   std::string architecture;
@@ -23,6 +25,25 @@ struct ModelCard {
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }
 };
+
+// The card of a model trained on `dataset`: its shape and classes, mean and deviation of its pixels.
+ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture);
+
+// INVALID_ARGUMENT, naming both, if the model takes other images than the data set has, another number
+// of classes, or other classes: see CheckSameClasses.
+absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
+
+// Whose class names they are, as an error message is to call it: "the model", "data set pets".
+struct ClassList {
+  std::string owner;
+  const std::vector<std::string>& names;
+};
+
+// Answers are told apart by number alone, so class i must be the same class to both. INVALID_ARGUMENT
+// with both lists if they are not equally long, or hold other names or the same in another order. The
+// numbers "0", "1" ... are no names, as data sets without names have them: such a list fits any other
+// of its length, unless the other has one of these numbers in another place.
+absl::Status CheckSameClasses(const ClassList& a, const ClassList& b);
 
 // Readable JSON.
 std::string ModelCardToJson(const ModelCard& card);

@@ -1,5 +1,7 @@
 #include "common/model/card.h"
 
+#include <algorithm>
+
 #include "tests/common/status_matchers.h"
 
 namespace distillery {
@@ -100,6 +102,58 @@ TEST(ModelCard, WhatIsNoJsonObjectIsRefused) {
   }
   // Deep nesting must not overflow the stack.
   ExpectRefused("{\"format\": " + std::string(100000, '[') + std::string(100000, ']') + "}", "");
+}
+
+TEST(CheckSameClasses, EqualNamesFitAndSoDoNumbers) {
+  const std::vector<std::string> pets = {"cat", "dog", "eel"};
+  const std::vector<std::string> numbers = {"0", "1", "2"};
+  EXPECT_THAT(CheckSameClasses({"a", pets}, {"b", pets}), IsOk());
+  // Lists of numbers stand for data without names.
+  EXPECT_THAT(CheckSameClasses({"a", pets}, {"b", numbers}), IsOk());
+  EXPECT_THAT(CheckSameClasses({"a", numbers}, {"b", pets}), IsOk());
+  EXPECT_THAT(CheckSameClasses({"a", numbers}, {"b", numbers}), IsOk());
+}
+
+TEST(CheckSameClasses, AnotherOrderIsRefusedWithBothLists) {
+  const auto refused = [](const std::vector<std::string>& a, const std::vector<std::string>& b,
+                          const std::string& message) {
+    EXPECT_THAT(CheckSameClasses({"the model", a}, {"data set pets", b}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)));
+    EXPECT_FALSE(CheckSameClasses({"the model", b}, {"data set pets", a}).ok());
+  };
+  refused({"cat", "dog", "eel"}, {"cat", "eel", "dog"},
+          "the model and data set pets have the same classes in another order: class 1 is \"dog\" "
+          "to the model (cat, dog, eel) and \"eel\" to data set pets (cat, eel, dog)");
+  // Folders of numbers in the order of text are no list of numbers.
+  std::vector<std::string> numbers;
+  for (int i = 0; i < 11; ++i) numbers.push_back(std::to_string(i));
+  std::vector<std::string> as_text = numbers;
+  std::sort(as_text.begin(), as_text.end());
+  refused(numbers, as_text, "another order: class 2 is \"2\"");
+  // Nor are those that begin at one.
+  refused({"0", "1", "2"}, {"1", "2", "3"}, "unlike classes: class 0 is \"0\"");
+}
+
+TEST(CheckSameClasses, OtherNamesAndOtherNumbersOfThemAreRefused) {
+  const std::vector<std::string> pets = {"cat", "dog", "eel"};
+  EXPECT_THAT(CheckSameClasses({"the model", pets}, {"data set zoo", {"cat", "dog", "emu"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("unlike classes: class 2 is \"eel\"")));
+  EXPECT_THAT(CheckSameClasses({"the model", pets}, {"data set zoo", {"cat", "dog"}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("the model has 3 classes, data set zoo has 2")));
+}
+
+TEST(CheckSameClasses, LongListsAreCutAroundTheDifference) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 60000; ++i) many.push_back("class " + std::to_string(i));
+  std::vector<std::string> other = many;
+  std::swap(other[40000], other[59999]);
+  const absl::Status status = CheckSameClasses({"the model", many}, {"data set x", other});
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                               HasSubstr("class 40000 is \"class 40000\"")));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("..., class 3999")));
+  EXPECT_LT(status.message().size(), 700U);
 }
 
 }  // namespace
