@@ -86,6 +86,7 @@ absl::StatusOr<ExportedFile> ExportModelFile(const std::string& model_path,
   DISTILLERY_RETURN_IF_ERROR(CheckExportTarget(target));
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModelWithCard(model_path, card_path));
   DISTILLERY_ASSIGN_OR_RETURN(const Weights weights, WeightsOf(model.module));
+  NoteKeptInEval(model.modules_in_eval, model.module);
   return Export(model.module, model.card, weights, target);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/files.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/model/device.h"
@@ -20,6 +21,8 @@
 #include "common/model/module_weights.h"
 #include "common/model/numerics.h"
 #include "common/model/student.h"
+#include "common/model/student_check.h"
+#include "common/model/tied_parameters.h"
 #include "common/run/replica_plan.h"
 #include "common/run/sample_selection.h"
 #include "common/run/schedule.h"
@@ -74,7 +77,7 @@ class Training {
                                static_cast<uint64_t>(sums_.step_count)));
     const at::Tensor inputs = OnDevice(batch.Inputs());
     const at::Tensor labels = OnDevice(batch.Labels());
-    const at::Tensor logits = Forward(inputs);
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor logits, Forward(inputs));
     const DistillationLoss loss = batch.targets.Loss(logits, labels, loss_options_);
     optimizer_.ZeroGradients();
     loss.total.backward();
@@ -132,9 +135,9 @@ class Training {
     return device_.is_cpu() ? host : device_.runtime->CopyToDevice(host, device_.tensors);
   }
 
-  at::Tensor Forward(const at::Tensor& inputs) {
+  absl::StatusOr<at::Tensor> Forward(const at::Tensor& inputs) {
     const MixedPrecisionScope scope(spec_.training.precision == "mixed", device_.tensors);
-    return module_.forward({inputs}).toTensor().to(torch::kFloat32);
+    return TrainingLogits(module_, inputs, job_.dataset->class_count());
   }
 
   // Returns the loss. The one place in a step that waits for the device: it has all its work by then.
@@ -246,7 +249,6 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
         ": lower training.replicas, or raise training.batch_size or dataset.sample_fraction"));
   }
 
-  module.train();
   Training training(job, module, std::move(optimizer), device, samples);
   BatchLoader loader(job, selection, std::move(uses), std::move(augmentation), device.runtime);
   while (true) {
@@ -266,7 +268,8 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   result.encoded_delta = EncodeDelta(
       result.delta, buffers, *ParseDeltaEncoding(spec.training.delta_encoding),
       RandomStream(spec.seed, "delta-rounding", static_cast<uint64_t>(job.round),
-                   static_cast<uint64_t>(job.replica)));
+                   static_cast<uint64_t>(job.replica)),
+      TiesOf(training.module()));
   result.metrics.teacher_wait_seconds = absl::ToDoubleSeconds(loader.teacher_waited());
   result.metrics.data_wait_seconds = absl::ToDoubleSeconds(loader.data_waited());
   result.metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
@@ -280,9 +283,17 @@ absl::StatusOr<InitialWeights> Initialise(const RunSpec& spec, const Dataset& da
       torch::jit::Module module,
       BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,
                    spec.seed));
+  if (!student_file.empty()) {
+    const std::string name = absl::StrCat("student ", BaseName(student_file));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(CheckTrainable(module), name));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(CheckTrainingOutput(module, card), name));
+  }
   if (trained != nullptr) {
+    const Weights weights = ModelPart(*trained);
+    const absl::Status agree = CheckTiesAgree(weights, TiesOf(module));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(agree, "student.initial_weights"));
     DISTILLERY_RETURN_IF_ERROR(
-        Annotate(LoadWeights(ModelPart(*trained), module), "student.initial_weights"));
+        Annotate(LoadWeights(weights, module), "student.initial_weights"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(const FlatOptimizer optimizer,
                               FlatOptimizer::Create(module, OptimizerOf(spec)));

@@ -13,6 +13,7 @@
 #include "common/model/architecture_plan.h"
 #include "common/model/initial_values.h"
 #include "common/model/numerics.h"
+#include "common/model/tied_parameters.h"
 
 namespace distillery {
 namespace {
@@ -177,7 +178,15 @@ absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
 int64_t CountParameters(const torch::jit::Module& module) {
   if (module.hasattr(kInt8ParameterCount)) return module.attr(kInt8ParameterCount).toInt();
   int64_t count = 0;
-  for (const at::Tensor& parameter : module.parameters()) count += parameter.numel();
+  for (const auto& [name, parameter] : DistinctParameters(module)) count += parameter.numel();
+  return count;
+}
+
+int64_t CountFrozenParameters(const torch::jit::Module& module) {
+  int64_t count = 0;
+  for (const auto& [name, parameter] : DistinctParameters(module)) {
+    if (!parameter.requires_grad()) count += parameter.numel();
+  }
   return count;
 }
 

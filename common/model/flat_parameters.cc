@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/tied_parameters.h"
 #include "common/weights/optimizer_state.h"
 
 namespace distillery {
@@ -11,27 +12,28 @@ namespace distillery {
 absl::StatusOr<FlatOptimizer> FlatOptimizer::Create(torch::jit::Module& module,
                                                     const OptimizerOptions& options) {
   const torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> trained;
   int64_t total = 0;
-  for (const auto& parameter : module.named_parameters()) {
-    if (parameter.value.scalar_type() != at::kFloat) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("parameter \"", parameter.name, "\" is not float32"));
+  for (const auto& [name, parameter] : DistinctParameters(module)) {
+    if (!parameter.requires_grad()) continue;
+    if (parameter.scalar_type() != at::kFloat) {
+      return absl::InvalidArgumentError(absl::StrCat("parameter \"", name, "\" is not float32"));
     }
-    total += parameter.value.numel();
+    trained.push_back(parameter);
+    total += parameter.numel();
   }
   if (total == 0) return absl::InvalidArgumentError("the student has no trainable parameters");
-  const at::TensorOptions kind = (*module.parameters().begin()).options();
+  const at::TensorOptions kind = trained.front().options();
   FlatOptimizer optimizer(torch::empty({total}, kind), torch::zeros({total}, kind), options);
   const at::Tensor& weights = optimizer.weights_;
   const at::Tensor& gradients = optimizer.gradients_;
   int64_t start = 0;
-  for (at::Tensor parameter : module.parameters()) {
+  for (at::Tensor& parameter : trained) {
     const int64_t count = parameter.numel();
     const at::Tensor place = weights.narrow(0, start, count).view(parameter.sizes());
     place.copy_(parameter);
     if (options.max_weight_norm > 0 && place.dim() >= 2) optimizer.incoming_.push_back(place);
     parameter.set_data(place);
-    parameter.set_requires_grad(true);
     parameter.mutable_grad() = gradients.narrow(0, start, count).view(parameter.sizes());
     start += count;
   }

@@ -1,5 +1,6 @@
-// A module's parameters laid end to end in one buffer, with their gradients in another: the whole
-// optimizer step is then a few kernels, whatever the number of layers.
+// A module's parameters that take part in training (requires_grad), laid end to end in one buffer,
+// with their gradients in another: the whole optimizer step is then a few kernels, whatever the number
+// of layers. Nothing touches the others: no step, no decay, no limit of a norm.
 #pragma once
 
 #include <torch/script.h>
@@ -38,8 +39,9 @@ struct OptimizerOptions {
 // Not thread-safe. The module must outlive it.
 class FlatOptimizer {
  public:
-  // Moves the module's parameters into the flat buffer. INVALID_ARGUMENT if there are none or one is
-  // not float32.
+  // Moves the module's parameters with requires_grad into the flat buffer, tied ones once.
+  // INVALID_ARGUMENT if there are none or one is not float32. REQUIRES: UniteTies was called, if the
+  // module came from a file.
   static absl::StatusOr<FlatOptimizer> Create(torch::jit::Module& module,
                                               const OptimizerOptions& options);
 
@@ -65,7 +67,7 @@ class FlatOptimizer {
   void StepSgd(double learning_rate);
   void StepAdamW(double learning_rate);
 
-  // [parameters]
+  // [trained parameters]
   at::Tensor weights_;
   at::Tensor gradients_;
   // Views of weights_ that max_weight_norm is about.

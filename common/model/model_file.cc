@@ -43,16 +43,24 @@ absl::Status CheckOutputs(torch::jit::Module& module, const ModelCard& card) {
 
 }  // namespace
 
-absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
-                                      const std::optional<ModelCard>& card) {
+std::vector<std::string> ModulesInEval(const torch::jit::Module& module) {
+  std::vector<std::string> names;
+  if (!module.hasattr("training") || !module.is_training()) return names;
+  for (const auto& part : module.named_modules()) {
+    if (part.value.hasattr("training") && !part.value.is_training()) names.push_back(part.name);
+  }
+  return names;
+}
+
+absl::StatusOr<ModelFile> ReadModelFile(const std::string& path) {
   DISTILLERY_ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, kMaxModelBytes));
-  LoadedModel model;
-  model.sha256 = Sha256Hex(bytes);
-  model.file_bytes = static_cast<int64_t>(bytes.size());
+  ModelFile file;
+  file.sha256 = Sha256Hex(bytes);
+  file.file_bytes = static_cast<int64_t>(bytes.size());
   std::unordered_map<std::string, std::string> extra = {{kCardName, ""}};
   const absl::Status loaded = CatchTorchErrors([&] {
     std::istringstream stream(std::move(bytes));
-    model.module = torch::jit::load(stream, torch::kCPU, extra);
+    file.module = torch::jit::load(stream, torch::kCPU, extra);
     return absl::OkStatus();
   });
   if (!loaded.ok()) {
@@ -60,13 +68,25 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
         absl::StrCat(path, " is not a TorchScript model (torch.jit.script(m).save(...)): ",
                      std::string(loaded.message())));
   }
+  file.card = extra[kCardName];
+  return file;
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
+                                      const std::optional<ModelCard>& card) {
+  DISTILLERY_ASSIGN_OR_RETURN(ModelFile file, ReadModelFile(path));
+  LoadedModel model;
+  model.module = std::move(file.module);
+  model.modules_in_eval = ModulesInEval(model.module);
+  model.sha256 = std::move(file.sha256);
+  model.file_bytes = file.file_bytes;
   if (card.has_value()) {
     model.card = *card;
-  } else if (extra[kCardName].empty()) {
+  } else if (file.card.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " carries no ", kCardName, ": give a card with --card FILE"));
   } else {
-    absl::StatusOr<ModelCard> parsed = ParseModelCard(extra[kCardName]);
+    absl::StatusOr<ModelCard> parsed = ParseModelCard(file.card);
     if (!parsed.ok()) return Annotate(parsed.status(), path);
     model.card = *std::move(parsed);
   }

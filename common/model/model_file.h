@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/model/card.h"
@@ -15,9 +16,28 @@ namespace distillery {
 // The extra file of a TorchScript file that is its card.
 inline constexpr char kCardName[] = "distillery.json";
 
+// A file as it is, whether it fits its card or not.
+struct ModelFile {
+  // In the modes in which it was saved.
+  torch::jit::Module module;
+  // The text of its card; "": it carries none.
+  std::string card;
+  // SHA-256 (hex) of the file.
+  std::string sha256;
+  int64_t file_bytes = 0;
+};
+
+// NOT_FOUND for a missing file; INVALID_ARGUMENT for a file that is no TorchScript.
+absl::StatusOr<ModelFile> ReadModelFile(const std::string& path);
+
+// Dotted names of the submodules that are in eval mode while the module is in training mode.
+std::vector<std::string> ModulesInEval(const torch::jit::Module& module);
+
 struct LoadedModel {
   // In eval mode.
   torch::jit::Module module;
+  // ModulesInEval of the file.
+  std::vector<std::string> modules_in_eval;
   ModelCard card;
   // SHA-256 (hex) of the file.
   std::string sha256;

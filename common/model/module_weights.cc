@@ -87,6 +87,12 @@ absl::StatusOr<Weights> WeightsOf(const std::vector<NamedTensor>& tensors) {
 std::vector<std::string> BufferNames(const torch::jit::Module& module) {
   std::vector<std::string> names;
   for (const auto& buffer : module.named_buffers()) names.push_back(buffer.name);
+  for (const auto& parameter : module.named_parameters()) {
+    const at::ScalarType type = parameter.value.scalar_type();
+    if (!parameter.value.requires_grad() && type != at::kFloat && type != at::kDouble) {
+      names.push_back(parameter.name);
+    }
+  }
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/model/card.h"
@@ -19,12 +20,32 @@ struct StudentSource {
   std::string digest;
 };
 
-// A module in training mode: seeded (without a seed as it comes, for a caller that loads weights), or
-// with the weights that the file holds. `card` is the data's
-// and replaces one in the file. INVALID_ARGUMENT for an architecture or file that does not fit the
+// The attribute of a student that lists its submodules which stay in eval mode in training: the file
+// had them so inside a model in training mode, as fine-tuning does with BatchNorm layers that are to
+// stand still. Exported students are in eval mode as a whole, so that their flags no longer tell.
+inline constexpr char kKeptInEval[] = "distillery_kept_in_eval";
+
+// Notes them there; nothing for none.
+void NoteKeptInEval(const std::vector<std::string>& names, torch::jit::Module& module);
+
+// A module in training mode, but for the submodules that its file keeps in eval mode: seeded (without a
+// seed as it comes, for a caller that loads weights), or with the weights that the file holds; its tied
+// parameters are one tensor. `card` is the data's and replaces one in the file. INVALID_ARGUMENT for an architecture or file that does not fit the
 // card, for a frozen or int8 module (it has nothing to train), or one that gives probabilities;
 // FAILED_PRECONDITION for another digest.
 absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, const ModelCard& card,
                                                 std::optional<int64_t> seed);
+
+// What BuildStudent makes of a file: the module as it is there, whether it fits any data or not.
+absl::StatusOr<torch::jit::Module> StudentOf(torch::jit::Module module, const std::string& name,
+                                             const std::vector<std::string>& modules_in_eval);
+
+// INVALID_ARGUMENT for a student that in training returns `what`, not logits.
+absl::Status NotLogits(const std::string& what);
+
+// forward(inputs) of a student in training, float32 [rows, classes]. INVALID_ARGUMENT if it is anything
+// else, saying what; what LibTorch throws.
+absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module, const at::Tensor& inputs,
+                                          int64_t classes);
 
 }  // namespace distillery

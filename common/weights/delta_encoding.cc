@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
@@ -139,14 +140,24 @@ std::optional<DeltaEncoding> ParseDeltaEncoding(const std::string& name) {
 }
 
 std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& buffers,
-                        DeltaEncoding encoding, RandomStream random) {
+                        DeltaEncoding encoding, RandomStream random, const Ties& ties) {
   if (encoding == DeltaEncoding::kFloat32) return delta.file();
   Weights encoded(*EncodedLayout(delta.layout(), buffers, encoding));
+  const auto copy = [&encoded](const std::string& from, const std::string& to) {
+    const absl::string_view bytes = std::as_const(encoded).Bytes(*encoded.layout().Find(from));
+    std::memcpy(encoded.Bytes(*encoded.layout().Find(to)), bytes.data(), bytes.size());
+  };
   for (const TensorSpec& tensor : delta.layout().tensors()) {
     const absl::string_view source = delta.Bytes(tensor);
     char* const target = encoded.Bytes(*encoded.layout().Find(tensor.name));
     if (!IsEncoded(tensor, buffers)) {
       std::memcpy(target, source.data(), source.size());
+      continue;
+    }
+    // The first of tied names comes first here as well: the order is that of names.
+    if (const auto tie = ties.find(tensor.name); tie != ties.end()) {
+      copy(tie->second, tensor.name);
+      if (encoding == DeltaEncoding::kInt8) copy(ScalesName(tie->second), ScalesName(tensor.name));
       continue;
     }
     if (encoding == DeltaEncoding::kInt8) {

@@ -9,7 +9,8 @@
 //
 // Rounded up or down at random, the nearer the likelier, so that the expected value is the value
 // itself and the errors of K replicas average out (stochastic rounding: Gupta et al. 2015, "Deep
-// learning with limited numerical precision", section 3). The randomness is named by the caller.
+// learning with limited numerical precision", section 3). The randomness is named by the caller. Tied
+// weights are rounded once, so that they stay equal.
 #pragma once
 
 #include <functional>
@@ -21,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/philox.h"
 #include "common/weights/layout.h"
+#include "common/weights/ties.h"
 #include "common/weights/weights.h"
 
 namespace distillery {
@@ -33,9 +35,9 @@ const std::vector<std::string>& DeltaEncodingNames();
 std::optional<DeltaEncoding> ParseDeltaEncoding(const std::string& name);
 
 // The encoded file of `delta`. `buffers`: sorted names of the tensors that are no parameters.
-// REQUIRES: all values are finite.
+// REQUIRES: all values are finite; tied tensors have equal deltas and layouts.
 std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& buffers,
-                        DeltaEncoding encoding, RandomStream random);
+                        DeltaEncoding encoding, RandomStream random, const Ties& ties = {});
 
 // Gives the canonical safetensors file of a delta of layout `expected` to `sink`, piece by piece.
 // FAILED_PRECONDITION if the file is not of that layout in that encoding; INVALID_ARGUMENT if it is

@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 
 torch::jit::Module OneParameter(const at::Tensor& value) {
   torch::jit::Module module("One");
-  module.register_parameter("w", value, /*is_buffer=*/false);
+  module.register_parameter("w", value.detach().set_requires_grad(true), /*is_buffer=*/false);
   return module;
 }
 
@@ -76,6 +76,47 @@ TEST(FlatOptimizer, ParametersThatAreNotFloat32AreRefused) {
 
 TEST(FlatOptimizer, AModuleWithoutParametersIsRefused) {
   torch::jit::Module module = BrightnessModule();
+  EXPECT_THAT(FlatOptimizer::Create(module, Sgd(0, 0)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no trainable parameters")));
+}
+
+TEST(FlatOptimizer, FrozenParametersAreNotTouchedByAnything) {
+  for (const auto kind : {OptimizerOptions::Kind::kSgd, OptimizerOptions::Kind::kAdamW}) {
+    torch::jit::Module module = OneParameter(torch::tensor({{3.0F, 4.0F}}));
+    const at::Tensor frozen = torch::tensor({{30.0F, 40.0F}});
+    const at::Tensor table = torch::tensor({1, 2, 3}, torch::kInt8);
+    module.register_parameter("frozen", frozen, /*is_buffer=*/false);
+    module.register_parameter("table", table, /*is_buffer=*/false);
+    OptimizerOptions options = Sgd(0.9, 0.5);
+    options.kind = kind;
+    options.max_weight_norm = 1;
+    options.max_gradient_norm = 1;
+    ASSERT_OK_AND_ASSIGN(FlatOptimizer optimizer, FlatOptimizer::Create(module, options));
+    ASSERT_OK_AND_ASSIGN(const Weights before, WeightsOf(module));
+    module.attr("w").toTensor().mutable_grad().fill_(1);
+    for (int step = 0; step < 3; ++step) optimizer.Step(0.1);
+    ASSERT_OK_AND_ASSIGN(const Weights after, WeightsOf(module));
+    const std::vector<std::string> buffers = BufferNames(module);
+    EXPECT_EQ(buffers, std::vector<std::string>{"table"});
+    const Weights delta = Delta(before, after, buffers);
+    const auto bytes = [&](const Weights& weights, const std::string& name) {
+      return std::string(weights.Bytes(*weights.layout().Find(name)));
+    };
+    for (const char* const name : {"frozen", "table"}) {
+      EXPECT_EQ(bytes(after, name), bytes(before, name)) << name;
+    }
+    EXPECT_EQ(bytes(delta, "frozen"), std::string(8, '\0'));
+    EXPECT_EQ(bytes(delta, "table"), bytes(before, "table"));
+    EXPECT_NE(bytes(after, "w"), bytes(before, "w"));
+    // Its state is of what is trained alone.
+    ASSERT_OK_AND_ASSIGN(const Weights state, optimizer.State());
+    EXPECT_EQ(state.layout().Find("optimizer/first_moment")->element_count, 2);
+  }
+}
+
+TEST(FlatOptimizer, AModuleWithFrozenParametersAloneIsRefused) {
+  torch::jit::Module module("Frozen");
+  module.register_parameter("w", torch::ones({2}), /*is_buffer=*/false);
   EXPECT_THAT(FlatOptimizer::Create(module, Sgd(0, 0)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no trainable parameters")));
 }

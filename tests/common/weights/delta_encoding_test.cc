@@ -174,5 +174,32 @@ TEST(DeltaEncoding, NamesAreParsed) {
   EXPECT_EQ(ParseDeltaEncoding("int4"), std::nullopt);
 }
 
+TEST(DeltaEncoding, TiedWeightsAreRoundedOnceAndNothingElseNoticesThem) {
+  std::vector<float> w;
+  RandomStream random(2, "values");
+  for (int i = 0; i < 600; ++i) w.push_back(2 * random.Uniform() - 1);
+  const std::vector<float> last = {0.3F, 0.7F};
+  const Weights tied = *Weights::FromFile(
+      MakeTensorFile({{"a", w}, {"b", w}, {"c", last}, {"mean", {0.1F}}}, {}));
+  const Weights alone =
+      *Weights::FromFile(MakeTensorFile({{"a", w}, {"c", last}, {"mean", {0.1F}}}, {}));
+  for (const DeltaEncoding encoding : kLossy) {
+    const std::string file = EncodeDelta(tied, kBuffers, encoding, Random(), {{"b", "a"}});
+    ASSERT_OK_AND_ASSIGN(const std::string decoded, Decode(file, tied, encoding));
+    EXPECT_EQ(TensorValues<float>(decoded, "a"), TensorValues<float>(decoded, "b"));
+    // Without the tie they come apart.
+    ASSERT_OK_AND_ASSIGN(const std::string torn,
+                         Decode(EncodeDelta(tied, kBuffers, encoding, Random()), tied, encoding));
+    EXPECT_NE(TensorValues<float>(torn, "a"), TensorValues<float>(torn, "b"));
+    // The second name draws nothing.
+    ASSERT_OK_AND_ASSIGN(
+        const std::string expected,
+        Decode(EncodeDelta(alone, kBuffers, encoding, Random()), alone, encoding));
+    for (const char* const name : {"a", "c", "mean"}) {
+      EXPECT_EQ(TensorValues<float>(decoded, name), TensorValues<float>(expected, name)) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace distillery
