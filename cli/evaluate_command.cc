@@ -46,6 +46,7 @@ class EvaluateCommand : public Command {
       json["model"] = question_.model_path;
       json["architecture"] = figures.architecture;
       json["parameter_count"] = figures.parameter_count;
+      json["frozen_parameter_count"] = figures.frozen_parameter_count;
       json["file_byte_count"] = figures.file_bytes;
       json["dataset"] = question_.dataset.name + "/" + question_.dataset.split;
       json["sample_count"] = metrics.sample_count;
@@ -63,8 +64,8 @@ class EvaluateCommand : public Command {
       std::printf("%s\n", json.dump(2).c_str());
       return absl::OkStatus();
     }
-    std::printf("%s: %lld parameters, %.1f KB\n", question_.model_path.c_str(),
-                static_cast<long long>(figures.parameter_count),
+    std::printf("%s: %s, %.1f KB\n", question_.model_path.c_str(),
+                DescribeParameters(figures.parameter_count, figures.frozen_parameter_count).c_str(),
                 static_cast<double>(figures.file_bytes) / 1000);
     std::printf("%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
                 question_.dataset.name.c_str(), question_.dataset.split.c_str(),

@@ -5,6 +5,7 @@
 #include "cli/local_services.h"
 #include "cli/progress.h"
 #include "cli/run_client.h"
+#include "cli/run_files.h"
 #include "cli/run_folder.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
@@ -26,6 +27,8 @@ absl::Status CancelOthers(const RunClient& client, const v1::Run& keep) {
 }  // namespace
 
 absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
+  DISTILLERY_RETURN_IF_ERROR(CheckRunFiles(
+      run.spec, run.spec.needs_teacher() ? run.spec.teacher.model : "", run.data_dir));
   const std::string state_dir = run.folder + "/state";
   DISTILLERY_RETURN_IF_ERROR(MakeFolders(state_dir));
   LocalServices::Options options;

@@ -42,10 +42,10 @@ class ModelCommand : public Command {
   std::string Text(const ModelDescription& model) const {
     const ModelCard& card = model.card;
     std::string text = absl::StrFormat(
-        "%s\n%d parameters%s, %.1f KB, SHA-256 %s\n\n"
+        "%s\n%s%s, %.1f KB, SHA-256 %s\n\n"
         "architecture  %s\ninput         %s, (pixel - mean) / deviation, pixel 0..1\n"
         "mean          %s\ndeviation     %s\nclasses       %d: %s\noutput        %s\n\n",
-        path_, model.parameter_count,
+        path_, DescribeParameters(model.parameter_count, model.frozen_parameter_count),
         model.int8 ? ", int8 weights with a float32 scale per channel" : "",
         static_cast<double>(model.file_bytes) / 1000, model.sha256,
         card.architecture.empty() ? "(made elsewhere)" : card.architecture,
@@ -57,7 +57,10 @@ class ModelCommand : public Command {
     for (const ModelDescription::Tensor& tensor : model.tensors) {
       const int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1},
                                             std::multiplies<>());
-      rows.push_back({absl::StrCat(tensor.name, tensor.buffer ? " (buffer)" : ""),
+      rows.push_back({absl::StrCat(tensor.name, tensor.buffer ? " (buffer)" : "",
+                                   tensor.frozen ? " (frozen)" : "",
+                                   tensor.tied_to.empty() ? "" : " (is ", tensor.tied_to,
+                                   tensor.tied_to.empty() ? "" : ")"),
                       tensor.shape.empty() ? "scalar" : absl::StrJoin(tensor.shape, " x "),
                       absl::StrCat(count)});
     }
@@ -70,11 +73,14 @@ class ModelCommand : public Command {
     json["sha256"] = model.sha256;
     json["file_byte_count"] = model.file_bytes;
     json["parameter_count"] = model.parameter_count;
+    json["frozen_parameter_count"] = model.frozen_parameter_count;
     json["int8"] = model.int8;
     json["card"] = nlohmann::ordered_json::parse(ModelCardToJson(model.card));
     for (const ModelDescription::Tensor& tensor : model.tensors) {
       json["tensors"].push_back(
-          {{"name", tensor.name}, {"shape", tensor.shape}, {"buffer", tensor.buffer}});
+          {{"name", tensor.name}, {"shape", tensor.shape}, {"buffer", tensor.buffer},
+           {"frozen", tensor.frozen}});
+      if (!tensor.tied_to.empty()) json["tensors"].back()["tied_to"] = tensor.tied_to;
     }
     return json.dump(2) + "\n";
   }

@@ -17,8 +17,15 @@
 #include "common/model/int8_weights.h"
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
+#include "common/model/tied_parameters.h"
 
 namespace distillery {
+
+std::string DescribeParameters(int64_t count, int64_t frozen) {
+  return absl::StrCat(count, " parameters",
+                      frozen > 0 ? absl::StrCat(" (", frozen, " of them frozen)") : "");
+}
+
 absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
                                           std::vector<float>* logits) {
   ConfigureTorch(1);
@@ -26,12 +33,16 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
                               LoadModelWithCard(question.model_path, question.card_path));
   DatasetCatalog catalog(question.data_dir);
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(question.dataset));
+  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckFits(model.card, *dataset), question.model_path));
   TeacherLogits teacher_logits;
   std::optional<LoadedModel> teacher;
   if (!question.teacher_path.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(
         teacher, LoadModelWithCard(question.teacher_path, question.teacher_card_path));
-    DISTILLERY_RETURN_IF_ERROR(CheckFits(teacher->card, *dataset));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(CheckFits(teacher->card, *dataset), question.teacher_path));
+    // Data without names fit both.
+    DISTILLERY_RETURN_IF_ERROR(CheckSameClasses({question.model_path, model.card.class_names},
+                                                {question.teacher_path, teacher->card.class_names}));
     teacher_logits = [&](int64_t shard, int64_t count, std::vector<float>* rows) -> absl::Status {
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
       std::vector<int64_t> indexes(static_cast<size_t>(count));
@@ -62,6 +73,7 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
   ModelFigures figures;
   figures.architecture = model.card.architecture;
   figures.parameter_count = CountParameters(model.module);
+  figures.frozen_parameter_count = CountFrozenParameters(model.module);
   figures.file_bytes = model.file_bytes;
   figures.class_names = model.card.class_names;
   DISTILLERY_ASSIGN_OR_RETURN(figures.metrics,
@@ -106,18 +118,23 @@ absl::StatusOr<ModelDescription> DescribeModel(const std::string& model_path,
   description.sha256 = model.sha256;
   description.file_bytes = model.file_bytes;
   description.parameter_count = CountParameters(model.module);
+  description.frozen_parameter_count = CountFrozenParameters(model.module);
   description.int8 = HasInt8Weights(model.module);
+  const Ties ties = TiesOf(model.module);
   for (const auto& parameter : model.module.named_parameters()) {
-    description.tensors.push_back({parameter.name, parameter.value.sizes().vec(), false});
+    const auto tie = ties.find(parameter.name);
+    description.tensors.push_back({parameter.name, parameter.value.sizes().vec(), false,
+                                   !parameter.value.requires_grad(),
+                                   tie == ties.end() ? "" : tie->second});
   }
   for (const auto& buffer : model.module.named_buffers()) {
-    description.tensors.push_back({buffer.name, buffer.value.sizes().vec(), true});
+    description.tensors.push_back({buffer.name, buffer.value.sizes().vec(), true, false, ""});
   }
   int number = 0;
   for (const at::Tensor& constant : ConstantTensors(model.module)) {
     const bool int8 = constant.scalar_type() == at::kChar;
     description.tensors.push_back({absl::StrCat("constant ", number++, int8 ? " (int8)" : ""),
-                                   constant.sizes().vec(), false});
+                                   constant.sizes().vec(), false, false, ""});
   }
   return description;
 }

@@ -13,9 +13,14 @@
 
 namespace distillery {
 
+// "1234 parameters", and how many of them are frozen, if some are.
+std::string DescribeParameters(int64_t count, int64_t frozen);
+
 struct ModelFigures {
   std::string architecture;
   int64_t parameter_count = 0;
+  // Those among them that training leaves alone.
+  int64_t frozen_parameter_count = 0;
   int64_t file_bytes = 0;
   std::vector<std::string> class_names;
   // agreement_count is -1 without a teacher.
@@ -35,7 +40,7 @@ struct ModelQuestion {
   const std::vector<float>* teacher_logits = nullptr;
 };
 
-// Errors of LoadModel and DatasetCatalog; INVALID_ARGUMENT for teacher_logits of another size;
+// Errors of LoadModel, DatasetCatalog and CheckFits; INVALID_ARGUMENT for teacher_logits of another size;
 // CANCELLED after a stop signal. Logits [samples, classes] go to `logits`, if it is given.
 absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
                                           std::vector<float>* logits = nullptr);
@@ -48,12 +53,18 @@ struct ModelDescription {
   std::string sha256;
   int64_t file_bytes = 0;
   int64_t parameter_count = 0;
+  // Those among them that training leaves alone.
+  int64_t frozen_parameter_count = 0;
   // Whether its large weights are int8.
   bool int8 = false;
   struct Tensor {
     std::string name;
     std::vector<int64_t> shape;
     bool buffer = false;
+    // A parameter that training leaves alone.
+    bool frozen = false;
+    // The parameter that it is as well, by the first of their names; "": none.
+    std::string tied_to;
   };
   // Parameters and buffers; of a frozen or int8 model also the constants of its code, which have no
   // names of their own.

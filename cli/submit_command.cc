@@ -1,5 +1,6 @@
 // distillery submit: a RunSpec, or a sweep of them, for a coordinator.
 #include <cstdio>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "cli/coordinator_command.h"
 #include "cli/initial_weights.h"
 #include "cli/run_client.h"
+#include "cli/run_files.h"
 #include "cli/run_folder.h"
 #include "cli/spec_files.h"
 #include "cli/sweep_table.h"
@@ -31,6 +33,9 @@ class SubmitCommand : public CoordinatorCommand {
     app_->add_option("--output", folder_,
                      "with --wait: folder for the student and the figures; of a sweep one in it for "
                      "each run");
+    app_->add_option("--data-dir", data_dir_,
+                     "folder of data sets, if they are on this machine too: what the files of the "
+                     "spec say is compared with the data");
     app_->add_option("--request-id", request_id_,
                      "submitting again with the same id gives the same runs");
   }
@@ -42,10 +47,10 @@ class SubmitCommand : public CoordinatorCommand {
     }
     const bool sweep = !swept.front().values.empty();
     const std::string request = request_id_.empty() ? RandomHex(16) : request_id_;
+    DISTILLERY_RETURN_IF_ERROR(CheckFiles(&swept));
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     std::vector<v1::Run> runs;
     for (SweptRun& one : swept) {
-      DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &one.spec));
       DISTILLERY_RETURN_IF_ERROR(UploadInitialWeights(client, &one.spec));
       // Made from the request, so that submitting again finds the same sweep.
       if (sweep) {
@@ -68,17 +73,35 @@ class SubmitCommand : public CoordinatorCommand {
     DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_ids));
     for (const v1::GetRunResponse& one : ended) {
       if (folder_.empty() || one.run().state() != v1::RUN_STATE_SUCCEEDED) continue;
-      // The YAML file's path of the teacher is relative to it; the services' teacher may be elsewhere.
-      const std::string& teacher = one.run().spec().teacher().model();
       DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
           client, one, sweep ? absl::StrCat(folder_, "/", one.run().spec().name()) : folder_,
-          {teacher.empty() ? "" : BesideSpec(spec_path_, teacher), "", ""}));
+          {TeacherFile(one.run().spec().teacher().model()), "", data_dir_}));
     }
     if (!sweep) return PrintEnded(ended.front());
     return PrintSweep(ended);
   }
 
  private:
+  // The YAML file's path of the teacher is relative to it; the services' teacher may be elsewhere.
+  std::string TeacherFile(const std::string& model) const {
+    return model.empty() ? "" : BesideSpec(spec_path_, model);
+  }
+
+  // Before the first of them is submitted. The runs of a sweep have most files in common.
+  absl::Status CheckFiles(std::vector<SweptRun>* swept) const {
+    std::set<std::vector<std::string>> checked;
+    for (SweptRun& one : *swept) {
+      RunSpec& spec = one.spec;
+      DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &spec));
+      const std::string teacher = spec.needs_teacher() ? TeacherFile(spec.teacher.model) : "";
+      const std::vector<std::string> files = {spec.student.model, spec.student.initial_weights,
+                                              teacher, spec.TrainingData().ToString()};
+      if (!checked.insert(files).second) continue;
+      DISTILLERY_RETURN_IF_ERROR(CheckRunFiles(spec, teacher, data_dir_));
+    }
+    return absl::OkStatus();
+  }
+
   void Print(const std::vector<v1::Run>& runs) const {
     if (json_) {
       std::printf("%s\n", runs.size() == 1 ? ToJson(runs.front()).c_str()
@@ -102,6 +125,7 @@ class SubmitCommand : public CoordinatorCommand {
   std::string spec_path_;
   std::string folder_;
   std::string request_id_;
+  std::string data_dir_;
   bool wait_ = false;
 };
 
