@@ -20,6 +20,7 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 // A run's weights and card, and the card that its leases name.
 struct ScriptedRun {
@@ -36,7 +37,8 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
   explicit ScriptedCoordinator(std::vector<ScriptedRun> tasks) : tasks_(std::move(tasks)) {
     RpcServer::Options options;
     options.address.clear();
-    auto started = RpcServer::Start(options, {this});
+    auto started =
+        RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), this}});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
   }
