@@ -96,7 +96,7 @@ class OpenInferenceTest(TeacherTestCase):
         server = client.server_metadata()
         self.assertEqual(server.name, "distillery")
         self.assertIn(server.version, run("teacher_service", "--version").stdout)
-        self.assertEqual(list(server.extensions), ["model_configuration", "statistics"])
+        self.assertEqual(list(server.extensions), ["classification", "model_configuration", "statistics"])
         model = client.model_metadata("teacher")
         self.assertEqual(model.name, "teacher")
         self.assertEqual(list(model.versions), ["1"])
