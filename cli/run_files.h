@@ -1,5 +1,5 @@
-// The files that a RunSpec names, looked at before the run is submitted: what cannot work is refused
-// where its author sees it, not by a worker some time later.
+// The files that a RunSpec names, looked at before the run is submitted: what cannot work is
+// refused where its author sees it, not by a worker some time later.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace distillery {
 
-// FAILED_PRECONDITION for a student's file that cannot be trained (common/model/student_check.h), and for
-// a teacher, a student or initial weights whose cards name other classes than the data, or than each
-// other (CheckSameClasses). Data and teacher that are not on this machine are for the services to
-// check. The paths are whole (ResolveStudent); `teacher`: the teacher's file, or "".
+// FAILED_PRECONDITION for a student's file that cannot be trained (common/model/student_check.h),
+// and for a teacher, a student or initial weights whose cards name other classes than the data, or
+// than each other (CheckSameClasses). Data and teacher that are not on this machine are for the
+// services to check. The paths are whole (ResolveStudent); `teacher`: the teacher's file, or "".
 absl::Status CheckRunFiles(const RunSpec& spec, const std::string& teacher,
                            const std::string& data_dir);
 

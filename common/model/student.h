@@ -28,11 +28,13 @@ inline constexpr char kKeptInEval[] = "distillery_kept_in_eval";
 // Notes them there; nothing for none.
 void NoteKeptInEval(const std::vector<std::string>& names, torch::jit::Module& module);
 
-// A module in training mode, but for the submodules that its file keeps in eval mode: seeded (without a
-// seed as it comes, for a caller that loads weights), or with the weights that the file holds; its tied
-// parameters are one tensor. `card` is the data's and replaces one in the file. INVALID_ARGUMENT for an architecture or file that does not fit the
-// card, for a frozen or int8 module (it has nothing to train), or one that gives probabilities;
-// FAILED_PRECONDITION for another digest.
+// A module in training mode, but for the submodules that its file keeps in eval mode: seeded (without
+// a seed as it comes, for a caller that loads weights), or with the weights that the file holds; its
+// tied parameters are one tensor. `card` is the data's and replaces one in the file. INVALID_ARGUMENT
+// for an architecture or file that does not fit the card, for a module without parameters
+// (torch.jit.freeze) or of int8 weights, or one that gives probabilities; FAILED_PRECONDITION for
+// another digest. Whether a file's module can be trained is for student_check.h to say: what was
+// trained once is read for ever.
 absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, const ModelCard& card,
                                                 std::optional<int64_t> seed);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,14 +19,14 @@ bool AreTied(const at::Tensor& a, const at::Tensor& b) {
          a.requires_grad() == b.requires_grad();
 }
 
-// Names of one tensor, in the module's order. Parameters of a large model have a storage each, so
-// only those of one storage are compared.
 using Storage = const c10::StorageImpl*;
 
 Storage StorageOf(const at::Tensor& tensor) {
   return tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
 }
 
+// The names of each tensor, in the module's order. Parameters of a large model have a storage each,
+// so only those of one storage are compared.
 std::vector<std::vector<NamedTensor>> Groups(const torch::jit::Module& module) {
   std::vector<std::vector<NamedTensor>> groups;
   std::map<Storage, std::vector<size_t>> of_storage;
