@@ -55,13 +55,16 @@ bool IsFaultOfFile(const absl::Status& status) {
          absl::IsResourceExhausted(status) || absl::IsFailedPrecondition(status);
 }
 
-// The same with the name of the file in place of its path, and no reason to look for it elsewhere.
+// The same with the file's name in the data set in place of its path, printable whatever the name is,
+// and no reason to look for it elsewhere.
 absl::Status WithoutFolder(const absl::Status& status, const std::string& folder,
                            const std::string& path) {
-  const std::string text = absl::StrReplaceAll(
-      status.message(), {{absl::StrCat(folder, "/", path), ShownName(path)}});
+  const std::string name = ShownName(path);
+  std::string text =
+      absl::StrReplaceAll(status.message(), {{absl::StrCat(folder, "/", path), name}});
+  if (!absl::StrContains(text, name)) text = absl::StrCat(name, ": ", text);
   const bool gone = absl::IsNotFound(status);
-  return {gone ? absl::StatusCode::kDataLoss : status.code(), text};
+  return {gone ? absl::StatusCode::kDataLoss : status.code(), ShownName(text)};
 }
 
 // Runs work(0) to work(count - 1) on all cores.
