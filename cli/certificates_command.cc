@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_folder.h"
 
@@ -73,7 +74,7 @@ class CertificatesCommand : public Command {
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<FolderFile> files,
                                 FillCertificateFolder(options_, absl::Now()));
     for (const FolderFile& file : files) {
-      std::printf("%s %s: %s\n", file.made ? "made" : "kept", file.path.c_str(), file.what.c_str());
+      Print(stdout, "%s %s: %s\n", file.made ? "made" : "kept", file.path.c_str(), file.what.c_str());
     }
     return absl::OkStatus();
   }
@@ -103,11 +104,11 @@ class CertificatesCommand : public Command {
                                    {"valid_from", time(info.not_before)},
                                    {"valid_until", time(info.not_after)},
                                    {"valid", valid.ok()}};
-      std::puts(json.dump().c_str());
+      std::puts(JsonText(json).c_str());
       return absl::OkStatus();
     }
     const auto print = [](const char* what, const std::string& value) {
-      std::printf("%-12s %s\n", what, value.empty() ? "-" : value.c_str());
+      Print(stdout, "%-12s %s\n", what, value.empty() ? "-" : value.c_str());
     };
     print("role", role.empty() ? "none: our services refuse it" : role);
     print("name", name);

@@ -7,6 +7,7 @@
 #include "cli/run_folder.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 
@@ -48,10 +49,10 @@ absl::Status CoordinatorCommand::PrintEnded(const v1::GetRunResponse& ended) {
   if (json_) {
     std::printf("%s\n", ToJson(ended).c_str());
   } else if (run.state() == v1::RUN_STATE_SUCCEEDED) {
-    if (!run.state_reason().empty()) std::printf("%s\n", run.state_reason().c_str());
-    std::printf("%s: %s\nweights SHA-256 %s\n", run.run_id().c_str(),
-                DescribeEvaluation(run.latest_evaluation()).c_str(),
-                run.weights_sha256().c_str());
+    if (!run.state_reason().empty()) Print(stdout, "%s\n", run.state_reason().c_str());
+    Print(stdout, "%s: %s\nweights SHA-256 %s\n", run.run_id().c_str(),
+          DescribeEvaluation(run.latest_evaluation()).c_str(),
+          run.weights_sha256().c_str());
   }
   return RunOutcome(run);
 }

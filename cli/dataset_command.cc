@@ -10,6 +10,7 @@
 #include "cli/text_table.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/data/catalog.h"
 #include "common/data/contact_sheet.h"
 #include "common/data/png_file.h"
@@ -110,7 +111,7 @@ class DatasetCommand : public Command {
       rows.push_back({dataset.class_names()[i], absl::StrCat(findings.counts[i])});
     }
     absl::StrAppend(&text, FormatTable(rows));
-    if (!sheet_path_.empty()) absl::StrAppend(&text, "\npicture in ", sheet_path_, "\n");
+    if (!sheet_path_.empty()) absl::StrAppend(&text, "\npicture in ", PlainText(sheet_path_), "\n");
     return text;
   }
 
@@ -134,7 +135,7 @@ class DatasetCommand : public Command {
       json["classes"].push_back(
           {{"name", dataset.class_names()[i]}, {"sample_count", findings.counts[i]}});
     }
-    return json.dump(2) + "\n";
+    return JsonText(json, 2) + "\n";
   }
 
   DatasetReference reference_ = {"", "train", 128};

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/run_folder.h"
 #include "cli/text_table.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -135,7 +136,7 @@ std::string ReportToJson(const DemoReport& report) {
   }
   json["runs"]["hard"] = RunsToJson(report.hard_runs);
   json["runs"]["distilled"] = RunsToJson(report.distilled_runs);
-  return json.dump(2) + "\n";
+  return JsonText(json, 2) + "\n";
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include "cli/student_model.h"
 #include "cli/text_table.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/run/evaluation_metrics.h"
 #include "nlohmann/json.hpp"
 
@@ -61,25 +62,25 @@ class EvaluateCommand : public Command {
       }
       json["class_names"] = figures.class_names;
       json.update(DetailsToJson(metrics));
-      std::printf("%s\n", json.dump(2).c_str());
+      std::printf("%s\n", JsonText(json, 2).c_str());
       return absl::OkStatus();
     }
-    std::printf("%s: %s, %.1f KB\n", question_.model_path.c_str(),
-                DescribeParameters(figures.parameter_count, figures.frozen_parameter_count).c_str(),
-                static_cast<double>(figures.file_bytes) / 1000);
-    std::printf("%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
-                question_.dataset.name.c_str(), question_.dataset.split.c_str(),
-                FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
-                static_cast<long long>(metrics.sample_count - metrics.correct_count),
-                static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
-    std::printf("label among the first five: %s, calibration error %.4f\n",
-                FormatShare(metrics.top5_count, metrics.sample_count).c_str(),
-                metrics.calibration_error());
+    Print(stdout, "%s: %s, %.1f KB\n", question_.model_path.c_str(),
+          DescribeParameters(figures.parameter_count, figures.frozen_parameter_count).c_str(),
+          static_cast<double>(figures.file_bytes) / 1000);
+    Print(stdout, "%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
+          question_.dataset.name.c_str(), question_.dataset.split.c_str(),
+          FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
+          static_cast<long long>(metrics.sample_count - metrics.correct_count),
+          static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
+    Print(stdout, "label among the first five: %s, calibration error %.4f\n",
+          FormatShare(metrics.top5_count, metrics.sample_count).c_str(),
+          metrics.calibration_error());
     if (metrics.agreement_count >= 0) {
-      std::printf("agreement with %s: %s, KL(teacher || student) %.4f\n",
-                  question_.teacher_path.c_str(),
-                  FormatShare(metrics.agreement_count, metrics.sample_count).c_str(),
-                  metrics.teacher_kl);
+      Print(stdout, "agreement with %s: %s, KL(teacher || student) %.4f\n",
+            question_.teacher_path.c_str(),
+            FormatShare(metrics.agreement_count, metrics.sample_count).c_str(),
+            metrics.teacher_kl);
     }
     std::fputs(("\n" + FormatClassErrors(metrics, figures.class_names)).c_str(), stdout);
     return absl::OkStatus();

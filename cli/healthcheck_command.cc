@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/health_check.h"
 
@@ -29,7 +30,7 @@ class HealthcheckCommand : public Command {
   absl::Status Run() override {
     DISTILLERY_RETURN_IF_ERROR(
         CheckHealth(address_, transport_, absl::Seconds(timeout_seconds_)));
-    std::printf("%s is SERVING\n", address_.c_str());
+    Print(stdout, "%s is SERVING\n", address_.c_str());
     return absl::OkStatus();
   }
 

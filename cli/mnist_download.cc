@@ -12,6 +12,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "common/base/terminal.h"
 #include "common/data/gzip.h"
 
 namespace distillery {
@@ -88,9 +89,9 @@ absl::Status FetchFile(const File& file, const std::string& folder) {
           absl::StrCat(mirror, "/", file.name, ".gz is not MNIST's file: its checksum differs"));
       continue;
     }
-    std::fprintf(stderr, "downloaded %s.gz, %.1f MB in %s\n", file.name,
-                 static_cast<double>(packed->size()) / 1e6,
-                 ShortDuration(absl::Now() - start).c_str());
+    Print(stderr, "downloaded %s.gz, %.1f MB in %s\n", file.name,
+          static_cast<double>(packed->size()) / 1e6,
+          ShortDuration(absl::Now() - start).c_str());
     return WriteFileDurably(path, *packed);
   }
   return status;
@@ -109,7 +110,7 @@ absl::Status EnsureMnist(const std::string& data_dir) {
   bool announced = false;
   for (const File& file : kFiles) {
     if (Holds(folder, file)) continue;
-    if (!announced) std::fprintf(stderr, "MNIST is not in %s: downloading\n", folder.c_str());
+    if (!announced) Print(stderr, "MNIST is not in %s: downloading\n", folder.c_str());
     announced = true;
     DISTILLERY_RETURN_IF_ERROR(MakeFolders(folder));
     const absl::Status status = FetchFile(file, folder);

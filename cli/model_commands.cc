@@ -13,6 +13,7 @@
 #include "cli/student_model.h"
 #include "cli/text_table.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -45,10 +46,11 @@ class ModelCommand : public Command {
         "%s\n%s%s, %.1f KB, SHA-256 %s\n\n"
         "architecture  %s\ninput         %s, (pixel - mean) / deviation, pixel 0..1\n"
         "mean          %s\ndeviation     %s\nclasses       %d: %s\noutput        %s\n\n",
-        path_, DescribeParameters(model.parameter_count, model.frozen_parameter_count),
+        PlainText(path_),
+        DescribeParameters(model.parameter_count, model.frozen_parameter_count),
         model.int8 ? ", int8 weights with a float32 scale per channel" : "",
         static_cast<double>(model.file_bytes) / 1000, model.sha256,
-        card.architecture.empty() ? "(made elsewhere)" : card.architecture,
+        card.architecture.empty() ? "(made elsewhere)" : PlainText(card.architecture),
         absl::StrJoin(card.input_shape.ToVector(), " x "), absl::StrJoin(card.mean, ", "),
         absl::StrJoin(card.deviation, ", "), card.class_count(),
         absl::StrJoin(card.class_names, ", "),
@@ -82,7 +84,7 @@ class ModelCommand : public Command {
            {"frozen", tensor.frozen}});
       if (!tensor.tied_to.empty()) json["tensors"].back()["tied_to"] = tensor.tied_to;
     }
-    return json.dump(2) + "\n";
+    return JsonText(json, 2) + "\n";
   }
 
   std::string path_;
@@ -134,10 +136,10 @@ class PredictCommand : public Command {
       if (json_) {
         all.push_back({{"image", image}, {"classes", classes}});
       } else {
-        std::printf("%s: %s\n", image.c_str(), absl::StrJoin(shown, ", ").c_str());
+        Print(stdout, "%s: %s\n", image.c_str(), absl::StrJoin(shown, ", ").c_str());
       }
     }
-    if (json_) std::printf("%s\n", all.dump(2).c_str());
+    if (json_) std::printf("%s\n", JsonText(all, 2).c_str());
     return absl::OkStatus();
   }
 

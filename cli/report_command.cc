@@ -9,6 +9,7 @@
 #include "cli/report_sources.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 namespace {
@@ -44,7 +45,7 @@ class ReportCommand : public Command {
     DISTILLERY_ASSIGN_OR_RETURN(const Results results, Gather());
     if (!json_path_.empty()) DISTILLERY_RETURN_IF_ERROR(WriteResults(results, json_path_));
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(output_, RenderReport(results)));
-    std::printf("%s\n", output_.c_str());
+    Print(stdout, "%s\n", output_.c_str());
     return absl::OkStatus();
   }
 

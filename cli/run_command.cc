@@ -8,6 +8,7 @@
 #include "cli/run_folder.h"
 #include "cli/spec_files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 namespace {
@@ -59,10 +60,10 @@ class RunCommand : public Command {
     if (json_) {
       std::printf("%s\n", ToJson(ended).c_str());
     } else {
-      std::printf("%s: %s\nweights SHA-256 %s\nstudent in %s/student.pt\n",
-                  spec_.name.c_str(),
-                  DescribeEvaluation(ended.run().latest_evaluation()).c_str(),
-                  ended.run().weights_sha256().c_str(), run.folder.c_str());
+      Print(stdout, "%s: %s\nweights SHA-256 %s\nstudent in %s/student.pt\n",
+            spec_.name.c_str(),
+            DescribeEvaluation(ended.run().latest_evaluation()).c_str(),
+            ended.run().weights_sha256().c_str(), run.folder.c_str());
     }
     return absl::OkStatus();
   }

@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "cli/terminal_text.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -93,7 +95,7 @@ std::string FormatSvg(const SoftTargetView& view) {
       const float value = panels[p].values[i];
       const int y = kTop + kRow * static_cast<int>(i);
       std::string name = view.class_names[i];
-      if (name.size() > kLongestName) name = name.substr(0, kLongestName - 1) + ".";
+      name = Fit(name, kLongestName);
       absl::StrAppendFormat(
           &svg,
           "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#1f2933\">%s</text>"
@@ -118,7 +120,7 @@ std::string ViewToJson(const SoftTargetView& view) {
     json["soft_targets"].push_back(
         {{"temperature", row.temperature}, {"probabilities", row.probabilities}});
   }
-  return json.dump(2) + "\n";
+  return JsonText(json, 2) + "\n";
 }
 
 }  // namespace distillery

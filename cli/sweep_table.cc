@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/run_client.h"
 #include "cli/text_table.h"
+#include "common/base/terminal.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/run/sweep.h"
 #include "nlohmann/json.hpp"
@@ -34,7 +35,7 @@ void SortBestFirst(std::vector<v1::Run>* runs) {
 }
 
 Fields FieldsOf(const v1::Run& run) {
-  const auto spec = FromProto(run.spec());
+  const auto spec = SubmittedSpec(run.spec());
   return spec.ok() ? FlattenRunSpec(*spec) : Fields();
 }
 
@@ -106,7 +107,7 @@ std::string SweepToJson(std::vector<v1::Run> runs) {
     one["weights_sha256"] = run.weights_sha256();
     json.push_back(std::move(one));
   }
-  return json.dump(1) + "\n";
+  return JsonText(json, 1) + "\n";
 }
 
 }  // namespace distillery

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
+#include "student_worker/dataset_description_client.h"
 
 namespace distillery {
 namespace {
@@ -46,6 +47,18 @@ absl::StatusOr<v1::ListTeachersResponse> TeacherQuery::List() const {
   context.set_deadline(absl::ToChronoTime(absl::Now() + kSoon));
   v1::ListTeachersResponse response;
   DISTILLERY_RETURN_IF_ERROR(Explain(stub->ListTeachers(&context, {}, &response)));
+  return response;
+}
+
+absl::StatusOr<v1::DescribeDatasetResponse> TeacherQuery::DescribeDataset(
+    const DatasetReference& reference) const {
+  const auto stub = v1::TeacherService::NewStub(connection_->channel());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
+  v1::DescribeDatasetRequest request;
+  FillSelector(reference, request.mutable_dataset());
+  v1::DescribeDatasetResponse response;
+  DISTILLERY_RETURN_IF_ERROR(Explain(stub->DescribeDataset(&context, request, &response)));
   return response;
 }
 

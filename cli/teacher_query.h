@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/sample.h"
+#include "common/data/dataset.h"
 #include "common/rpc/connection.h"
 #include "distillery/v1/teacher_service.pb.h"
 
@@ -22,6 +23,9 @@ class TeacherQuery {
   absl::StatusOr<v1::Teacher> Describe() const;
   // All models, and what the service does. Waits two seconds at most.
   absl::StatusOr<v1::ListTeachersResponse> List() const;
+  // Of a split of a data set of the teacher's.
+  absl::StatusOr<v1::DescribeDatasetResponse> DescribeDataset(
+      const DatasetReference& reference) const;
   // softmax(z/T) of one sample, one per class.
   absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample, double temperature) const;
 

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "cli/terminal_text.h"
+#include "common/base/text.h"
 
 namespace distillery {
 
@@ -17,19 +19,21 @@ inline std::string FormatShare(int64_t count, int64_t total) {
                          100.0 * static_cast<double>(count) / static_cast<double>(total));
 }
 
-// One line per row, columns two spaces apart, no space at the ends of lines.
-inline std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
+// One line per row, columns two spaces apart, no space at the ends of lines. Cells are made plain text.
+inline std::string FormatTable(std::vector<std::vector<std::string>> rows) {
   std::vector<size_t> widths;
-  for (const auto& row : rows) {
+  for (auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) {
+      row[i] = PlainText(row[i]);
+      widths[i] = std::max(widths[i], WidthOf(row[i]));
+    }
   }
   std::string text;
   for (const auto& row : rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
-      line += (i == 0 ? row[i] + padding : "  " + padding + row[i]);
+      line += (i == 0 ? "" : "  ") + Pad(row[i], widths[i], /*right=*/i > 0);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";

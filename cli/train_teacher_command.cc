@@ -9,6 +9,7 @@
 #include "cli/run_folder.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -71,10 +72,10 @@ class TrainTeacherCommand : public Command {
       json["correct_count"] = metrics.correct_count();
       json["sample_count"] = metrics.sample_count();
       json["weights_sha256"] = ended.run().weights_sha256();
-      std::printf("%s\n", json.dump(2).c_str());
+      std::printf("%s\n", JsonText(json, 2).c_str());
     } else {
-      std::printf("teacher %s: %s on the test split\nfigures of each round in %s.run/\n",
-                  output_.c_str(), DescribeEvaluation(metrics).c_str(), output_.c_str());
+      Print(stdout, "teacher %s: %s on the test split\nfigures of each round in %s.run/\n",
+            output_.c_str(), DescribeEvaluation(metrics).c_str(), output_.c_str());
     }
     return absl::OkStatus();
   }

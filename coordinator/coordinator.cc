@@ -13,6 +13,7 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
 #include "common/run/evaluation_metrics.h"
 #include "coordinator/average.h"
 #include "coordinator/upload_size.h"
@@ -319,7 +320,7 @@ absl::StatusOr<RunView> Coordinator::PauseRun(const std::string& run_id) {
 absl::Status Coordinator::Pause(RunEntry& run, const std::string& reason) {
   RunRow row = run.row;
   row.state = RunState::kPaused;
-  row.state_reason = reason;
+  row.state_reason = PlainText(reason);
   DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(row, "paused"));
   for (auto& [key, task] : run.tasks) task.tokens.clear();
   run.row = row;
@@ -380,7 +381,7 @@ absl::Status Coordinator::PutRunWithoutLeases(const RunRow& row, const std::stri
 absl::Status Coordinator::EndRun(RunEntry& run, RunState state, const std::string& reason) {
   RunRow row = run.row;
   row.state = state;
-  row.state_reason = reason;
+  row.state_reason = PlainText(reason);
   DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(row, "cancelled"));
   DISTILLERY_FAILPOINT("coordinator.run.ended");
   run.row = row;
@@ -568,7 +569,7 @@ bool Coordinator::AverageNext() {
     return true;
   }
   // Nothing is lost by trying again.
-  run.row.state_reason = absl::StrCat("averaging waits: ", reason);
+  run.row.state_reason = PlainText(absl::StrCat("averaging waits: ", reason));
   to_average_.push_back(run_id);
   Changed(run);
   const absl::Duration until = Now() + kRetryAfterDiskError;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "coordinator/state_export.h"
 #include "nlohmann/json.hpp"
 
@@ -72,18 +73,17 @@ absl::StatusOr<int> StateCommand::Check() const {
     std::puts(all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
   } else {
     for (const StateFinding& finding : report.findings) {
-      std::printf("%-8s  %s; %s\n", finding.kind.c_str(), finding.what.c_str(),
-                  finding.remedy.c_str());
+      Print(stdout, "%-8s  %s; %s\n", finding.kind.c_str(), finding.what.c_str(),
+            finding.remedy.c_str());
     }
-    std::printf(
-        "%s: %lld rows and %lld files (%.1f MiB) read, %lld damaged, %lld mended, "
-        "%lld left over\n",
-        report.sound() ? "sound" : "DAMAGED", static_cast<long long>(report.row_count),
-        static_cast<long long>(report.file_count),
-        static_cast<double>(report.byte_count) / (1 << 20),
-        static_cast<long long>(report.Count("damaged")),
-        static_cast<long long>(report.Count("mended")),
-        static_cast<long long>(report.Count("leftover")));
+    Print(stdout, "%s: %lld rows and %lld files (%.1f MiB) read, %lld damaged, %lld mended, "
+          "%lld left over\n",
+          report.sound() ? "sound" : "DAMAGED", static_cast<long long>(report.row_count),
+          static_cast<long long>(report.file_count),
+          static_cast<double>(report.byte_count) / (1 << 20),
+          static_cast<long long>(report.Count("damaged")),
+          static_cast<long long>(report.Count("mended")),
+          static_cast<long long>(report.Count("leftover")));
   }
   return report.sound() ? 0 : 1;
 }
@@ -93,11 +93,11 @@ absl::StatusOr<int> StateCommand::Export() const {
     DISTILLERY_ASSIGN_OR_RETURN(const ExportedWeights exported,
                                 ExportWeights(folder_, run_, weights_));
     if (!exported.skipped_rounds.empty()) {
-      std::fprintf(stderr, "coordinator: weights of rounds %s are missing or damaged\n",
-                   absl::StrJoin(exported.skipped_rounds, ", ").c_str());
+      Print(stderr, "coordinator: weights of rounds %s are missing or damaged\n",
+            absl::StrJoin(exported.skipped_rounds, ", ").c_str());
     }
-    std::printf("%s: weights of run %s after %lld rounds, SHA-256 %s\n", weights_.c_str(),
-                run_.c_str(), static_cast<long long>(exported.round), exported.sha256.c_str());
+    Print(stdout, "%s: weights of run %s after %lld rounds, SHA-256 %s\n", weights_.c_str(),
+          run_.c_str(), static_cast<long long>(exported.round), exported.sha256.c_str());
     return exported.skipped_rounds.empty() ? 0 : 1;
   }
   DISTILLERY_ASSIGN_OR_RETURN(const StateExport exported, ExportState(folder_));
@@ -107,7 +107,7 @@ absl::StatusOr<int> StateCommand::Export() const {
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(output_, exported.json));
   }
   for (const std::string& line : exported.left_out) {
-    std::fprintf(stderr, "coordinator: left out: %s\n", line.c_str());
+    Print(stderr, "coordinator: left out: %s\n", line.c_str());
   }
   return exported.left_out.empty() ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 #include "coordinator/view_service.h"
 
+#include "common/base/text.h"
 #include "common/rpc/proto_conversion.h"
 
 namespace distillery {
@@ -21,7 +22,8 @@ void FillRun(const RunView& view, v1::Run* run) {
   run->set_run_id(view.row.run_id);
   *run->mutable_spec() = ToProto(view.spec);
   run->set_state(static_cast<v1::RunState>(view.row.state));
-  run->set_state_reason(view.row.state_reason);
+  // A record of an older version may hold a reason that was cut inside a character.
+  run->set_state_reason(PlainText(view.row.state_reason));
   run->set_completed_round_count(static_cast<int32_t>(view.row.completed_rounds));
   run->set_weights_sha256(view.row.weights_sha256);
   run->set_initial_weights_sha256(view.row.initial_weights_sha256);
@@ -46,6 +48,7 @@ void FillWorker(const WorkerView& view, v1::Worker* worker) {
   worker->set_worker_id(view.row.worker_id);
   worker->set_name(view.row.name);
   worker->set_numerics_fingerprint(view.row.numerics_fingerprint);
+  worker->set_gone(view.gone);
   worker->set_silent_seconds(absl::ToDoubleSeconds(view.silent));
   if (view.lease.has_value()) *worker->mutable_lease() = ToProto(*view.lease);
   worker->set_lease_seconds(absl::ToDoubleSeconds(view.held));

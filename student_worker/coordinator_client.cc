@@ -8,6 +8,8 @@
 #include "common/base/failpoint.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
+#include "common/rpc/message_texts.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
@@ -30,7 +32,8 @@ absl::StatusOr<Response> Call(const std::shared_ptr<grpc::Channel>& channel,
                               CallCanceller* canceller, absl::Duration deadline,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
-                              const Request& request) {
+                              Request request) {
+  MakeTextsWhole(&request);
   const auto stub = v1::CoordinatorService::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
@@ -56,6 +59,7 @@ absl::Status SendFile(const std::shared_ptr<grpc::Channel>& channel, CallCancell
   const auto stream = (*stub.*method)(&context, &response);
   Request message;
   *message.mutable_header() = header;
+  MakeTextsWhole(&message);
   bool open = stream->Write(message);
   int64_t chunks = 0;
   uint32_t crc = 0;
@@ -139,17 +143,17 @@ absl::Status CoordinatorClient::RenewLease(const Lease& lease, int64_t sample_co
   v1::RenewLeaseRequest request;
   *request.mutable_lease() = ToProto(lease);
   request.set_sample_count(sample_count);
-  request.set_waiting_for(waiting_for);
+  request.set_waiting_for(PlainText(waiting_for));
   return Call(channel(), canceller_, kUnaryDeadline, &Stub::RenewLease, request).status();
 }
 
-absl::Status CoordinatorClient::ReleaseTask(const Lease& lease, bool failed,
-                                            const std::string& message) {
+absl::Status CoordinatorClient::ReleaseTask(const std::string& request_id, const Lease& lease,
+                                            bool failed, const std::string& message) {
   v1::ReleaseTaskRequest request;
-  request.set_request_id(RandomHex(16));
+  request.set_request_id(request_id);
   *request.mutable_lease() = ToProto(lease);
   request.set_reason(failed ? v1::RELEASE_REASON_FAILED : v1::RELEASE_REASON_STOPPING);
-  request.set_message(message);
+  request.set_message(PlainText(message));
   // Not cancellable: it is what a stopping worker says last.
   return Call(channel(), nullptr, kReleaseDeadline, &Stub::ReleaseTask, request).status();
 }

@@ -82,7 +82,8 @@ class CoordinatorClient {
                                        const std::string& worker_id, absl::Duration max_wait);
   absl::Status RenewLease(const Lease& lease, int64_t sample_count,
                           const std::string& waiting_for);
-  absl::Status ReleaseTask(const Lease& lease, bool failed, const std::string& message);
+  absl::Status ReleaseTask(const std::string& request_id, const Lease& lease, bool failed,
+                           const std::string& message);
   // round -1: the newest. Verifies chunks, trailer and SHA-256: DATA_LOSS if they differ.
   // UNAVAILABLE: call again with the same `partial`, and it goes on where it broke off. `encoding`: of
   // what travels, "float32" or "float16".

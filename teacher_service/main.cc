@@ -15,6 +15,7 @@
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "common/base/terminal.h"
 #include "common/model/environment.h"
 #include "common/model/numerics.h"
 #include "common/rpc/flags.h"
@@ -190,12 +191,12 @@ absl::Status Warm(const Flags& flags, Models& models) {
                                  {"cached_count", result->cached_count},
                                  {"row_count", result->row_count},
                                  {"cache_bytes", host->cache()->stats().bytes}};
-    std::puts(json.dump().c_str());
+    std::puts(JsonText(json).c_str());
   } else {
-    std::printf("%lld shards of %s are in %s (%lld were there), %.1f MiB\n",
-                static_cast<long long>(result->shard_count), flags.warm_dataset.c_str(),
-                flags.host.cache.folder.c_str(), static_cast<long long>(result->cached_count),
-                static_cast<double>(host->cache()->stats().bytes) / (1 << 20));
+    Print(stdout, "%lld shards of %s are in %s (%lld were there), %.1f MiB\n",
+          static_cast<long long>(result->shard_count), flags.warm_dataset.c_str(),
+          flags.host.cache.folder.c_str(), static_cast<long long>(result->cached_count),
+          static_cast<double>(host->cache()->stats().bytes) / (1 << 20));
   }
   return absl::OkStatus();
 }

@@ -3,9 +3,9 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -54,9 +54,8 @@ absl::StatusOr<View> ReadView(const v1::AugmentationSelector& selector) {
 absl::Status CheckExpected(absl::string_view what, const std::string& expected,
                            const std::string& actual) {
   if (expected.empty() || expected == actual) return absl::OkStatus();
-  constexpr size_t kLongest = 80;
-  return absl::FailedPreconditionError(absl::StrCat(what, " digest is ", actual, ", expected ",
-                                                    absl::CHexEscape(expected.substr(0, kLongest))));
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, " digest is ", actual, ", expected ", Printable(expected)));
 }
 
 void FillTeacher(const TeacherInfo& info, v1::Teacher* message) {

@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/chunk_message.h"
 #include "common/rpc/status_conversion.h"
@@ -415,12 +415,6 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
                       : absl::StrCat(static_cast<int>(request_.encoding())),
         request_.start_row(), row_, bytes_, absl::ToDoubleSeconds(clock_->SteadyNow() - opened_),
         final_status_.ok() ? "OK" : final_status_.ToString());
-  }
-
-  // Ids come from outside: short and without control characters.
-  static std::string Printable(const std::string& id) {
-    constexpr size_t kLongest = 64;
-    return absl::CHexEscape(id.substr(0, kLongest));
   }
 
   StreamService* const service_;

@@ -7,9 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/progress.h"
 #include "cli/run_client.h"
+#include "cli/terminal_text.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 
@@ -61,8 +64,8 @@ void BatchProgress::Show(const std::vector<v1::Run>& runs) {
 }
 
 void BatchProgress::Finish() {
-  if (drawn_) std::fputs("\n", out_);
-  drawn_ = false;
+  if (drawn_lines_ > 0) std::fputs("\n", out_);
+  drawn_lines_ = 0;
   if (!costs_.empty()) {
     done_before_ += std::accumulate(costs_.begin(), costs_.end(), 0.0);
     spent_ += absl::Now() - begun_;
@@ -72,13 +75,19 @@ void BatchProgress::Finish() {
 
 void BatchProgress::Print(const std::string& line) {
   constexpr absl::Duration kPlainPeriod = absl::Seconds(5);
+  constexpr size_t kMostLines = 8;
   if (line == printed_) return;
   if (terminal_) {
-    std::fprintf(out_, "\r\x1b[K%s", line.c_str());
-    drawn_ = true;
+    // The lines drawn before, one below the other, are drawn over.
+    std::string text = drawn_lines_ > 1 ? absl::StrCat("\x1b[", drawn_lines_ - 1, "A") : "";
+    const std::vector<std::string> lines =
+        Wrap(PlainText(line), std::max<size_t>(TerminalWidth(out_), 2) - 1, kMostLines);
+    absl::StrAppend(&text, "\r\x1b[J", absl::StrJoin(lines, "\n"));
+    std::fputs(text.c_str(), out_);
+    drawn_lines_ = lines.size();
   } else {
     if (absl::Now() - printed_at_ < kPlainPeriod) return;
-    std::fprintf(out_, "%s\n", line.c_str());
+    distillery::Print(out_, "%s\n", line);
   }
   std::fflush(out_);
   printed_ = line;

@@ -46,7 +46,8 @@ class BatchProgress {
   std::vector<double> costs_;
   std::string printed_;
   absl::Time printed_at_;
-  bool drawn_ = false;
+  // Lines on the terminal, one below the other.
+  size_t drawn_lines_ = 0;
 };
 
 }  // namespace distillery

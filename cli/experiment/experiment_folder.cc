@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -35,8 +36,8 @@ absl::StatusOr<double> CheckPurpose(const std::string& path, const Json& wanted)
     const Json held = found.value(key, key == "device" ? Json("cpu") : Json());
     if (held == value) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat(FolderOf(path), " holds an experiment with ", key, " ", held.dump(), ", not ",
-                     value.dump(), "; give another --output"));
+        absl::StrCat(FolderOf(path), " holds an experiment with ", key, " ", JsonText(held), ", not ",
+                     JsonText(value), "; give another --output"));
   }
   return found["seconds"].get<double>();
 }
@@ -70,7 +71,7 @@ absl::Duration ExperimentFolder::spent() const { return spent_before_ + (absl::N
 absl::Status ExperimentFolder::NoteSpent() const {
   Json json = ToJson(purpose_);
   json["seconds"] = absl::ToDoubleSeconds(spent());
-  return WriteFileDurably(File("experiment.json"), json.dump(2) + "\n");
+  return WriteFileDurably(File("experiment.json"), JsonText(json, 2) + "\n");
 }
 
 absl::Status ExperimentFolder::WriteReadme(const std::string& results_text,

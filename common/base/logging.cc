@@ -1,6 +1,7 @@
 #include "common/base/logging.h"
 
 #include <spdlog/formatter.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
@@ -9,12 +10,29 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "common/base/text.h"
 
 namespace distillery {
 namespace {
 
 std::atomic<bool> json_lines{false};
 thread_local const LogFields* innermost = nullptr;
+
+// The message of a line, for its pattern: whatever it holds, the line stays one.
+class PlainMessage final : public spdlog::custom_flag_formatter {
+ public:
+  static constexpr char kFlag = '*';
+
+  void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
+              spdlog::memory_buf_t& line) override {
+    const std::string text =
+        PlainText(absl::string_view(message.payload.data(), message.payload.size()));
+    line.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<PlainMessage>();
+  }
+};
 
 // Formats in the thread that logs: spdlog's loggers of ours are synchronous.
 class JsonFormatter final : public spdlog::formatter {
@@ -28,16 +46,19 @@ class JsonFormatter final : public spdlog::formatter {
                                   absl::UTCTimeZone())},
         {"level", std::string(level.data(), level.size())},
         {"program", program_},
-        {"message", std::string(message.payload.data(), message.payload.size())}};
+        {"message",
+         PlainText(absl::string_view(message.payload.data(), message.payload.size()))}};
     for (const LogFields* about = innermost; about != nullptr; about = about->outer()) {
       for (const LogField& field : about->fields()) {
         if (json.contains(field.name)) continue;
-        std::visit([&](const auto& value) { json[field.name] = value; }, field.value);
+        if (const auto* const text = std::get_if<std::string>(&field.value)) {
+          json[field.name] = PlainText(*text);
+        } else {
+          json[field.name] = std::get<int64_t>(field.value);
+        }
       }
     }
-    // Bytes that are no UTF-8, from a file's name say, must not end the program.
-    const std::string text =
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    const std::string text = json.dump() + "\n";
     line.append(text.data(), text.data() + text.size());
   }
 
@@ -59,7 +80,10 @@ void ConfigureLogging(const std::string& program, const LogOptions& options) {
   if (json_lines) {
     spdlog::set_formatter(std::make_unique<JsonFormatter>(program));
   } else {
-    spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
+    auto formatter = std::make_unique<spdlog::pattern_formatter>();
+    formatter->add_flag<PlainMessage>(PlainMessage::kFlag)
+        .set_pattern("%Y-%m-%d %H:%M:%S.%e %L %*");
+    spdlog::set_formatter(std::move(formatter));
   }
   spdlog::set_level(spdlog::level::from_str(options.level));
   // Each line at once: a process that is killed loses none.

@@ -4,6 +4,7 @@
 //   json   {"time":"2026-01-31T12:00:00.123Z","level":"info","program":"coordinator",
 //           "message":"text","run":"first-3a5c","kind":"train","round":3,"replica":0}
 //
+// A message is plain text (text.h): a line stays one whatever a file's name holds.
 // A program that answers by the log alone (a service) writes nothing else there.
 #pragma once
 

@@ -5,9 +5,9 @@
 #include <random>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/text.h"
 
 namespace distillery {
 namespace {
@@ -32,8 +32,7 @@ size_t EditDistance(absl::string_view a, absl::string_view b) {
 
 std::string Printable(absl::string_view text) {
   constexpr size_t kLongest = 80;
-  if (text.size() <= kLongest) return absl::CHexEscape(text);
-  return absl::StrCat(absl::CHexEscape(text.substr(0, kLongest)), "...");
+  return CutText(PlainText(CutText(text, kLongest)), kLongest);
 }
 
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates) {

@@ -9,7 +9,7 @@
 
 namespace distillery {
 
-// Text from outside for a message: escaped where it cannot be printed, cut after 80 bytes.
+// An id or a name from outside for a message: plain text (see text.h) of 80 bytes at most.
 std::string Printable(absl::string_view text);
 
 // The candidate nearest to `name` by edit distance, or "" if none is near (more than a third of the

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -36,11 +35,11 @@ const KnownPart& Known(Kind kind) {
                        [kind](const KnownPart& known) { return known.kind == kind; });
 }
 
-// "augmentation \"PART\" TEXT"; the part is cut short, for a text from the network can be long.
+// "augmentation \"PART\" TEXT"
 template <typename... Text>
 absl::Status PartError(absl::string_view part, const Text&... text) {
   return absl::InvalidArgumentError(
-      absl::StrCat("augmentation \"", absl::CHexEscape(part.substr(0, 40)), "\" ", text...));
+      absl::StrCat("augmentation \"", Printable(part), "\" ", text...));
 }
 
 absl::StatusOr<AugmentationPart> ParsePart(absl::string_view text) {

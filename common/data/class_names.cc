@@ -3,25 +3,18 @@
 #include <set>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
 #include "common/base/text_file.h"
-#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
 
 constexpr int64_t kMaxFileBytes = int64_t{32} << 20;
 constexpr size_t kMaxNameBytes = 256;
-
-// Replacing what is no UTF-8 changes the text, leaving it out does too, but not alike.
-bool IsUtf8(const std::string& text) {
-  using Handler = nlohmann::json::error_handler_t;
-  const nlohmann::json json(text);
-  return json.dump(-1, ' ', false, Handler::replace) == json.dump(-1, ' ', false, Handler::ignore);
-}
 
 }  // namespace
 
@@ -59,7 +52,7 @@ absl::Status CheckClassNames(const std::vector<std::string>& names) {
     const std::string& name = names[i];
     const auto wrong = [&](absl::string_view why) {
       return absl::InvalidArgumentError(
-          absl::StrCat("class ", i, " has the name \"", absl::CHexEscape(name), "\", ", why));
+          absl::StrCat("class ", i, " has the name \"", Printable(name), "\", ", why));
     };
     if (name.empty() || name.size() > kMaxNameBytes) {
       return wrong(absl::StrCat("names have 1 to ", kMaxNameBytes, " bytes"));

@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/base/names.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 namespace {
@@ -104,15 +105,15 @@ int ParseFlags(CLI::App* app, int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app->exit(help);
   } catch (const CLI::ExtrasError&) {
-    std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(),
-                 DescribeExtras(Innermost(app), argc, argv).c_str());
+    Print(stderr, "%s: %s\n", app->get_name().c_str(),
+          DescribeExtras(Innermost(app), argc, argv).c_str());
   } catch (const CLI::ParseError& error) {
     // A required flag or command is often missing because another was misspelt: say that first.
     std::string text = absl::StrReplaceAll(error.what(), {{"\n", " "}});
     const std::string extras = DescribeExtras(Innermost(app), argc, argv);
     if (absl::StartsWith(extras, "unknown ")) text = extras;
-    std::fprintf(stderr, "%s: %s%s\n", app->get_name().c_str(), text.c_str(),
-                 absl::StrContains(text, "--help") ? "" : " (see --help)");
+    Print(stderr, "%s: %s%s\n", app->get_name().c_str(), text.c_str(),
+          absl::StrContains(text, "--help") ? "" : " (see --help)");
   }
   return kExitWrongUsage;
 }
@@ -122,7 +123,7 @@ int ReportStatus(const std::string& program, const absl::Status& status) {
   if (LogsAreJson()) {
     spdlog::critical("{}", std::string(status.message()));
   } else {
-    std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
+    Print(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
   }
   return absl::IsInvalidArgument(status) ? kExitWrongUsage : kExitFailed;
 }

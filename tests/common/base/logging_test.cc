@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -65,13 +66,28 @@ TEST(Logging, JsonHasOneObjectALine) {
   EXPECT_EQ(first.size(), 4);
   EXPECT_EQ(first["level"], "info");
   EXPECT_EQ(first["program"], "coordinator");
-  // A byte that is no UTF-8 becomes U+FFFD.
-  EXPECT_EQ(first["message"], "a \"b\"\n\xEF\xBF\xBD");
+  EXPECT_EQ(first["message"], "a \"b\"\\n\\xff");
   EXPECT_THAT(first["time"].get<std::string>(),
               testing::MatchesRegex("[0-9-]+T[0-9]+:[0-9]+:[0-9]+[.][0-9][0-9][0-9]Z"));
   ASSERT_TRUE(std::getline(lines, line));
   EXPECT_EQ(json::parse(line)["level"], "error");
   EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST(Logging, Fault56_WhateverAMessageHoldsItsLineStaysOneAndIsUtf8) {
+  const std::string hostile = "a\xff\n2026-01-31 E forged\r\x1b[2J\xe6\x97";
+  const std::string shown = "a\\xff\\n2026-01-31 E forged\\r\\x1b[2J\\xe6\\x97";
+  EXPECT_THAT(Output({}, [&] { spdlog::info("{}", hostile); }),
+              testing::MatchesRegex("[0-9-]+ [0-9:.]+ I a[^\n]*\n"));
+  EXPECT_THAT(Output({}, [&] { spdlog::info("{}", hostile); }), testing::HasSubstr(shown));
+  const std::string text = Output(Json(), [&] {
+    const LogFields about(std::vector<LogField>{{"run", hostile}});
+    spdlog::info("{}", hostile);
+  });
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  const json line = json::parse(text);
+  EXPECT_EQ(line["message"], shown);
+  EXPECT_EQ(line["run"], shown);
 }
 
 TEST(Logging, FieldsAreThoseOfTheThreadAndEndWithTheirScope) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "common/base/text.h"
 #include "tests/common/status_matchers.h"
 
 namespace distillery {
@@ -27,6 +28,25 @@ TEST(StatusConversion, HidesTheLocalPath) {
   EXPECT_EQ(ToGrpcStatus(status, "/var/state").error_message(),
             "cannot open .../weights: ... is away");
   EXPECT_EQ(ToGrpcStatus(status, "").error_message(), std::string(status.message()));
+}
+
+TEST(StatusConversion, Fault56_MessagesArePlainTextBothWays) {
+  const std::string hostile = "cannot open a\xff\n\x1b[2J";
+  const std::string shown = "cannot open a\\xff\\n\\x1b[2J";
+  EXPECT_EQ(ToGrpcStatus(absl::NotFoundError(hostile)).error_message(), shown);
+  EXPECT_EQ(FromGrpcStatus(grpc::Status(grpc::StatusCode::NOT_FOUND, hostile)).message(), shown);
+}
+
+TEST(StatusConversion, Fault56_LongMessagesAreCutBetweenCharactersAndFitIntoTheTrailers) {
+  std::string message;
+  for (int i = 0; i < 1000; ++i) message += "\xc3\xa9";
+  for (const std::string& shifted : {message, "a" + message}) {
+    const grpc::Status status = ToGrpcStatus(absl::UnavailableError(shifted));
+    EXPECT_TRUE(IsUtf8(status.error_message()));
+    EXPECT_LE(status.error_message().size(), 1500);
+    // Three bytes for each in grpc-message, four for three in grpc-status-details-bin.
+    EXPECT_LT(3 * status.error_message().size() + 4 * status.error_details().size() / 3, 8000);
+  }
 }
 
 // The field of `number`, which must be there once.

@@ -1,0 +1,75 @@
+#include "common/run/run_data.h"
+
+#include "common/data/catalog.h"
+#include "tests/common/status_matchers.h"
+
+namespace distillery {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr ImageShape kDigits{1, 8, 8};
+
+RunSpec MakeSpec() {
+  RunSpec spec;
+  spec.student.architecture = "mlp:64-10";
+  spec.training.local_epochs = 1;
+  return spec;
+}
+
+auto Refused(const char* what, const char* more = "") {
+  return StatusIs(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr(what), HasSubstr(more)));
+}
+
+TEST(CheckFitsData, TakesWhatFits) {
+  EXPECT_THAT(CheckFitsData(MakeSpec(), kDigits, 10), IsOk());
+  RunSpec file = MakeSpec();
+  file.student.architecture.clear();
+  file.student.digest = std::string(64, 'a');
+  EXPECT_THAT(CheckFitsData(file, kDigits, 10), IsOk());
+}
+
+TEST(CheckFitsData, NamesTheFieldThatDoesNotFit) {
+  RunSpec spec = MakeSpec();
+  spec.student.architecture = "mlp:64-20-7";
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10),
+              Refused("student.architecture", "has 7 outputs, the data has 10 classes"));
+  spec.student.architecture = "mlp:784-10";
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10),
+              Refused("student.architecture", "takes 784 inputs, the data has 1 x 8 x 8 = 64"));
+  spec.student.architecture = "resnet8";
+  EXPECT_THAT(CheckFitsData(spec, {1, 4, 4}, 10), Refused("student.architecture", "8 x 8"));
+  spec = MakeSpec();
+  spec.soft_targets = {"top_k", 11};
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10), Refused("soft_targets", "top_k"));
+  spec.loss.alpha = 0;
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10), IsOk());
+  spec = MakeSpec();
+  spec.dataset.exclude_classes = {3, 10};
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10),
+              Refused("dataset.exclude_classes names class 10", "classes 0 to 9"));
+  spec.student.architecture = "mlp:64-2";
+  spec.dataset.exclude_classes = {0, 1};
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 2), Refused("leaves no class"));
+}
+
+TEST(CheckFitsData, OfADatasetEachReplicaMustGetSamples) {
+  DatasetCatalog catalog("");
+  RunSpec spec = MakeSpec();
+  spec.training.replicas = 11;
+  ASSERT_OK_AND_ASSIGN(const auto dataset, catalog.Open(spec.TrainingData()));
+  EXPECT_THAT(CheckFitsData(spec, *dataset), IsOk());
+  spec.training.replicas = 12;
+  EXPECT_THAT(CheckFitsData(spec, *dataset), Refused("training.replicas is 12", "11 shards"));
+}
+
+TEST(CheckTeacherFitsData, SaysBothSizes) {
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", kDigits, 10, "digits", kDigits, 10), IsOk());
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {1, 28, 28}, 10, "digits", kDigits, 10),
+              Refused("teacher.pt is for images of 1 x 28 x 28 in 10 classes",
+                      "data set digits has images of 1 x 8 x 8 in 10 classes"));
+}
+
+}  // namespace
+}  // namespace distillery
