@@ -35,6 +35,7 @@
 #include "coordinator/gauges.h"
 #include "coordinator/group_commit.h"
 #include "coordinator/lease_book.h"
+#include "coordinator/lease_pace.h"
 #include "coordinator/record.h"
 #include "coordinator/request_memory.h"
 #include "coordinator/run_entry.h"
@@ -105,6 +106,8 @@ struct LeaseView {
 struct WorkerView {
   WorkerRow row;
   absl::Duration silent;
+  // Not heard of for a lease's duration.
+  bool gone = false;
   // Empty: it waits for a task.
   std::optional<Lease> lease;
   absl::Duration held;
@@ -266,6 +269,7 @@ class Coordinator {
     absl::Duration last_seen;
     int64_t done_tasks = 0;
     int64_t lost_leases = 0;
+    LeasePace pace;
   };
   // kSuperseded: another worker's result of the same task was taken; this one is compared with it.
   enum class Standing { kOpen, kDuplicate, kSuperseded };
@@ -324,6 +328,8 @@ class Coordinator {
   absl::Duration NextWake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // From when on the run's listeners may be told of changes again.
   absl::Duration TellAfter(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gets no task for now, for what it sent or did not send before.
+  bool Rests(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Alive(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t CountLiveWorkers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Replaces the names of runs by ids.
@@ -350,7 +356,12 @@ class Coordinator {
   // Ends an active lease with `outcome` and frees its task; the row is recorded by the caller.
   LeaseRow EndLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same with its record: the holder did not end it. One that has given it up ("abandoned", it asks
+  // for another without a result or a word) has failed at the task, see NoteFailure.
   absl::Status LoseLease(const LeaseRow& row, const std::string& outcome)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The lease's task has failed once more, as its row says: pauses the run if that was too often.
+  absl::Status NoteFailure(const Lease& lease, const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The active lease, or ABORTED / PERMISSION_DENIED.
   absl::StatusOr<LeaseRow> CheckLease(const Lease& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -40,7 +40,7 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
     }
     DISTILLERY_RETURN_IF_ERROR(LoseLease(LeaseRow(*held), "abandoned"));
   }
-  if (strikes_.Rests(worker_id, Now())) return answer;
+  if (Rests(worker)) return answer;
   for (const bool backup : {false, true}) {
     for (const auto& [run, task] : TasksByTurn(worker, backup)) {
       std::string wanted;
@@ -115,7 +115,13 @@ TaskEntry* Coordinator::StragglerFor(RunEntry& run, const WorkerEntry& worker) {
 
 absl::Duration Coordinator::NextWake() {
   absl::Duration next = leases_.NextDeadline();
-  for (const Waiter& waiter : waiters_) next = std::min(next, waiter.deadline);
+  for (const Waiter& waiter : waiters_) {
+    next = std::min(next, waiter.deadline);
+    const auto worker = workers_.find(waiter.worker_id);
+    if (worker == workers_.end()) continue;
+    const absl::Duration rested = worker->second.pace.rests_until();
+    if (rested > Now()) next = std::min(next, rested);
+  }
   for (const std::string& run_id : changed_) {
     const auto run = runs_.find(run_id);
     if (run != runs_.end()) next = std::min(next, TellAfter(*run->second));
@@ -161,6 +167,10 @@ absl::Duration Coordinator::TellAfter(const RunEntry& run) {
   return still ? -absl::InfiniteDuration() : run.told + kTellEvery;
 }
 
+bool Coordinator::Rests(const WorkerEntry& worker) {
+  return Now() < worker.pace.rests_until() || strikes_.Rests(worker.row.worker_id, Now());
+}
+
 bool Coordinator::Alive(const WorkerEntry& worker) {
   return Now() - worker.last_seen <= options_.lease_duration;
 }
@@ -180,6 +190,7 @@ std::vector<WorkerView> Coordinator::ListWorkers(int64_t limit) {
     WorkerView view;
     view.silent = Now() - worker.last_seen;
     if (view.silent > kRememberedFor * options_.lease_duration) continue;
+    view.gone = !Alive(worker);
     view.row = worker.row;
     view.done_tasks = worker.done_tasks;
     view.lost_leases = worker.lost_leases;

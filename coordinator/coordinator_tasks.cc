@@ -8,6 +8,7 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
 #include "common/run/evaluation_metrics.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/upload_size.h"
@@ -135,7 +136,7 @@ void Coordinator::Tick() {
       const bool empty =
           answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
       if (empty && !over) {
-        if (!any_failed && !strikes_.Rests(waiter->worker_id, Now())) idle.insert(kind);
+        if (!any_failed && !(worker != workers_.end() && Rests(worker->second))) idle.insert(kind);
         ++waiter;
         continue;
       }
@@ -226,6 +227,7 @@ LeaseRow Coordinator::EndLease(const LeaseRow& row, const std::string& outcome) 
   leases_.Remove(row.lease.fencing_token);
   statistics_.Add(Count::kLeasesEnded, outcome);
   if (const auto worker = workers_.find(row.lease.worker_id); worker != workers_.end()) {
+    worker->second.pace.NoteEnd(outcome, Now());
     if (outcome == "done") ++worker->second.done_tasks;
     if (outcome == "expired" || outcome == "stalled") ++worker->second.lost_leases;
   }
@@ -248,9 +250,14 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
   ended.outcome = outcome;
   ended.ended_unix_millis = WallMillis();
   const auto run = runs_.find(row.lease.task.run_id);
+  TaskEntry* const task = run == runs_.end() ? nullptr : run->second->Find(row.lease.task);
+  const bool failed = task != nullptr && outcome == "abandoned";
+  TaskEntry changed = task == nullptr ? TaskEntry() : *task;
+  if (failed) changed.NoteFailure(row.lease.worker_id);
   DISTILLERY_RETURN_IF_ERROR(
       record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
         DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
+        if (failed) DISTILLERY_RETURN_IF_ERROR(record_->Put(changed.row));
         if (run == runs_.end()) return absl::OkStatus();
         RunRow run_row = run->second->row;
         ++run_row.lost_leases;
@@ -258,10 +265,13 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
       }));
   if (run != runs_.end()) ++run->second->row.lost_leases;
   EndLease(row, outcome);
+  if (failed) task->row = changed.row;
   statistics_.Note({"lease_lost", row.lease.task.run_id, row.lease.task,
                     row.lease.worker_id,
                     absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
-  return absl::OkStatus();
+  return failed ? NoteFailure(row.lease, "its worker asked for another task without a result of "
+                                         "this one or a reason; see that worker's log")
+                : absl::OkStatus();
 }
 
 absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
@@ -280,14 +290,15 @@ absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
 absl::Status Coordinator::RenewLease(const Lease& lease, int64_t sample_count,
                                      const std::string& waiting_for) {
   constexpr size_t kLongestReason = 300;
+  const std::string reason = CutText(PlainText(waiting_for), kLongestReason);
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
   leases_.Renew(row.lease.fencing_token, sample_count, !waiting_for.empty(), Now());
   const auto worker = workers_.find(lease.worker_id);
   if (worker != workers_.end()) worker->second.last_seen = Now();
   RunEntry& run = *runs_.at(lease.task.run_id);
-  if (run.waiting_for != waiting_for) {
-    run.waiting_for = waiting_for.substr(0, kLongestReason);
+  if (run.waiting_for != reason) {
+    run.waiting_for = reason;
     Changed(run);
   }
   return absl::OkStatus();
@@ -295,7 +306,6 @@ absl::Status Coordinator::RenewLease(const Lease& lease, int64_t sample_count,
 
 absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std::string& message,
                                       const std::string& request_id) {
-  constexpr size_t kLongestMessage = 1000;
   const RecordLock lock(this);
   if (!request_id.empty() && counted_requests_.count(request_id) > 0) return absl::OkStatus();
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
@@ -314,14 +324,20 @@ absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std
   EndLease(row, ended.outcome);
   if (task != nullptr) task->row = changed.row;
   if (!request_id.empty()) counted_requests_.insert(request_id);
-  if (!failed || task == nullptr) return absl::OkStatus();
+  return failed && task != nullptr ? NoteFailure(lease, message) : absl::OkStatus();
+}
+
+absl::Status Coordinator::NoteFailure(const Lease& lease, const std::string& why) {
+  constexpr size_t kLongestReason = 1000;
+  RunEntry& run = *runs_.at(lease.task.run_id);
+  const TaskEntry& task = *run.Find(lease.task);
   const std::string reason = absl::StrCat(lease.task.ToString(), " failed: ",
-                                          message.substr(0, kLongestMessage));
+                                          CutText(PlainText(why), kLongestReason));
   statistics_.Note({"task_failed", lease.task.run_id, lease.task, lease.worker_id,
-                    absl::StrCat(reason, " (failure ", task->row.failures, ")")});
+                    absl::StrCat(reason, " (failure ", task.row.failures, ")")});
   const int64_t needed =
       std::min(options_.max_task_failures, std::max<int64_t>(1, CountLiveWorkers()));
-  return task->row.failures >= options_.max_task_failures && task->failed_worker_count() >= needed
+  return task.row.failures >= options_.max_task_failures && task.failed_worker_count() >= needed
              ? Pause(run, reason)
              : absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/run/run_data.h"
 #include "common/run/task_log_fields.h"
 #include "common/model/environment.h"
 #include "student_worker/teacher_client.h"
@@ -26,6 +27,9 @@ bool Passing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
          absl::IsResourceExhausted(status);
 }
+
+// The coordinator took the task back, or it had done so before.
+bool Over(const absl::Status& released) { return released.ok() || absl::IsAborted(released); }
 
 // Waiting does not help: the certificates are wrong, or the list of workers, or it is no coordinator.
 bool NotLetIn(const absl::Status& status) {
@@ -89,12 +93,31 @@ void Worker::Stop() {
   canceller_.CancelAll();
 }
 
+absl::StatusOr<std::shared_ptr<const Dataset>> Worker::OpenRunData(const RunSpec& spec) {
+  DatasetFinder::Seeker seeker;
+  seeker.canceller = &canceller_;
+  seeker.waiting = [](const std::string&) {};
+  seeker.cancelled = [this] { return stopping_.load(); };
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> training,
+                              datasets_.Find(spec.TrainingData(), "", seeker));
+  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, *training));
+  DISTILLERY_RETURN_IF_ERROR(datasets_.Find(spec.EvaluationData(), "", seeker).status());
+  if (spec.guarded()) {
+    DISTILLERY_RETURN_IF_ERROR(datasets_.Find(spec.HeldOutData(), "", seeker).status());
+  }
+  DISTILLERY_RETURN_IF_ERROR(FindStudent(spec).status());
+  return training;
+}
+
 absl::StatusOr<std::string> Worker::Run() {
   std::string register_request = RandomHex(16);
   std::string lease_request = RandomHex(16);
   std::string worker_id;
   absl::Duration poll = kLongestPoll;
   Backoff backoff;
+  // After tasks that came to nothing here and of which the coordinator knows nothing: whatever the
+  // reason is, it will be there again at once.
+  Backoff unsettled(absl::Seconds(1), absl::Minutes(1));
   bool reachable = true;
   bool admitted = false;
   while (!stopping_.load()) {
@@ -117,7 +140,11 @@ absl::StatusOr<std::string> Worker::Run() {
         lease_request = RandomHex(16);
         if (work->task.has_value()) {
           Current current;
-          Execute(*work->task, &current);
+          if (Execute(*work->task, &current)) {
+            unsettled.Reset();
+          } else {
+            Pause(unsettled.Next());
+          }
         } else if (!work->wanted_numerics.empty()) {
           return work->wanted_numerics;
         }
@@ -145,25 +172,37 @@ absl::StatusOr<std::string> Worker::Run() {
                    std::string(status.message()));
     }
     reachable = false;
-    MutexLock lock(mutex_);
-    if (!stop_requested_) changed_.WaitFor(mutex_, backoff.Next());
+    Pause(backoff.Next());
   }
   return std::string();
 }
 
-void Worker::Execute(const WorkerTask& task, Current* current) {
+void Worker::Pause(absl::Duration time) {
+  const absl::Duration end = Clock::Real()->SteadyNow() + time;
+  MutexLock lock(mutex_);
+  while (!stop_requested_) {
+    const absl::Duration left = end - Clock::Real()->SteadyNow();
+    if (left <= absl::ZeroDuration()) return;
+    changed_.WaitFor(mutex_, left);
+  }
+}
+
+bool Worker::Execute(const WorkerTask& task, Current* current) {
   const LogFields about(TaskLogFields(task.lease.task));
   statistics_.TaskBegins(task.lease.task);
   TaskOutcome outcome = TaskOutcome::kDone;
-  const absl::Status status = DoTask(task, current, &outcome);
+  bool settled = true;
+  const absl::Status status = DoTask(task, current, &outcome, &settled);
   statistics_.TaskEnds(outcome);
   if (!status.ok()) {
     spdlog::log(options_.warn_of_failures ? spdlog::level::warn : spdlog::level::debug, "{}",
                 std::string(status.message()));
   }
+  return settled;
 }
 
-absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome) {
+absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome,
+                            bool* settled) {
   const std::string name = task.lease.task.ToString();
   spdlog::debug("{} begins (token {})", name, task.lease.fencing_token);
   DISTILLERY_FAILPOINT("worker.task.leased");
@@ -187,18 +226,39 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   }
   if (current->lost.load() || absl::IsAborted(status)) {
     *outcome = TaskOutcome::kDropped;
+    // The lease may go on where the result alone was refused: asking for another task without a word
+    // would count as a failure.
+    if (!current->lost.load()) *settled = Over(Release(task, /*failed=*/false, "dropped"));
     return Annotate(status, absl::StrCat(name, " is dropped, its lease has ended"));
   }
   const bool failed = !stopping_.load();
   *outcome = failed ? TaskOutcome::kFailed : TaskOutcome::kReleased;
-  const absl::Status released =
-      coordinator_.ReleaseTask(task.lease, failed, std::string(status.message()));
+  const absl::Status released = Release(task, failed, std::string(status.message()));
+  *settled = Over(released);
   if (!failed) {
     spdlog::info("{} given back{}", name,
                  released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
     return absl::OkStatus();
   }
+  if (!*settled) {
+    spdlog::warn("{} failed, and the coordinator could not be told: {}", name,
+                 std::string(released.message()));
+  }
   return Annotate(status, absl::StrCat(name, " failed"));
+}
+
+absl::Status Worker::Release(const WorkerTask& task, bool failed, const std::string& message) {
+  const std::string request_id = RandomHex(16);
+  const absl::Duration end = Clock::Real()->SteadyNow() + task.lease_duration;
+  Backoff backoff;
+  while (true) {
+    const absl::Status status = coordinator_.ReleaseTask(request_id, task.lease, failed, message);
+    const absl::Duration wait = backoff.Next();
+    if (!Passing(status) || stopping_.load() || Clock::Real()->SteadyNow() + wait >= end) {
+      return status;
+    }
+    Pause(wait);
+  }
 }
 
 void Worker::KeepLease(const WorkerTask& task, Current* current) {

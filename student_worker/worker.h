@@ -43,6 +43,9 @@ class Worker {
   Worker(const Options& options, std::shared_ptr<Connection> coordinator,
          std::unique_ptr<TeacherChannels> teachers);
 
+  // Opens the data of a run that this worker will do, and its student's file: INVALID_ARGUMENT or
+  // NOT_FOUND for a run that it cannot do. Its tasks then find the data open. Call it before Run.
+  absl::StatusOr<std::shared_ptr<const Dataset>> OpenRunData(const RunSpec& spec);
   // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
   // need if that is not this process's own: start anew with it. Waits for a coordinator that is
   // away. One that is there and does not let it in is the error, before it has registered; from
@@ -54,9 +57,13 @@ class Worker {
 
  private:
   struct Current;
-  void Execute(const WorkerTask& task, Current* current);
-  // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them.
-  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome);
+  // False: neither a result nor the reason why there is none has reached the coordinator.
+  bool Execute(const WorkerTask& task, Current* current);
+  // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them;
+  // `settled`: as Execute.
+  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome, bool* settled);
+  // Gives the task back, and tries for as long as the lease lasts; a worker that stops tries once.
+  absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
   absl::Status Initialise(const WorkerTask& task, Current* current);
   absl::Status Train(const WorkerTask& task, Current* current);
   absl::Status Evaluate(const WorkerTask& task, Current* current);
@@ -78,6 +85,8 @@ class Worker {
                                                         Current* current);
   // Tells the coordinator, with the next renewal, what the task waits for.
   void SetWaitingFor(const std::string& waiting_for);
+  // Waits so long, or until Stop.
+  void Pause(absl::Duration time);
   // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled; `again` is
   // false at the first call.
   absl::Status Persist(Current* current, const std::function<absl::Status(bool again)>& call);

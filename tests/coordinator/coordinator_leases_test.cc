@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/text.h"
 #include "coordinator/coordinator.h"
 #include "tests/coordinator/fixture.h"
 
@@ -49,6 +50,8 @@ TEST_F(Leases, Fault51_NamesTheCardThatBelongsToTheWeights) {
 
 TEST_F(Leases, AskingAnewGivesUpTheLeaseBefore) {
   const std::string run_id = StartRun(SmallSpec());
+  // The worker that made W_0 is gone: nobody else could take over what this one gives up.
+  clock_.Advance(options_.lease_duration * 2);
   const std::string worker = Register();
   const TaskGrant first = Take(worker);
   const TaskGrant second = Take(worker);
@@ -287,6 +290,132 @@ TEST_F(Leases, ReleasesOfStoppingWorkersAreNoFailures) {
     ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+}
+
+TEST_F(Leases, ATaskThatIsGivenUpWithoutAWordHasFailed) {
+  const std::string run_id = StartRun(SmallSpec());
+  clock_.Advance(options_.lease_duration * 2);
+  const std::string worker = Register();
+  for (int i = 0; i < 3; ++i) Take(worker);
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer none, Ask(worker));
+  EXPECT_FALSE(none.grant.has_value());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
+  EXPECT_THAT(Run(run_id).row.state_reason,
+              HasSubstr("train round 0 replica 0 failed: its worker asked for another task without"));
+  EXPECT_EQ(Run(run_id).row.lost_leases, 3);
+}
+
+// What a worker may do wrong for ever: each of these ends its lease without a result.
+class FruitlessLeases : public CoordinatorTest,
+                        public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(FruitlessLeases, Fault56_OfAHundredSecondsAreAHandful) {
+  RunSpec spec = SmallSpec();
+  spec.training.replicas = 32;
+  const std::string run_id = StartRun(spec);
+  options_.lease_duration = absl::Milliseconds(100);
+  Reopen();
+  const std::string how = GetParam();
+  const std::string worker = Register();
+  // Others live, so that no run pauses for this one's failures; they compute with something else.
+  const std::vector<std::string> others = {Register("avx2", "portable"),
+                                           Register("avx2", "portable")};
+  int leases = 0;
+  for (int i = 0; i < 2000; ++i) {
+    clock_.Advance(absl::Milliseconds(50));
+    coordinator_->Tick();
+    ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(worker));
+    for (const std::string& other : others) ASSERT_THAT(Ask(other), IsOk());
+    if (!answer.grant.has_value()) continue;
+    ++leases;
+    if (how == "released") {
+      ASSERT_THAT(coordinator_->ReleaseTask(answer.grant->lease, /*failed=*/false, ""), IsOk());
+    } else if (how == "expired") {
+      clock_.Advance(absl::Milliseconds(200));
+    }
+  }
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+  EXPECT_GE(leases, LeasePace::kFree);
+  EXPECT_LE(leases, LeasePace::kFree + 8);
+  // It is no punishment for ever: one result, and the worker is as good as any.
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(LeasePace::kLongest);
+    coordinator_->Tick();
+  }
+  ASSERT_THAT(Send(Take(worker).lease, ModelFile({0, 0})), IsOk());
+  for (int i = 0; i < LeasePace::kFree; ++i) {
+    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, FruitlessLeases,
+                         ::testing::Values("abandoned", "released", "expired"));
+
+TEST_F(Leases, AWaitingWorkerThatRestsGetsItsTaskWhenTheRestIsOver) {
+  StartRun(SmallSpec());
+  const std::string worker = Register();
+  for (int i = 0; i <= LeasePace::kFree; ++i) {
+    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+  }
+  std::optional<TaskGrant> got;
+  coordinator_->LeaseTask("wait", worker, absl::Seconds(60),
+                          [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
+  clock_.Advance(LeasePace::kFirst - absl::Milliseconds(1));
+  coordinator_->Tick();
+  EXPECT_FALSE(got.has_value());
+  clock_.Advance(absl::Milliseconds(1));
+  coordinator_->Tick();
+  EXPECT_TRUE(got.has_value());
+}
+
+TEST_F(Leases, Fault56_ReasonsAreCutBetweenCharactersAndStayReadable) {
+  for (const std::string start : {"", "a", "ab"}) {
+    std::string text = start;
+    while (text.size() < 2000) text += "\xe6\x97\xa5";
+    const std::string run_id = StartRun(SmallSpec());
+    const TaskGrant grant = Take(Register());
+    ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, text), IsOk());
+    EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));
+    EXPECT_LE(Run(run_id).row.state_reason.size(), 300);
+    ASSERT_THAT(coordinator_->ReleaseTask(grant.lease, /*failed=*/false, ""), IsOk());
+    clock_.Advance(options_.lease_duration * 2);
+    const std::string worker = Register();
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true,
+                                            text + "\n\x1b[2J"),
+                  IsOk());
+    }
+    ASSERT_EQ(Run(run_id).row.state, RunState::kPaused);
+    EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));
+    EXPECT_LE(Run(run_id).row.state_reason.size(), 1100);
+    // And from the record.
+    Reopen();
+    EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  }
+}
+
+TEST_F(Leases, Fault56_ReasonsAreOneLineWithoutControls) {
+  const std::string run_id = StartRun(SmallSpec());
+  const TaskGrant grant = Take(Register());
+  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, "a\xff\n\x1b[2Jb"), IsOk());
+  EXPECT_EQ(Run(run_id).row.state_reason, "a\\xff\\n\\x1b[2Jb");
+}
+
+TEST_F(Leases, AWorkerThatIsNotHeardOfForALeaseIsGone) {
+  StartRun(SmallSpec());
+  clock_.Advance(options_.lease_duration * 11);
+  const std::string worker = Register();
+  Take(worker);
+  clock_.Advance(options_.lease_duration);
+  ASSERT_EQ(coordinator_->ListWorkers(10).size(), 1);
+  EXPECT_FALSE(coordinator_->ListWorkers(10)[0].gone);
+  clock_.Advance(absl::Milliseconds(1));
+  coordinator_->Tick();
+  const WorkerView view = coordinator_->ListWorkers(10)[0];
+  EXPECT_TRUE(view.gone);
+  EXPECT_FALSE(view.lease.has_value());
 }
 
 TEST_F(Leases, WorkerIsToldWhichNumericsTheTasksWant) {

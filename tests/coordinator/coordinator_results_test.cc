@@ -220,10 +220,11 @@ TEST_F(Results, EvaluationFiguresThatCannotBeAreRefused) {
 TEST_F(Results, Fault48_IdsThatAreNoNamesAreRefusedWithoutALocalPath) {
   const std::string run_id = StartRun(SmallSpec());
   const std::string worker = Register();
+  const Lease taken = Take(worker).lease;
   for (const std::string& bad :
        {std::string("../../etc/passwd"), std::string(1 << 20, 'a'), std::string("\xFF\xFE"),
         std::string("a\0b", 3), std::string(), std::string(".hidden"), std::string("a/b")}) {
-    Lease lease = Take(worker).lease;
+    Lease lease = taken;
     UploadHeader header = HeaderFor(lease, delta_);
     header.request_id = bad;
     lease.task.run_id = bad;

@@ -7,11 +7,13 @@
 #include <future>
 #include <thread>
 
+#include "coordinator/view_service.h"
 #include "tests/coordinator/service_fixture.h"
 
 namespace distillery {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -68,6 +70,61 @@ class ControlCalls : public CoordinatorServiceTest {
     return Call(&Stub::ReleaseTask, request);
   }
 };
+
+TEST_F(ControlCalls, AnUnknownArchitectureIsRefusedWhoeverSubmitsIt) {
+  RunSpec spec = SmallSpec();
+  for (const auto& [architecture, said] :
+       {std::pair("lennet", "did you mean \"lenet\"?"), std::pair("resnet21", "resnet20"),
+        std::pair("mlp:64", "at least input and output size"),
+        std::pair("lenet,dropuot=0.5", "did you mean \"dropout\"?")}) {
+    spec.student.architecture = architecture;
+    EXPECT_THAT(SubmitOver(NewId(), spec),
+                StatusIs(kInvalid, AllOf(HasSubstr("student.architecture"), HasSubstr(said))));
+  }
+  EXPECT_THAT(*ListOver(0, ""), ::testing::Property(&v1::ListRunsResponse::runs_size, 0));
+}
+
+TEST_F(ControlCalls, WhatAClientLeavesUnsetIsTheDefaultAndNoOtherRun) {
+  v1::SubmitRunRequest request;
+  request.set_request_id("sparse");
+  request.mutable_spec()->mutable_student()->set_architecture("mlp:64-10");
+  request.mutable_spec()->mutable_training()->set_local_epochs(1);
+  ASSERT_OK_AND_ASSIGN(const auto sparse, Call(&Stub::SubmitRun, request));
+  RunSpec spec;
+  spec.student.architecture = "mlp:64-10";
+  spec.training.local_epochs = 1;
+  EXPECT_EQ(sparse.run().spec().SerializeAsString(), ToProto(spec).SerializeAsString());
+  // The same run said in full, under the same request.
+  ASSERT_OK_AND_ASSIGN(const auto full, SubmitOver("sparse", spec));
+  EXPECT_EQ(full.run().run_id(), sparse.run().run_id());
+}
+
+TEST_F(ControlCalls, Fault56_AReasonOnRecordThatWasCutInsideACharacterIsShown) {
+  RunView view;
+  view.row.state_reason = "cannot open \xe6\x97";
+  v1::Run run;
+  FillRun(view, &run);
+  v1::Run read;
+  ASSERT_TRUE(read.ParseFromString(run.SerializeAsString()));
+  EXPECT_EQ(read.state_reason(), "cannot open \\xe6\\x97");
+}
+
+TEST_F(ControlCalls, Fault56_WhatAWorkerSaysIsShownWholeInEveryAnswer) {
+  const std::string run_id = StartRun(SmallSpec());
+  const Lease lease = Take(Register()).lease;
+  std::string text = "a";
+  while (text.size() < 1500) text += "\xe6\x97\xa5\n";
+  v1::RenewLeaseRequest renew;
+  *renew.mutable_lease() = ToProto(lease);
+  renew.set_waiting_for(text);
+  ASSERT_THAT(Call(&Stub::RenewLease, renew), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto got, GetOver(run_id));
+  ASSERT_OK_AND_ASSIGN(const auto listed, ListOver(0, ""));
+  for (const std::string& reason : {got.run().state_reason(), listed.runs(0).state_reason()}) {
+    EXPECT_EQ(reason.substr(0, 6), "a\xe6\x97\xa5\\n");
+    EXPECT_EQ(reason.find('\n'), std::string::npos);
+  }
+}
 
 TEST_F(ControlCalls, SubmittedRunIsTheSameForTheSameRequest) {
   ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse first, SubmitOver("once", SmallSpec()));
