@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/coordinator_command.h"
 #include "cli/model_export.h"
@@ -18,6 +19,7 @@
 #include "cli/text_table.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -60,7 +62,13 @@ class RunsCommand : public CoordinatorCommand {
            absl::FormatTime("%Y-%m-%d %H:%M", absl::FromUnixSeconds(run.submitted_unix_seconds()),
                             absl::LocalTimeZone())});
     }
-    std::fputs(FormatTable(rows).c_str(), stdout);
+    // Below each run that does not get on, why: a column would be as wide as the longest reason.
+    const std::vector<std::string> lines = absl::StrSplit(FormatTable(rows), '\n');
+    Print(stdout, "%s\n", lines[0]);
+    for (size_t i = 0; i < runs.size(); ++i) {
+      Print(stdout, "%s\n", lines[i + 1]);
+      if (!runs[i].state_reason().empty()) Print(stdout, "  %s\n", runs[i].state_reason());
+    }
     return absl::OkStatus();
   }
 
@@ -93,7 +101,7 @@ class StateCommand : public CoordinatorCommand {
     if (json_) {
       std::printf("%s\n", ToJson(run).c_str());
     } else {
-      std::printf("run %s is %s\n", run.run_id().c_str(), RunStateName(run).c_str());
+      Print(stdout, "run %s is %s\n", run.run_id().c_str(), RunStateName(run).c_str());
     }
     return absl::OkStatus();
   }
@@ -115,9 +123,9 @@ class DeleteCommand : public CoordinatorCommand {
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     DISTILLERY_RETURN_IF_ERROR(client.Delete(run_id_));
     if (json_) {
-      std::printf("%s\n", nlohmann::json({{"deleted", run_id_}}).dump().c_str());
+      std::printf("%s\n", JsonText(nlohmann::json({{"deleted", run_id_}})).c_str());
     } else {
-      std::printf("run %s is deleted\n", run_id_.c_str());
+      Print(stdout, "run %s is deleted\n", run_id_.c_str());
     }
     return absl::OkStatus();
   }
@@ -185,14 +193,14 @@ class ExportCommand : public CoordinatorCommand {
                                      {"weights_sha256", file.weights_sha256},
                                      {"file_byte_count", file.byte_count}};
       if (target_.int8) json["float32_file_byte_count"] = file.float32_byte_count;
-      std::printf("%s\n", json.dump().c_str());
+      std::printf("%s\n", JsonText(json).c_str());
       return absl::OkStatus();
     }
-    std::printf("%s\n", target_.path.c_str());
-    if (target_.int8) std::printf("%s\n", DescribeSizes(file).c_str());
+    Print(stdout, "%s\n", target_.path.c_str());
+    if (target_.int8) Print(stdout, "%s\n", DescribeSizes(file).c_str());
     if (!file.weights_sha256.empty()) {
-      std::printf("%s SHA-256 %s\n", target_.int8 ? "float32 weights" : "weights",
-                  file.weights_sha256.c_str());
+      Print(stdout, "%s SHA-256 %s\n", target_.int8 ? "float32 weights" : "weights",
+            file.weights_sha256.c_str());
     }
     return absl::OkStatus();
   }

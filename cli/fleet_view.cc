@@ -8,7 +8,10 @@
 #include "cli/progress.h"
 #include "cli/run_client.h"
 #include "cli/run_folder.h"
+#include "cli/terminal_text.h"
 #include "cli/text_table.h"
+#include "common/base/terminal.h"
+#include "common/base/text.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -19,40 +22,14 @@ using Table = std::vector<std::vector<std::string>>;
 constexpr size_t kGap = 2;
 constexpr int kBarCells = 10;
 
-// Columns of a text in a terminal: all its characters are one wide.
-size_t WidthOf(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-// The first `width` columns, the last of them an ellipsis if something was cut off.
-std::string Fit(const std::string& text, size_t width) {
-  if (WidthOf(text) <= width) return text;
-  std::string cut;
-  size_t columns = 0;
-  for (size_t i = 0; i < text.size();) {
-    size_t end = i + 1;
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) ++end;
-    if (columns + 1 >= width) break;
-    cut += text.substr(i, end - i);
-    ++columns;
-    i = end;
-  }
-  return width == 0 ? "" : cut + "…";
-}
-
-std::string Pad(const std::string& text, size_t width, bool right) {
-  const size_t own = WidthOf(text);
-  const std::string space(own < width ? width - own : 0, ' ');
-  return right ? space + text : text + space;
-}
-
 // Column 0 is the name; `wanted` are the others' positions, those that matter most first: as many as
 // fit are shown, in their own order. `left`: those that are text.
-std::vector<std::string> Layout(const Table& rows, const std::vector<size_t>& wanted,
+std::vector<std::string> Layout(Table rows, const std::vector<size_t>& wanted,
                                 const std::set<size_t>& left, size_t width) {
   constexpr size_t kLeastName = 12;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = PlainText(cell);
+  }
   std::vector<size_t> widths(rows.front().size(), 0);
   for (const auto& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
@@ -107,14 +84,51 @@ std::string Plural(size_t count, const std::string& noun) {
   return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
 }
 
-// The lines of one part: title, table, what was left out.
-void Append(const std::string& title, const std::vector<std::string>& table, size_t most,
+// The lines of a run: that of the table, and below it why it does not get on. Not a column, which a
+// narrow terminal would leave out.
+std::vector<std::vector<std::string>> WithReasons(const std::vector<std::string>& table,
+                                                  const std::vector<std::string>& reasons,
+                                                  size_t width, size_t most_lines) {
+  constexpr size_t kIndent = 2;
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < table.size(); ++i) {
+    rows.push_back({table[i]});
+    if (reasons[i].empty() || width <= kIndent) continue;
+    for (const std::string& line : Wrap(reasons[i], width - kIndent, most_lines)) {
+      rows.back().push_back(std::string(kIndent, ' ') + line);
+    }
+  }
+  return rows;
+}
+
+std::vector<std::vector<std::string>> OneLineEach(const std::vector<std::string>& table) {
+  std::vector<std::vector<std::string>> rows;
+  for (const std::string& line : table) rows.push_back({line});
+  return rows;
+}
+
+size_t LineCount(const std::vector<std::vector<std::string>>& rows) {
+  size_t count = 0;
+  for (const auto& row : rows) count += row.size();
+  return count;
+}
+
+// The lines of one part: title, the rows that fit into `most` lines, of the last the beginning if no more
+// does, what was left out.
+void Append(const std::string& title, const std::vector<std::vector<std::string>>& rows, size_t most,
             std::vector<std::string>* lines) {
   lines->push_back("");
   lines->push_back(title);
-  const size_t shown = table.size() <= most ? table.size() : most - 1;
-  lines->insert(lines->end(), table.begin(), table.begin() + static_cast<std::ptrdiff_t>(shown));
-  if (shown < table.size()) lines->push_back(absl::StrCat("… ", table.size() - shown, " more"));
+  const bool all = LineCount(rows) <= most;
+  size_t room = all ? most : most - 1;
+  size_t shown = 0;
+  for (; shown < rows.size() && room > 0; ++shown) {
+    const size_t fit = std::min(room, rows[shown].size());
+    room -= fit;
+    lines->insert(lines->end(), rows[shown].begin(),
+                  rows[shown].begin() + static_cast<std::ptrdiff_t>(fit));
+  }
+  if (shown < rows.size()) lines->push_back(absl::StrCat("… ", rows.size() - shown, " more"));
 }
 
 }  // namespace
@@ -130,14 +144,16 @@ std::optional<double> FleetView::RateOf(const std::string& key, int64_t value, a
   return rate;
 }
 
-FleetView::Table FleetView::RunTable(const FleetSnapshot& snapshot) {
+FleetView::Table FleetView::RunTable(const FleetSnapshot& snapshot,
+                                     std::vector<std::string>* reasons) {
   std::vector<const v1::Run*> runs;
   for (const v1::Run& run : snapshot.runs) runs.push_back(&run);
   std::stable_sort(runs.begin(), runs.end(), [](const v1::Run* a, const v1::Run* b) {
     return !StandsStill(*a) && StandsStill(*b);
   });
   Table rows = {{"run", "state", "", "round", "accuracy", "loss", "samples/s", "left", "workers",
-                 "lost leases", "T", "alpha", "why"}};
+                 "lost leases", "T", "alpha"}};
+  reasons->assign(1, "");
   for (const v1::Run* const run : runs) {
     const int64_t rounds = run->spec().training().rounds();
     const int64_t done = run->completed_round_count();
@@ -156,13 +172,18 @@ FleetView::Table FleetView::RunTable(const FleetSnapshot& snapshot) {
          StandsStill(*run) ? "" : Number(run->samples_per_second()), left,
          absl::StrCat(run->active_lease_count()), absl::StrCat(run->lost_lease_count()),
          absl::StrFormat("%g", run->spec().loss().temperature()),
-         absl::StrFormat("%g", run->spec().loss().alpha()), run->state_reason()});
+         absl::StrFormat("%g", run->spec().loss().alpha())});
+    reasons->push_back(PlainText(run->state_reason()));
   }
   return rows;
 }
 
 FleetView::Table FleetView::WorkerTable(const FleetSnapshot& snapshot) {
   constexpr double kQuiet = 10;  // seconds
+  const auto does = [](const v1::Worker& worker) -> std::string {
+    if (worker.gone()) return "gone";
+    return worker.has_lease() ? TaskText(worker.lease()) : "waits for a task";
+  };
   Table rows = {{"worker", "does", "samples", "samples/s", "for", "done", "lost", "heard of",
                  "computes with"}};
   for (const v1::Worker& worker : snapshot.workers) {
@@ -175,7 +196,7 @@ FleetView::Table FleetView::WorkerTable(const FleetSnapshot& snapshot) {
       if (per_second.has_value()) rate = Number(*per_second);
     }
     rows.push_back(
-        {worker.name(), busy ? TaskText(worker.lease()) : "waits for a task",
+        {worker.name(), does(worker),
          busy ? Number(static_cast<double>(worker.sample_count())) : "", rate,
          busy ? ShortDuration(absl::Seconds(worker.lease_seconds())) : "",
          absl::StrCat(worker.done_task_count()), absl::StrCat(worker.lost_lease_count()),
@@ -229,22 +250,34 @@ std::vector<std::string> FleetView::Lines(const FleetSnapshot& snapshot, size_t 
   const auto answering = static_cast<size_t>(
       std::count_if(snapshot.teachers.begin(), snapshot.teachers.end(),
                     [](const auto& teacher) { return teacher.answer.ok(); }));
+  const auto gone = static_cast<size_t>(
+      std::count_if(snapshot.workers.begin(), snapshot.workers.end(),
+                    [](const v1::Worker& worker) { return worker.gone(); }));
   const std::string clock = absl::FormatTime("%H:%M:%S", snapshot.at, absl::LocalTimeZone());
   const std::string title =
       absl::StrCat("Distillery  ", snapshot.coordinator, "  ",
                    going == 0 ? std::string("no run goes on")
                               : absl::StrCat(Plural(going, "run"), going == 1 ? " goes on" : " go on"),
-                   ", ", Plural(snapshot.workers.size(), "worker"), ", ",
+                   ", ", Plural(snapshot.workers.size() - gone, "worker"),
+                   gone == 0 ? std::string() : absl::StrCat(" (", gone, " gone)"), ", ",
                    Plural(answering, "teacher"));
   std::vector<std::string> lines;
   lines.push_back(WidthOf(title) + kGap + clock.size() <= width
                       ? Pad(title, width - clock.size(), false) + clock
                       : Fit(title, width));
   if (!snapshot.status.ok()) {
-    lines.push_back(Fit(absl::StrCat("! ", std::string(snapshot.status.message())), width));
+    constexpr size_t kMostLines = 3;
+    for (std::string& line : Wrap(
+             PlainText(absl::StrCat("! ", std::string(snapshot.status.message()))), width, kMostLines)) {
+      lines.push_back(std::move(line));
+    }
   }
 
-  const Table runs = RunTable(snapshot);
+  std::vector<std::string> reasons;
+  const Table run_table = RunTable(snapshot, &reasons);
+  const auto runs =
+      WithReasons(Layout(run_table, {1, 3, 4, 2, 7, 5, 6, 8, 9, 10, 11}, {1, 2}, width), reasons,
+                  width, std::max<size_t>(2, height / 8));
   const Table workers = WorkerTable(snapshot);
   const Table teachers = TeacherTable(snapshot);
   // Each part has a gap, a title, and the head of its table; teachers are few.
@@ -252,15 +285,15 @@ std::vector<std::string> FleetView::Lines(const FleetSnapshot& snapshot, size_t 
   const size_t room = height > fixed ? height - fixed : 0;
   const size_t for_teachers = std::min(teachers.size(), std::max<size_t>(2, room / 4));
   const size_t rest = room > for_teachers ? room - for_teachers : 0;
-  size_t for_runs = std::min(runs.size(), rest / 2);
+  const size_t run_lines = LineCount(runs);
+  size_t for_runs = std::min(run_lines, rest / 2);
   const size_t for_workers = std::min(workers.size(), rest - for_runs);
-  for_runs = std::min(runs.size(), rest - for_workers);
+  for_runs = std::min(run_lines, rest - for_workers);
 
-  Append("RUNS", Layout(runs, {1, 3, 4, 2, 7, 5, 6, 8, 9, 10, 11, 12}, {1, 2, 12}, width),
-         std::max<size_t>(for_runs, 2), &lines);
-  Append("WORKERS", Layout(workers, {1, 3, 4, 6, 5, 2, 7, 8}, {1, 8}, width),
+  Append("RUNS", runs, std::max<size_t>(for_runs, 2), &lines);
+  Append("WORKERS", OneLineEach(Layout(workers, {1, 3, 4, 6, 5, 2, 7, 8}, {1, 8}, width)),
          std::max<size_t>(for_workers, 2), &lines);
-  Append("TEACHERS", Layout(teachers, {1, 3, 5, 8, 4, 7, 2, 6, 9}, {1, 2, 9}, width),
+  Append("TEACHERS", OneLineEach(Layout(teachers, {1, 3, 5, 8, 4, 7, 2, 6, 9}, {1, 2, 9}, width)),
          std::max<size_t>(for_teachers, 2), &lines);
   if (lines.size() > height) lines.resize(height);
   return lines;
@@ -289,7 +322,7 @@ std::string FleetToJson(const FleetSnapshot& snapshot) {
     }
     json["teachers"].push_back(std::move(one));
   }
-  return json.dump(2);
+  return JsonText(json, 2);
 }
 
 }  // namespace distillery

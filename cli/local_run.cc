@@ -10,6 +10,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
+#include "common/base/terminal.h"
 
 namespace distillery {
 namespace {
@@ -41,6 +42,7 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
     options.teacher_model = run.spec.teacher.model;
     options.cache_dir = run.folder + "/cache";
   }
+  options.run = &run.spec;
   DISTILLERY_ASSIGN_OR_RETURN(const auto services, LocalServices::Start(options));
   const RunClient client(services->coordinator(), "this process");
   RunSpec spec = run.spec;
@@ -54,7 +56,7 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   DISTILLERY_RETURN_IF_ERROR(CancelOthers(client, begun));
   ProgressView progress(stderr);
   if (begun.completed_round_count() > 0 && !HasEnded(begun)) {
-    std::fprintf(stderr, "going on after round %d\n", begun.completed_round_count());
+    Print(stderr, "going on after round %d\n", begun.completed_round_count());
   }
   DISTILLERY_RETURN_IF_ERROR(client.Watch({begun.run_id()}, [&](const auto& runs) {
     progress.Show(runs);

@@ -1,10 +1,13 @@
 #include "cli/local_services.h"
 
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/server.h"
+#include "common/run/run_data.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/coordinator_service.h"
 #include "student_worker/torch_tasks.h"
@@ -39,6 +42,7 @@ class InProcess : public LocalServices {
                                 StartServer({v1::CoordinatorService::service_full_name(), coordinator_service_.get()}));
     coordinator_->Start();
     std::unique_ptr<TeacherChannels> teachers;
+    std::optional<ModelCard> teacher_card;
     if (!options.teacher_model.empty()) {
       TorchTeacherOptions teacher;
       teacher.name = "teacher";
@@ -47,6 +51,7 @@ class InProcess : public LocalServices {
       teacher.device = options.device;
       DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> loaded, LoadTorchTeacher(teacher));
       teacher_digest_ = loaded->info().digest;
+      teacher_card = loaded->info().card;
       TeacherHost::Options host;
       host.data_dir = options.data_dir;
       host.cache.folder = options.cache_dir;
@@ -68,6 +73,16 @@ class InProcess : public LocalServices {
     DISTILLERY_ASSIGN_OR_RETURN(worker.numerics_fingerprint, ComputeFingerprint(options.device));
     worker_ = std::make_unique<Worker>(
         worker, Connection::Of(coordinator_server_->InProcessChannel()), std::move(teachers));
+    if (options.run != nullptr) {
+      // By the worker, which keeps the data for its tasks.
+      DISTILLERY_ASSIGN_OR_RETURN(const auto data, worker_->OpenRunData(*options.run));
+      if (teacher_card.has_value()) {
+        DISTILLERY_RETURN_IF_ERROR(CheckTeacherFitsData(
+            absl::StrCat("teacher.model ", options.teacher_model), teacher_card->input_shape,
+            teacher_card->class_count(), options.run->dataset.name, data->shape(),
+            data->class_count()));
+      }
+    }
     worker_thread_ = std::thread([this] { (void)worker_->Run(); });
     return absl::OkStatus();
   }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/run/run_spec.h"
 
 namespace distillery {
 
@@ -29,8 +30,10 @@ class LocalServices {
     std::string student_dir;
     // Of teacher and student: "cpu", "cuda" or "cuda:N".
     std::string device = "cpu";
+    // What will be submitted; null: anything.
+    const RunSpec* run = nullptr;
   };
-  // Errors of Coordinator::Open and LoadTorchTeacher.
+  // Errors of Coordinator::Open and LoadTorchTeacher; of `run`, that it does not fit its data.
   static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);
   virtual ~LocalServices() = default;
   virtual std::shared_ptr<grpc::Channel> coordinator() = 0;

@@ -1,6 +1,5 @@
 #include "cli/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +8,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "cli/run_client.h"
+#include "cli/terminal_text.h"
 #include "cli/text_table.h"
+#include "common/base/text.h"
 
 namespace distillery {
 namespace {
@@ -18,22 +19,13 @@ constexpr absl::Duration kPlainPeriod = absl::Seconds(2);
 // The part of a round's time from which waiting is shown.
 constexpr double kWorthSaying = 0.005;
 
-size_t TerminalWidth(std::FILE* out) {
-  winsize size{};
-  if (ioctl(fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
-  return size.ws_col;
+// Why the run does not get on; "" where its end is told, with the reason, by who watches.
+std::string ReasonOf(const v1::Run& run) {
+  return StandsStill(run) ? std::string() : PlainText(run.state_reason());
 }
 
-}  // namespace
-
-std::string ShortDuration(absl::Duration duration) {
-  const auto seconds = absl::ToInt64Seconds(duration + absl::Milliseconds(500));
-  if (seconds < 60) return absl::StrCat(seconds, " s");
-  if (seconds < 3600) return absl::StrFormat("%d:%02d min", seconds / 60, seconds % 60);
-  return absl::StrFormat("%d:%02d h", seconds / 3600, seconds / 60 % 60);
-}
-
-std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
+// All but the reason.
+std::string FiguresLine(const v1::Run& run, absl::Duration time_left) {
   std::string line = absl::StrFormat("%-12s round %d/%d", run.spec().name(),
                                      run.completed_round_count(), run.spec().training().rounds());
   const v1::TrainMetrics& train = run.latest_round().train();
@@ -61,13 +53,40 @@ std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
   if (!StandsStill(run)) {
     absl::StrAppendFormat(&line, "  %d worker%s", run.live_worker_count(),
                           run.live_worker_count() == 1 ? "" : "s");
-    if (!run.state_reason().empty()) {
-      absl::StrAppend(&line, "  ", run.state_reason());
-    } else if (time_left > absl::ZeroDuration() && time_left < absl::InfiniteDuration()) {
+    if (ReasonOf(run).empty() && time_left > absl::ZeroDuration() &&
+        time_left < absl::InfiniteDuration()) {
       absl::StrAppend(&line, "  ", ShortDuration(time_left), " left");
     }
   }
-  return line;
+  return PlainText(line);
+}
+
+// The figures on one line of a terminal, which cuts them where it is too narrow, and whole below them
+// the reason.
+void AppendLines(const std::string& figures, const std::string& reason, size_t width,
+                 std::vector<std::string>* lines) {
+  constexpr size_t kMostReasonLines = 8;
+  const size_t columns = std::max<size_t>(width, 2) - 1;
+  lines->push_back(Fit(figures, columns));
+  if (reason.empty()) return;
+  for (std::string& line : Wrap(reason, columns, kMostReasonLines)) {
+    lines->push_back(std::move(line));
+  }
+}
+
+}  // namespace
+
+std::string ShortDuration(absl::Duration duration) {
+  const auto seconds = absl::ToInt64Seconds(duration + absl::Milliseconds(500));
+  if (seconds < 60) return absl::StrCat(seconds, " s");
+  if (seconds < 3600) return absl::StrFormat("%d:%02d min", seconds / 60, seconds % 60);
+  return absl::StrFormat("%d:%02d h", seconds / 3600, seconds / 60 % 60);
+}
+
+std::string ProgressLine(const v1::Run& run, absl::Duration time_left) {
+  const std::string line = FiguresLine(run, time_left);
+  const std::string reason = ReasonOf(run);
+  return reason.empty() ? line : absl::StrCat(line, "  ", reason);
 }
 
 ProgressView::ProgressView(std::FILE* out) : out_(out), terminal_(isatty(fileno(out)) != 0) {}
@@ -97,7 +116,7 @@ void ProgressView::Show(const std::vector<v1::Run>& runs) {
       seen.first_round = run.completed_round_count();
     }
     if (terminal_) {
-      lines.push_back(ProgressLine(run, TimeLeft(run, seen)));
+      AppendLines(FiguresLine(run, TimeLeft(run, seen)), ReasonOf(run), TerminalWidth(out_), &lines);
     } else {
       ShowPlain(run, &seen);
     }
@@ -122,10 +141,9 @@ void ProgressView::ShowPlain(const v1::Run& run, Seen* seen) {
 void ProgressView::Redraw(const std::vector<std::string>& lines) {
   std::string text;
   if (drawn_lines_ > 0) absl::StrAppend(&text, "\x1b[", drawn_lines_, "A");
-  const size_t width = TerminalWidth(out_);
-  for (const std::string& line : lines) {
-    absl::StrAppend(&text, "\r\x1b[K", line.substr(0, width - 1), "\n");
-  }
+  for (const std::string& line : lines) absl::StrAppend(&text, "\r\x1b[K", line, "\n");
+  // What was drawn before may have been longer.
+  absl::StrAppend(&text, "\x1b[J");
   drawn_lines_ = lines.size();
   std::fputs(text.c_str(), out_);
   std::fflush(out_);

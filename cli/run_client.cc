@@ -9,6 +9,7 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/flags.h"
+#include "common/rpc/message_texts.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
@@ -25,7 +26,8 @@ absl::StatusOr<Response> Call(const std::shared_ptr<Connection>& connection,
                               const std::string& address,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
-                              const Request& request) {
+                              Request request) {
+  MakeTextsWhole(&request);
   Stub stub(connection->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
@@ -200,10 +202,18 @@ absl::Status RunOutcome(const v1::Run& run, const std::string& go_on) {
   switch (run.state()) {
     case v1::RUN_STATE_SUCCEEDED: return absl::OkStatus();
     case v1::RUN_STATE_CANCELLED: return absl::AbortedError(what);
-    case v1::RUN_STATE_PAUSED:
+    case v1::RUN_STATE_PAUSED: {
+      const std::string way =
+          go_on.empty() ? absl::StrCat("distillery resume ", run.run_id()) : go_on;
+      // By a person. Everything else stops a run again unless what is wrong has been mended.
+      if (run.state_reason() == "paused") {
+        return absl::AbortedError(absl::StrCat(what, "; to go on: ", way));
+      }
       return absl::AbortedError(absl::StrCat(
-          what, ": ", run.state_reason(), "; to go on: ",
-          go_on.empty() ? absl::StrCat("distillery resume ", run.run_id()) : go_on));
+          what, ": ", run.state_reason(),
+          "; if the RunSpec is wrong, change it and begin anew with that; if it is not, mend the "
+          "cause, then: ", way));
+    }
     default: return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
   }
 }

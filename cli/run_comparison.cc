@@ -8,6 +8,8 @@
 #include "cli/run_client.h"
 #include "cli/run_folder.h"
 #include "cli/text_table.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -33,10 +35,15 @@ void Compare(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b,
   }
 }
 
+// As it is in a file, with the defaults of what a client left unset: those are no differences.
+nlohmann::ordered_json SpecOf(const v1::Run& run) {
+  const absl::StatusOr<RunSpec> spec = SubmittedSpec(run.spec());
+  return nlohmann::ordered_json::parse(spec.ok() ? RunSpecToJson(*spec) : ToJson(run.spec()));
+}
+
 std::vector<Difference> SpecDifferences(const v1::GetRunResponse& a, const v1::GetRunResponse& b) {
   std::vector<Difference> differences;
-  Compare(nlohmann::ordered_json::parse(ToJson(a.run().spec())),
-          nlohmann::ordered_json::parse(ToJson(b.run().spec())), "", &differences);
+  Compare(SpecOf(a.run()), SpecOf(b.run()), "", &differences);
   return differences;
 }
 
@@ -95,7 +102,7 @@ std::string ComparisonToJson(const v1::GetRunResponse& a, const v1::GetRunRespon
   }
   json["runs"] = {nlohmann::ordered_json::parse(ToJson(a)),
                   nlohmann::ordered_json::parse(ToJson(b))};
-  return json.dump(2) + "\n";
+  return JsonText(json, 2) + "\n";
 }
 
 }  // namespace distillery

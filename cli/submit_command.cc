@@ -8,6 +8,7 @@
 #include "cli/coordinator_command.h"
 #include "cli/initial_weights.h"
 #include "cli/run_client.h"
+#include "cli/run_data.h"
 #include "cli/run_files.h"
 #include "cli/run_folder.h"
 #include "cli/spec_files.h"
@@ -15,6 +16,7 @@
 #include "common/base/checksum.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/run/sweep.h"
 
 namespace distillery {
@@ -27,15 +29,20 @@ class SubmitCommand : public CoordinatorCommand {
                            "  distillery submit deploy/examples/digits.yaml\n"
                            "  distillery submit run.yaml --wait --output runs/first\n"
                            "  distillery submit deploy/examples/sweep.yaml --wait\n"
-                           "A RunSpec with a key `sweep` stands for a run of each combination.") {
+                           "A RunSpec with a key `sweep` stands for a run of each combination.\n"
+                           "A run that its data does not fit is refused: digits is known, other data "
+                           "sets are\nlooked for in --data-dir, or asked of a teacher.") {
     app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
     app_->add_flag("--wait", wait_, "watch until the runs have ended");
     app_->add_option("--output", folder_,
                      "with --wait: folder for the student and the figures; of a sweep one in it for "
                      "each run");
-    app_->add_option("--data-dir", data_dir_,
-                     "folder of data sets, if they are on this machine too: what the files of the "
-                     "spec say is compared with the data");
+    app_->add_option("--data-dir", data_.data_dir,
+                     "folder of data sets, such as DIR/mnist, if they are on this machine too: the "
+                     "spec and what its files say are compared with the data");
+    app_->add_option("--teacher", data_.teacher,
+                     "teacher service to ask of the data, HOST:PORT (default: 127.0.0.1:7001 if the "
+                     "coordinator is on this machine)");
     app_->add_option("--request-id", request_id_,
                      "submitting again with the same id gives the same runs");
   }
@@ -45,6 +52,7 @@ class SubmitCommand : public CoordinatorCommand {
     if (!folder_.empty() && !wait_) {
       return absl::InvalidArgumentError("--output needs --wait");
     }
+    DISTILLERY_RETURN_IF_ERROR(CheckData(swept));
     const bool sweep = !swept.front().values.empty();
     const std::string request = request_id_.empty() ? RandomHex(16) : request_id_;
     DISTILLERY_RETURN_IF_ERROR(CheckFiles(&swept));
@@ -62,12 +70,12 @@ class SubmitCommand : public CoordinatorCommand {
       DISTILLERY_ASSIGN_OR_RETURN(runs.emplace_back(), client.Submit(id, one.spec));
     }
     if (!wait_) {
-      Print(runs);
+      PrintIds(runs);
       return absl::OkStatus();
     }
     std::vector<std::string> run_ids;
     for (const v1::Run& run : runs) {
-      std::fprintf(stderr, "run %s\n", run.run_id().c_str());
+      Print(stderr, "run %s\n", run.run_id().c_str());
       run_ids.push_back(run.run_id());
     }
     DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_ids));
@@ -75,13 +83,24 @@ class SubmitCommand : public CoordinatorCommand {
       if (folder_.empty() || one.run().state() != v1::RUN_STATE_SUCCEEDED) continue;
       DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
           client, one, sweep ? absl::StrCat(folder_, "/", one.run().spec().name()) : folder_,
-          {TeacherFile(one.run().spec().teacher().model()), "", data_dir_}));
+          {TeacherFile(one.run().spec().teacher().model()), "", data_.data_dir}));
     }
     if (!sweep) return PrintEnded(ended.front());
     return PrintSweep(ended);
   }
 
  private:
+  absl::Status CheckData(const std::vector<SweptRun>& swept) {
+    data_.teacher_is_named = !data_.teacher.empty();
+    if (!data_.teacher_is_named && IsLoopback(flags_.address)) data_.teacher = "127.0.0.1:7001";
+    data_.transport = flags_.transport;
+    RunDataCheck check(data_);
+    for (const SweptRun& one : swept) {
+      DISTILLERY_RETURN_IF_ERROR(Annotate(check.Check(one.spec), spec_path_));
+    }
+    return absl::OkStatus();
+  }
+
   // The YAML file's path of the teacher is relative to it; the services' teacher may be elsewhere.
   std::string TeacherFile(const std::string& model) const {
     return model.empty() ? "" : BesideSpec(spec_path_, model);
@@ -97,20 +116,20 @@ class SubmitCommand : public CoordinatorCommand {
       const std::vector<std::string> files = {spec.student.model, spec.student.initial_weights,
                                               teacher, spec.TrainingData().ToString()};
       if (!checked.insert(files).second) continue;
-      DISTILLERY_RETURN_IF_ERROR(CheckRunFiles(spec, teacher, data_dir_));
+      DISTILLERY_RETURN_IF_ERROR(CheckRunFiles(spec, teacher, data_.data_dir));
     }
     return absl::OkStatus();
   }
 
-  void Print(const std::vector<v1::Run>& runs) const {
+  void PrintIds(const std::vector<v1::Run>& runs) const {
     if (json_) {
       std::printf("%s\n", runs.size() == 1 ? ToJson(runs.front()).c_str()
                                            : SweepToJson(runs).c_str());
       return;
     }
     const std::string& sweep = runs.front().spec().scheduling().sweep();
-    if (!sweep.empty()) std::fprintf(stderr, "%s: %zu runs\n", sweep.c_str(), runs.size());
-    for (const v1::Run& run : runs) std::printf("%s\n", run.run_id().c_str());
+    if (!sweep.empty()) Print(stderr, "%s: %zu runs\n", sweep.c_str(), runs.size());
+    for (const v1::Run& run : runs) Print(stdout, "%s\n", run.run_id().c_str());
   }
 
   // The table; the outcome of the first run that did not succeed.
@@ -125,7 +144,7 @@ class SubmitCommand : public CoordinatorCommand {
   std::string spec_path_;
   std::string folder_;
   std::string request_id_;
-  std::string data_dir_;
+  RunDataCheck::Options data_;
   bool wait_ = false;
 };
 

@@ -127,7 +127,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
                                                             const v1::SubmitRunRequest* request,
                                                             v1::SubmitRunResponse* response) {
   return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, FromProto(request->spec()));
+    DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, SubmittedSpec(request->spec()));
     DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
                                 coordinator_->SubmitRun(request->request_id(), spec));
     FillRun(view, response->mutable_run());

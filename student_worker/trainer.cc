@@ -54,6 +54,9 @@ OptimizerOptions OptimizerOf(const RunSpec& spec) {
   return options;
 }
 
+// See Training::Exploded.
+constexpr double kExplosion = 1e6;
+
 // One task's state: the module and its optimizer.
 class Training {
  public:
@@ -84,10 +87,16 @@ class Training {
     optimizer_.Step(LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
                                    spec_.training.warm_up));
     const double value = Count(batch, loss);
-    if (!std::isfinite(value)) return NotFinite(absl::StrCat("the loss is ", value), batch);
+    if (!std::isfinite(value)) return Diverged(absl::StrCat("the loss is ", value), batch);
+    if (Exploded(value, batch, logits, labels)) {
+      return Diverged(absl::StrCat("the loss is ", value, ", over ", kExplosion,
+                                   " times that of a student that takes all classes for equally "
+                                   "likely"),
+                      batch);
+    }
     ++sums_.step_count;
     if (sums_.step_count == step_count_ && !optimizer_.Finite()) {
-      return NotFinite("weights are not finite", batch);
+      return Diverged("weights are not finite", batch);
     }
     if (job_.progress) job_.progress(sums_.sample_count);
     return absl::OkStatus();
@@ -164,7 +173,22 @@ class Training {
     return value[0];
   }
 
-  absl::Status NotFinite(const std::string& what, const TrainBatch& batch) const {
+  // A finite loss that tells of no learning any more. All classes alike cost ln(classes), in the terms
+  // of the loss and on the targets of this very batch; a million times that means logits some million
+  // nats apart. There float32 holds no tenth of a nat, softmax is 0 or 1, and the gradient says as much
+  // as a coin: such weights do not come back, though each number in them is finite. A step of a rate
+  // that is too high, from which training does come back, stays far below. A run whose guard says what an
+  // explosion is goes by its guard.
+  bool Exploded(double value, const TrainBatch& batch, const at::Tensor& logits,
+                const at::Tensor& labels) const {
+    if (value <= kExplosion || spec_.guard.max_loss_ratio > 0) return false;
+    const at::NoGradGuard no_gradients;
+    const DistillationLoss uninformed =
+        batch.targets.Loss(at::zeros_like(logits), labels, loss_options_);
+    return value > kExplosion * std::max(1.0, uninformed.total.item<double>());
+  }
+
+  absl::Status Diverged(const std::string& what, const TrainBatch& batch) const {
     return absl::InvalidArgumentError(absl::StrCat(
         what, " at batch ", sums_.step_count, " (from shard ", batch.first_shard, " of ",
         job_.dataset->reference().ToString(), ") of round ", job_.round, ", replica ",

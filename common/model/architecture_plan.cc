@@ -38,9 +38,7 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
-                                           const ArchitectureOptions& options,
-                                           const ImageShape& input, int64_t class_count) {
+absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& sizes_text) {
   std::vector<int64_t> sizes;
   for (const absl::string_view text : absl::StrSplit(sizes_text, '-')) {
     int64_t size = 0;
@@ -53,6 +51,13 @@ absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
   if (sizes.size() < 2) {
     return absl::InvalidArgumentError("mlp needs at least input and output size, as in mlp:64-10");
   }
+  return sizes;
+}
+
+absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
+                                           const ArchitectureOptions& options,
+                                           const ImageShape& input, int64_t class_count) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(sizes_text));
   if (sizes.front() != input.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("mlp:", sizes_text, " takes ", sizes.front(), " inputs, the data has ",
@@ -122,6 +127,19 @@ absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architect
   std::vector<std::string> known = {"mlp:SIZES", "lenet"};
   known.insert(known.end(), ResidualNames().begin(), ResidualNames().end());
   return absl::InvalidArgumentError(UnknownName("architecture", name, known));
+}
+
+absl::Status CheckArchitecture(const std::string& architecture) {
+  // Its size and its number of classes fit every architecture that does not name them itself.
+  ImageShape input{1, 32, 32};
+  int64_t class_count = 10;
+  const std::string name = architecture.substr(0, architecture.find(','));
+  if (absl::StartsWith(name, "mlp:")) {
+    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(name.substr(4)));
+    input = {1, 1, sizes.front()};
+    class_count = sizes.back();
+  }
+  return PlanArchitecture(architecture, input, class_count).status();
 }
 
 }  // namespace distillery

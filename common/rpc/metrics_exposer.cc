@@ -56,6 +56,7 @@ MHD_Result Answer(void* collectable, MHD_Connection* connection, const char* url
 absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
     const Options& options, bool insecure, std::shared_ptr<prometheus::Collectable> collectable) {
   if (options.address.empty()) return nullptr;
+  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckPort(options.address), "--metrics-listen"));
   if (!insecure && !options.insecure && !IsLoopback(options.address)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--metrics-listen ", options.address,

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
 
 namespace distillery {
 namespace {
@@ -21,7 +22,7 @@ class ProtoWriter {
  public:
   explicit ProtoWriter(Message* root) : at_(root) {}
   void Field(const char* name, const std::string& value) {
-    at_->GetReflection()->SetString(at_, FieldNamed(*at_, name), value);
+    at_->GetReflection()->SetString(at_, FieldNamed(*at_, name), WholeUtf8(value));
   }
   void Field(const char* name, double value) {
     at_->GetReflection()->SetDouble(at_, FieldNamed(*at_, name), value);
@@ -57,20 +58,22 @@ class ProtoWriter {
   Message* at_;
 };
 
-// Visits a RunSpec and fills it from the field of the same name in the message.
+// Visits a RunSpec and fills it from the field of the same name in the message. `defaults`: fields that
+// are not set stay as they are.
 class ProtoReader {
  public:
-  explicit ProtoReader(const Message* root) : at_(root) {}
+  ProtoReader(const Message* root, bool defaults) : at_(root), defaults_(defaults) {}
   void Field(const char* name, std::string& value) {
-    value = at_->GetReflection()->GetString(*at_, FieldNamed(*at_, name));
+    if (!Stays(name)) value = at_->GetReflection()->GetString(*at_, FieldNamed(*at_, name));
   }
   void Field(const char* name, double& value) {
-    value = at_->GetReflection()->GetDouble(*at_, FieldNamed(*at_, name));
+    if (!Stays(name)) value = at_->GetReflection()->GetDouble(*at_, FieldNamed(*at_, name));
   }
   void Field(const char* name, bool& value) {
-    value = at_->GetReflection()->GetBool(*at_, FieldNamed(*at_, name));
+    if (!Stays(name)) value = at_->GetReflection()->GetBool(*at_, FieldNamed(*at_, name));
   }
   void Field(const char* name, int64_t& value) {
+    if (Stays(name)) return;
     const FieldDescriptor* const field = FieldNamed(*at_, name);
     value = field->cpp_type() == FieldDescriptor::CPPTYPE_INT32
                 ? at_->GetReflection()->GetInt32(*at_, field)
@@ -99,8 +102,20 @@ class ProtoReader {
   }
 
  private:
+  bool Stays(const char* name) const {
+    return defaults_ && !at_->GetReflection()->HasField(*at_, FieldNamed(*at_, name));
+  }
   const Message* at_;
+  const bool defaults_;
 };
+
+absl::StatusOr<RunSpec> Read(const v1::RunSpec& proto, bool defaults) {
+  RunSpec spec;
+  ProtoReader reader(&proto, defaults);
+  VisitRunSpec(reader, spec);
+  DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(spec));
+  return spec;
+}
 
 }  // namespace
 
@@ -112,11 +127,11 @@ v1::RunSpec ToProto(const RunSpec& spec) {
 }
 
 absl::StatusOr<RunSpec> FromProto(const v1::RunSpec& proto) {
-  RunSpec spec;
-  ProtoReader reader(&proto);
-  VisitRunSpec(reader, spec);
-  DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(spec));
-  return spec;
+  return Read(proto, /*defaults=*/false);
+}
+
+absl::StatusOr<RunSpec> SubmittedSpec(const v1::RunSpec& proto) {
+  return Read(proto, /*defaults=*/true);
 }
 
 v1::TaskLease ToProto(const Lease& lease) {

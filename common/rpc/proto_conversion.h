@@ -12,6 +12,9 @@ v1::RunSpec ToProto(const RunSpec& spec);
 // Validated: INVALID_ARGUMENT names the field. Fields that are not set take proto's zero, not the
 // YAML file's default: a caller says everything.
 absl::StatusOr<RunSpec> FromProto(const v1::RunSpec& proto);
+// The same of a run that is submitted, or that was by somebody else: what is not set has the default of
+// the YAML file, so that a run said in two ways is one.
+absl::StatusOr<RunSpec> SubmittedSpec(const v1::RunSpec& proto);
 
 v1::TaskLease ToProto(const Lease& lease);
 // INVALID_ARGUMENT for an unknown kind or an id that is no name.

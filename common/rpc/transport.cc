@@ -8,7 +8,9 @@
 #include <cstdlib>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/tls_server_credentials.h"
 
@@ -42,7 +44,33 @@ bool IsLoopback(const std::string& address) {
          absl::StartsWith(address, "[::1]:") || absl::StartsWith(address, "unix:");
 }
 
+absl::Status CheckPort(const std::string& address) {
+  if (address.empty() || absl::StartsWith(address, "unix:")) return absl::OkStatus();
+  const size_t colon = address.rfind(':');
+  const std::string host = address.substr(0, colon);
+  const bool bare_ipv6 = address.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos &&
+                         absl::StrContains(host, ":");
+  if (bare_ipv6) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("address ", Printable(address), " is an IPv6 address without brackets: write [",
+                     Printable(address), "]:PORT, or [ADDRESS]:PORT if it ends in the port"));
+  }
+  constexpr int kLargestPort = 65535;
+  int port = -1;
+  if (colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) &&
+      port >= 0 && port <= kLargestPort) {
+    return absl::OkStatus();
+  }
+  // "[::1]": the last colon is the address's own.
+  const bool none = colon == std::string::npos || address.back() == ']';
+  return absl::InvalidArgumentError(
+      absl::StrCat("address ", Printable(address),
+                   none ? " has no port" : " does not end in a port from 0 to 65535", ": write ",
+                   Printable(none ? address : host), ":PORT"));
+}
+
 absl::Status CheckTransport(const std::string& address, const TransportOptions& options) {
+  DISTILLERY_RETURN_IF_ERROR(CheckPort(address));
   if (options.tls()) {
     if (!options.tls_certificate.empty() && !options.tls_key.empty() && !options.tls_ca.empty()) {
       return absl::OkStatus();

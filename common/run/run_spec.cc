@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/data/augmentation.h"
+#include "common/model/architecture_plan.h"
 #include "common/run/loss_names.h"
 #include "common/run/schedule.h"
 #include "common/weights/broadcast_encoding.h"
@@ -82,7 +83,10 @@ class JsonWriter {
     body();
     at_ = outer;
   }
-  std::string Text() const { return root_.dump(); }
+  // A path may hold bytes that are no UTF-8, which JSON cannot.
+  std::string Text() const {
+    return root_.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  }
 
  private:
   nlohmann::ordered_json root_;
@@ -356,6 +360,11 @@ FieldError FindFieldError(const RunSpec& spec) {
   CheckScheduling(spec, &check);
   check.OneOf("numerics", spec.numerics, {"fastest", "portable"});
   check.Range<int64_t>("compute_threads", spec.compute_threads, 1, 1024);
+  // Of a new run alone: one that is on record and whose architecture is of another version is its own
+  // trouble, not that of the record.
+  if (!spec.student_is_file()) {
+    check.Status("student.architecture", CheckArchitecture(spec.student.architecture));
+  }
   return check.error();
 }
 

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_join.h"
 #include "cli/text_table.h"
 #include "common/base/text.h"
@@ -48,7 +50,7 @@ TEST(TerminalText, WrapsBetweenWordsAndLosesNothing) {
 
 TEST(FormatTable, Fault56_CellsAreOneLineEachAndColumnsStandStraight) {
   EXPECT_EQ(FormatTable({{"class", "n"}, {"gr\xc3\xbc\xc3\x9f", "1"}, {"a\nb\xff", "22"}}),
-            "class     n\ngr\xc3\xbc\xc3\x9f      1\na\\nb\\xff  22\n");
+            "class      n\ngr\xc3\xbc\xc3\x9f       1\na\\nb\\xff  22\n");
 }
 
 }  // namespace

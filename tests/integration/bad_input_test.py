@@ -76,17 +76,64 @@ class BadInputTest(TeacherTestCase):
                      self.path("half.pt"))
         self.refused(1, "cannot open", "distillery", "evaluate", self.path("absent.pt"))
 
-    def test_class_counts_that_differ_are_named(self):
-        path = self.write("run.yaml", specs.digits(alpha=0, architecture="mlp:64-20-7"))
-        self.refused(1, "mlp:64-20-7 has 7 outputs, the data has 10 classes", "distillery", "run",
-                     path, "--output", self.path("out"))
+    def test_a_run_that_does_not_fit_its_data_is_refused_before_it_is_submitted(self):
+        coordinator = self.coordinator()
+        for architecture, shown in (("mlp:64-20-7", "has 7 outputs, the data has 10 classes"),
+                                    ("mlp:784-10", "takes 784 inputs, the data has 1 x 8 x 8")):
+            path = self.write("run.yaml", specs.digits(alpha=0, architecture=architecture))
+            self.refused(2, "student.architecture: " + architecture + " " + shown, "distillery",
+                         "run", path, "--output", self.path("out"))
+            self.refused(2, "student.architecture: " + architecture + " " + shown, "distillery",
+                         "submit", path, "--coordinator", coordinator.address)
+        self.assertEqual(self.record("SELECT count(*) FROM runs"), [(0,)])
+
+    def make_shapes(self):
+        """A data set of two classes, 8 x 8, in data/shapes."""
+        for split in ("train", "test"):
+            for number, name in enumerate(("dark", "light")):
+                folder = self.path(f"data/shapes/{split}/{name}")
+                os.makedirs(folder)
+                for i in range(64):
+                    with open(os.path.join(folder, f"{i}.pgm"), "wb") as file:
+                        file.write(b"P5 8 8 255\n" + bytes([120 * number + i]) * 64)
+
+    def test_the_data_set_of_a_submitted_run_is_looked_for_where_it_may_be(self):
+        self.make_shapes()
+        coordinator = self.coordinator()
+        teacher = self.teacher(self.teacher_file, "--data-dir", self.path("data"))
+        at = ("--coordinator", coordinator.address)
+        for data in (("--data-dir", self.path("data")), ("--teacher", teacher.address)):
+            for name, architecture, code, shown in (
+                    ("shpaes", "mlp:64-2", 1, 'unknown data set "shpaes"; did you mean "shapes"?'),
+                    ("shapes", "mlp:64-10", 2, "has 10 outputs, the data has 2 classes")):
+                path = self.write("run.yaml", specs.digits(alpha=0, architecture=architecture)
+                                  .replace("name: digits,", f"name: {name},"))
+                self.refused(code, shown, "distillery", "submit", path, *at, *data)
+        # The teacher itself is for other classes.
+        path = self.write("run.yaml", specs.digits(architecture="mlp:64-2").replace(
+            "name: digits,", "name: shapes,"))
+        self.refused(2, "its model teacher is for images of 1 x 8 x 8 in 10 classes, data set "
+                     "shapes has images of 1 x 8 x 8 in 2 classes", "distillery", "submit", path,
+                     *at, "--teacher", teacher.address)
+        self.assertEqual(self.record("SELECT count(*) FROM runs"), [(0,)])
+        # Nobody here knows it: it is said that the run is not checked, and by what it would be.
+        done = run("distillery", "submit", path, *at, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("is not checked against data set shapes", done.stderr)
+        self.assertIn("--data-dir", done.stderr)
+        # What a worker alone finds pauses the run, with what can be done about it.
+        self.worker("worker", coordinator.address, teacher.address)
+        ended = run("distillery", "watch", done.stdout.strip(), *at, check=False)
+        self.assertEqual(ended.returncode, 1)
+        self.assertRegex(ended.stderr.splitlines()[-1],
+                         r" paused: .*; if the RunSpec is wrong, change it and begin anew with that; "
+                         r"if it is not, mend the cause, then: distillery resume ")
 
     def test_unknown_architectures_and_losses_are_named_with_the_nearest(self):
         self.refused_spec('loss.name has an unknown value "kld"; did you mean "kd"?',
                           ("loss: {", "loss: {name: kld, "))
-        path = self.write("run.yaml", specs.digits(alpha=0, architecture="lennet"))
-        self.refused(1, 'did you mean "lenet"?', "distillery", "run", path, "--output",
-                     self.path("out"))
+        self.refused_spec('run.yaml:4: student.architecture is not valid: unknown architecture '
+                          '"lennet"; did you mean "lenet"?', ("mlp:64-48-10", "lennet"))
 
     def test_a_loss_that_is_not_finite_pauses_the_run_and_nothing_is_averaged(self):
         path = self.write("run.yaml", specs.digits(self.teacher_file).replace(
@@ -150,6 +197,19 @@ class BadInputTest(TeacherTestCase):
     def test_no_coordinator_is_one_clear_line(self):
         self.refused(1, "no coordinator answers at 127.0.0.1:1", "distillery", "runs",
                      "--coordinator", "127.0.0.1:1")
+
+    def test_an_address_without_a_port_is_said_to_be_one(self):
+        for address in ("127.0.0.1", "0.0.0.0", "coordinator.example"):
+            shown = f"address {address} has no port: write {address}:PORT"
+            self.refused(2, shown, "coordinator", "--state-dir", self.path("state"), "--listen",
+                         address)
+            self.refused(2, shown, "teacher_service", "--model", self.teacher_file, "--listen",
+                         address)
+            self.refused(2, shown, "coordinator", "--state-dir", self.path("state"), "--listen",
+                         "127.0.0.1:0", "--metrics-listen", address)
+            self.refused(2, shown, "student_worker", "--coordinator", address)
+            self.refused(2, shown, "distillery", "runs", "--coordinator", address)
+            self.refused(2, shown, "distillery", "healthcheck", "--address", address)
 
     def test_addresses_beyond_loopback_ask_for_tls_or_insecure(self):
         self.refused(2, "is not loopback: give --tls-certificate", "coordinator", "--state-dir",

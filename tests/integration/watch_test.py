@@ -109,6 +109,23 @@ class WatchTest(TeacherTestCase):
         self.assertEqual(quiet["name"], "phone-0")
         self.assertIsNone(coordinator.child.poll())
 
+    def test_a_killed_worker_is_shown_as_gone_once_its_lease_has_ended(self):
+        coordinator = self.listen("short-leases", "coordinator", "--state-dir",
+                                  self.path("short-leases"), "--lease-seconds", 1)
+        self.addresses[1] = coordinator.address
+        spec = self.write("run.yaml", specs.digits(self.teacher_file, rounds=200))
+        self.submit(spec, coordinator.address)
+        self.worker("phone-0", coordinator.address, self.services[1].address)
+        wait_for("a task", lambda: any("lease" in w for w in self.snapshot()["workers"]))
+        self.assertFalse(self.snapshot()["workers"][0]["gone"])
+        self.processes[-1].kill()
+        gone = wait_for("it to be gone", lambda: next(
+            (w for w in self.snapshot()["workers"] if w["gone"]), None))
+        self.assertNotIn("lease", gone)
+        text = run("distillery", "watch", "--once", *self.addresses).stdout
+        self.assertIn("0 workers (1 gone)", text)
+        self.assertRegex(text, r"phone-0 +gone ")
+
     def test_the_screen_fits_the_terminal_and_gives_it_back(self):
         self.start_run(rounds=200)
         self.work(3)

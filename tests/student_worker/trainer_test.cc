@@ -187,6 +187,36 @@ TEST_F(TrainerTest, WeightsThatTheLastStepSpoilsAreNotHandedOn) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("weights are not finite")));
 }
 
+TEST_F(TrainerTest, AFiniteLossThatExplodesIsNamedWithItsBatch) {
+  for (const double alpha : {0.0, 0.9}) {
+    RunSpec spec = MakeSpec();
+    spec.loss.alpha = alpha;
+    spec.training.momentum = 0;
+    spec.training.learning_rate = 1e6;
+    EXPECT_THAT(Train(spec), StatusIs(absl::StatusCode::kInvalidArgument,
+                                      testing::AllOf(HasSubstr("times that of a student that"),
+                                                     HasSubstr(" at batch 1 (from shard "),
+                                                     HasSubstr("lower training.learning_rate"))));
+    // Its guard decides what an explosion is, and what becomes of it.
+    spec.guard.metric = "cross_entropy";
+    spec.guard.max_loss_ratio = 2;
+    spec.training.local_epochs = 0;
+    spec.training.local_steps = 2;
+    EXPECT_THAT(Train(spec), IsOk());
+  }
+}
+
+TEST_F(TrainerTest, ARateThatIsFarTooHighIsNoExplosion) {
+  for (const double rate : {1.0, 10.0, 100.0}) {
+    RunSpec spec = MakeSpec();
+    spec.loss.alpha = 0;
+    spec.training.momentum = 0;
+    spec.training.learning_rate = rate;
+    ASSERT_OK_AND_ASSIGN(const TrainResult result, Train(spec));
+    EXPECT_GT(result.metrics.loss, 0.5) << rate;
+  }
+}
+
 TEST_F(TrainerTest, WithoutLabelsTheTeacherAloneTeaches) {
   RunSpec spec = MakeSpec();
   ASSERT_OK_AND_ASSIGN(const TrainResult labelled, Train(spec));

@@ -53,6 +53,118 @@ TEST(RunSpecConversion, UnsetFieldsAreZeroNotTheYamlDefault) {
   EXPECT_THAT(FromProto(v1::RunSpec()), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+// A run of which a client says no more than it must.
+v1::RunSpec Sparse() {
+  v1::RunSpec proto;
+  proto.mutable_student()->set_architecture("mlp:64-10");
+  proto.mutable_training()->set_local_epochs(1);
+  return proto;
+}
+
+TEST(SubmittedRunSpec, WhatIsNotSetHasTheDefaultOfTheYamlFile) {
+  RunSpec spec;
+  spec.student.architecture = "mlp:64-10";
+  spec.training.local_epochs = 1;
+  ASSERT_OK_AND_ASSIGN(const RunSpec submitted, SubmittedSpec(Sparse()));
+  EXPECT_EQ(ValuesOf(submitted), ValuesOf(spec));
+  // Said in full it is the same run.
+  ASSERT_OK_AND_ASSIGN(const RunSpec full, SubmittedSpec(ToProto(spec)));
+  EXPECT_EQ(ValuesOf(full), ValuesOf(spec));
+}
+
+TEST(SubmittedRunSpec, EveryFieldIsReadAsItIsSaid) {
+  for (const RunSpec& spec : {FullSpec(), FullSpecOfFiles()}) {
+    ASSERT_OK_AND_ASSIGN(const RunSpec read, SubmittedSpec(ToProto(spec)));
+    EXPECT_EQ(ValuesOf(read), ValuesOf(spec));
+  }
+}
+
+TEST(SubmittedRunSpec, AZeroThatIsSaidIsRefusedWhereNoneIsValid) {
+  v1::RunSpec proto = Sparse();
+  proto.mutable_loss()->set_temperature(0);
+  EXPECT_THAT(SubmittedSpec(proto),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("loss.temperature")));
+  proto = Sparse();
+  proto.mutable_training()->set_rounds(0);
+  EXPECT_THAT(SubmittedSpec(proto),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("training.rounds")));
+}
+
+TEST(SubmittedRunSpec, AZeroThatIsSaidIsAZero) {
+  RunSpec spec;
+  spec.student.architecture = "mlp:64-10";
+  spec.training.local_epochs = 1;
+  spec.seed = 0;
+  spec.loss.alpha = 0;
+  spec.training.momentum = 0;
+  spec.evaluation.every_rounds = 0;
+  spec.scheduling.backup_after = 0;
+  ASSERT_OK_AND_ASSIGN(const RunSpec submitted, SubmittedSpec(ToProto(spec)));
+  EXPECT_EQ(ValuesOf(submitted), ValuesOf(spec));
+}
+
+// Sets one number of a RunSpec to 0, by its path.
+class Zeroer {
+ public:
+  explicit Zeroer(std::string path) : path_(std::move(path)) {}
+  void Field(const std::string& name, int64_t& value) { Zero(name, &value); }
+  void Field(const std::string& name, double& value) { Zero(name, &value); }
+  template <typename Other>
+  void Field(const std::string& /*name*/, Other& /*value*/) {}
+  template <typename Body>
+  void Group(const std::string& name, Body body) {
+    prefix_ = name + ".";
+    body();
+    prefix_.clear();
+  }
+  // It had another default.
+  bool done() const { return done_; }
+
+ private:
+  template <typename Number>
+  void Zero(const std::string& name, Number* value) {
+    if (prefix_ + name != path_) return;
+    done_ = *value != 0;
+    *value = 0;
+  }
+  std::string path_;
+  std::string prefix_;
+  bool done_ = false;
+};
+
+// A field that may be zero and has another default must say whether it is set.
+TEST(SubmittedRunSpec, NoValidZeroIsTakenForADefault) {
+  RunSpec base;
+  base.student.architecture = "mlp:64-10";
+  base.training.local_epochs = 1;
+  std::set<std::string> zeroed;
+  for (const std::string& field : ValuesOf(base)) {
+    const std::string path = field.substr(0, field.find('='));
+    RunSpec spec = base;
+    Zeroer zeroer(path);
+    VisitRunSpec(zeroer, spec);
+    // These two stand for 1 where they are 0.
+    if (!zeroer.done() || !ValidateRunSpec(spec).ok() || path == "dataset.sample_fraction" ||
+        path == "scheduling.priority") {
+      continue;
+    }
+    zeroed.insert(path);
+    ASSERT_OK_AND_ASSIGN(const RunSpec submitted, SubmittedSpec(ToProto(spec)));
+    EXPECT_EQ(ValuesOf(submitted), ValuesOf(spec)) << path;
+  }
+  EXPECT_EQ(zeroed, std::set<std::string>({"seed", "loss.alpha", "training.momentum",
+                                           "evaluation.every_rounds", "scheduling.backup_after"}));
+}
+
+TEST(RunSpecConversion, Fault56_APathThatIsNoUtf8DoesNotSpoilTheMessage) {
+  RunSpec spec = FullSpec();
+  spec.teacher.model = "/tmp/d\xff/teacher.pt";
+  v1::RunSpec read;
+  ASSERT_TRUE(read.ParseFromString(ToProto(spec).SerializeAsString()));
+  EXPECT_EQ(read.teacher().model(), "/tmp/d\\xff/teacher.pt");
+  EXPECT_EQ(RunSpecToJson(spec).find('\xff'), std::string::npos);
+}
+
 TEST(LeaseConversion, GoesThereAndBack) {
   const Lease lease{{"run-1", TaskKind::kEvaluate, 7, 3}, 41, "worker-1"};
   ASSERT_OK_AND_ASSIGN(const Lease back, FromProto(ToProto(lease)));

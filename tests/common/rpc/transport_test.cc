@@ -1,5 +1,6 @@
 #include "common/rpc/transport.h"
 
+#include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -7,6 +8,7 @@
 namespace distillery {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -23,6 +25,29 @@ TEST(IsLoopback, IsNotTakenInByNamesThatLookAlike) {
        {"0.0.0.0:7", "[::]:7", "10.0.0.1:7", "example.org:7", "localhost.example.org:7",
         "127.0.0.1.example.org:7", "127.example.org:7", "[::1234]:7", "", ":7"}) {
     EXPECT_FALSE(IsLoopback(address)) << address;
+  }
+}
+
+TEST(Transport, AnAddressWithoutAPortIsSaidToBeOneWhateverElseIsWrongWithIt) {
+  TransportOptions insecure;
+  insecure.insecure = true;
+  for (const TransportOptions& options : {TransportOptions(), insecure}) {
+    for (const char* const address : {"127.0.0.1", "localhost", "10.0.0.1", "example.org"}) {
+      EXPECT_THAT(CheckTransport(address, options),
+                  StatusIs(kInvalid, AllOf(HasSubstr("has no port: write "),
+                                           HasSubstr(absl::StrCat(address, ":PORT")))))
+          << address;
+    }
+    EXPECT_THAT(CheckTransport("[::1]", options), StatusIs(kInvalid, HasSubstr("[::1]:PORT")));
+    EXPECT_THAT(CheckTransport("::1", options), StatusIs(kInvalid, HasSubstr("without brackets")));
+    for (const char* const address : {"127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "a:-1"}) {
+      EXPECT_THAT(CheckTransport(address, options),
+                  StatusIs(kInvalid, HasSubstr("does not end in a port from 0 to 65535")))
+          << address;
+    }
+  }
+  for (const char* const address : {"a:1", "[::1]:1", "unix:/run/x", "dns:///a.example:7001"}) {
+    EXPECT_THAT(CheckPort(address), IsOk()) << address;
   }
 }
 
