@@ -27,6 +27,12 @@ absl::StatusOr<std::string> Serialize(const torch::jit::Module& module, const Mo
   if (absl::EndsWith(path, ".ptl")) return SerializeForMobile(module, card);
   if (absl::EndsWith(path, ".pt")) return SerializeModel(module, card);
   if (HasInt8Weights(module)) return NoInt8Form(path);
+  if (weights.layout().tensors().empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model has no parameters that ", path, " could hold: those of a frozen model "
+                     "are constants of its code, without names. Export the model that was frozen, or "
+                     "write .pt or .ptl"));
+  }
   if (absl::EndsWith(path, ".safetensors")) return weights.file();
   if (card.architecture.empty()) {
     return absl::InvalidArgumentError(

@@ -260,9 +260,8 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
                   "a copy of each model")
       ->capture_default_str();
   app->add_option("--precision", flags->model_defaults.precision,
-                  "inside of models: float32, bfloat16, or float16 (CUDA alone); part of the teacher "
-                  "digest")
-      ->capture_default_str();
+                  "inside of models: float32, bfloat16, or float16 (CUDA alone); default: as the model "
+                  "file holds it; part of the teacher digest");
   app->add_flag("--cuda-graphs", flags->cuda_graphs,
                 "on CUDA, launch each forward pass as one graph, for models of many small kernels; part "
                 "of the teacher digest");

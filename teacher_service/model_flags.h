@@ -16,13 +16,14 @@ struct ModelFlag {
   std::string card_path;
   // At least one; each gets a copy of the model.
   std::vector<std::string> devices = {"cpu"};
-  std::string precision = "float32";
+  // Empty: TorchTeacherOptions says what that means.
+  std::string precision;
   int64_t batch_rows = 256;
   // 0: TorchTeacherOptions' choice for the device.
   int64_t max_batch_rows = 0;
 };
 
-// Reads "FILE", "NAME=FILE" or "NAME=FILE,device=cpu,precision=float32,batch_rows=256,
+// Reads "FILE", "NAME=FILE" or "NAME=FILE,device=cpu,precision=bfloat16,batch_rows=256,
 // max_batch_rows=1024,card=FILE", where device may be several, as in cuda:0+cuda:1. What is not said is
 // as in `defaults`, and the name is the file's without folder and ending. INVALID_ARGUMENT for an
 // unknown key (with the nearest one), a number out of range, a device twice or an empty file.

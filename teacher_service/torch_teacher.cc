@@ -2,6 +2,7 @@
 
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -16,7 +17,10 @@
 #include "common/model/compiled_model.h"
 #include "common/model/device.h"
 #include "common/model/device_lane.h"
+#include "common/model/model_call.h"
 #include "common/model/model_file.h"
+#include "common/model/model_format.h"
+#include "common/model/model_probe.h"
 #include "common/model/numerics.h"
 #include "common/model/padded_batch.h"
 #include "common/model/tensor_encoding.h"
@@ -25,71 +29,108 @@
 namespace distillery {
 namespace {
 
-absl::StatusOr<at::ScalarType> ParsePrecision(const std::string& text,
-                                              const ComputeDevice& device) {
-  if (text == "float32") return at::kFloat;
-  if (text == "bfloat16") return at::kBFloat16;
-  if (text == "float16" && !device.is_cpu()) return at::kHalf;
-  if (text == "float16") {
+// Empty: as the file holds the model.
+absl::StatusOr<std::optional<at::ScalarType>> ParsePrecision(const std::string& text,
+                                                             const ComputeDevice& device) {
+  static const std::vector<std::string> kNames = {"float32", "bfloat16", "float16"};
+  if (text.empty()) return std::nullopt;
+  if (std::find(kNames.begin(), kNames.end(), text) == kNames.end()) {
+    return absl::InvalidArgumentError(UnknownName("precision", text, kNames));
+  }
+  if (text == "float16" && device.is_cpu()) {
     return absl::InvalidArgumentError("precision float16 needs a CUDA device, got cpu");
   }
-  return absl::InvalidArgumentError(
-      UnknownName("precision", text, {"float32", "bfloat16", "float16"}));
+  return ElementTypeOf(text);
 }
 
 // A model on its device, from whatever file.
 struct PlacedModel {
-  // Normalised pixels in the precision asked for to what the model answers with. Safe for all threads.
-  std::function<at::Tensor(const at::Tensor&)> forward;
+  // Normalised pixels, float32, to what CallModel gives. Safe for all threads.
+  std::function<at::Tensor(const at::Tensor&)> call;
   ModelCard card;
   std::string sha256;
+  // What it is computed in.
+  std::string precision;
   // 0: unknown.
   int64_t parameter_count = 0;
 };
 
 absl::StatusOr<PlacedModel> PlaceTorchScript(const TorchTeacherOptions& options,
                                              const ComputeDevice& device,
-                                             at::ScalarType precision) {
-  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(options.model_path, options.card));
+                                             std::optional<at::ScalarType> precision,
+                                             std::string bytes) {
+  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model,
+                              ParseModel(options.model_path, std::move(bytes), options.card));
   model.module.to(device.tensors);
-  if (precision != at::kFloat) model.module.to(precision);
+  if (precision.has_value()) CastFloats(model.module, *precision);
+  ProbeOptions probe;
+  probe.device = device.tensors;
+  probe.precision = precision;
+  DISTILLERY_RETURN_IF_ERROR(
+      Annotate(ProbeModule(model.module, probe, &model.card), options.model_path));
   PlacedModel placed;
   placed.parameter_count = CountParameters(model.module);
-  placed.card = std::move(model.card);
+  placed.card = model.card;
   placed.sha256 = std::move(model.sha256);
-  const auto module = std::make_shared<torch::jit::Module>(std::move(model.module));
-  placed.forward = [module](const at::Tensor& batch) {
-    return module->forward({batch}).toTensor();
-  };
+  ModelCard asked = std::move(model.card);
+  if (precision.has_value()) asked.input_type = NameOf(*precision);
+  placed.precision = asked.input_type.empty() ? "float32" : asked.input_type;
+  placed.call = [module = std::move(model.module), asked = std::move(asked)](
+                    const at::Tensor& batch) { return CallModel(module, asked, batch); };
   return placed;
 }
 
 // Whose precision is that of its compilation.
 absl::StatusOr<PlacedModel> PlaceCompiled(const TorchTeacherOptions& options,
-                                          const ComputeDevice& device) {
+                                          const ComputeDevice& device, const std::string& bytes) {
   if (!options.card.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(options.model_path, " carries no model card: give one with --card"));
   }
-  constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
-                              ReadFile(options.model_path, kMaxModelBytes));
+  DISTILLERY_RETURN_IF_ERROR(CheckUndamaged(options.model_path, bytes));
+  DISTILLERY_ASSIGN_OR_RETURN(auto compiled, LoadCompiledModel(options.model_path, device));
   PlacedModel placed;
-  DISTILLERY_ASSIGN_OR_RETURN(placed.forward, LoadCompiledModel(options.model_path, device));
   placed.card = *options.card;
   placed.sha256 = Sha256Hex(bytes);
+  placed.precision = options.precision.empty() ? "float32" : options.precision;
+  ModelCard asked = placed.card;
+  if (!options.precision.empty()) asked.input_type = options.precision;
+  placed.call = [compiled = std::move(compiled), card = std::move(asked)](const at::Tensor& batch) {
+    const std::vector<at::Tensor> outputs = compiled(batch.to(ElementTypeOf(card.input_type)));
+    const bool alone = outputs.size() == 1 && card.output_key.empty();
+    const absl::StatusOr<at::Tensor> output =
+        SelectOutput(alone ? c10::IValue(outputs[0]) : c10::IValue(outputs), card);
+    TORCH_CHECK(output.ok(), std::string(output.status().message()));
+    return output->to(at::kFloat);
+  };
+  ProbeSubject subject;
+  subject.call = placed.call;
+  subject.device = device.tensors;
+  // It may compute in anything inside.
+  subject.batch_tolerance = 5e-2;
+  subject.sum_tolerance = 2e-2;
+  DISTILLERY_RETURN_IF_ERROR(Annotate(ProbeModel(subject, placed.card), options.model_path));
   return placed;
+}
+
+absl::StatusOr<PlacedModel> PlaceModel(const TorchTeacherOptions& options,
+                                       const ComputeDevice& device,
+                                       std::optional<at::ScalarType> precision) {
+  DISTILLERY_ASSIGN_OR_RETURN(std::string bytes, ReadFile(options.model_path, kMaxModelBytes));
+  if (FormatOf(bytes).kind == ModelFormat::Kind::kCompiled) {
+    return PlaceCompiled(options, device, bytes);
+  }
+  return PlaceTorchScript(options, device, precision, std::move(bytes));
 }
 
 class TorchTeacher : public Teacher {
  public:
   // `lanes` is null on a CPU.
   TorchTeacher(PlacedModel model, const TorchTeacherOptions& options, const ComputeDevice& device,
-               at::ScalarType precision, std::shared_ptr<DeviceLanes> lanes)
+               std::shared_ptr<DeviceLanes> lanes)
       : model_(std::move(model)),
         compute_threads_(options.compute_threads),
         device_(device),
-        precision_(precision),
         lanes_(std::move(lanes)) {
     const ModelCard& card = model_.card;
     const auto channels = static_cast<int64_t>(card.mean.size());
@@ -100,9 +141,9 @@ class TorchTeacher : public Teacher {
     info_.parameter_count = model_.parameter_count;
     info_.numerics_fingerprint =
         absl::StrCat(NumericsFingerprint(), " threads=", options.compute_threads);
-    if (!device_.is_cpu() || precision_ != at::kFloat) {
+    if (!device_.is_cpu() || model_.precision != "float32") {
       absl::StrAppend(&info_.numerics_fingerprint, " teacher_device=", device_.kind,
-                      " teacher_precision=", options.precision);
+                      " teacher_precision=", model_.precision);
     }
     if (options.cuda_graphs && !device_.is_cpu()) {
       absl::StrAppend(&info_.numerics_fingerprint, " cuda_graphs");
@@ -259,14 +300,8 @@ class TorchTeacher : public Teacher {
   }
 
   // Pixels [rows, ...] to logits, float32 [rows, classes], where the pixels are.
-  at::Tensor Apply(at::Tensor batch) {
-    batch = (batch - mean_).div_(deviation_);
-    if (precision_ != at::kFloat) batch = batch.to(precision_);
-    at::Tensor output = model_.forward(batch).to(at::kFloat);
-    // log p are logits of the same softmax; the floor keeps a class of probability 0 finite.
-    constexpr double kSmallest = 1e-30;
-    if (info_.card.outputs_probabilities) output = output.clamp_min(kSmallest).log();
-    return output;
+  at::Tensor Apply(const at::Tensor& batch) {
+    return LogitsOf(model_.call((batch - mean_).div_(deviation_)), model_.card);
   }
 
   absl::StatusOr<at::Tensor> CheckShape(at::Tensor output, int64_t rows) const {
@@ -282,7 +317,6 @@ class TorchTeacher : public Teacher {
   const PlacedModel model_;
   const int64_t compute_threads_;
   const ComputeDevice device_;
-  const at::ScalarType precision_;
   // Null on a CPU.
   const std::shared_ptr<DeviceLanes> lanes_;
   // Of batches that are captured; empty: none is.
@@ -299,7 +333,7 @@ absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOpti
   ConfigureTorch(options.compute_threads);
   DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
                               ParseDevice(options.device, options.devices));
-  DISTILLERY_ASSIGN_OR_RETURN(const at::ScalarType precision,
+  DISTILLERY_ASSIGN_OR_RETURN(const std::optional<at::ScalarType> precision,
                               ParsePrecision(options.precision, device));
   std::unique_ptr<Teacher> teacher;
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&]() -> absl::Status {
@@ -307,11 +341,11 @@ absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOpti
     // On a stream that is waited for: other lanes must not see a model that is still being copied.
     std::optional<DeviceLanes::Lease> lane;
     if (lanes != nullptr) lane.emplace(lanes.get());
-    DISTILLERY_ASSIGN_OR_RETURN(PlacedModel model,
-                                IsCompiledModel(options.model_path)
-                                    ? PlaceCompiled(options, device)
-                                    : PlaceTorchScript(options, device, precision));
-    teacher = std::make_unique<TorchTeacher>(std::move(model), options, device, precision, lanes);
+    absl::StatusOr<PlacedModel> model = PlaceModel(options, device, precision);
+    if (!model.ok()) {
+      return device.is_cpu() ? model.status() : Annotate(model.status(), device.name);
+    }
+    teacher = std::make_unique<TorchTeacher>(*std::move(model), options, device, lanes);
     return absl::OkStatus();
   }));
   // The first pass through a graph costs more: nobody shall wait for it.

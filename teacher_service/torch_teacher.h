@@ -15,7 +15,7 @@ class DeviceRuntime;
 struct TorchTeacherOptions {
   // Its name in requests.
   std::string name;
-  // TorchScript; or, by its ending .pt2, a package of compiled_model.h.
+  // TorchScript, or a package of compiled_model.h; told by its content.
   std::string model_path;
   // For model files that carry no card.
   std::optional<ModelCard> card;
@@ -31,8 +31,10 @@ struct TorchTeacherOptions {
   std::string device = "cpu";
   // What "cuda" means; null: what LibTorch sees. Must outlive the teacher.
   DeviceRuntime* devices = nullptr;
-  // "float32", "bfloat16" or "float16" (CUDA alone) inside the model; part of the digest.
-  std::string precision = "float32";
+  // "float32", "bfloat16" or "float16" (CUDA alone): what parameters and buffers that are
+  // floating-point numbers are turned to. Empty: the model stays as its file holds it. What it is then
+  // computed in is part of the digest.
+  std::string precision;
   // On CUDA, launch a forward pass as one CUDA graph, at padded sizes; part of the digest. For models
   // whose time goes into launching many small kernels, and whose code does not depend on its inputs.
   bool cuda_graphs = false;
@@ -40,7 +42,8 @@ struct TorchTeacherOptions {
   bool half_logits = false;
 };
 
-// Loads and warms up. Errors as LoadModel (model_file.h); INVALID_ARGUMENT for an unknown device or
+// Loads, probes on its device (model_probe.h) and warms up. Errors as ReadModel (model_file.h) and
+// ProbeModule; INVALID_ARGUMENT for an unknown device or
 // precision; FAILED_PRECONDITION for a device that is not there.
 absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOptions& options);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
@@ -71,6 +72,32 @@ bool Disagree(const std::vector<std::string>& a, const std::vector<std::string>&
   return false;
 }
 
+nlohmann::ordered_json OutputKeyToJson(const std::vector<OutputStep>& steps) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const OutputStep& step : steps) {
+    std::visit([&](const auto& value) { json.push_back(value); }, step);
+  }
+  return steps.size() == 1 ? json.front() : json;
+}
+
+absl::StatusOr<std::vector<OutputStep>> ParseOutputKey(const nlohmann::json& json) {
+  constexpr size_t kMostSteps = 8;
+  const absl::Status wrong = Wrong("output_key", "must be a name, a number >= 0, or a list of them");
+  const nlohmann::json list = json.is_array() ? json : nlohmann::json::array({json});
+  if (list.empty() || list.size() > kMostSteps) return wrong;
+  std::vector<OutputStep> steps;
+  for (const nlohmann::json& step : list) {
+    if (step.is_string()) {
+      steps.emplace_back(step.get<std::string>());
+    } else if (step.is_number_unsigned() && step.get<uint64_t>() <= INT32_MAX) {
+      steps.emplace_back(step.get<int64_t>());
+    } else {
+      return wrong;
+    }
+  }
+  return steps;
+}
+
 }  // namespace
 
 ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture) {
@@ -134,12 +161,20 @@ std::string ModelCardToJson(const ModelCard& card) {
   json["deviation"] = card.deviation;
   json["class_names"] = card.class_names;
   json["output"] = card.outputs_probabilities ? "probabilities" : "logits";
+  // Only where they say something, so that cards, and the teacher digests made of them, stay as they
+  // were.
+  if (!card.output_key.empty()) json["output_key"] = OutputKeyToJson(card.output_key);
+  if (card.trust_output) json["trust_output"] = true;
+  if (!card.input_type.empty()) json["input_type"] = card.input_type;
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 absl::StatusOr<ModelCard> ParseModelCard(const std::string& text) {
-  static const std::vector<std::string> kKeys = {"format", "architecture", "input_shape", "mean",
-                                                 "deviation", "class_names", "output"};
+  static const std::vector<std::string> kRequired = {"format",    "input_shape", "mean",
+                                                     "deviation", "class_names", "output"};
+  static const std::vector<std::string> kKeys = {
+      "format",      "architecture", "input_shape", "mean",         "deviation",
+      "class_names", "output",       "output_key",  "trust_output", "input_type"};
   const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
     return depth <= 4;
   };
@@ -150,8 +185,8 @@ absl::StatusOr<ModelCard> ParseModelCard(const std::string& text) {
       return absl::InvalidArgumentError(UnknownName("key in the model card", key, kKeys));
     }
   }
-  for (const std::string& key : kKeys) {
-    if (key != "architecture" && !json.contains(key)) return Wrong(key, "is missing");
+  for (const std::string& key : kRequired) {
+    if (!json.contains(key)) return Wrong(key, "is missing");
   }
   if (json["format"] != 1) return Wrong("format", "must be 1");
   ModelCard card;
@@ -187,6 +222,21 @@ absl::StatusOr<ModelCard> ParseModelCard(const std::string& text) {
     return Wrong("output", "must be \"logits\" or \"probabilities\"");
   }
   card.outputs_probabilities = json["output"] == "probabilities";
+  if (json.contains("output_key")) {
+    DISTILLERY_ASSIGN_OR_RETURN(card.output_key, ParseOutputKey(json["output_key"]));
+  }
+  if (json.contains("trust_output")) {
+    if (!json["trust_output"].is_boolean()) return Wrong("trust_output", "must be true or false");
+    card.trust_output = json["trust_output"].get<bool>();
+  }
+  if (json.contains("input_type")) {
+    static const std::vector<std::string> kTypes = {"float16", "bfloat16", "float32", "float64"};
+    const nlohmann::json& type = json["input_type"];
+    if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end()) {
+      return Wrong("input_type", "must be \"float16\", \"bfloat16\", \"float32\" or \"float64\"");
+    }
+    card.input_type = type.get<std::string>();
+  }
   return card;
 }
 

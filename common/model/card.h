@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,6 +11,10 @@
 namespace distillery {
 
 class Dataset;
+
+// One step into what a model answers: the key of a dict or the field of a named tuple, or the index of
+// a tuple, a list or a dict of numbers.
+using OutputStep = std::variant<int64_t, std::string>;
 
 struct ModelCard {
   // Built-in architecture, or "" for a model made elsewhere.
@@ -22,6 +27,15 @@ struct ModelCard {
   std::vector<std::string> class_names;
   // The model's outputs are softmax probabilities, not logits; their logarithm is used.
   bool outputs_probabilities = false;
+  // Which of several outputs counts, from the outside in; empty: the model answers with one tensor.
+  std::vector<OutputStep> output_key;
+  // Take the values of that output for what `outputs_probabilities` says, however they look. Then
+  // probabilities may also be votes or percentages: anything >= 0 in proportion to them.
+  bool trust_output = false;
+  // What forward takes: "float16", "bfloat16", "float32" or "float64". Empty: what the model's own
+  // numbers are, float32 if it has none; a card that was loaded with its model then says which,
+  // unless it is float32.
+  std::string input_type;
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }
 };

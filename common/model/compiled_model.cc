@@ -5,16 +5,13 @@
 
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/numerics.h"
 
 namespace distillery {
 
-bool IsCompiledModel(const std::string& path) { return absl::EndsWith(path, ".pt2"); }
-
-absl::StatusOr<std::function<at::Tensor(const at::Tensor&)>> LoadCompiledModel(
+absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
     const std::string& path, const ComputeDevice& device) {
   std::shared_ptr<torch::inductor::AOTIModelPackageLoader> loader;
   const absl::Status loaded = CatchTorchErrors([&] {
@@ -26,7 +23,7 @@ absl::StatusOr<std::function<at::Tensor(const at::Tensor&)>> LoadCompiledModel(
     return absl::InvalidArgumentError(
         absl::StrCat(path, " is no AOTInductor package: ", loaded.message()));
   }
-  return [loader](const at::Tensor& batch) { return loader->run({batch}).at(0); };
+  return [loader](const at::Tensor& batch) { return loader->run({batch}); };
 }
 
 }  // namespace distillery

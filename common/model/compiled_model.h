@@ -6,18 +6,16 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/model/device.h"
 
 namespace distillery {
 
-// True for a file of that ending.
-bool IsCompiledModel(const std::string& path);
-
-// What it computes. FAILED_PRECONDITION in a build without DISTILLERY_AOTI; INVALID_ARGUMENT for what is
-// no package.
-absl::StatusOr<std::function<at::Tensor(const at::Tensor&)>> LoadCompiledModel(
+// What it computes, all of its outputs. FAILED_PRECONDITION in a build without DISTILLERY_AOTI;
+// INVALID_ARGUMENT for what is no package (model_format.h tells it by its content).
+absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
     const std::string& path, const ComputeDevice& device);
 
 }  // namespace distillery

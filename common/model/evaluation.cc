@@ -5,6 +5,7 @@
 
 #include "common/base/status_macros.h"
 #include "common/model/inputs.h"
+#include "common/model/model_call.h"
 #include "common/model/numerics.h"
 
 namespace distillery {
@@ -85,12 +86,7 @@ class Tally {
 
 at::Tensor ForwardLogits(torch::jit::Module& module, const ModelCard& card,
                          const at::Tensor& inputs) {
-  const at::Tensor output =
-      module.forward({Normalise(inputs, card)}).toTensor().to(torch::kFloat32);
-  if (!card.outputs_probabilities) return output;
-  // log p are logits of the same softmax; the floor keeps a class of probability 0 finite.
-  constexpr double kSmallest = 1e-30;
-  return output.clamp_min(kSmallest).log();
+  return LogitsOf(CallModel(module, card, Normalise(inputs, card)), card);
 }
 
 absl::StatusOr<EvaluationMetrics> EvaluateModel(torch::jit::Module& module, const ModelCard& card,

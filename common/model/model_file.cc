@@ -1,44 +1,58 @@
 #include "common/model/model_file.h"
 
+#include <torch/version.h>
+
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/model/inputs.h"
+#include "common/model/model_call.h"
+#include "common/model/model_format.h"
+#include "common/model/model_probe.h"
 #include "common/model/numerics.h"
 
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
-constexpr int64_t kProbeRows = 4;
-
-// Runs a seeded batch through the model and checks what comes out against the card.
-absl::Status CheckOutputs(torch::jit::Module& module, const ModelCard& card) {
-  const c10::InferenceMode inference;
-  at::Tensor probe = torch::linspace(0, 1, kProbeRows * card.input_shape.size())
-                         .reshape({kProbeRows, card.input_shape.channels, card.input_shape.height,
-                                   card.input_shape.width});
-  const c10::IValue result = module.forward({Normalise(probe, card)});
-  if (!result.isTensor()) return absl::InvalidArgumentError("its output is not one tensor");
-  const at::Tensor output = result.toTensor().to(torch::kFloat32);
-  if (output.dim() != 2 || output.size(0) != kProbeRows ||
-      output.size(1) != card.class_count()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "its output for ", kProbeRows, " rows has the shape [", absl::StrJoin(output.sizes(), ", "),
-        "], the card's class_names make it [", kProbeRows, ", ", card.class_count(), "]"));
-  }
-  const bool sums_to_one = (output.sum(1) - 1).abs().max().item<float>() < 1e-4F &&
-                           output.min().item<float>() >= 0;
-  if (sums_to_one && !card.outputs_probabilities) {
+// Why LibTorch could not load what is TorchScript for all that one sees.
+absl::Status Unreadable(const std::string& path, absl::string_view reason) {
+  constexpr absl::string_view kUnknown = "Unknown builtin op: ";
+  const std::string built = absl::StrCat("LibTorch ", TORCH_VERSION);
+  if (const size_t at = reason.find(kUnknown); at != absl::string_view::npos) {
+    absl::string_view name = reason.substr(at + kUnknown.size());
+    name = name.substr(0, name.find_first_of(" \n"));
+    name = absl::StripSuffix(name, ".");
+    if (!absl::StartsWith(name, "aten::") && !absl::StartsWith(name, "prim::")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, " calls ", name, ", an operator of a library that is not part of ", built,
+                       ": write what it does with torch's own operators, and save it again"));
+    }
     return absl::InvalidArgumentError(
-        "its rows sum to 1, so they are probabilities, not logits: set \"output\" to "
-        "\"probabilities\" in the card, or take the softmax out of the model");
+        absl::StrCat(path, " was made by a newer PyTorch: ", built, " has no ", name,
+                     ". Save it with PyTorch ", TORCH_VERSION_MAJOR, ".", TORCH_VERSION_MINOR,
+                     ", or without that operator, or build with a newer LibTorch "
+                     "(-DCMAKE_PREFIX_PATH=DIR/libtorch)"));
   }
-  return absl::OkStatus();
+  if (absl::StrContains(reason, "maximum supported version")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " was made by a newer PyTorch than ", built, ": save it with PyTorch ",
+                     TORCH_VERSION_MAJOR, ".", TORCH_VERSION_MINOR, ", or build with a newer LibTorch "
+                     "(-DCMAKE_PREFIX_PATH=DIR/libtorch)"));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " is not a TorchScript model that ", built, " can load: ", reason));
+}
+
+absl::StatusOr<LoadedModel> Probed(absl::StatusOr<LoadedModel> model, const std::string& path,
+                                   const ProbeOptions& options) {
+  if (!model.ok()) return model;
+  const absl::Status probed = ProbeModule(model->module, options, &model->card);
+  if (!probed.ok()) return Annotate(probed, path);
+  return model;
 }
 
 }  // namespace
@@ -54,6 +68,15 @@ std::vector<std::string> ModulesInEval(const torch::jit::Module& module) {
 
 absl::StatusOr<ModelFile> ReadModelFile(const std::string& path) {
   DISTILLERY_ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, kMaxModelBytes));
+  return ParseTorchScript(path, std::move(bytes));
+}
+
+absl::StatusOr<ModelFile> ParseTorchScript(const std::string& path, std::string bytes) {
+  const ModelFormat format = FormatOf(bytes);
+  if (format.kind != ModelFormat::Kind::kTorchScript) {
+    return OtherFormat(path, "a TorchScript model", format);
+  }
+  DISTILLERY_RETURN_IF_ERROR(CheckUndamaged(path, bytes));
   ModelFile file;
   file.sha256 = Sha256Hex(bytes);
   file.file_bytes = static_cast<int64_t>(bytes.size());
@@ -63,18 +86,20 @@ absl::StatusOr<ModelFile> ReadModelFile(const std::string& path) {
     file.module = torch::jit::load(stream, torch::kCPU, extra);
     return absl::OkStatus();
   });
-  if (!loaded.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a TorchScript model (torch.jit.script(m).save(...)): ",
-                     std::string(loaded.message())));
-  }
-  file.card = extra[kCardName];
+  if (!loaded.ok()) return Unreadable(path, loaded.message());
+  file.card = std::move(extra[kCardName]);
   return file;
 }
 
-absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
+absl::StatusOr<LoadedModel> ReadModel(const std::string& path,
                                       const std::optional<ModelCard>& card) {
-  DISTILLERY_ASSIGN_OR_RETURN(ModelFile file, ReadModelFile(path));
+  DISTILLERY_ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, kMaxModelBytes));
+  return ParseModel(path, std::move(bytes), card);
+}
+
+absl::StatusOr<LoadedModel> ParseModel(const std::string& path, std::string bytes,
+                                       const std::optional<ModelCard>& card) {
+  DISTILLERY_ASSIGN_OR_RETURN(ModelFile file, ParseTorchScript(path, std::move(bytes)));
   LoadedModel model;
   model.module = std::move(file.module);
   model.modules_in_eval = ModulesInEval(model.module);
@@ -90,22 +115,27 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
     if (!parsed.ok()) return Annotate(parsed.status(), path);
     model.card = *std::move(parsed);
   }
-  const absl::Status checked = CatchTorchErrors([&]() -> absl::Status {
-    const auto method = model.module.find_method("forward");
-    if (!method.has_value()) return absl::InvalidArgumentError("it has no forward");
-    const size_t inputs = method->function().getSchema().arguments().size() - 1;
-    if (inputs != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("its forward takes ", inputs, " inputs, not one"));
-    }
+  DISTILLERY_RETURN_IF_ERROR(Annotate(CatchTorchErrors([&] {
     // A frozen module has no `training` and is in eval mode for good.
     if (model.module.hasattr("training")) model.module.eval();
-    return CheckOutputs(model.module, model.card);
-  });
-  if (!checked.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(checked.message())));
-  }
+    return CheckForward(model.module);
+  }), path));
   return model;
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
+                                      const std::optional<ModelCard>& card) {
+  return Probed(ReadModel(path, card), path, {});
+}
+
+absl::StatusOr<LoadedModel> LoadStudentModel(const std::string& path, const ModelCard& card) {
+  ProbeOptions options;
+  options.untrained = true;
+  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, Probed(ReadModel(path, card), path, options));
+  if (model.card.input_type == card.input_type) return model;
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, " computes in ", model.card.input_type,
+      ", and students are trained in float32: save it so, torch.jit.script(net.float())"));
 }
 
 absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,

@@ -13,6 +13,9 @@
 
 namespace distillery {
 
+// Larger files are not read.
+inline constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
+
 // The extra file of a TorchScript file that is its card.
 inline constexpr char kCardName[] = "distillery.json";
 
@@ -27,7 +30,7 @@ struct ModelFile {
   int64_t file_bytes = 0;
 };
 
-// NOT_FOUND for a missing file; INVALID_ARGUMENT for a file that is no TorchScript.
+// NOT_FOUND for a missing file; errors as ParseTorchScript.
 absl::StatusOr<ModelFile> ReadModelFile(const std::string& path);
 
 // Dotted names of the submodules that are in eval mode while the module is in training mode.
@@ -44,11 +47,26 @@ struct LoadedModel {
   int64_t file_bytes = 0;
 };
 
-// NOT_FOUND for a missing file; INVALID_ARGUMENT for a file that is no TorchScript, a forward that
-// does not take one input, a missing card (give `card` then), outputs that are not [rows, classes],
-// or outputs that look like probabilities while the card says logits.
+// The bytes of `path` as TorchScript. INVALID_ARGUMENT, with the way out, for a file of another kind
+// (model_format.h), one whose checksums differ, or one that this LibTorch cannot read.
+absl::StatusOr<ModelFile> ParseTorchScript(const std::string& path, std::string bytes);
+
+// A model that nobody has asked anything yet: ProbeModule of model_probe.h comes next. NOT_FOUND
+// for a missing file; errors as ParseTorchScript; INVALID_ARGUMENT for a missing card (give `card` then)
+// or a forward that does not take one input.
+absl::StatusOr<LoadedModel> ReadModel(const std::string& path,
+                                      const std::optional<ModelCard>& card = std::nullopt);
+// The same of the bytes of `path`.
+absl::StatusOr<LoadedModel> ParseModel(const std::string& path, std::string bytes,
+                                       const std::optional<ModelCard>& card);
+
+// A model to be asked on the CPU. Errors as ReadModel and ProbeModule.
 absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
+
+// A model to be trained, whose numbers say little yet. Errors as LoadModel, and INVALID_ARGUMENT for
+// one that does not take float32.
+absl::StatusOr<LoadedModel> LoadStudentModel(const std::string& path, const ModelCard& card);
 
 // The same with the card read from a JSON file; "": the card in the model file.
 absl::StatusOr<LoadedModel> LoadModelWithCard(const std::string& path,

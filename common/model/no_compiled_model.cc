@@ -1,14 +1,11 @@
 // For a LibTorch before 2.6; compiled_model.cc is for one that has AOTInductor's loader.
 #include "common/model/compiled_model.h"
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace distillery {
 
-bool IsCompiledModel(const std::string& path) { return absl::EndsWith(path, ".pt2"); }
-
-absl::StatusOr<std::function<at::Tensor(const at::Tensor&)>> LoadCompiledModel(
+absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
     const std::string& path, const ComputeDevice& /*device*/) {
   return absl::FailedPreconditionError(
       absl::StrCat(path, " is an AOTInductor package: build with LibTorch 2.6 or newer and "

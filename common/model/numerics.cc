@@ -66,6 +66,10 @@ void ConfigureTorch(int64_t compute_threads) {
     if (blas_threads() != threads) set_blas_threads(threads);
   }
   UseExactCuda();
+  TurnOffProfiling();
+}
+
+void TurnOffProfiling() {
   torch::jit::getProfilingMode() = false;
   torch::jit::setGraphExecutorOptimize(false);
 }

@@ -15,6 +15,10 @@ namespace distillery {
 // differ from later ones, and TF32 (torch_version.h). Call at the start of each thread that computes.
 void ConfigureTorch(int64_t compute_threads);
 
+// The part of ConfigureTorch that is about TorchScript's executor, once for the process: a graph's first
+// passes are then as its later ones.
+void TurnOffProfiling();
+
 // What equal bits need besides equal inputs, except threads: for example
 // "isa=AVX512 onednn=.. blas=OpenBLAS/SkylakeX torch=1.13.1 device=cpu precision=float32".
 // `device_kind`: see ComputeDevice. What a student's precision is, the RunSpec says.

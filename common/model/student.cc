@@ -36,7 +36,7 @@ absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, con
   if (!source.architecture.empty()) {
     return BuildArchitecture(source.architecture, card.input_shape, card.class_count(), seed);
   }
-  const absl::StatusOr<LoadedModel> loaded = LoadModel(source.file, card);
+  const absl::StatusOr<LoadedModel> loaded = LoadStudentModel(source.file, card);
   const std::string name = BaseName(source.file);
   if (!loaded.ok()) return Annotate(loaded.status(), absl::StrCat("student ", name));
   if (!source.digest.empty() && loaded->sha256 != source.digest) {

@@ -8,8 +8,9 @@
 
 namespace distillery {
 
-// A .safetensors file, or else a trusted local TorchScript file, whose card does not matter.
-// NOT_FOUND; INVALID_ARGUMENT naming the file if it is not what its ending says.
+// A safetensors file, or a trusted local TorchScript file, whose card does not matter; told by their
+// content. NOT_FOUND; INVALID_ARGUMENT naming the file for another kind, a damaged one, or one without
+// a single parameter.
 absl::StatusOr<Weights> ReadWeights(const std::string& path);
 
 }  // namespace distillery

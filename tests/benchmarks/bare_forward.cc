@@ -12,6 +12,7 @@
 #include "common/data/class_names.h"
 #include "common/model/architecture.h"
 #include "common/model/device_lane.h"
+#include "common/model/model_call.h"
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
 #include "tests/benchmarks/resnet50.h"
@@ -45,7 +46,7 @@ class TorchForward : public BareForward {
         lanes_(device.is_cpu() ? nullptr : std::make_unique<DeviceLanes>(device)),
         inputs_(RandomInputs(options.input_rows, shape)) {
     module_.to(device.tensors);
-    if (type_ != at::kFloat) module_.to(type_);
+    if (type_ != at::kFloat) CastFloats(module_, type_);
     if (device.is_cpu()) return;
     at::Tensor pinned = device.runtime->PinnedTensor(inputs_.sizes(), at::kFloat);
     pinned.copy_(inputs_);
@@ -152,10 +153,10 @@ absl::StatusOr<double> RelativeError(const std::string& model_path, const std::s
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     const c10::InferenceMode inference;
     const at::Tensor inputs = RandomInputs(rows, model.card.input_shape);
-    exact.module.to(at::kDouble);
+    CastFloats(exact.module, at::kDouble);
     const at::Tensor reference = exact.module.forward({inputs.to(at::kDouble)}).toTensor();
     model.module.to(there.tensors);
-    model.module.to(TypeOf(precision));
+    CastFloats(model.module, TypeOf(precision));
     const at::Tensor got = model.module.forward({inputs.to(there.tensors).to(TypeOf(precision))})
                                .toTensor()
                                .to(at::kCPU)

@@ -66,6 +66,54 @@ TEST(ModelCard, RoundTripKeepsEveryField) {
   EXPECT_EQ(ModelCardToJson(read), ModelCardToJson(card));
 }
 
+TEST(ModelCard, WhichOutputCountsWhatItTakesAndIsBelievedMayBeSaid) {
+  const auto read = [](const std::string& more) {
+    auto card = ParseModelCard(With("\"logits\"", "\"logits\", " + more));
+    EXPECT_THAT(card, IsOk()) << more;
+    return card.ok() ? *card : ModelCard();
+  };
+  using Key = std::vector<OutputStep>;
+  EXPECT_EQ(read("\"output_key\": \"logits\"").output_key, Key{"logits"});
+  EXPECT_EQ(read("\"output_key\": 0").output_key, Key{0});
+  EXPECT_EQ(read("\"output_key\": [1, \"logits\"]").output_key, (Key{1, "logits"}));
+  EXPECT_TRUE(read("\"trust_output\": true").trust_output);
+  EXPECT_FALSE(read("\"trust_output\": false").trust_output);
+  EXPECT_EQ(read("\"input_type\": \"float16\"").input_type, "float16");
+  // Written so that it reads the same; a card that says none of it is written as ever.
+  const ModelCard card = read("\"output_key\": [1, \"logits\"], \"trust_output\": true, "
+                              "\"input_type\": \"bfloat16\"");
+  ASSERT_OK_AND_ASSIGN(const ModelCard again, ParseModelCard(ModelCardToJson(card)));
+  EXPECT_EQ(again.output_key, card.output_key);
+  EXPECT_TRUE(again.trust_output);
+  EXPECT_EQ(again.input_type, "bfloat16");
+  ASSERT_OK_AND_ASSIGN(const ModelCard plain, ParseModelCard(kGood));
+  EXPECT_EQ(ModelCardToJson(plain), R"({
+  "format": 1,
+  "architecture": "lenet",
+  "input_shape": [
+    3,
+    8,
+    9
+  ],
+  "mean": [
+    0.5,
+    0.25,
+    0.125
+  ],
+  "deviation": [
+    1.0,
+    2.0,
+    0.5
+  ],
+  "class_names": [
+    "cat",
+    "dog"
+  ],
+  "output": "logits"
+}
+)");
+}
+
 TEST(ModelCard, EachMissingKeyIsNamed) {
   ExpectRefused(With("\"format\": 1,", ""), "format is missing");
   ExpectRefused(With("\"input_shape\": [3, 8, 9],", ""), "input_shape is missing");
@@ -94,6 +142,12 @@ TEST(ModelCard, WrongValuesNameTheirKey) {
   ExpectRefused(With("[\"cat\", \"dog\"]", "[\"cat\"]"), "class_names must hold at least two");
   ExpectRefused(With("[\"cat\", \"dog\"]", "[\"cat\", 2]"), "class_names must hold text");
   ExpectRefused(With("\"logits\"", "\"softmax\""), "output must be");
+  for (const char* const key : {"-1", "[]", "0.5", "null", "true", "[[0]]", "{}", "4294967296"}) {
+    ExpectRefused(With("\"logits\"", std::string("\"logits\", \"output_key\": ") + key),
+                  "output_key must be");
+  }
+  ExpectRefused(With("\"logits\"", "\"logits\", \"trust_output\": 1"), "trust_output must be");
+  ExpectRefused(With("\"logits\"", "\"logits\", \"input_type\": \"uint8\""), "input_type must be");
 }
 
 TEST(ModelCard, WhatIsNoJsonObjectIsRefused) {

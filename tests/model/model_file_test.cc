@@ -1,14 +1,19 @@
 #include "common/model/model_file.h"
 
 #include <fstream>
+#include <sstream>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/model/architecture.h"
+#include "common/model/archive.h"
 #include "common/model/evaluation.h"
 #include "common/model/module_weights.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/model/small_model.h"
+#include "tests/model/zip_file.h"
 
 namespace distillery {
 namespace {
@@ -140,6 +145,92 @@ TEST_F(ModelFile, AModelThatFailsOnTheCardsInputSaysWhy) {
                        BuildArchitecture("mlp:64-10", ImageShape{1, 8, 8}, 10, 1));
   Save(module);  // the card says 1 x 2 x 2
   ExpectRefused(AllOf(HasSubstr("model.pt"), HasSubstr("4x4 and 64x10")));
+}
+
+// Writes a copy of `bytes` with one byte changed at `at`.
+std::string Damaged(std::string bytes, size_t at) {
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+  return bytes;
+}
+
+TEST_F(ModelFile, Fault68_ADamagedFileIsNeverAnotherModel) {
+  ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
+                       BuildArchitecture("mlp:4-3-2", ImageShape{1, 2, 2}, 2, 1));
+  Save(module);
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(Path(), 1 << 20));
+  ASSERT_OK_AND_ASSIGN(const LoadedModel whole, LoadModel(Path()));
+  const std::string weights = WeightsOf(whole.module)->Sha256();
+  int refused = 0;
+  for (size_t at = 0; at < bytes.size(); at += 13) {
+    Write(Damaged(bytes, at));
+    const absl::StatusOr<LoadedModel> loaded = LoadModel(Path());
+    if (!loaded.ok()) {
+      ++refused;
+      continue;
+    }
+    // What is left over between the parts, and what zip readers do not read.
+    EXPECT_EQ(WeightsOf(loaded->module)->Sha256(), weights) << at;
+    EXPECT_EQ(ModelCardToJson(loaded->card), ModelCardToJson(whole.card)) << at;
+  }
+  EXPECT_GT(refused, 100);
+  const float weight = module.parameters().begin().operator*().data_ptr<float>()[0];
+  const std::string value(reinterpret_cast<const char*>(&weight), sizeof(weight));
+  Write(Damaged(bytes, bytes.find(value)));
+  ExpectRefused(AllOf(HasSubstr("model.pt: its part "), HasSubstr("damaged"), HasSubstr("Copy it")));
+}
+
+TEST_F(ModelFile, Fault68_WhatAFileIsInsteadIsSaidWhateverItsEnding) {
+  Write(ZipOf({{"net/data.pkl", "\x80\x02"}, {"net/version", "3"}}));
+  ExpectRefused(AllOf(HasSubstr("model.pt is not a TorchScript model"), HasSubstr("state_dict"),
+                      HasSubstr("load_state_dict")));
+  const std::string renamed = folder_.File("model.onnx");
+  ASSERT_THAT(SaveModel(renamed, BrightnessModule(), SmallCard()), IsOk());
+  EXPECT_THAT(LoadModel(renamed), IsOk());
+}
+
+TEST_F(ModelFile, Fault68_TorchScriptOfANewerPyTorchIsNamed) {
+  const auto write_code = [&](const std::string& body) {
+    std::ostringstream stream;
+    ModuleOf("def forward(self, x: Tensor) -> Tensor:\n    return x\n").save(stream);
+    const std::string plain = stream.str();
+    ASSERT_OK_AND_ASSIGN(const Archive archive, Archive::Open(plain));
+    std::vector<std::pair<std::string, std::string>> entries;
+    for (size_t i = 0; i < archive.names().size(); ++i) {
+      std::string content = archive.Read(i, 1 << 20);
+      const std::string& name = archive.names()[i];
+      if (absl::EndsWith(name, ".debug_pkl")) continue;
+      if (absl::StrContains(name, "/code/")) {
+        content = absl::StrReplaceAll(content, {{"return x", body}});
+      }
+      entries.emplace_back(name, content);
+    }
+    Write(ZipOf(entries));
+  };
+  write_code("return torch.no_operator_of_today(x)");
+  ExpectRefused(AllOf(HasSubstr("newer PyTorch"), HasSubstr("aten::no_operator_of_today"),
+                      HasSubstr("Save it with PyTorch")));
+  write_code("return ops.torchvision.nms(x)");
+  ExpectRefused(AllOf(HasSubstr("torchvision::nms"), HasSubstr("not part of LibTorch")));
+}
+
+TEST_F(ModelFile, Fault68_AStudentIsNotAskedForTheValuesOfATeacher) {
+  const auto module = ModuleOf(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return torch.sigmoid(torch.flatten(x, 1)[:, 0:2])\n");
+  Save(module);
+  ExpectRefused(HasSubstr("sigmoid"));
+  EXPECT_THAT(LoadStudentModel(Path(), SmallCard()), IsOk());
+  torch::jit::Module halves("Small");
+  halves.register_attribute("training", c10::BoolType::get(), true);
+  halves.register_parameter("weight", torch::rand({4, 2}).to(at::kDouble), false);
+  halves.define("def forward(self, x: Tensor) -> Tensor:\n"
+                "    return torch.matmul(torch.flatten(x, 1), self.weight)\n");
+  Save(halves);
+  ASSERT_OK_AND_ASSIGN(const LoadedModel teacher, LoadModel(Path()));
+  EXPECT_EQ(teacher.card.input_type, "float64");
+  EXPECT_THAT(LoadStudentModel(Path(), SmallCard()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("float64"), HasSubstr("net.float()"))));
 }
 
 TEST_F(ModelFile, ProbabilitiesDeclaredAsLogitsAreRefused) {

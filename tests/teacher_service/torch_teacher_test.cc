@@ -2,19 +2,24 @@
 
 #include <torch/script.h>
 
+#include <fstream>
 #include <thread>
 
 #include "common/model/architecture.h"
 #include "common/model/evaluation.h"
+#include "common/model/model_call.h"
 #include "common/model/model_file.h"
 #include "teacher_service/finite_rows.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
+#include "tests/model/zip_file.h"
 
 namespace distillery {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TorchTeacherTest : public ::testing::Test {
  protected:
@@ -190,16 +195,66 @@ TEST_F(TorchTeacherTest, AModelThatAnswersNothingFiniteIsRefusedAtItsLoad) {
               StatusIs(absl::StatusCode::kInternal, HasSubstr("answered with")));
 }
 
-TEST_F(TorchTeacherTest, ACompiledModelNeedsACardAndABuildThatLoadsIt) {
-  const std::string path = folder_.File("teacher.pt2");
-  std::filesystem::copy_file(options_.model_path, path);
-  options_.model_path = path;
+TEST_F(TorchTeacherTest, ACompiledModelIsToldByItsContentAndNeedsACardAndABuildThatLoadsIt) {
+  std::ofstream(options_.model_path, std::ios::binary)
+      << ZipOf({{"net/data/aotinductor/model/net.so", "no program"}});
   EXPECT_THAT(LoadTorchTeacher(options_),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--card")));
   options_.card = card_;
   const auto refused = LoadTorchTeacher(options_);
   EXPECT_FALSE(refused.ok()) << "it is no package";
   EXPECT_THAT(refused.status().message(), HasSubstr("AOTInductor"));
+  // TorchScript under the ending of a package is TorchScript.
+  options_.model_path = folder_.File("teacher.pt2");
+  ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
+  EXPECT_THAT(LoadTorchTeacher(options_), IsOk());
+}
+
+TEST_F(TorchTeacherTest, Fault68_WhatIsNoFunctionOfEachRowIsNotServed) {
+  const auto refuse = [&](const std::string& result, const std::string& reason) {
+    torch::jit::Module module("Small");
+    module.define("def forward(self, x: Tensor) -> Tensor:\n"
+                  "    y = torch.flatten(x, 1)[:, 0:10]\n    return " + result + "\n");
+    ASSERT_THAT(SaveModel(options_.model_path, module, card_), IsOk());
+    EXPECT_THAT(LoadTorchTeacher(options_),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("teacher.pt"), HasSubstr(reason))))
+        << result;
+  };
+  refuse("torch.dropout(y, 0.1, True)", "random numbers");
+  refuse("torch.softmax(y, 0) * 10", "depends on its batch");
+  refuse("torch.sigmoid(y)", "sigmoid");
+  card_.outputs_probabilities = true;
+  refuse("y", "go down to");
+  refuse("torch.log_softmax(y, 1)", "log-probabilities");
+}
+
+TEST_F(TorchTeacherTest, ThePrecisionOfTheFileIsThatOfTheTeacherUnlessOneIsAskedFor) {
+  const std::string exact = Digest(options_);
+  options_.precision = "float32";
+  EXPECT_EQ(Digest(options_), exact) << "what a float32 file is computed in anyway";
+  CastFloats(module_, at::kBFloat16);
+  ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto widened, LoadTorchTeacher(options_));
+  options_.precision = "";
+  ASSERT_OK_AND_ASSIGN(const auto rounded, LoadTorchTeacher(options_));
+  EXPECT_THAT(rounded->info().numerics_fingerprint, HasSubstr("teacher_precision=bfloat16"));
+  EXPECT_THAT(widened->info().numerics_fingerprint, Not(HasSubstr("teacher_precision")));
+  const at::Tensor x = torch::rand({2, 1, 8, 8});
+  std::vector<float> a(20);
+  std::vector<float> b(20);
+  ASSERT_THAT(widened->ComputeLogits(x.data_ptr<float>(), 2, a.data()), IsOk());
+  ASSERT_THAT(rounded->ComputeLogits(x.data_ptr<float>(), 2, b.data()), IsOk());
+  EXPECT_NE(a, b);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 0.05);
+}
+
+TEST_F(TorchTeacherTest, AFrozenModelAndAPrecisionThatItCannotTakeAreNamed) {
+  module_.eval();
+  ASSERT_THAT(SaveModel(options_.model_path, torch::jit::freeze(module_), card_), IsOk());
+  options_.precision = "bfloat16";
+  EXPECT_THAT(LoadTorchTeacher(options_),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("without --precision")));
 }
 
 TEST_F(TorchTeacherTest, AModelThatCannotBeLoadedIsRefused) {
