@@ -131,7 +131,15 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
 absl::StatusOr<LoadedModel> LoadStudentModel(const std::string& path, const ModelCard& card) {
   ProbeOptions options;
   options.untrained = true;
-  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, Probed(ReadModel(path, card), path, options));
+  absl::StatusOr<LoadedModel> read = ReadModel(path, card);
+  if (!read.ok()) return read;
+  const auto& answers = read->module.get_method("forward").function().getSchema().returns();
+  if (!answers.empty() && !answers[0].type()->isSubtypeOf(*c10::TensorType::get())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": its forward gives a ", answers[0].type()->annotation_str(),
+                     ", and a student must give one tensor of logits: return that alone"));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, Probed(std::move(read), path, options));
   if (model.card.input_type == card.input_type) return model;
   return absl::InvalidArgumentError(absl::StrCat(
       path, " computes in ", model.card.input_type,

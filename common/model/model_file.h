@@ -65,7 +65,7 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
 
 // A model to be trained, whose numbers say little yet. Errors as LoadModel, and INVALID_ARGUMENT for
-// one that does not take float32.
+// one that does not take float32, or gives more than one tensor.
 absl::StatusOr<LoadedModel> LoadStudentModel(const std::string& path, const ModelCard& card);
 
 // The same with the card read from a JSON file; "": the card in the model file.

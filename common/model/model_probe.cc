@@ -158,7 +158,7 @@ class Probe {
   // Largest difference between rows of answers; infinite if one is finite where the other is not.
   static double Difference(const at::Tensor& a, const at::Tensor& b) {
     const at::Tensor difference = (a - b).abs();
-    const at::Tensor same = a.eq(b).logical_or(a.isnan().logical_and(b.isnan()));
+    const at::Tensor same = a.eq(b).logical_or(a.isfinite().logical_or(b.isfinite()).logical_not());
     return difference.masked_fill(same, 0).nan_to_num(HUGE_VAL, HUGE_VAL).max().item<double>();
   }
 

@@ -231,6 +231,10 @@ TEST_F(ModelFile, Fault68_AStudentIsNotAskedForTheValuesOfATeacher) {
   EXPECT_THAT(LoadStudentModel(Path(), SmallCard()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("float64"), HasSubstr("net.float()"))));
+  Save(ModuleOf("def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:\n    return (x, x)\n"));
+  EXPECT_THAT(LoadStudentModel(Path(), SmallCard()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("Tuple[Tensor, Tensor]"), HasSubstr("return that alone"))));
 }
 
 TEST_F(ModelFile, ProbabilitiesDeclaredAsLogitsAreRefused) {

@@ -88,7 +88,10 @@ TEST(ModelProbe, Fault68_WhatDependsOnItsBatchIsRefused) {
 }
 
 TEST(ModelProbe, Fault68_BatchNormOfVectorsThatTakesNoSingleRowIsNamed) {
-  ExpectRefused(ProbeOf(Of("    return torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-5, "
+  // As torch.nn.functional.batch_norm says it.
+  ExpectRefused(ProbeOf(Of("    assert x.size(0) > 1, \"Expected more than 1 value per channel when "
+                           "training\"\n"
+                           "    return torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-5, "
                            "False)[:, 0:2]\n")),
                 AllOf(HasSubstr("4 rows, but not 1"), HasSubstr("BatchNorm"), HasSubstr("net.eval()")));
 }
