@@ -76,10 +76,15 @@ class NormOfTheBatch(torch.nn.Module):
 
 
 class Votes(torch.nn.Module):
-    """Of 50 trees."""
+    """How many of 50 judges, each with a taste of its own, are for a class."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("tastes", torch.rand(50, CLASSES))
 
     def forward(self, x):
-        return torch.round(torch.softmax(x * 4, 1) * 50)
+        choices = (x.unsqueeze(1) * 4 + self.tastes).argmax(2)
+        return functional.one_hot(choices, CLASSES).sum(1).to(torch.float32)
 
 
 class OneRow(torch.nn.Module):
@@ -187,7 +192,7 @@ class ModelFilesTest(ServiceTestCase):
                 ("norm", Net(NormOfTheBatch()), ("BatchNorm", "running statistics")),
                 ("counts", Net(Counts()), ("keeps state", "calls"))):
             path = self.save(module, name + ".pt")
-            if name in ("drops", "batch"):
+            if name == "drops":
                 self.refused_everywhere(path, *reasons)
             else:
                 self.refused(path, *reasons)
