@@ -5,8 +5,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/teacher_query.h"
+#include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
@@ -78,10 +78,10 @@ Cluster::~Cluster() {
 }
 
 void Cluster::EndMembers(std::vector<Member>::iterator first, std::vector<Member>::iterator last) {
-  const absl::Time deadline = absl::Now() + kGrace;
+  const absl::Duration deadline = SteadyNow() + kGrace;
   for (auto member = first; member != last; ++member) member->process.Signal(SIGTERM);
   for (auto member = first; member != last; ++member) {
-    member->process.WaitOrKill(deadline - absl::Now());
+    member->process.WaitOrKill(deadline - SteadyNow());
   }
 }
 
@@ -123,8 +123,8 @@ absl::Status Cluster::AwaitTeacher() {
 
 absl::StatusOr<std::string> Cluster::AwaitAddress(const std::string& path) {
   constexpr absl::Duration kLongest = absl::Seconds(60);
-  const absl::Time deadline = absl::Now() + kLongest;
-  while (absl::Now() < deadline) {
+  const absl::Duration deadline = SteadyNow() + kLongest;
+  while (SteadyNow() < deadline) {
     if (FileExists(path)) {
       DISTILLERY_ASSIGN_OR_RETURN(const std::string address, ReadFile(path, 4096));
       return std::string(absl::StripAsciiWhitespace(address));

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/demo_report.h"
@@ -19,6 +18,7 @@
 #include "cli/recipes.h"
 #include "cli/run_folder.h"
 #include "cli/watched_runs.h"
+#include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 
@@ -64,7 +64,7 @@ class DemoCommand : public Command {
   }
 
   absl::Status Run() override {
-    const absl::Time start = absl::Now();
+    const absl::Duration start = SteadyNow();
     DISTILLERY_ASSIGN_OR_RETURN(Recipe recipe, RecipeFor(dataset_));
     if (dataset_ == "mnist") {
       if (data_dir_.empty()) data_dir_ = "data";
@@ -86,7 +86,7 @@ class DemoCommand : public Command {
                         absl::StrCat("distillery demo --dataset ", dataset_, " --seeds ", seeds_,
                                      device_ == "cpu" ? "" : " --device " + device_, " --output ",
                                      folder_),
-                        absl::ToDoubleSeconds(absl::Now() - start)),
+                        absl::ToDoubleSeconds(SteadyNow() - start)),
         folder_ + "/results.json"));
     DISTILLERY_RETURN_IF_ERROR(WriteNote(report));
     if (json_) {
@@ -94,7 +94,7 @@ class DemoCommand : public Command {
       return absl::OkStatus();
     }
     std::printf("\n%s\ndone in %s; everything is in %s/ (see README.txt there)\n%s",
-                FormatReport(report).c_str(), ShortDuration(absl::Now() - start).c_str(),
+                FormatReport(report).c_str(), ShortDuration(SteadyNow() - start).c_str(),
                 folder_.c_str(), NextCommands().c_str());
     return absl::OkStatus();
   }

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/progress.h"
 #include "common/base/checksum.h"
+#include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
@@ -77,7 +77,7 @@ absl::Status FetchFile(const File& file, const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", file.name, ".gz");
   absl::Status status;
   for (const char* const mirror : kMirrors) {
-    const absl::Time start = absl::Now();
+    const absl::Duration start = SteadyNow();
     const absl::StatusOr<std::string> packed =
         Fetch(absl::StrCat(mirror, "/", file.name, ".gz"));
     status = packed.status();
@@ -91,7 +91,7 @@ absl::Status FetchFile(const File& file, const std::string& folder) {
     }
     Print(stderr, "downloaded %s.gz, %.1f MB in %s\n", file.name,
           static_cast<double>(packed->size()) / 1e6,
-          ShortDuration(absl::Now() - start).c_str());
+          ShortDuration(SteadyNow() - start).c_str());
     return WriteFileDurably(path, *packed);
   }
   return status;

@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "cli/run_client.h"
 #include "cli/terminal_text.h"
 #include "cli/text_table.h"
+#include "common/base/clock.h"
 #include "common/base/text.h"
 
 namespace distillery {
@@ -94,7 +94,7 @@ ProgressView::ProgressView(std::FILE* out) : out_(out), terminal_(isatty(fileno(
 absl::Duration ProgressView::TimeLeft(const v1::Run& run, const Seen& seen) const {
   const int64_t done = run.completed_round_count() - seen.first_round;
   if (done <= 0) return absl::InfiniteDuration();
-  return (absl::Now() - seen.first) / done *
+  return (SteadyNow() - seen.first) / done *
          (run.spec().training().rounds() - run.completed_round_count());
 }
 
@@ -111,8 +111,8 @@ void ProgressView::Show(const std::vector<v1::Run>& runs) {
   std::vector<std::string> lines;
   for (const v1::Run& run : runs) {
     Seen& seen = seen_[run.run_id()];
-    if (seen.first == absl::Time()) {
-      seen.first = absl::Now();
+    if (seen.first == absl::ZeroDuration()) {
+      seen.first = SteadyNow();
       seen.first_round = run.completed_round_count();
     }
     if (terminal_) {
@@ -129,10 +129,10 @@ void ProgressView::ShowPlain(const v1::Run& run, Seen* seen) {
                     run.state_reason() != seen->reason;
   const bool still = StandsStill(run);
   const bool ended = still && !seen->ended;
-  if (!ended && (!news || absl::Now() - seen->printed < kPlainPeriod || still)) return;
+  if (!ended && (!news || SteadyNow() - seen->printed < kPlainPeriod || still)) return;
   seen->round = run.completed_round_count();
   seen->reason = run.state_reason();
-  seen->printed = absl::Now();
+  seen->printed = SteadyNow();
   seen->ended = still;
   std::fprintf(out_, "%s\n", ProgressLine(run, TimeLeft(run, *seen)).c_str());
   std::fflush(out_);

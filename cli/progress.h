@@ -30,11 +30,11 @@ class ProgressView {
  private:
   // Since the first sight of the run.
   struct Seen {
-    absl::Time first;
+    absl::Duration first;
     int64_t first_round = 0;
     int64_t round = -1;
     std::string reason;
-    absl::Time printed;
+    absl::Duration printed = -absl::InfiniteDuration();
     bool ended = false;
   };
   absl::Duration TimeLeft(const v1::Run& run, const Seen& seen) const;

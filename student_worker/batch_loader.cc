@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/model/numerics.h"
@@ -94,9 +94,9 @@ BatchLoader::~BatchLoader() {
 }
 
 absl::StatusOr<std::unique_ptr<TrainBatch>> BatchLoader::Next() {
-  const absl::Time start = absl::Now();
+  const absl::Duration start = SteadyNow();
   std::optional<absl::StatusOr<Loaded>> loaded = ready_.Pop();
-  const absl::Duration waited = absl::Now() - start;
+  const absl::Duration waited = SteadyNow() - start;
   if (!loaded.has_value()) return std::unique_ptr<TrainBatch>();
   DISTILLERY_RETURN_IF_ERROR(loaded->status());
   // Of the time waited here, what the loader itself waited for soft targets of this batch.

@@ -1,6 +1,7 @@
 #include "student_worker/prefetcher.h"
 
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
+
 
 namespace distillery {
 
@@ -34,9 +35,9 @@ Prefetcher::~Prefetcher() {
 }
 
 absl::StatusOr<Prefetcher::Shard> Prefetcher::Next() {
-  const absl::Time start = absl::Now();
+  const absl::Duration start = SteadyNow();
   std::optional<absl::StatusOr<Shard>> shard = queue_.Pop();
-  waited_ += absl::Now() - start;
+  waited_ += SteadyNow() - start;
   if (!shard.has_value()) return absl::CancelledError("closed");
   return *std::move(shard);
 }

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "common/base/backoff.h"
 #include "common/base/child_process.h"
+#include "common/base/clock.h"
 #include "common/base/logging.h"
 #include "common/base/stop_signal.h"
 
@@ -19,8 +19,8 @@ constexpr char kSlotVariable[] = "DISTILLERY_SLOT";
 
 struct Slot {
   std::optional<ChildProcess> process;
-  absl::Time started;
-  absl::Time restart_at;
+  absl::Duration started;
+  absl::Duration restart_at;
   Backoff backoff;
 };
 
@@ -43,7 +43,7 @@ std::optional<ChildProcess> StartSlot(size_t index, char** argv) {
 int SuperviseSlots(int slots, char** argv) {
   constexpr absl::Duration kHealthy = absl::Seconds(30);
   std::vector<Slot> running(static_cast<size_t>(slots));
-  const absl::Time begun = absl::Now();
+  const absl::Duration begun = SteadyNow();
   int code = 0;
   while (code == 0 && !StopSignal::Requested()) {
     for (size_t i = 0; i < running.size(); ++i) {
@@ -52,19 +52,19 @@ int SuperviseSlots(int slots, char** argv) {
         if (const auto end = slot.process->Poll()) {
           // Wrong usage does not get better by trying again, nor does what is wrong at the start,
           // such as a certificate.
-          if (end->exit_code == 2 || (end->exit_code == 1 && absl::Now() - begun < kHealthy)) {
+          if (end->exit_code == 2 || (end->exit_code == 1 && SteadyNow() - begun < kHealthy)) {
             code = end->exit_code;
           }
           slot.process.reset();
-          if (absl::Now() - slot.started > kHealthy) slot.backoff.Reset();
-          slot.restart_at = absl::Now() + slot.backoff.Next();
+          if (SteadyNow() - slot.started > kHealthy) slot.backoff.Reset();
+          slot.restart_at = SteadyNow() + slot.backoff.Next();
           if (code != 0) break;
           spdlog::warn("slot {} ended ({}); starting it again", i, end->ToString());
         }
-      } else if (absl::Now() >= slot.restart_at) {
+      } else if (SteadyNow() >= slot.restart_at) {
         slot.process = StartSlot(i, argv);
-        slot.started = absl::Now();
-        if (!slot.process.has_value()) slot.restart_at = absl::Now() + slot.backoff.Next();
+        slot.started = SteadyNow();
+        if (!slot.process.has_value()) slot.restart_at = SteadyNow() + slot.backoff.Next();
       }
     }
     if (code == 0) StopSignal::WaitFor(absl::Milliseconds(100));

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
@@ -205,8 +206,8 @@ absl::Status Warm(const Flags& flags, Models& models) {
 // by themselves, so the server's own grace would always be used up where there are some.
 void AwaitCalls(const TeacherHost& host, const StreamService& streams, absl::Duration limit) {
   const ComputeScheduler& scheduler = host.scheduler();
-  const absl::Time end = absl::Now() + limit;
-  while (absl::Now() < end &&
+  const absl::Duration end = SteadyNow() + limit;
+  while (SteadyNow() < end &&
          (streams.statistics().open_count > 0 || scheduler.busy_slots() > 0 ||
           scheduler.queued_query_rows() > 0 || scheduler.queued_cuts() > 0)) {
     absl::SleepFor(absl::Milliseconds(10));

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 
@@ -22,7 +22,7 @@ class Progress {
  public:
   explicit Progress(int64_t total) : total_(total) {}
   void Show(const WarmResult& done) {
-    const absl::Time now = absl::Now();
+    const absl::Duration now = SteadyNow();
     if (now - shown_ < (terminal_ ? absl::Milliseconds(200) : absl::Seconds(5))) return;
     shown_ = now;
     const double seconds = absl::ToDoubleSeconds(now - start_);
@@ -39,8 +39,8 @@ class Progress {
  private:
   const bool terminal_ = isatty(STDERR_FILENO) == 1;
   const int64_t total_;
-  const absl::Time start_ = absl::Now();
-  absl::Time shown_ = start_;
+  const absl::Duration start_ = SteadyNow();
+  absl::Duration shown_ = start_;
 };
 
 // All rows of one shard, asked for cut by cut.

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "cli/progress.h"
 #include "cli/run_client.h"
 #include "cli/terminal_text.h"
+#include "common/base/clock.h"
 #include "common/base/terminal.h"
 
 namespace distillery {
@@ -23,9 +23,9 @@ void BatchProgress::Begin(const std::string& purpose, const std::vector<RunSpec>
   Finish();
   purpose_ = purpose;
   for (const RunSpec& spec : specs) costs_.push_back(cost_.Seconds(spec));
-  begun_ = absl::Now();
+  begun_ = SteadyNow();
   // Each batch is told of at once.
-  printed_at_ = absl::InfinitePast();
+  printed_at_ = -absl::InfiniteDuration();
   seen_ = false;
 }
 
@@ -52,7 +52,7 @@ void BatchProgress::Show(const std::vector<v1::Run>& runs) {
       absl::StrFormat("%s: %d of %d runs, %.0f %% of the experiment", purpose_, ended, runs.size(),
                       100 * std::min(1.0, all_done / std::max(total, 1e-9)));
   const double made_here = all_done - found_;
-  const absl::Duration spent = spent_ + (absl::Now() - begun_);
+  const absl::Duration spent = spent_ + (SteadyNow() - begun_);
   // Less says nothing about the rate.
   constexpr double kWorthSaying = 0.01;
   if (!waits_for.empty()) {
@@ -68,7 +68,7 @@ void BatchProgress::Finish() {
   drawn_lines_ = 0;
   if (!costs_.empty()) {
     done_before_ += std::accumulate(costs_.begin(), costs_.end(), 0.0);
-    spent_ += absl::Now() - begun_;
+    spent_ += SteadyNow() - begun_;
   }
   costs_.clear();
 }
@@ -86,12 +86,12 @@ void BatchProgress::Print(const std::string& line) {
     std::fputs(text.c_str(), out_);
     drawn_lines_ = lines.size();
   } else {
-    if (absl::Now() - printed_at_ < kPlainPeriod) return;
+    if (SteadyNow() - printed_at_ < kPlainPeriod) return;
     distillery::Print(out_, "%s\n", line);
   }
   std::fflush(out_);
   printed_ = line;
-  printed_at_ = absl::Now();
+  printed_at_ = SteadyNow();
 }
 
 }  // namespace distillery

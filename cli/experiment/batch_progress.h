@@ -40,12 +40,12 @@ class BatchProgress {
   // time.
   double found_ = 0;
   absl::Duration spent_;
-  absl::Time begun_;
+  absl::Duration begun_;
   bool seen_ = false;
   std::string purpose_;
   std::vector<double> costs_;
   std::string printed_;
-  absl::Time printed_at_;
+  absl::Duration printed_at_ = -absl::InfiniteDuration();
   // Lines on the terminal, one below the other.
   size_t drawn_lines_ = 0;
 };

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
 #include "nlohmann/json.hpp"
@@ -49,7 +49,7 @@ ExperimentFolder::ExperimentFolder(std::string path, FolderPurpose purpose,
     : path_(std::move(path)),
       purpose_(std::move(purpose)),
       lock_(std::move(lock)),
-      opened_(absl::Now()) {}
+      opened_(SteadyNow()) {}
 
 absl::StatusOr<std::unique_ptr<ExperimentFolder>> ExperimentFolder::Open(
     const std::string& path, const FolderPurpose& purpose) {
@@ -66,7 +66,7 @@ absl::StatusOr<std::unique_ptr<ExperimentFolder>> ExperimentFolder::Open(
   return folder;
 }
 
-absl::Duration ExperimentFolder::spent() const { return spent_before_ + (absl::Now() - opened_); }
+absl::Duration ExperimentFolder::spent() const { return spent_before_ + (SteadyNow() - opened_); }
 
 absl::Status ExperimentFolder::NoteSpent() const {
   Json json = ToJson(purpose_);

@@ -51,7 +51,7 @@ class ExperimentFolder {
   const std::string path_;
   const FolderPurpose purpose_;
   const std::unique_ptr<FolderLock> lock_;
-  const absl::Time opened_;
+  const absl::Duration opened_;
   absl::Duration spent_before_;
 };
 

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/files.h"
 
 namespace distillery {
@@ -107,8 +108,8 @@ void ChildProcess::Signal(int number) {
 }
 
 void ChildProcess::WaitOrKill(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  while (process_ > 0 && absl::Now() < deadline) {
+  const absl::Duration deadline = SteadyNow() + timeout;
+  while (process_ > 0 && SteadyNow() < deadline) {
     if (Poll().has_value()) return;
     absl::SleepFor(absl::Milliseconds(10));
   }

@@ -17,6 +17,9 @@ class Clock {
   static Clock* Real();
 };
 
+// By the machine's steady clock. For all waits and all measured times: the wall clock may step.
+inline absl::Duration SteadyNow() { return Clock::Real()->SteadyNow(); }
+
 // Stands still until told otherwise. Threads: safe for all.
 class FakeClock : public Clock {
  public:

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <thread>
 
+#include "common/base/clock.h"
 #include "common/base/mutex.h"
 
 namespace distillery {
@@ -53,10 +54,10 @@ bool StopSignal::Requested() { return Shared().requested.load(); }
 
 bool StopSignal::WaitFor(absl::Duration timeout) {
   State& state = Shared();
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Duration deadline = SteadyNow() + timeout;
   MutexLock lock(state.mutex);
   while (!state.requested.load()) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - SteadyNow();
     if (left <= absl::ZeroDuration()) return false;
     state.changed.WaitFor(state.mutex, std::min(left, absl::Hours(1)));
   }

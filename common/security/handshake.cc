@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/descriptor.h"
 #include "common/security/openssl.h"
 
@@ -38,9 +39,9 @@ Target Split(const std::string& address) {
 }
 
 // Whether the socket is ready for `events` before `end`.
-bool Await(int socket, short events, absl::Time end) {
+bool Await(int socket, short events, absl::Duration end) {
   while (true) {
-    const int64_t left = absl::ToInt64Milliseconds(end - absl::Now());
+    const int64_t left = absl::ToInt64Milliseconds(end - SteadyNow());
     if (left <= 0) return false;
     pollfd polled{socket, events, 0};
     const int ready = poll(&polled, 1, static_cast<int>(left));
@@ -50,7 +51,7 @@ bool Await(int socket, short events, absl::Time end) {
 }
 
 // To the first of the host's addresses that takes a connection; invalid if none does.
-Descriptor Connect(const Target& target, absl::Time end) {
+Descriptor Connect(const Target& target, absl::Duration end) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -79,7 +80,7 @@ enum class Step { kDone, kTimeout, kClosed, kFailed };
 // Repeats `step` of the non-blocking `ssl` until it is done; the reason of kFailed is left in
 // OpenSSL's queue.
 template <typename Call>
-Step Drive(SSL* ssl, absl::Time end, const Call& step) {
+Step Drive(SSL* ssl, absl::Duration end, const Call& step) {
   while (true) {
     ERR_clear_error();
     const int result = step();
@@ -218,7 +219,7 @@ SslContextPtr MakeContext(const TlsFiles* files) {
 absl::Status AskOnce(const HandshakeQuestion& question, bool* closed) {
   if (absl::StartsWith(question.address, "unix:")) return absl::OkStatus();
   const Target target = Split(question.address);
-  const Descriptor socket = Connect(target, absl::Now() + question.timeout);
+  const Descriptor socket = Connect(target, SteadyNow() + question.timeout);
   if (!socket.valid()) return absl::OkStatus();
   const SslContextPtr context = MakeContext(question.files);
   const SslPtr ssl(SSL_new(context.get()));
@@ -228,7 +229,7 @@ absl::Status AskOnce(const HandshakeQuestion& question, bool* closed) {
   constexpr unsigned char kHttp2[] = {2, 'h', '2'};  // without it gRPC's servers break off
   SSL_set_alpn_protos(ssl.get(), kHttp2, sizeof(kHttp2));
   const Step shaken =
-      Drive(ssl.get(), absl::Now() + question.timeout, [&] { return SSL_connect(ssl.get()); });
+      Drive(ssl.get(), SteadyNow() + question.timeout, [&] { return SSL_connect(ssl.get()); });
   const Language language = LanguageOf(ssl.get(), shaken);
   if (language == Language::kUnknown) return absl::OkStatus();
   if (question.files == nullptr) {
@@ -250,7 +251,7 @@ absl::Status AskOnce(const HandshakeQuestion& question, bool* closed) {
     }
     // gRPC's servers speak first.
     char byte = 0;
-    const Step read = Drive(ssl.get(), absl::Now() + question.timeout,
+    const Step read = Drive(ssl.get(), SteadyNow() + question.timeout,
                             [&] { return SSL_read(ssl.get(), &byte, 1); });
     *closed = read == Step::kClosed;
     return CheckOurs(question, read);
