@@ -209,8 +209,8 @@ class ExportCommand : public CoordinatorCommand {
   absl::StatusOr<ExportedFile> Export() {
     if (!model_path_.empty()) return ExportModelFile(model_path_, card_path_, target_);
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
-    DISTILLERY_ASSIGN_OR_RETURN(const auto answer, client.Get(run_id_));
-    return ExportStudent(client, answer.run(), round_.value_or(-1), target_, student_file_);
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::Run run, client.Find(run_id_));
+    return ExportStudent(client, run, round_.value_or(-1), target_, student_file_);
   }
 
   std::string model_path_;

@@ -191,7 +191,7 @@ FleetView::Table FleetView::WorkerTable(const FleetSnapshot& snapshot) {
     std::string rate;
     if (busy) {
       const auto per_second =
-          RateOf(absl::StrCat(worker.worker_id(), " ", worker.lease().fencing_token()),
+          RateOf(absl::StrCat(worker.worker_id(), " ", TaskText(worker.lease())),
                  worker.sample_count(), snapshot.at);
       if (per_second.has_value()) rate = Number(*per_second);
     }

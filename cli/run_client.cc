@@ -83,10 +83,29 @@ absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec,
 }
 
 absl::StatusOr<v1::GetRunResponse> RunClient::Get(const std::string& run_id) const {
+  constexpr int32_t kPage = 10'000;
   v1::GetRunRequest request;
   request.set_run_id(run_id);
   request.set_include_rounds(true);
-  return Call(connection_, address_, &Stub::GetRun, request);
+  request.set_page_size(kPage);
+  DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse all,
+                              Call(connection_, address_, &Stub::GetRun, request));
+  while (!all.next_page_token().empty()) {
+    request.set_page_token(all.next_page_token());
+    DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse page,
+                                Call(connection_, address_, &Stub::GetRun, request));
+    all.mutable_rounds()->MergeFrom(page.rounds());
+    all.set_next_page_token(page.next_page_token());
+  }
+  return all;
+}
+
+absl::StatusOr<v1::Run> RunClient::Find(const std::string& run_id) const {
+  v1::GetRunRequest request;
+  request.set_run_id(run_id);
+  DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse response,
+                              Call(connection_, address_, &Stub::GetRun, request));
+  return std::move(*response.mutable_run());
 }
 
 absl::StatusOr<std::vector<v1::Run>> RunClient::List() const {
@@ -116,7 +135,15 @@ absl::StatusOr<v1::ListLeasesResponse> RunClient::ListLeases(const std::string& 
 }
 
 absl::StatusOr<v1::ListWorkersResponse> RunClient::ListWorkers() const {
-  return Call(connection_, address_, &Stub::ListWorkers, v1::ListWorkersRequest());
+  v1::ListWorkersResponse all;
+  v1::ListWorkersRequest request;
+  do {
+    DISTILLERY_ASSIGN_OR_RETURN(const auto page,
+                                Call(connection_, address_, &Stub::ListWorkers, request));
+    all.mutable_workers()->MergeFrom(page.workers());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
 }
 
 absl::StatusOr<v1::Run> RunClient::Cancel(const std::string& run_id) const {
@@ -164,15 +191,13 @@ absl::Status RunClient::Watch(
     bool reached = true;
     for (size_t i = 0; i < run_ids.size(); ++i) {
       if (StandsStill(runs[i])) continue;
-      v1::GetRunRequest request;
-      request.set_run_id(run_ids[i]);
-      auto response = Call(connection_, address_, &Stub::GetRun, request);
-      if (response.ok()) {
-        runs[i] = response->run();
-      } else if (absl::IsUnavailable(response.status())) {
+      auto run = Find(run_ids[i]);
+      if (run.ok()) {
+        runs[i] = *std::move(run);
+      } else if (absl::IsUnavailable(run.status())) {
         reached = false;
       } else {
-        return response.status();
+        return run.status();
       }
       all_still = all_still && StandsStill(runs[i]);
     }

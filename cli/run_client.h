@@ -44,12 +44,15 @@ class RunClient {
   // failed or was cancelled, or that was done with other inputs, is not found again but begun anew, the
   // latter with a word on stderr; one that is paused goes on.
   absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec, const RunInputs& inputs) const;
+  // With all its rounds, of all pages.
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;
+  // Without its rounds.
+  absl::StatusOr<v1::Run> Find(const std::string& run_id) const;
   // Newest first, all pages.
   absl::StatusOr<std::vector<v1::Run>> List() const;
   // Oldest first, all pages.
   absl::StatusOr<v1::ListLeasesResponse> ListLeases(const std::string& run_id) const;
-  // By name.
+  // By name, all pages.
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers() const;
   absl::StatusOr<v1::Run> Cancel(const std::string& run_id) const;
   absl::Status Delete(const std::string& run_id) const;

@@ -11,6 +11,7 @@
 #include "cli/fleet_view.h"
 #include "cli/full_screen.h"
 #include "cli/teacher_query.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 
@@ -39,7 +40,7 @@ class WatchCommand : public CoordinatorCommand {
   absl::Status Run() override {
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     if (run_id_.empty()) return WatchFleet(client);
-    DISTILLERY_RETURN_IF_ERROR(client.Get(run_id_).status());
+    DISTILLERY_RETURN_IF_ERROR(client.Find(run_id_).status());
     DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, {run_id_}));
     return PrintEnded(ended.front());
   }
@@ -73,9 +74,9 @@ class WatchCommand : public CoordinatorCommand {
     FullScreen screen;
     while (!StopSignal::Requested()) {
       screen.Draw(view.Lines(snapshot, screen.width(), screen.height()));
-      const absl::Time next = absl::Now() + kPeriod;
-      while (absl::Now() < next && !StopSignal::Requested()) {
-        const char key = screen.Key(next - absl::Now());
+      const absl::Duration next = SteadyNow() + kPeriod;
+      while (SteadyNow() < next && !StopSignal::Requested()) {
+        const char key = screen.Key(next - SteadyNow());
         if (key == 'q' || key == 'Q') return absl::OkStatus();
       }
       Look(client, teachers, &snapshot);

@@ -9,19 +9,50 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/base/checksum.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/base/text.h"
-#include "common/run/evaluation_metrics.h"
 #include "coordinator/average.h"
+#include "coordinator/request_ledger.h"
+#include "coordinator/run_loader.h"
 #include "coordinator/upload_size.h"
+#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
 
 constexpr absl::Duration kRetryAfterDiskError = absl::Seconds(2);
+
+// Of a spec as it was submitted. What is empty is left out, as a client leaves it out that does not know
+// the field: a later version gives its request the same digest.
+std::string DigestOf(const RunSpec& spec) {
+  nlohmann::json json = nlohmann::json::parse(RunSpecToJson(spec));
+  const auto empty = [](const nlohmann::json& value) {
+    if (value.is_boolean()) return !value.get<bool>();
+    if (value.is_number()) return value.get<double>() == 0;
+    return value.empty() || value == "";
+  };
+  const auto prune = [&](nlohmann::json* object) {
+    for (auto field = object->begin(); field != object->end();) {
+      field = empty(*field) ? object->erase(field) : std::next(field);
+    }
+  };
+  for (nlohmann::json& field : json) {
+    if (field.is_object()) prune(&field);
+  }
+  prune(&json);
+  return Sha256Hex(json.dump());
+}
+
+// 0 if it is not there.
+int64_t FileBytes(const std::string& path) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(path, missing);
+  return missing ? 0 : static_cast<int64_t>(size);
+}
 
 }  // namespace
 
@@ -42,33 +73,15 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(const Options& op
 }
 
 absl::Status Coordinator::Load(const Record::Contents& contents) {
-  for (const RunRow& row : contents.runs) {
-    absl::StatusOr<RunSpec> spec = ParseRunSpec(row.spec_json, absl::StrCat("run ", row.run_id));
-    if (!spec.ok()) return absl::DataLossError(spec.status().message());
-    auto run = std::make_unique<RunEntry>(row, *std::move(spec));
-    run_order_.push_back(run.get());
-    runs_[row.run_id] = std::move(run);
-  }
-  std::sort(run_order_.begin(), run_order_.end(),
-            [](const RunEntry* a, const RunEntry* b) { return a->row.number < b->row.number; });
-  for (const RoundRow& row : contents.rounds) {
-    if (runs_.count(row.run_id) > 0) runs_[row.run_id]->rounds.push_back(row);
-  }
-  for (const EvaluationRow& row : contents.evaluations) {
-    if (runs_.count(row.run_id) == 0) continue;
-    EvaluationMetrics metrics = row.metrics;
-    // A row of an older version has none.
-    if (!row.details_json.empty()) {
-      DISTILLERY_RETURN_IF_ERROR(DetailsFromJson(row.details_json, &metrics));
-    }
-    runs_[row.run_id]->NoteEvaluation(row.round, std::move(metrics));
-  }
+  LoadedRuns loaded = LoadRuns(contents);
+  runs_ = std::move(loaded.runs);
+  run_order_ = std::move(loaded.order);
+  bool any_damaged = false;
   for (RunEntry* const run : run_order_) {
-    if (static_cast<int64_t>(run->rounds.size()) != run->row.completed_rounds) {
-      return absl::DataLossError(
-          absl::StrCat("record: table rounds: run ", run->row.run_id, " has ", run->rounds.size(),
-                       " rows, its completed_rounds is ", run->row.completed_rounds,
-                       "; `coordinator state check DIR` says what can be done about it"));
+    if (!run->damage.empty()) {
+      any_damaged = true;
+      statistics_.Note({"run_damaged", run->row.run_id, {}, "",
+                        absl::StrCat(run->damage, "; `coordinator state check` says what can be done")});
     }
     run->MakeTasks();
   }
@@ -99,10 +112,10 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
         run == runs_.end() ? nullptr : run->second->Find(row.lease.task);
     if (task == nullptr || task->row.done) continue;
     task->tokens.push_back(row.lease.fencing_token);
-    leases_.Add(row, Now());
+    leases_.Add(row, Now(), /*recovered=*/true);
   }
   for (RunEntry* const run : run_order_) {
-    if (Ended(run->row.state)) continue;
+    if (Ended(run->row.state) || !run->damage.empty()) continue;
     run->round_began = Now();
     share_.Join(run->row.run_id, run->spec.scheduling.priority);
     if (const absl::Status status = CheckDependencies(*run); !status.ok()) {
@@ -116,10 +129,13 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
              !FileExists(folder_->Weights(run->row.run_id, run->FileRound(round)));
     });
     if (!CheckNewestWeights(*run).ok()) QueueRebuild(*run);
+    run->weights_bytes = FileBytes(
+        folder_->Weights(run->row.run_id, run->FileRound(run->row.completed_rounds)));
     CollectGarbage(*run);
     DISTILLERY_RETURN_IF_ERROR(Advance(*run));
   }
-  LimitUploadedWeights(0);
+  // What a run that cannot be read starts from is not known.
+  if (!any_damaged) LimitUploadedWeights(0);
   return absl::OkStatus();
 }
 
@@ -201,8 +217,8 @@ absl::StatusOr<RunEntry*> Coordinator::FindRun(const std::string& run_id) {
   return found->second.get();
 }
 
-RunView Coordinator::ViewOf(const RunEntry& run) {
-  RunView view = run.View(Now());
+RunView Coordinator::ViewOf(const RunEntry& run, bool with_details) {
+  RunView view = run.View(Now(), with_details);
   view.active_leases = leases_.CountOfRun(run.row.run_id);
   view.live_workers = CountLiveWorkers();
   if (disk_.full() && !Ended(view.row.state) && view.row.state != RunState::kPaused) {
@@ -213,6 +229,10 @@ RunView Coordinator::ViewOf(const RunEntry& run) {
   if (!Ended(view.row.state) && view.row.state_reason.empty() && view.live_workers == 0) {
     view.row.state_reason = "no worker is connected: start student_worker";
   }
+  if (view.row.state == RunState::kRunning && view.row.state_reason.empty() &&
+      view.active_leases == 0) {
+    view.row.state_reason = MemoryProblem(run);
+  }
   return view;
 }
 
@@ -220,9 +240,14 @@ absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
                                                const RunSpec& spec) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
   DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(spec));
+  const std::string request_sha256 = DigestOf(spec);
   const RecordLock lock(this);
   for (RunEntry* const run : run_order_) {
-    if (run->row.request_id == request_id) return ViewOf(*run);
+    if (run->row.request_id != request_id) continue;
+    if (run->row.request_sha256.empty() || run->row.request_sha256 == request_sha256) {
+      return ViewOf(*run);
+    }
+    return RequestLedger::OtherRequest(request_id);
   }
   const std::string& initial = spec.student.initial_weights_sha256;
   if (!spec.student.initial_weights.empty() && initial.empty()) {
@@ -244,7 +269,12 @@ absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
   row.spec_json = RunSpecToJson(resolved);
   row.teacher_digest = spec.needs_teacher() ? spec.teacher.digest : "";
   row.submitted_unix_seconds = absl::ToUnixSeconds(options_.clock->WallNow());
+  row.request_sha256 = request_sha256;
   auto run = std::make_unique<RunEntry>(row, resolved);
+  if (resolved.training.local_steps > 0) {
+    DISTILLERY_ASSIGN_OR_RETURN(SamplePlan plan, SamplePlan::Create(resolved, {}));
+    run->samples = std::make_shared<const SamplePlan>(std::move(plan));
+  }
   DISTILLERY_RETURN_IF_ERROR(CheckDependencies(*run));
   DISTILLERY_RETURN_IF_ERROR(disk_.Note(folder_->MakeRunFolders(row.run_id)));
   DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
@@ -262,17 +292,21 @@ absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
   return ViewOf(added);
 }
 
-absl::StatusOr<RunView> Coordinator::GetRun(const std::string& run_id) {
+absl::StatusOr<RunView> Coordinator::GetRun(const std::string& run_id, bool with_details) {
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
-  return ViewOf(*run);
+  return ViewOf(*run, with_details);
 }
 
-absl::StatusOr<std::vector<RoundView>> Coordinator::GetRounds(const std::string& run_id) {
+absl::StatusOr<std::vector<RoundView>> Coordinator::GetRounds(const std::string& run_id,
+                                                              int64_t first, int64_t limit) {
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
   std::vector<RoundView> views;
-  for (const RoundRow& row : run->rounds) views.push_back(run->ViewRound(row));
+  for (size_t i = static_cast<size_t>(first); i < run->rounds.size(); ++i) {
+    if (static_cast<int64_t>(views.size()) == limit) break;
+    views.push_back(run->ViewRound(run->rounds[i]));
+  }
   return views;
 }
 
@@ -281,7 +315,9 @@ std::vector<RunView> Coordinator::ListRuns(int64_t before, int64_t limit) {
   std::vector<RunView> views;
   for (auto run = run_order_.rbegin(); run != run_order_.rend(); ++run) {
     if (static_cast<int64_t>(views.size()) == limit) break;
-    if (before == 0 || (*run)->row.number < before) views.push_back(ViewOf(**run));
+    if (before == 0 || (*run)->row.number < before) {
+      views.push_back(ViewOf(**run, /*with_details=*/false));
+    }
   }
   return views;
 }
@@ -334,15 +370,21 @@ absl::StatusOr<RunView> Coordinator::ResumeRun(const std::string& run_id) {
   const RecordLock lock(this);
   DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
   if (run->row.state != RunState::kPaused) return ViewOf(*run);
+  if (!run->damage.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("run ", run_id, " is damaged: ", run->damage,
+                     "; put the record back from a copy, or cancel and delete the run"));
+  }
   RunRow row = run->row;
   row.state = row.weights_sha256.empty() ? RunState::kPending : RunState::kRunning;
   row.state_reason.clear();
   DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
     for (auto& [key, task] : run->tasks) {
-      if (task.row.failures == 0) continue;
+      if (task.row.failures == 0 && task.row.losses == 0) continue;
       TaskRow forgiven = task.row;
       forgiven.failures = 0;
+      forgiven.losses = 0;
       forgiven.failed_workers.clear();
       DISTILLERY_RETURN_IF_ERROR(record_->Put(forgiven));
     }
@@ -350,6 +392,7 @@ absl::StatusOr<RunView> Coordinator::ResumeRun(const std::string& run_id) {
   }));
   for (auto& [key, task] : run->tasks) {
     task.row.failures = 0;
+    task.row.losses = 0;
     task.row.failed_workers.clear();
   }
   run->accepted_round = row.completed_rounds;
@@ -402,6 +445,9 @@ absl::Status Coordinator::Advance(RunEntry& run) {
   if (run.damaged) {
     QueueRebuild(run);
     return absl::OkStatus();
+  }
+  if (const std::string reason = run.Divergence(); !reason.empty()) {
+    return EndRun(run, RunState::kFailed, reason);
   }
   DISTILLERY_RETURN_IF_ERROR(ObeyGuard(run));
   if (Ended(run.row.state)) return absl::OkStatus();
@@ -659,6 +705,11 @@ absl::StatusOr<WeightsFile> Coordinator::OpenWeights(const std::string& run_id, 
     return absl::FailedPreconditionError(absl::StrCat("run ", run_id, ": round ", round,
                                                       " has not begun; the newest is ",
                                                       run->row.completed_rounds));
+  }
+  if (!run->damage.empty() && !run->RoundsWhole()) {
+    return absl::DataLossError(
+        absl::StrCat("run ", run_id, " is damaged: ", run->damage,
+                     "; `coordinator state export` may have its weights"));
   }
   WeightsFile weights;
   weights.round = round;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
@@ -80,6 +81,7 @@ struct UploadHeader {
   std::string dataset_digest;
   std::string model_card;
   std::string delta_encoding;
+  std::vector<int64_t> samples_per_shard;
 };
 
 // Weights kept open while they are sent; of those that were uploaded there is the file alone.
@@ -116,6 +118,14 @@ struct WorkerView {
   int64_t lost_leases = 0;
 };
 
+// What is known of a worker beside what it says of its numerics.
+struct WorkerFacts {
+  // Name in the certificate that it came with; "" without one.
+  std::string certificate;
+  // 0: not known.
+  int64_t memory_bytes = 0;
+};
+
 class Coordinator {
  public:
   struct Options {
@@ -124,6 +134,10 @@ class Coordinator {
     // A run pauses when one of its tasks has failed on so many workers, or so often where there are
     // fewer.
     int64_t max_task_failures = 3;
+    // A run pauses when so many leases of one of its tasks in a row ended without a word from the worker,
+    // or without progress. A fleet whose workers are killed at random loses a task so often in a row
+    // only if nearly all are lost.
+    int64_t max_task_losses = 10;
     // A worker that renews its lease but has trained on nothing more for so long loses its task.
     absl::Duration stall_limit = absl::InfiniteDuration();
     // Newest rounds whose weights are kept.
@@ -156,34 +170,47 @@ class Coordinator {
   // FAILED_PRECONDITION if its initial weights have not been uploaded, or a run that it depends on is
   // not known or has ended without success.
   absl::StatusOr<RunView> SubmitRun(const std::string& request_id, const RunSpec& spec);
-  // NOT_FOUND.
-  absl::StatusOr<RunView> GetRun(const std::string& run_id);
-  absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id);
+  // NOT_FOUND. The latest evaluation's details, which may be large, if asked for.
+  absl::StatusOr<RunView> GetRun(const std::string& run_id, bool with_details = false);
+  // Completed rounds from the number `first` on, at most `limit`, without details of evaluations.
+  absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id, int64_t first,
+                                                   int64_t limit);
+  absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id) {
+    return GetRounds(run_id, 0, std::numeric_limits<int64_t>::max());
+  }
   // Newest first; numbers below `before` (0: from the newest), at most `limit`.
   std::vector<RunView> ListRuns(int64_t before, int64_t limit);
   // The run's leases, those that have ended too, with tokens above `after`, oldest first; at most
   // `limit`. NOT_FOUND; DATA_LOSS for a damaged row.
   absl::StatusOr<std::vector<LeaseView>> ListLeases(const std::string& run_id, int64_t after,
                                                     int64_t limit);
-  // Those heard of within the last ten lease durations, by name; at most `limit`.
-  std::vector<WorkerView> ListWorkers(int64_t limit);
+  // Those heard of within the last ten lease durations, in the order of PlaceOf; after the place `after`
+  // ("": from the first), at most `limit`.
+  std::vector<WorkerView> ListWorkers(const std::string& after, int64_t limit);
+  // By name, then by id.
+  static std::string PlaceOf(const WorkerRow& worker);
   absl::StatusOr<RunView> CancelRun(const std::string& run_id);
   // Forgets a run that has ended, its weights too. FAILED_PRECONDITION if it has not, or if another run
   // waits for it.
   absl::Status DeleteRun(const std::string& run_id);
   // Takes back the run's tasks and leases no more; nothing if it is paused or has ended.
   absl::StatusOr<RunView> PauseRun(const std::string& run_id);
-  // Goes on with a paused run and forgets the failures of its tasks.
+  // Goes on with a paused run and forgets the failures of its tasks. FAILED_PRECONDITION if its record is
+  // damaged.
   absl::StatusOr<RunView> ResumeRun(const std::string& run_id);
   // Called when the run has changed while the listener lives, ten times a second at most, and at once
   // when it ends or pauses. NOT_FOUND.
   absl::Status Watch(const std::string& run_id, const std::shared_ptr<RunListener>& listener);
   bool closing();
 
-  // The same request_id gives the same worker.
+  // The same request_id gives the same worker; INVALID_ARGUMENT if anything else of it differs.
   absl::StatusOr<WorkerRow> RegisterWorker(const std::string& request_id, const std::string& name,
                                            const std::string& fingerprint,
-                                           const std::string& numerics);
+                                           const std::string& numerics,
+                                           const WorkerFacts& facts = {});
+  // Whether a caller of this certificate ("": without one, where no callers have one) may act as the
+  // worker. PERMISSION_DENIED; NOT_FOUND for one that is to register again.
+  absl::Status CheckCaller(const std::string& worker_id, const std::string& certificate);
   // Calls `done` once: with a task, with nothing after max_wait, or with NOT_FOUND (unknown worker),
   // UNAVAILABLE (closing) or CANCELLED (CancelWait). A worker holds one lease: asking with a new
   // request_id gives up the one before. Returns an id for CancelWait; 0 if `done` was called.
@@ -232,6 +259,8 @@ class Coordinator {
     std::string expected_layout_path;
     std::vector<std::string> buffer_names;
   };
+  // INVALID_ARGUMENT for figures that do not follow from the run's plan; it counts against the worker, as
+  // with ReportEvaluation.
   absl::StatusOr<UploadPlan> PlanUpload(const UploadHeader& header);
   // Takes the checked and synced file at `path`. True: it was recorded before.
   absl::StatusOr<bool> CommitUpload(const UploadHeader& header, const std::string& path,
@@ -290,7 +319,8 @@ class Coordinator {
   absl::Status Load(const Record::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<RunEntry*> FindRun(const std::string& run_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  RunView ViewOf(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  RunView ViewOf(const RunEntry& run, bool with_details = false)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Marks the run as changed and wakes the threads.
   void Changed(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -353,6 +383,10 @@ class Coordinator {
   // May the worker do this run's tasks? Sets *wanted if it would have to be started differently.
   bool Fits(const RunEntry& run, const WorkerEntry& worker, std::string* wanted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the worker's memory, if it is known, can hold what the task computes.
+  static bool HasMemory(const RunEntry& run, const TaskEntry& task, const WorkerEntry& worker);
+  // Why no worker that is there can train the run; empty if one can, or that is not known.
+  std::string MemoryProblem(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends an active lease with `outcome` and frees its task; the row is recorded by the caller.
   LeaseRow EndLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -375,6 +409,10 @@ class Coordinator {
   absl::StatusOr<bool> RecordResult(const UploadHeader& header, const std::string& spool_name,
                                     const std::string& sha256)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What PlanUpload does under the lock.
+  absl::StatusOr<UploadPlan> PlaceUpload(const UploadHeader& header);
+  // The figures of a training task, and its number of samples against the run's plan.
+  absl::Status CheckFigures(const UploadHeader& header);
   absl::Status CheckDigests(const RunEntry& run, const UploadHeader& header)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What to average for W_{round+1}. REQUIRES: `tasks` are the round's, done, in replica order.

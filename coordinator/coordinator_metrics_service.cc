@@ -48,7 +48,7 @@ const std::vector<Counted>& CountedMetrics() {
        "rejected_deltas_total",
        "Results that no correct worker sends, by reason; norm: beyond averaging.max_norm_ratio.",
        "reason",
-       {"non_finite", "norm", "layout", "malformed"}},
+       {"non_finite", "norm", "layout", "malformed", "figures"}},
       {Count::kStrikes, "strikes_total", "Results counted against their worker."},
       {Count::kWorkersSetAside, "set_aside_workers_total",
        "Workers that got no more tasks after three strikes in a row."},

@@ -1,6 +1,6 @@
 // Coordinator: whose turn it is, backups of stragglers, dependencies between runs, the guard.
 #include <algorithm>
-#include <tuple>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -91,7 +91,8 @@ TaskEntry* Coordinator::TaskFor(RunEntry& run, const WorkerEntry& worker) {
   const std::string& worker_id = worker.row.worker_id;
   return run.NextFree([&](const TaskEntry& task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     // What failed here is better tried elsewhere, if there is somebody who has not failed at it.
-    return !task.FailedOn(worker_id) || task.failed_worker_count() >= CountLiveWorkers();
+    return HasMemory(run, task, worker) &&
+           (!task.FailedOn(worker_id) || task.failed_worker_count() >= CountLiveWorkers());
   });
 }
 
@@ -102,7 +103,8 @@ TaskEntry* Coordinator::StragglerFor(RunEntry& run, const WorkerEntry& worker) {
   absl::Duration longest = limit;
   for (auto& [key, task] : run.tasks) {
     if (std::get<0>(key) != TaskKind::kTrain || std::get<1>(key) != run.row.completed_rounds ||
-        task.row.done || task.tokens.size() != 1 || task.FailedOn(worker.row.worker_id)) {
+        task.row.done || task.tokens.size() != 1 || task.FailedOn(worker.row.worker_id) ||
+        !HasMemory(run, task, worker)) {
       continue;
     }
     const absl::Duration age = leases_.Age(task.tokens.front(), Now());
@@ -182,14 +184,26 @@ int64_t Coordinator::CountLiveWorkers() {
                        });
 }
 
-std::vector<WorkerView> Coordinator::ListWorkers(int64_t limit) {
+std::string Coordinator::PlaceOf(const WorkerRow& worker) {
+  // Names hold no space, which is before all that they hold.
+  return absl::StrCat(worker.name, " ", worker.worker_id);
+}
+
+std::vector<WorkerView> Coordinator::ListWorkers(const std::string& after, int64_t limit) {
   constexpr int kRememberedFor = 10;
   MutexLock lock(mutex_);
-  std::vector<WorkerView> views;
+  std::map<std::string, const WorkerEntry*> by_place;
   for (const auto& [id, worker] : workers_) {
+    if (Now() - worker.last_seen > kRememberedFor * options_.lease_duration) continue;
+    by_place.emplace(PlaceOf(worker.row), &worker);
+  }
+  std::vector<WorkerView> views;
+  for (auto entry = by_place.upper_bound(after); entry != by_place.end(); ++entry) {
+    if (static_cast<int64_t>(views.size()) == limit) break;
+    const WorkerEntry& worker = *entry->second;
+    const std::string& id = worker.row.worker_id;
     WorkerView view;
     view.silent = Now() - worker.last_seen;
-    if (view.silent > kRememberedFor * options_.lease_duration) continue;
     view.gone = !Alive(worker);
     view.row = worker.row;
     view.done_tasks = worker.done_tasks;
@@ -201,10 +215,6 @@ std::vector<WorkerView> Coordinator::ListWorkers(int64_t limit) {
     }
     views.push_back(std::move(view));
   }
-  std::sort(views.begin(), views.end(), [](const WorkerView& a, const WorkerView& b) {
-    return std::tie(a.row.name, a.row.worker_id) < std::tie(b.row.name, b.row.worker_id);
-  });
-  if (static_cast<int64_t>(views.size()) > limit) views.resize(static_cast<size_t>(limit));
   return views;
 }
 

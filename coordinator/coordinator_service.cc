@@ -5,8 +5,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/checksum.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "coordinator/stream_service.h"
@@ -22,6 +24,13 @@ constexpr int kBulkThreads = 8;
 constexpr double kLongestWaitSeconds = 60;
 
 constexpr int32_t kLargestPage = 1000;
+constexpr int32_t kLargestRoundPage = 10'000;
+constexpr int32_t kLargestWorkerPage = 5000;
+
+// What an answer's list may hold, so that the whole stays below the limit of 4 MiB of stock clients.
+constexpr size_t kListBytes = 3 << 20;
+// Besides a list, one run may take so much; its spec alone may be larger if an older version took it.
+constexpr size_t kRunBytes = 3 << 20;
 
 // What part of a list is asked for: what comes after the number `token`; 0: from the start.
 struct Page {
@@ -30,26 +39,104 @@ struct Page {
 };
 
 template <typename Request>
-absl::StatusOr<Page> PageOf(const Request& request, int64_t default_size, absl::string_view rpc) {
+absl::StatusOr<int64_t> PageSizeOf(const Request& request, int64_t default_size, int64_t largest) {
+  if (request.page_size() < 0 || request.page_size() > largest) {
+    return absl::InvalidArgumentError(absl::StrCat("page_size must be 0 to ", largest));
+  }
+  return request.page_size() == 0 ? default_size : request.page_size();
+}
+
+template <typename Request>
+absl::StatusOr<Page> PageOf(const Request& request, int64_t default_size, int64_t largest,
+                            absl::string_view rpc) {
   Page page;
   if (!request.page_token().empty() &&
       (!absl::SimpleAtoi(request.page_token(), &page.token) || page.token < 1)) {
     return absl::InvalidArgumentError(absl::StrCat("page_token is not from ", rpc));
   }
-  if (request.page_size() < 0 || request.page_size() > kLargestPage) {
-    return absl::InvalidArgumentError(absl::StrCat("page_size must be 0 to ", kLargestPage));
-  }
-  page.size = request.page_size() == 0 ? default_size : request.page_size();
+  DISTILLERY_ASSIGN_OR_RETURN(page.size, PageSizeOf(request, default_size, largest));
   return page;
+}
+
+// Adds a filled element to a list while it fits: the first always does. False: it did not.
+template <typename List, typename Element>
+bool AddIfItFits(Element element, List* list, size_t* bytes) {
+  const size_t size = element.ByteSizeLong() + 8;  // its tag and length
+  if (!list->empty() && *bytes + size > kListBytes) return false;
+  *bytes += size;
+  *list->Add() = std::move(element);
+  return true;
+}
+
+v1::Round RoundProto(const RoundView& view) {
+  v1::Round round;
+  FillRound(view, &round);
+  return round;
+}
+
+// So many rounds from the number `first` on, as far as they fit.
+absl::Status AddRounds(Coordinator* coordinator, const std::string& run_id, const Page& page,
+                       v1::GetRunResponse* response) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
+                              coordinator->GetRounds(run_id, page.token, page.size + 1));
+  size_t bytes = response->ByteSizeLong();
+  for (const RoundView& round : rounds) {
+    if (response->rounds_size() == page.size ||
+        !AddIfItFits(RoundProto(round), response->mutable_rounds(), &bytes)) {
+      response->set_next_page_token(absl::StrCat(page.token + response->rounds_size()));
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The newest rounds that fit, for a client that knows of no pages.
+absl::Status AddNewestRounds(Coordinator* coordinator, const std::string& run_id,
+                             v1::GetRunResponse* response) {
+  const int64_t count = response->run().completed_round_count();
+  int64_t first = count;
+  size_t bytes = response->ByteSizeLong();
+  std::vector<v1::Round> newest;
+  for (bool full = false; first > 0 && !full;) {
+    const int64_t begin = std::max<int64_t>(0, first - kLargestPage);
+    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
+                                coordinator->GetRounds(run_id, begin, first - begin));
+    for (auto round = rounds.rbegin(); round != rounds.rend() && !full; ++round) {
+      v1::Round proto = RoundProto(*round);
+      bytes += proto.ByteSizeLong() + 8;
+      full = bytes > kListBytes;
+      if (!full) newest.push_back(std::move(proto));
+    }
+    first = begin;
+  }
+  for (auto round = newest.rbegin(); round != newest.rend(); ++round) {
+    *response->add_rounds() = std::move(*round);
+  }
+  response->set_omitted_round_count(static_cast<int32_t>(count - response->rounds_size()));
+  return absl::OkStatus();
+}
+
+template <typename Request>
+std::string DigestOf(const Request& request) {
+  return Sha256Hex(
+      absl::StrCat(Request::descriptor()->full_name(), "\n", request.SerializeAsString()));
 }
 
 // LeaseTask waits in the domain, not on a thread; a client that goes away ends the wait.
 class LeaseReactor : public grpc::ServerUnaryReactor {
  public:
-  LeaseReactor(Coordinator* coordinator, v1::LeaseTaskResponse* response)
-      : coordinator_(coordinator), shared_(std::make_shared<Shared>()), response_(response) {}
+  LeaseReactor(Coordinator* coordinator, RequestLedger* requests, v1::LeaseTaskResponse* response)
+      : coordinator_(coordinator), requests_(requests), shared_(std::make_shared<Shared>()),
+        response_(response) {}
 
-  void Start(const v1::LeaseTaskRequest& request) {
+  // `allowed`: whether the caller may act as the worker.
+  void Start(const v1::LeaseTaskRequest& request, absl::Status allowed) {
+    request_id_ = request.request_id();
+    v1::LeaseTaskRequest body = request;
+    body.clear_max_wait_seconds();  // a retry may wait for what is left
+    digest_ = DigestOf(body);
+    if (allowed.ok()) allowed = requests_->Repeats(request_id_, digest_).status();
+    if (!allowed.ok()) return Done(allowed);
     const double wait = std::clamp(request.max_wait_seconds(), 0.0, kLongestWaitSeconds);
     // Once `done` is called this may be gone; these are not.
     const auto shared = shared_;
@@ -89,6 +176,7 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
       response_->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
       response_->set_wanted_numerics(answer->wanted_numerics);
       if (answer->grant.has_value()) {
+        requests_->Note(request_id_, digest_);
         const TaskGrant& grant = *answer->grant;
         *response_->mutable_lease() = ToProto(grant.lease);
         *response_->mutable_spec() = ToProto(grant.spec);
@@ -102,6 +190,9 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
   }
 
   Coordinator* const coordinator_;
+  RequestLedger* const requests_;
+  std::string request_id_;
+  std::string digest_;
   const std::shared_ptr<Shared> shared_;
   v1::LeaseTaskResponse* const response_;
 };
@@ -123,10 +214,42 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
   return reactor;
 }
 
+template <typename Request>
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::Once(
+    Context* context, const Request* request, std::function<absl::Status(bool repeated)> call) {
+  return Unary(context, [this, request, call = std::move(call)]() -> absl::Status {
+    // Without an id each call is one of its own.
+    if (request->request_id().empty()) return call(/*repeated=*/false);
+    const std::string digest = DigestOf(*request);
+    DISTILLERY_ASSIGN_OR_RETURN(const bool repeated,
+                                requests_.Repeats(request->request_id(), digest));
+    DISTILLERY_RETURN_IF_ERROR(call(repeated));
+    requests_.Note(request->request_id(), digest);
+    return absl::OkStatus();
+  });
+}
+
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ChangeRun(
+    Context* context, const Request* request, Response* response,
+    absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id)) {
+  return Once(context, request, [=](bool repeated) -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
+                                repeated ? coordinator_->GetRun(request->run_id())
+                                         : (coordinator_->*change)(request->run_id()));
+    FillRun(view, response->mutable_run());
+    return absl::OkStatus();
+  });
+}
+
+absl::Status CoordinatorServiceImpl::CheckCaller(Context* context, const std::string& worker_id) {
+  return coordinator_->CheckCaller(worker_id, CertificateNameOf(*context));
+}
+
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
                                                             const v1::SubmitRunRequest* request,
                                                             v1::SubmitRunResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
+  return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, SubmittedSpec(request->spec()));
     DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
                                 coordinator_->SubmitRun(request->request_id(), spec));
@@ -139,16 +262,23 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetRun(Context* context,
                                                          const v1::GetRunRequest* request,
                                                          v1::GetRunResponse* response) {
   return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->GetRun(request->run_id()));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const Page page, PageOf(*request, kLargestPage, kLargestRoundPage, "GetRun"));
+    const bool first_page = page.token == 0;
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const RunView view,
+        coordinator_->GetRun(request->run_id(), request->include_rounds() && first_page));
     FillRun(view, response->mutable_run());
     if (!request->include_rounds()) return absl::OkStatus();
-    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
-                                coordinator_->GetRounds(request->run_id()));
-    for (const RoundView& round : rounds) FillRound(round, response->add_rounds());
-    if (view.latest_evaluation.has_value()) {
-      *response->mutable_run()->mutable_latest_evaluation() = ToProto(*view.latest_evaluation);
+    if (first_page && view.latest_evaluation.has_value()) {
+      v1::EvaluationMetrics evaluation = ToProto(*view.latest_evaluation);
+      if (response->ByteSizeLong() + evaluation.ByteSizeLong() <= kRunBytes) {
+        response->mutable_run()->mutable_latest_evaluation()->Swap(&evaluation);
+      }
     }
-    return absl::OkStatus();
+    return first_page && request->page_size() == 0
+               ? AddNewestRounds(coordinator_, request->run_id(), response)
+               : AddRounds(coordinator_, request->run_id(), page, response);
   });
 }
 
@@ -157,12 +287,28 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListRuns(Context* context,
                                                            v1::ListRunsResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     constexpr int32_t kDefaultPage = 100;
-    DISTILLERY_ASSIGN_OR_RETURN(const Page page, PageOf(*request, kDefaultPage, "ListRuns"));
-    const std::vector<RunView> views = coordinator_->ListRuns(page.token, page.size);
-    for (const RunView& view : views) FillRun(view, response->add_runs());
-    if (static_cast<int64_t>(views.size()) == page.size && views.back().row.number > 1) {
-      response->set_next_page_token(absl::StrCat(views.back().row.number));
+    // Few at a time: a spec may be large.
+    constexpr int64_t kStep = 20;
+    DISTILLERY_ASSIGN_OR_RETURN(const Page page,
+                                PageOf(*request, kDefaultPage, kLargestPage, "ListRuns"));
+    size_t bytes = 0;
+    int64_t before = page.token;
+    bool more = true;
+    while (more && response->runs_size() < page.size) {
+      const int64_t wanted = std::min(kStep, page.size - response->runs_size());
+      const std::vector<RunView> views = coordinator_->ListRuns(before, wanted);
+      more = static_cast<int64_t>(views.size()) == wanted && views.back().row.number > 1;
+      for (const RunView& view : views) {
+        v1::Run run;
+        FillRun(view, &run);
+        if (!AddIfItFits(std::move(run), response->mutable_runs(), &bytes)) {
+          response->set_next_page_token(absl::StrCat(before));
+          return absl::OkStatus();
+        }
+        before = view.row.number;
+      }
     }
+    if (more) response->set_next_page_token(absl::StrCat(before));
     return absl::OkStatus();
   });
 }
@@ -171,26 +317,43 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListLeases(Context* context,
                                                              const v1::ListLeasesRequest* request,
                                                              v1::ListLeasesResponse* response) {
   return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const Page page, PageOf(*request, kLargestPage, "ListLeases"));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const Page page, PageOf(*request, kLargestPage, kLargestPage, "ListLeases"));
     DISTILLERY_ASSIGN_OR_RETURN(
         const std::vector<LeaseView> views,
         coordinator_->ListLeases(request->run_id(), page.token, page.size));
-    for (const LeaseView& view : views) FillLease(view, response->add_leases());
-    if (static_cast<int64_t>(views.size()) == page.size) {
-      response->set_next_page_token(absl::StrCat(views.back().row.lease.fencing_token));
+    size_t bytes = 0;
+    for (const LeaseView& view : views) {
+      v1::LeaseRecord lease;
+      FillLease(view, &lease);
+      const bool fits = AddIfItFits(std::move(lease), response->mutable_leases(), &bytes);
+      const auto last = static_cast<size_t>(response->leases_size());
+      if (!fits || static_cast<int64_t>(last) == page.size) {
+        response->set_next_page_token(absl::StrCat(views[last - 1].row.lease.fencing_token));
+        break;
+      }
     }
     return absl::OkStatus();
   });
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(
-    Context* context, const v1::ListWorkersRequest* /*request*/,
-    v1::ListWorkersResponse* response) {
-  // One message, below its limit of 4 MiB.
-  constexpr int64_t kMostWorkers = 5000;
-  return Unary(context, [=] {
-    for (const WorkerView& view : coordinator_->ListWorkers(kMostWorkers)) {
-      FillWorker(view, response->add_workers());
+    Context* context, const v1::ListWorkersRequest* request, v1::ListWorkersResponse* response) {
+  return Unary(context, [=]() -> absl::Status {
+    DISTILLERY_ASSIGN_OR_RETURN(const int64_t page_size,
+                                PageSizeOf(*request, kLargestWorkerPage, kLargestWorkerPage));
+    const std::vector<WorkerView> views =
+        coordinator_->ListWorkers(request->page_token(), page_size + 1);
+    size_t bytes = 0;
+    for (const WorkerView& view : views) {
+      v1::Worker worker;
+      FillWorker(view, &worker);
+      if (response->workers_size() == page_size ||
+          !AddIfItFits(std::move(worker), response->mutable_workers(), &bytes)) {
+        const auto last = static_cast<size_t>(response->workers_size()) - 1;
+        response->set_next_page_token(Coordinator::PlaceOf(views[last].row));
+        break;
+      }
     }
     return absl::OkStatus();
   });
@@ -199,36 +362,26 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::CancelRun(Context* context,
                                                             const v1::CancelRunRequest* request,
                                                             v1::CancelRunResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->CancelRun(request->run_id()));
-    FillRun(view, response->mutable_run());
-    return absl::OkStatus();
-  });
+  return ChangeRun(context, request, response, &Coordinator::CancelRun);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::DeleteRun(
     Context* context, const v1::DeleteRunRequest* request, v1::DeleteRunResponse* /*response*/) {
-  return Unary(context, [=] { return coordinator_->DeleteRun(request->run_id()); });
+  return Once(context, request, [=](bool repeated) {
+    return repeated ? absl::OkStatus() : coordinator_->DeleteRun(request->run_id());
+  });
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::PauseRun(Context* context,
                                                            const v1::PauseRunRequest* request,
                                                            v1::PauseRunResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->PauseRun(request->run_id()));
-    FillRun(view, response->mutable_run());
-    return absl::OkStatus();
-  });
+  return ChangeRun(context, request, response, &Coordinator::PauseRun);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ResumeRun(Context* context,
                                                             const v1::ResumeRunRequest* request,
                                                             v1::ResumeRunResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView view, coordinator_->ResumeRun(request->run_id()));
-    FillRun(view, response->mutable_run());
-    return absl::OkStatus();
-  });
+  return ChangeRun(context, request, response, &Coordinator::ResumeRun);
 }
 
 grpc::ServerWriteReactor<v1::WatchRunResponse>* CoordinatorServiceImpl::WatchRun(
@@ -239,22 +392,25 @@ grpc::ServerWriteReactor<v1::WatchRunResponse>* CoordinatorServiceImpl::WatchRun
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::RegisterWorker(
     Context* context, const v1::RegisterWorkerRequest* request,
     v1::RegisterWorkerResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
+  return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(
         const WorkerRow worker,
         coordinator_->RegisterWorker(request->request_id(), request->name(),
-                                     request->numerics_fingerprint(), request->numerics()));
+                                     request->numerics_fingerprint(), request->numerics(),
+                                     {CertificateNameOf(*context), request->memory_bytes()}));
     response->set_worker_id(worker.worker_id);
     response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* CoordinatorServiceImpl::LeaseTask(Context* /*context*/,
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::LeaseTask(Context* context,
                                                             const v1::LeaseTaskRequest* request,
                                                             v1::LeaseTaskResponse* response) {
-  auto* const reactor = new LeaseReactor(coordinator_, response);
-  control_.Add([reactor, request] { reactor->Start(*request); });
+  auto* const reactor = new LeaseReactor(coordinator_, &lease_requests_, response);
+  control_.Add([this, context, reactor, request] {
+    reactor->Start(*request, CheckCaller(context, request->worker_id()));
+  });
   return reactor;
 }
 
@@ -263,6 +419,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::RenewLease(Context* context,
                                                              v1::RenewLeaseResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
     DISTILLERY_RETURN_IF_ERROR(
         coordinator_->RenewLease(lease, request->sample_count(), request->waiting_for()));
     response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
@@ -273,8 +430,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::RenewLease(Context* context,
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
     Context* context, const v1::ReleaseTaskRequest* request,
     v1::ReleaseTaskResponse* /*response*/) {
-  return Unary(context, [=]() -> absl::Status {
+  return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
     if (request->reason() != v1::RELEASE_REASON_STOPPING &&
         request->reason() != v1::RELEASE_REASON_FAILED) {
       return absl::InvalidArgumentError("reason must be stopping or failed");
@@ -290,8 +448,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::DownloadWeig
 }
 
 grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadDelta(
-    Context* /*context*/, grpc::ByteBuffer* response) {
-  return StartDeltaUpload({coordinator_, &parked_, &bulk_}, response);
+    Context* context, grpc::ByteBuffer* response) {
+  return StartDeltaUpload({coordinator_, &parked_, &bulk_, CertificateNameOf(*context)}, response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
@@ -305,15 +463,17 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
 }
 
 grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadWeights(
-    Context* /*context*/, grpc::ByteBuffer* response) {
-  return StartWeightsUpload({coordinator_, &parked_, &bulk_}, response);
+    Context* context, grpc::ByteBuffer* response) {
+  return StartWeightsUpload({coordinator_, &parked_, &bulk_, CertificateNameOf(*context)},
+                            response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(
     Context* context, const v1::ReportEvaluationRequest* request,
     v1::ReportEvaluationResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
+  return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
+    DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
     DISTILLERY_ASSIGN_OR_RETURN(
         const bool duplicate,
         coordinator_->ReportEvaluation(request->request_id(), lease,

@@ -5,6 +5,7 @@
 #include "common/base/task_pool.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/parked_uploads.h"
+#include "coordinator/request_ledger.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
@@ -64,9 +65,24 @@ class CoordinatorServiceImpl final
  private:
   // Runs `call` on the control pool and finishes the rpc with its status.
   grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
+  // The same for a call that does something once: `call` is told whether its request_id was answered
+  // before; INVALID_ARGUMENT if that was another request's.
+  template <typename Request>
+  grpc::ServerUnaryReactor* Once(Context* context, const Request* request,
+                                 std::function<absl::Status(bool repeated)> call);
+  // For one that puts a run into a state: a retry only shows the run.
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* ChangeRun(
+      Context* context, const Request* request, Response* response,
+      absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id));
+  // May the caller act as this worker?
+  absl::Status CheckCaller(Context* context, const std::string& worker_id);
 
   Coordinator* const coordinator_;
   ParkedUploads parked_;
+  RequestLedger requests_;
+  // Workers ask for tasks so often that they would push out the others' soon.
+  RequestLedger lease_requests_;
   TaskPool control_;
   TaskPool bulk_;
 };

@@ -10,7 +10,9 @@
 #include "common/base/status_macros.h"
 #include "common/base/text.h"
 #include "common/run/evaluation_metrics.h"
+#include "common/run/sample_plan.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/request_ledger.h"
 #include "coordinator/upload_size.h"
 #include "nlohmann/json.hpp"
 
@@ -20,12 +22,16 @@ namespace {
 // A slower worker's result is compared for so many lease durations after the faster one's.
 constexpr int kCompareWithin = 10;
 
+// Longer than what names a thing, and than any that there is.
+constexpr size_t kLongestDigest = 128;
+
 }  // namespace
 
 absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request_id,
                                                       const std::string& name,
                                                       const std::string& fingerprint,
-                                                      const std::string& numerics) {
+                                                      const std::string& numerics,
+                                                      const WorkerFacts& facts) {
   constexpr size_t kLongestFingerprint = 512;
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
   DISTILLERY_RETURN_IF_ERROR(CheckName("name", name, 128));
@@ -35,17 +41,48 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
   if (numerics != "fastest" && numerics != "portable") {
     return absl::InvalidArgumentError("numerics must be \"fastest\" or \"portable\"");
   }
+  if (facts.memory_bytes < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("memory_bytes must be >= 0, got ", facts.memory_bytes));
+  }
   const RecordLock lock(this);
   for (auto& [id, worker] : workers_) {
-    if (worker.row.request_id == request_id) return worker.row;
+    const WorkerRow& known = worker.row;
+    if (known.request_id != request_id) continue;
+    if (known.name != name || known.numerics_fingerprint != fingerprint ||
+        known.numerics != numerics || known.certificate != facts.certificate) {
+      return RequestLedger::OtherRequest(request_id);
+    }
+    return known;
   }
-  WorkerRow row{absl::StrCat("worker-", RandomHex(8)), request_id,
-                name, fingerprint, numerics,
-                absl::ToUnixSeconds(options_.clock->WallNow())};
+  WorkerRow row{absl::StrCat("worker-", RandomHex(8)),
+                request_id,
+                name,
+                fingerprint,
+                numerics,
+                absl::ToUnixSeconds(options_.clock->WallNow()),
+                facts.certificate,
+                facts.memory_bytes};
   DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
   workers_[row.worker_id] = {row, Now()};
   spdlog::info("{} registered as {}", name, row.worker_id);
   return row;
+}
+
+absl::Status Coordinator::CheckCaller(const std::string& worker_id,
+                                      const std::string& certificate) {
+  if (certificate.empty()) return absl::OkStatus();
+  MutexLock lock(mutex_);
+  const auto found = workers_.find(worker_id);
+  // Nobody can say who registered without a certificate.
+  if (found == workers_.end() || found->second.row.certificate.empty()) {
+    DISTILLERY_RETURN_IF_ERROR(CheckName("worker_id", worker_id, 128));
+    return absl::NotFoundError("worker_id is not known: register again");
+  }
+  if (found->second.row.certificate == certificate) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("worker ", worker_id, " was not registered with the certificate of \"",
+                   certificate, "\""));
 }
 
 int64_t Coordinator::LeaseTask(const std::string& request_id, const std::string& worker_id,
@@ -98,11 +135,14 @@ void Coordinator::Tick() {
     // The end of a lease must be recorded, so none ends while that cannot be.
     const bool full = disk_.full();
     for (const LeaseRow& row : full ? std::vector<LeaseRow>() : leases_.Expired(Now())) {
+      // A run that pauses for one takes back its others.
+      if (leases_.Find(row.lease.fencing_token) == nullptr) continue;
       const absl::Status status = LoseLease(row, "expired");
       if (!status.ok()) spdlog::error("{}", std::string(status.message()));
     }
     for (const LeaseRow& row :
          full ? std::vector<LeaseRow>() : leases_.Stalled(options_.stall_limit, Now())) {
+      if (leases_.Find(row.lease.fencing_token) == nullptr) continue;
       spdlog::warn("lease {} of {} on {} ended: renewed, but no progress in {}",
                    row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
                    absl::FormatDuration(options_.stall_limit));
@@ -127,7 +167,8 @@ void Coordinator::Tick() {
       const auto kind = worker == workers_.end()
                             ? std::pair<std::string, std::string>()
                             : std::pair(worker->second.row.numerics,
-                                        worker->second.row.numerics_fingerprint);
+                                        absl::StrCat(worker->second.row.numerics_fingerprint, " ",
+                                                     worker->second.row.memory_bytes));
       if (!over && idle.count(kind) > 0) {
         ++waiter;
         continue;
@@ -254,24 +295,66 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
   const bool failed = task != nullptr && outcome == "abandoned";
   TaskEntry changed = task == nullptr ? TaskEntry() : *task;
   if (failed) changed.NoteFailure(row.lease.worker_id);
+  // One that was given before a restart may have been lost with the coordinator's machine.
+  const bool evidence = task != nullptr && (outcome == "expired" || outcome == "stalled") &&
+                        !leases_.Recovered(row.lease.fencing_token);
   DISTILLERY_RETURN_IF_ERROR(
       record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
         DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
         if (failed) DISTILLERY_RETURN_IF_ERROR(record_->Put(changed.row));
         if (run == runs_.end()) return absl::OkStatus();
+        if (evidence) {
+          TaskRow task_row = task->row;
+          ++task_row.losses;
+          DISTILLERY_RETURN_IF_ERROR(record_->Put(task_row));
+        }
         RunRow run_row = run->second->row;
         ++run_row.lost_leases;
         return record_->Put(run_row);
       }));
   if (run != runs_.end()) ++run->second->row.lost_leases;
+  if (evidence) ++task->row.losses;
   EndLease(row, outcome);
   if (failed) task->row = changed.row;
   statistics_.Note({"lease_lost", row.lease.task.run_id, row.lease.task,
                     row.lease.worker_id,
                     absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
-  return failed ? NoteFailure(row.lease, "its worker asked for another task without a result of "
-                                         "this one or a reason; see that worker's log")
-                : absl::OkStatus();
+  if (failed) {
+    return NoteFailure(row.lease, "its worker asked for another task without a result of this one or "
+                                  "a reason; see that worker's log");
+  }
+  if (!evidence || task->row.losses < options_.max_task_losses) return absl::OkStatus();
+  const auto worker = workers_.find(row.lease.worker_id);
+  return Pause(*run->second,
+               absl::StrCat(row.lease.task.ToString(), ": ", task->row.losses,
+                            " workers in a row were lost with it, the last was ",
+                            worker == workers_.end() ? row.lease.worker_id : worker->second.row.name,
+                            " (its lease has ", outcome,
+                            "): it may end them, or need more memory than they have; look at their "
+                            "logs, then resume the run"));
+}
+
+bool Coordinator::HasMemory(const RunEntry& run, const TaskEntry& task,
+                            const WorkerEntry& worker) {
+  return task.row.task.kind != TaskKind::kTrain || worker.row.memory_bytes == 0 ||
+         run.TrainingBytes() <= worker.row.memory_bytes;
+}
+
+std::string Coordinator::MemoryProblem(const RunEntry& run) {
+  int64_t most = 0;
+  std::string name;
+  for (const auto& [id, worker] : workers_) {
+    if (!Alive(worker)) continue;
+    if (run.TrainingBytes() <= worker.row.memory_bytes || worker.row.memory_bytes == 0) return "";
+    if (worker.row.memory_bytes <= most) continue;
+    most = worker.row.memory_bytes;
+    name = worker.row.name;
+  }
+  if (most == 0) return "";
+  return absl::StrCat("no worker has the memory to train the student: weights, gradients and "
+                      "optimizer take ",
+                      run.TrainingBytes() >> 20, " MiB at the least, the largest worker, ", name,
+                      ", has ", most >> 20, " MiB");
 }
 
 absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
@@ -290,6 +373,10 @@ absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
 absl::Status Coordinator::RenewLease(const Lease& lease, int64_t sample_count,
                                      const std::string& waiting_for) {
   constexpr size_t kLongestReason = 300;
+  if (sample_count < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sample_count must be >= 0, got ", sample_count));
+  }
   const std::string reason = CutText(PlainText(waiting_for), kLongestReason);
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
@@ -388,7 +475,43 @@ absl::Status Coordinator::CheckDigests(const RunEntry& run, const UploadHeader& 
 }
 
 absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlanUpload(const UploadHeader& header) {
+  absl::StatusOr<UploadPlan> plan = PlaceUpload(header);
+  if (plan.ok() && !plan->duplicate && header.lease.task.kind == TaskKind::kTrain) {
+    if (const absl::Status figures = CheckFigures(header); !figures.ok()) plan = figures;
+  }
+  if (absl::IsInvalidArgument(plan.status())) {
+    NoteBadResult(header.lease, "figures", plan.status());
+  }
+  return plan;
+}
+
+absl::Status Coordinator::CheckFigures(const UploadHeader& header) {
+  // Of a run that began before sizes of shards were recorded.
+  constexpr int64_t kMostSamples = int64_t{1} << 40;
+  const TaskId& task = header.lease.task;
+  const int64_t claimed = header.metrics.sample_count;
+  DISTILLERY_RETURN_IF_ERROR(CheckTraining(header.metrics));
+  std::shared_ptr<const SamplePlan> plan;
+  {
+    MutexLock lock(mutex_);
+    DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(task.run_id));
+    plan = run->samples;
+  }
+  if (plan == nullptr) {
+    if (claimed <= kMostSamples) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("metrics.sample_count must be 1 to ", kMostSamples, ", got ", claimed));
+  }
+  // Without the lock: a plan of many epochs takes a while.
+  const int64_t planned = plan->SampleCount(task.round, task.replica);
+  if (claimed == planned) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("metrics.sample_count: ", task.ToString(), " has ",
+                                                 planned, " samples, got ", claimed));
+}
+
+absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlaceUpload(const UploadHeader& header) {
   constexpr size_t kLongestCard = 64 << 10;
+  constexpr size_t kLongestNames = 1 << 20;
   const RecordLock lock(this);
   const TaskId& task = header.lease.task;
   DISTILLERY_ASSIGN_OR_RETURN(const Standing standing,
@@ -406,11 +529,21 @@ absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlanUpload(const UploadHead
   if (header.model_card.size() > kLongestCard) {
     return absl::ResourceExhaustedError("model_card is over 64 KiB");
   }
-  if (task.kind == TaskKind::kTrain && header.metrics.sample_count < 1) {
-    return absl::InvalidArgumentError("metrics.sample_count must be above 0");
+  size_t name_bytes = 0;
+  for (const std::string& name : header.buffer_names) name_bytes += name.size() + 1;
+  if (name_bytes > kLongestNames) {
+    return absl::ResourceExhaustedError("buffer_names are over 1 MiB");
+  }
+  for (const auto& [name, digest] : {std::pair("teacher_digest", &header.teacher_digest),
+                                     std::pair("dataset_digest", &header.dataset_digest)}) {
+    if (!digest->empty()) DISTILLERY_RETURN_IF_ERROR(CheckName(name, *digest, kLongestDigest));
   }
   const RunEntry& run = *runs_.at(task.run_id);
   DISTILLERY_RETURN_IF_ERROR(CheckDigests(run, header));
+  if (task.kind == TaskKind::kInitialise) {
+    DISTILLERY_RETURN_IF_ERROR(
+        SamplePlan::Create(run.spec, header.samples_per_shard).status());
+  }
   leases_.NoteUpload(header.lease.fencing_token);
   plan.incoming_path = folder_->Incoming();
   if (task.kind == TaskKind::kInitialise) return plan;
@@ -509,6 +642,12 @@ absl::StatusOr<bool> Coordinator::RecordResult(const UploadHeader& header,
     run_row.model_card = header.model_card;
     run_row.buffer_names = nlohmann::json(header.buffer_names).dump();
   }
+  std::shared_ptr<const SamplePlan> samples = run.samples;
+  if (initialise) {
+    DISTILLERY_ASSIGN_OR_RETURN(SamplePlan plan,
+                                SamplePlan::Create(run.spec, header.samples_per_shard));
+    samples = std::make_shared<const SamplePlan>(std::move(plan));
+  }
   LeaseRow lease_row = active;
   lease_row.outcome = "done";
   lease_row.ended_unix_millis = WallMillis();
@@ -527,6 +666,10 @@ absl::StatusOr<bool> Coordinator::RecordResult(const UploadHeader& header,
       DISTILLERY_RETURN_IF_ERROR(record_->Put(other));
     }
     DISTILLERY_RETURN_IF_ERROR(record_->Put(run_row));
+    if (initialise && !header.samples_per_shard.empty()) {
+      DISTILLERY_RETURN_IF_ERROR(record_->Put(
+          PlanRow{run_row.run_id, ShardSizesToText(header.samples_per_shard)}));
+    }
     DISTILLERY_FAILPOINT("coordinator.result.recording");
     return absl::OkStatus();
   }));
@@ -543,9 +686,11 @@ absl::StatusOr<bool> Coordinator::RecordResult(const UploadHeader& header,
   statistics_.Add(Count::kUploadedBytes, header.byte_count);
   counted_requests_.insert(header.request_id);
   run.row = run_row;
+  run.samples = std::move(samples);
   run.waiting_for.clear();
   run.Find(id)->row = task_row;
   if (initialise) {
+    run.weights_bytes = header.byte_count;
     run.tasks.erase(RunEntry::KeyOf(id));
     run.round_began = Now();
     run.MakeTasks();
@@ -563,7 +708,10 @@ absl::StatusOr<bool> Coordinator::ReportEvaluation(const std::string& request_id
   if (lease.task.kind != TaskKind::kEvaluate) {
     return absl::InvalidArgumentError("lease.kind must be evaluate");
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckEvaluation(metrics));
+  if (const absl::Status figures = CheckEvaluation(metrics); !figures.ok()) {
+    NoteBadResult(lease, "figures", figures);
+    return figures;
+  }
   const RecordLock lock(this);
   DISTILLERY_ASSIGN_OR_RETURN(const Standing standing, CheckResult(request_id, lease));
   if (standing == Standing::kDuplicate) return true;

@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<DeltaUpload>> DeltaUpload::Begin(Coordinator* coo
 
 std::string DeltaUpload::IdentityOf(const UploadHeader& header) {
   return absl::StrCat(header.lease.task.ToString(), " ", header.lease.fencing_token, " ",
-                      header.byte_count, " ", header.delta_encoding);
+                      header.lease.worker_id, " ", header.byte_count, " ", header.delta_encoding);
 }
 
 void DeltaUpload::Look(absl::string_view data) {

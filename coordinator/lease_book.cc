@@ -4,9 +4,10 @@
 
 namespace distillery {
 
-void LeaseBook::Add(const LeaseRow& row, absl::Duration now) {
+void LeaseBook::Add(const LeaseRow& row, absl::Duration now, bool recovered) {
   const int64_t token = row.lease.fencing_token;
   active_[token] = {row, now, now + duration_, now};
+  active_[token].recovered = recovered;
   earliest_deadline_ = std::min(earliest_deadline_, now + duration_);
   earliest_progress_ = std::min(earliest_progress_, now);
   by_worker_[row.lease.worker_id] = token;

@@ -24,7 +24,8 @@ class LeaseBook {
   // Tokens up to `token` were given before a restart.
   void SkipTokens(int64_t token) { last_token_ = std::max(last_token_, token); }
 
-  void Add(const LeaseRow& row, absl::Duration now);
+  // `recovered`: it was given before a restart.
+  void Add(const LeaseRow& row, absl::Duration now, bool recovered = false);
   // Null if the lease is not active.
   const LeaseRow* Find(int64_t token) const;
   const LeaseRow* FindByWorker(const std::string& worker_id) const;
@@ -38,6 +39,8 @@ class LeaseBook {
   std::vector<LeaseRow> OfRun(const std::string& run_id) const;
   // As it was last told. REQUIRES: the lease is active.
   int64_t SampleCount(int64_t token) const { return active_.at(token).sample_count; }
+  // Its worker may have been lost with the coordinator. REQUIRES: the lease is active.
+  bool Recovered(int64_t token) const { return active_.at(token).recovered; }
   // How long ago the lease was given. REQUIRES: it is active.
   absl::Duration Age(int64_t token, absl::Duration now) const;
   // Sum over the run's leases of their ages, each counted as `least` at least.
@@ -62,6 +65,7 @@ class LeaseBook {
     absl::Duration got_on;
     int64_t sample_count = 0;
     bool uploading = false;
+    bool recovered = false;
   };
   const absl::Duration duration_;
   int64_t last_token_ = 0;

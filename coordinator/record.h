@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -52,6 +53,8 @@ struct RunRow {
   int64_t submitted_unix_seconds = 0;
   // Tasks that two workers did with different results.
   int64_t nondeterminism_alarms = 0;
+  // SHA-256 of the spec as it was submitted, before names in it became ids; "": of an older version.
+  std::string request_sha256 = {};
 };
 
 struct TaskRow {
@@ -69,6 +72,8 @@ struct TaskRow {
   std::string failed_workers;
   // Of a quorum's deltas: it is part of an average.
   bool counted = false;
+  // Leases in a row that ended without a word from the worker, or without progress.
+  int64_t losses = 0;
 };
 
 struct LeaseRow {
@@ -107,6 +112,16 @@ struct WorkerRow {
   std::string numerics_fingerprint;
   std::string numerics;
   int64_t registered_unix_seconds = 0;
+  // Name in the certificate that it was registered with; "" without one.
+  std::string certificate = {};
+  // 0: not known.
+  int64_t memory_bytes = 0;
+};
+
+// What the samples of a run's tasks are counted by; see SamplePlan.
+struct PlanRow {
+  std::string run_id;
+  std::string shard_sizes;
 };
 
 struct EvaluationRow {
@@ -127,9 +142,16 @@ class Record {
     std::vector<RoundRow> rounds;
     std::vector<WorkerRow> workers;
     std::vector<EvaluationRow> evaluations;
+    std::vector<PlanRow> plans;
   };
   // DATA_LOSS for a damaged row, naming it; FAILED_PRECONDITION for another schema version.
   static absl::StatusOr<std::unique_ptr<Record>> Open(const std::string& path, Contents* contents);
+
+  // Adds a row of the table, whose columns may be those of an older version, to what Open would give.
+  // DATA_LOSS for a value of another type than its column's.
+  static absl::Status AddRow(const std::string& table,
+                             const std::vector<std::pair<std::string, Value>>& values,
+                             Contents* contents);
 
   // See Database.
   absl::Status DeferSync(GroupCommit* group) { return database_->DeferSync(group); }
@@ -147,6 +169,7 @@ class Record {
   absl::Status Put(const RoundRow& row);
   absl::Status Put(const WorkerRow& row);
   absl::Status Put(const EvaluationRow& row);
+  absl::Status Put(const PlanRow& row);
   // The run's leases with tokens above `after`, in the order of their tokens, at most `limit`; those that
   // have ended too.
   absl::StatusOr<std::vector<LeaseRow>> LeasesOf(const std::string& run_id, int64_t after,
@@ -166,6 +189,7 @@ class Record {
   std::unique_ptr<Table> rounds_;
   std::unique_ptr<Table> workers_;
   std::unique_ptr<Table> evaluations_;
+  std::unique_ptr<Table> plans_;
 };
 
 }  // namespace distillery

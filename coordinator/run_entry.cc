@@ -1,6 +1,7 @@
 #include "coordinator/run_entry.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -44,7 +45,7 @@ void RunEntry::MakeTasks() {
     entry.row.task = task;
     tasks.emplace(KeyOf(task), std::move(entry));
   };
-  if (Ended(row.state)) return;
+  if (Ended(row.state) || !damage.empty()) return;
   if (row.weights_sha256.empty()) {
     add(TaskKind::kInitialise, 0, 0);
     return;
@@ -238,21 +239,52 @@ int64_t TaskEntry::failed_worker_count() const {
 }
 
 void RunEntry::NoteEvaluation(int64_t round, EvaluationMetrics metrics) {
-  const auto forget = [](EvaluationMetrics* old) {
-    old->samples_per_class = {};
-    old->correct_per_class = {};
-    old->confusion_matrix = {};
-  };
   if (!evaluations.empty() && evaluations.rbegin()->first > round) {
-    forget(&metrics);
+    metrics = metrics.WithoutClasses();
   } else if (!evaluations.empty()) {
-    forget(&evaluations.rbegin()->second);
+    evaluations.rbegin()->second = evaluations.rbegin()->second.WithoutClasses();
+  }
+  const bool guards = spec.guarded() && !std::isfinite(metrics.held_out_cross_entropy);
+  if (!metrics.finite()) {
+    metrics.calibration_bins.clear();
+    if (!guards && (diverged_round_ == 0 || round < diverged_round_)) diverged_round_ = round;
   }
   evaluations[round] = std::move(metrics);
 }
 
+std::string RunEntry::Divergence() const {
+  if (diverged_round_ == 0) return "";
+  return absl::StrCat("diverged: the evaluation after ", diverged_round_,
+                      " rounds gives a cross entropy of ",
+                      evaluations.at(diverged_round_).cross_entropy,
+                      ": lower training.learning_rate (", spec.training.learning_rate,
+                      ") or set training.max_gradient_norm");
+}
+
+bool RunEntry::RoundsWhole() const {
+  if (static_cast<int64_t>(rounds.size()) != row.completed_rounds) return false;
+  for (size_t i = 0; i < rounds.size(); ++i) {
+    if (rounds[i].round != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+int64_t RunEntry::TrainingBytes() const {
+  const auto& training = spec.training;
+  const int64_t moments = training.optimizer == "adamw" ? 2 : training.momentum > 0 ? 1 : 0;
+  // The file holds the moments that go from round to round.
+  const int64_t parameters =
+      spec.carries_optimizer_state() ? weights_bytes / (1 + moments) : weights_bytes;
+  return parameters * (2 + moments);
+}
+
 std::vector<std::string> RunEntry::BufferNames() const {
-  return nlohmann::json::parse(row.buffer_names).get<std::vector<std::string>>();
+  std::vector<std::string> names;
+  for (const auto& name : nlohmann::json::parse(row.buffer_names, nullptr,
+                                                /*allow_exceptions=*/false)) {
+    if (name.is_string()) names.push_back(name.get<std::string>());
+  }
+  return names;
 }
 
 void RunEntry::NoteSamples(int64_t samples, absl::Duration now) {
@@ -274,13 +306,14 @@ RoundView RunEntry::ViewRound(const RoundRow& round) const {
   RoundView view;
   view.row = round;
   const auto evaluation = evaluations.find(round.round + 1);
-  if (evaluation != evaluations.end()) view.evaluation = evaluation->second;
+  if (evaluation != evaluations.end()) view.evaluation = evaluation->second.WithoutClasses();
   return view;
 }
 
-RunView RunEntry::View(absl::Duration now) const {
+RunView RunEntry::View(absl::Duration now, bool with_details) const {
   RunView view;
   view.row = row;
+  if (!damage.empty()) view.row.state_reason = absl::StrCat("damaged: ", damage);
   if (!Ended(row.state) && view.row.state_reason.empty()) {
     view.row.state_reason =
         blocked_by.empty() ? waiting_for : absl::StrCat("waits for run ", blocked_by);
@@ -289,8 +322,9 @@ RunView RunEntry::View(absl::Duration now) const {
   view.spec = spec;
   if (!rounds.empty()) view.latest_round = ViewRound(rounds.back());
   if (!evaluations.empty()) {
-    view.latest_evaluation_round = evaluations.rbegin()->first;
-    view.latest_evaluation = evaluations.rbegin()->second;
+    const auto& [round, metrics] = *evaluations.rbegin();
+    view.latest_evaluation_round = round;
+    view.latest_evaluation = with_details ? metrics : metrics.WithoutClasses();
   }
   view.samples_per_second = SamplesPerSecond(now);
   return view;

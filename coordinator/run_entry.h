@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/run/run_spec.h"
+#include "common/run/sample_plan.h"
 #include "coordinator/guard.h"
 #include "coordinator/record.h"
 
@@ -64,7 +66,8 @@ class RunEntry {
   RunEntry(RunRow row, RunSpec spec) : row(std::move(row)), spec(std::move(spec)) {}
 
   // Makes the tasks that the run's state asks for and that are not there yet: initialise without
-  // W_0, else the training tasks of the present round and the evaluations that are missing.
+  // W_0, else the training tasks of the present round and the evaluations that are missing. None of a
+  // run that is damaged.
   void MakeTasks();
   // Null if there is no such task now.
   TaskEntry* Find(const TaskId& task);
@@ -109,6 +112,13 @@ class RunEntry {
 
   // Details are kept of the newest evaluation alone: they would fill the memory in a long run.
   void NoteEvaluation(int64_t round, EvaluationMetrics metrics);
+  // Why its weights are of no use any more: an evaluation gave no number, and no guard decides on that.
+  // Empty: they are.
+  std::string Divergence() const;
+  // The rounds are there from the first to the newest.
+  bool RoundsWhole() const;
+  // What training holds at the least: weights, gradients and the optimizer's moments. 0: not known yet.
+  int64_t TrainingBytes() const;
   // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio times
   // the median of the last rounds'.
   absl::Status CheckNorms(const std::vector<double>& delta_norms) const;
@@ -116,8 +126,8 @@ class RunEntry {
   std::vector<std::string> BufferNames() const;
   void NoteSamples(int64_t samples, absl::Duration now);
   double SamplesPerSecond(absl::Duration now) const;
-  // Without live_workers and active_leases.
-  RunView View(absl::Duration now) const;
+  // Without live_workers and active_leases; details of the latest evaluation if they are asked for.
+  RunView View(absl::Duration now, bool with_details) const;
   RoundView ViewRound(const RoundRow& round) const;
 
   RunRow row;
@@ -147,6 +157,12 @@ class RunEntry {
   absl::Duration round_began;
   // A run that it depends on and that has not succeeded yet; empty: it may begin.
   std::string blocked_by;
+  // What of its rows cannot be read; empty: nothing. It is shown as paused then, unless it has ended.
+  std::string damage;
+  // Null: of an older version, which did not record the sizes of its shards.
+  std::shared_ptr<const SamplePlan> samples;
+  // Of its weights file; 0: not known yet.
+  int64_t weights_bytes = 0;
 
  private:
   static constexpr absl::Duration kRateWindow = absl::Seconds(10);
@@ -160,6 +176,8 @@ class RunEntry {
   std::optional<absl::Duration> median_task_time_;
   // Evaluations up to this round were made tasks, or were there.
   int64_t planned_rounds_ = 0;
+  // The first round of Divergence; 0: none.
+  int64_t diverged_round_ = 0;
 };
 
 }  // namespace distillery

@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "coordinator/record.h"
 #include "coordinator/record_reader.h"
+#include "coordinator/run_loader.h"
 
 namespace distillery {
 namespace {
@@ -33,6 +34,7 @@ class StateChecker {
         reader_, RecordReader::Open(folder_ + "/" + kRecord, RecordReader::Access::kMend));
     DISTILLERY_RETURN_IF_ERROR(ReadTables());
     if (!options_.forget_run.empty()) DISTILLERY_RETURN_IF_ERROR(ForgetRun());
+    CheckLoading();
     CheckRuns();
     CheckTasks();
     CheckReferences();
@@ -80,9 +82,10 @@ class StateChecker {
   absl::Status DamagedRow(const std::string& table, const StoredRow& row) {
     const std::string what =
         absl::StrCat("record: table ", table, ", row (", row.key, "): its checksum differs");
-    if (table == "runs" || table == "rounds") {
+    if (table == "runs" || table == "rounds" || table == "plans") {
       const std::string run = row.Text("run_id");
       if (run == options_.forget_run && !run.empty()) return absl::OkStatus();
+      told_runs_.insert(run);
       Damaged(what, absl::StrCat(kFromCopy, ", or --forget-run ", run,
                                  " takes that run out so that the others go on"));
       return absl::OkStatus();
@@ -162,6 +165,28 @@ class StateChecker {
     return false;
   }
 
+  // What the coordinator would make of the rows at its start.
+  void CheckLoading() {
+    Record::Contents contents;
+    for (const auto& [table, rows] : rows_) {
+      for (const StoredRow& row : rows) {
+        const absl::Status status = Record::AddRow(table, row.values, &contents);
+        if (status.ok()) continue;
+        Damaged(absl::StrCat("record: table ", table, ", row (", row.key,
+                             "): ", std::string(status.message())),
+                kFromCopy);
+        told_runs_.insert(row.Text("run_id"));
+      }
+    }
+    for (const RunEntry* const run : LoadRuns(contents).order) {
+      const std::string& id = run->row.run_id;
+      if (run->damage.empty() || told_runs_.count(id) > 0) continue;
+      Damaged(absl::StrCat("record: run ", id, ": ", run->damage),
+              absl::StrCat(kFromCopy, ", or --forget-run ", id, "; the other runs go on as they are"));
+      damaged_runs_.insert(id);
+    }
+  }
+
   static std::string WeightsName(const std::string& run, int64_t round, const char* part = "") {
     return absl::StrFormat("weights/%s/%08d%s.safetensors", run, round, part);
   }
@@ -228,7 +253,7 @@ class StateChecker {
   }
 
   void CheckReferences() {
-    for (const char* const table : {"tasks", "rounds", "evaluations"}) {
+    for (const char* const table : {"tasks", "rounds", "evaluations", "plans"}) {
       for (const StoredRow& row : rows_[table]) {
         const std::string run = row.Text("run_id");
         if (runs_.count(run) > 0 || damaged_runs_.count(run) > 0) continue;
@@ -285,6 +310,8 @@ class StateChecker {
   std::map<std::string, const StoredRow*> runs_;
   // Runs of which a row is damaged: what else is missing of them follows from that.
   std::set<std::string> damaged_runs_;
+  // Those that were named with what makes their loading fail.
+  std::set<std::string> told_runs_;
   // Files that the record names, relative to the folder.
   std::set<std::string> named_;
 };

@@ -55,6 +55,12 @@ Json ToJson(const std::string& table, const std::string& column, const Value& va
   return parsed.is_discarded() ? Json(text) : parsed;
 }
 
+// With what stands in such a column one could act in a worker's place; it is nothing for others to see.
+bool Acts(const std::string& table, const std::string& column, bool active_lease) {
+  if (column == "request_id") return table == "leases" || table == "workers";
+  return active_lease && column == "fencing_token";
+}
+
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenRecord(const std::string& folder) {
   const std::string path = folder + "/record.sqlite3";
   if (!FileExists(path)) {
@@ -80,6 +86,7 @@ absl::StatusOr<StateExport> ExportState(const std::string& folder) {
     }
     Json list = Json::array();
     for (const StoredRow& row : rows) {
+      const bool active = table == "leases" && row.Number("ended_unix_millis") == 0;
       if (!row.sound) {
         result.left_out.push_back(absl::StrCat("table ", table, ", row (", row.key,
                                                "): its checksum differs, the row is damaged"));
@@ -88,6 +95,7 @@ absl::StatusOr<StateExport> ExportState(const std::string& folder) {
       }
       Json object = Json::object();
       for (const auto& [column, value] : row.values) {
+        if (Acts(table, column, active)) continue;
         object[column == "spec_json" ? "spec" : column] = ToJson(table, column, value);
       }
       list.push_back(std::move(object));

@@ -40,7 +40,7 @@ enum class Count {
   kUploadsRejected,
   kDownloadedBytes,
   kRoundsAveraged,
-  // Label: "non_finite", "norm", "layout", "checksum" or "malformed".
+  // Label: "non_finite", "norm", "layout", "checksum", "malformed" or "figures".
   kRejectedDeltas,
   kStrikes,
   // A worker that had too many.

@@ -53,6 +53,13 @@ std::string KeyText(const Row& row, int key_columns) {
 
 }  // namespace
 
+Value EmptyValue(const std::string& column) {
+  const std::string type = column.substr(column.find(' ') + 1);
+  if (type == "TEXT") return std::string();
+  if (type == "REAL") return 0.0;
+  return int64_t{0};
+}
+
 int64_t RowChecksum(const Row& row) { return static_cast<int64_t>(Crc32c(Serialise(row))); }
 
 Value ColumnValue(sqlite3_stmt* statement, int column) {
@@ -178,14 +185,6 @@ std::vector<std::string> NamesOf(const std::vector<std::string>& columns) {
 }
 
 bool HasType(const Value& value, size_t type) { return value.index() == type; }
-
-// What a column is in rows that were made before it was.
-Value EmptyValue(const std::string& column) {
-  const std::string type = column.substr(column.find(' ') + 1);
-  if (type == "TEXT") return std::string();
-  if (type == "REAL") return 0.0;
-  return int64_t{0};
-}
 
 }  // namespace
 

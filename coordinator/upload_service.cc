@@ -27,6 +27,8 @@ absl::StatusOr<UploadHeader> ReadHeader(const v1::DeltaHeader& proto) {
   header.dataset_digest = proto.dataset_digest();
   header.model_card = proto.model_card();
   header.delta_encoding = proto.delta_encoding();
+  header.samples_per_shard.assign(proto.samples_per_shard().begin(),
+                                    proto.samples_per_shard().end());
   return header;
 }
 
@@ -41,6 +43,14 @@ absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator, UploadHe
 absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
                                               const WeightsHeader& header) {
   return WeightsUpload::Begin(coordinator, header);
+}
+
+// Whether the caller may send it.
+absl::Status CheckCaller(const UploadContext& context, const UploadHeader& header) {
+  return context.coordinator->CheckCaller(header.lease.worker_id, context.certificate);
+}
+absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& /*header*/) {
+  return absl::OkStatus();
 }
 
 std::string IdentityOf(const UploadHeader& header) { return DeltaUpload::IdentityOf(header); }
@@ -115,6 +125,7 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
     if (upload_ != nullptr) return absl::InvalidArgumentError("header: sent twice");
     const int64_t start_offset = message_.header().start_offset();
     DISTILLERY_ASSIGN_OR_RETURN(auto header, ReadHeader(message_.header()));
+    DISTILLERY_RETURN_IF_ERROR(CheckCaller(context_, header));
     std::unique_ptr<Upload> parked = context_.parked->Take(header.request_id);
     if (start_offset > 0 && parked != nullptr && parked->identity() == IdentityOf(header)) {
       upload_ = std::move(parked);

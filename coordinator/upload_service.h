@@ -1,6 +1,8 @@
 // The uploads of the coordinator's gRPC skin. Each function returns a reactor that deletes itself.
 #pragma once
 
+#include <string>
+
 #include "common/base/task_pool.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/parked_uploads.h"
@@ -13,6 +15,8 @@ struct UploadContext {
   Coordinator* coordinator = nullptr;
   ParkedUploads* parked = nullptr;
   TaskPool* pool = nullptr;
+  // Name in the caller's certificate; "" without one.
+  std::string certificate;
 };
 
 // Messages as bytes: UploadDeltaRequests and an UploadDeltaResponse, UploadWeightsRequests and an

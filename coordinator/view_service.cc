@@ -50,16 +50,22 @@ void FillWorker(const WorkerView& view, v1::Worker* worker) {
   worker->set_numerics_fingerprint(view.row.numerics_fingerprint);
   worker->set_gone(view.gone);
   worker->set_silent_seconds(absl::ToDoubleSeconds(view.silent));
-  if (view.lease.has_value()) *worker->mutable_lease() = ToProto(*view.lease);
+  if (view.lease.has_value()) {
+    *worker->mutable_lease() = ToProto(*view.lease);
+    // Whoever looks need not be able to act.
+    worker->mutable_lease()->clear_fencing_token();
+  }
   worker->set_lease_seconds(absl::ToDoubleSeconds(view.held));
   worker->set_sample_count(view.sample_count);
   worker->set_done_task_count(view.done_tasks);
   worker->set_lost_lease_count(view.lost_leases);
+  worker->set_memory_bytes(view.row.memory_bytes);
 }
 
 void FillLease(const LeaseView& view, v1::LeaseRecord* lease) {
   constexpr double kMillis = 1000;
   *lease->mutable_lease() = ToProto(view.row.lease);
+  if (view.row.ended_unix_millis == 0) lease->mutable_lease()->clear_fencing_token();
   lease->set_worker_name(view.worker_name);
   lease->set_granted_unix_seconds(static_cast<double>(view.row.granted_unix_millis) / kMillis);
   lease->set_ended_unix_seconds(static_cast<double>(view.row.ended_unix_millis) / kMillis);

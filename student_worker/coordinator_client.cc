@@ -102,12 +102,13 @@ CoordinatorClient::CoordinatorClient(std::shared_ptr<grpc::Channel> channel,
 
 absl::StatusOr<CoordinatorClient::Registration> CoordinatorClient::RegisterWorker(
     const std::string& request_id, const std::string& name, const std::string& fingerprint,
-    const std::string& numerics) {
+    const std::string& numerics, int64_t memory_bytes) {
   v1::RegisterWorkerRequest request;
   request.set_request_id(request_id);
   request.set_name(name);
   request.set_numerics_fingerprint(fingerprint);
   request.set_numerics(numerics);
+  request.set_memory_bytes(memory_bytes);
   DISTILLERY_ASSIGN_OR_RETURN(const auto response, Call(channel(), canceller_, kUnaryDeadline,
                                                         &Stub::RegisterWorker, request));
   return Registration{response.worker_id(), absl::Seconds(response.lease_duration_seconds())};
@@ -257,6 +258,8 @@ absl::Status CoordinatorClient::UploadDelta(const ResultHeader& result, const st
   header.set_dataset_digest(result.dataset_digest);
   header.set_model_card(result.model_card);
   header.set_delta_encoding(result.delta_encoding);
+  header.mutable_samples_per_shard()->Add(result.samples_per_shard.begin(),
+                                            result.samples_per_shard.end());
   if (again) header.set_start_offset(ReceivedBytes(result.request_id));
   return SendFile(channel(), canceller_, &Stub::UploadDelta, header, file);
 }

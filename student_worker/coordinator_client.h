@@ -63,6 +63,7 @@ struct ResultHeader {
   std::string dataset_digest;
   std::string model_card;
   std::string delta_encoding;
+  std::vector<int64_t> samples_per_shard;
 };
 
 class CoordinatorClient {
@@ -77,7 +78,8 @@ class CoordinatorClient {
   absl::StatusOr<Registration> RegisterWorker(const std::string& request_id,
                                               const std::string& name,
                                               const std::string& fingerprint,
-                                              const std::string& numerics);
+                                              const std::string& numerics,
+                                              int64_t memory_bytes = 0);
   absl::StatusOr<LeasedWork> LeaseTask(const std::string& request_id,
                                        const std::string& worker_id, absl::Duration max_wait);
   absl::Status RenewLease(const Lease& lease, int64_t sample_count,

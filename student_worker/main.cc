@@ -80,6 +80,8 @@ absl::Status Work(Flags flags, char** argv) {
   DISTILLERY_RETURN_IF_ERROR(ArmFailpoints());
   DISTILLERY_ASSIGN_OR_RETURN(flags.worker.numerics_fingerprint,
                               ComputeFingerprint(flags.worker.device));
+  // Of a GPU's own memory nothing is known here.
+  if (flags.worker.device == "cpu") flags.worker.memory_bytes = AvailableMemoryBytes();
   DISTILLERY_RETURN_IF_ERROR(CheckTransport(flags.worker.coordinator_address, flags.transport));
   DISTILLERY_ASSIGN_OR_RETURN(const auto files, WatchTlsFiles(flags.transport));
   std::unique_ptr<TeacherChannels> teachers;

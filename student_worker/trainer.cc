@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/philox.h"
@@ -243,7 +243,7 @@ absl::StatusOr<Weights> AllWeights(const RunSpec& spec, const torch::jit::Module
 }
 
 absl::StatusOr<TrainResult> Train(const TrainJob& job) {
-  const absl::Time start = absl::Now();
+  const absl::Duration start = SteadyNow();
   const RunSpec& spec = *job.spec;
   ConfigureTorch(spec.compute_threads);
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
@@ -263,10 +263,9 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
                               PlanReplica(spec, selection.shard_sizes(), job.round, job.replica));
   DISTILLERY_ASSIGN_OR_RETURN(Augmentation augmentation,
                               Augmentation::Parse(spec.dataset.augmentation));
-  int64_t samples = 0;
-  for (const ShardUse& use : uses) samples += use.count;
-  // A single sample at the end is left out: BatchNorm cannot train on one.
-  if (samples % spec.training.batch_size == 1) --samples;
+  int64_t planned = 0;
+  for (const ShardUse& use : uses) planned += use.count;
+  const int64_t samples = TrainedSampleCount(planned, spec.training.batch_size);
   if (samples == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "replica ", job.replica, " has a single sample in round ", job.round,
@@ -296,7 +295,7 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
       TiesOf(training.module()));
   result.metrics.teacher_wait_seconds = absl::ToDoubleSeconds(loader.teacher_waited());
   result.metrics.data_wait_seconds = absl::ToDoubleSeconds(loader.data_waited());
-  result.metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+  result.metrics.seconds = absl::ToDoubleSeconds(SteadyNow() - start);
   return result;
 }
 

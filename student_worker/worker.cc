@@ -5,14 +5,16 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/backoff.h"
 #include "common/base/checksum.h"
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/run/run_data.h"
+#include "common/run/sample_plan.h"
+#include "common/run/sample_selection.h"
 #include "common/run/task_log_fields.h"
 #include "common/model/environment.h"
 #include "student_worker/teacher_client.h"
@@ -125,7 +127,8 @@ absl::StatusOr<std::string> Worker::Run() {
     if (worker_id.empty()) {
       const auto registration =
           coordinator_.RegisterWorker(register_request, options_.name,
-                                      options_.numerics_fingerprint, ProcessNumerics());
+                                      options_.numerics_fingerprint, ProcessNumerics(),
+                                      options_.memory_bytes);
       status = registration.status();
       if (status.ok()) {
         worker_id = registration->worker_id;
@@ -268,9 +271,11 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
     std::string waiting_for;
     {
       MutexLock lock(mutex_);
-      const absl::Time until = absl::Now() + wait;
-      while (!current->over && !stop_requested_ && absl::Now() < until) {
-        changed_.WaitFor(mutex_, until - absl::Now());
+      // A wall clock that steps back would stop the heartbeats.
+      Clock* const clock = Clock::Real();
+      const absl::Duration until = clock->SteadyNow() + wait;
+      while (!current->over && !stop_requested_ && clock->SteadyNow() < until) {
+        changed_.WaitFor(mutex_, until - clock->SteadyNow());
       }
       if (current->over) return;
       if (stop_requested_) {
@@ -382,6 +387,12 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
   header.buffer_names = initial.buffer_names;
   header.dataset_digest = dataset->digest();
   header.model_card = ModelCardToJson(initial.card);
+  DISTILLERY_ASSIGN_OR_RETURN(const SampleSelection selection,
+                              SampleSelection::Create(task.spec, *dataset));
+  header.samples_per_shard = selection.shard_sizes();
+  // Said here, it is no bad result.
+  DISTILLERY_RETURN_IF_ERROR(
+      SamplePlan::Create(task.spec, header.samples_per_shard).status());
   DISTILLERY_FAILPOINT("worker.initialise.done");
   DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
     return coordinator_.UploadDelta(header, initial.weights.file(), again);

@@ -38,6 +38,8 @@ class Worker {
     // "cpu", "cuda" or "cuda:N", and ComputeFingerprint of it.
     std::string device = "cpu";
     std::string numerics_fingerprint;
+    // That tasks may use, where they compute; 0: not known.
+    int64_t memory_bytes = 0;
   };
   // `teachers` may be null: tasks that need one then fail.
   Worker(const Options& options, std::shared_ptr<Connection> coordinator,

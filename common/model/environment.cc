@@ -30,6 +30,18 @@ int AvailableCores() {
   return cores;
 }
 
+int64_t AvailableMemoryBytes() {
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page_bytes = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return 0;
+  int64_t bytes = pages * page_bytes;
+  // cgroup v2: "max" or a number of bytes.
+  std::ifstream limit("/sys/fs/cgroup/memory.max");
+  int64_t allowed = 0;
+  if (limit >> allowed && allowed > 0) bytes = std::min(bytes, allowed);
+  return bytes;
+}
+
 void EnsureComputeEnvironment(const std::string& numerics, char** argv) {
   const char* const marker = std::getenv(kNumericsVariable);
   if (marker != nullptr && numerics == marker) return;

@@ -4,6 +4,7 @@
 // twice takes.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,9 @@ namespace distillery {
 
 // Cores that this process may use: the affinity mask and the cgroup's CPU quota, at least 1.
 int AvailableCores();
+
+// Bytes of memory that this process may use: the machine's, and the cgroup's limit; 0 if not known.
+int64_t AvailableMemoryBytes();
 
 // Sets what is not set by the user already, and starts the program anew (execve) if anything had to
 // be set; returns if all is right. `numerics`: "fastest", or "portable", which pins LibTorch, oneDNN

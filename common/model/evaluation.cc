@@ -1,6 +1,7 @@
 #include "common/model/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "common/base/status_macros.h"
@@ -20,8 +21,10 @@ at::Device DeviceOf(const torch::jit::Module& module) {
 class Tally {
  public:
   explicit Tally(int64_t classes) : classes_(classes) {
-    metrics_.samples_per_class.resize(static_cast<size_t>(classes));
-    metrics_.correct_per_class.resize(static_cast<size_t>(classes));
+    if (classes <= kMostDetailedClasses) {
+      metrics_.samples_per_class.resize(static_cast<size_t>(classes));
+      metrics_.correct_per_class.resize(static_cast<size_t>(classes));
+    }
     if (classes <= kMostConfusionClasses) {
       metrics_.confusion_matrix.resize(static_cast<size_t>(classes * classes));
     }
@@ -45,12 +48,16 @@ class Tally {
     for (int64_t i = 0; i < labels.size(0); ++i) {
       const bool correct = choices[i] == wanted[i];
       metrics_.correct_count += correct ? 1 : 0;
-      metrics_.samples_per_class[static_cast<size_t>(wanted[i])] += 1;
-      metrics_.correct_per_class[static_cast<size_t>(wanted[i])] += correct ? 1 : 0;
+      if (!metrics_.samples_per_class.empty()) {
+        metrics_.samples_per_class[static_cast<size_t>(wanted[i])] += 1;
+        metrics_.correct_per_class[static_cast<size_t>(wanted[i])] += correct ? 1 : 0;
+      }
       if (!metrics_.confusion_matrix.empty()) {
         ++metrics_.confusion_matrix[static_cast<size_t>(wanted[i] * classes_ + choices[i])];
       }
-      const auto bin = static_cast<int64_t>(confidences[i] * static_cast<float>(kCalibrationBins));
+      // Of weights that have diverged it is NaN, which is no index.
+      const float part = std::isnan(confidences[i]) ? 0.0F : confidences[i];
+      const auto bin = static_cast<int64_t>(part * static_cast<float>(kCalibrationBins));
       CalibrationBin& counted =
           metrics_.calibration_bins[static_cast<size_t>(std::min(bin, kCalibrationBins - 1))];
       ++counted.sample_count;

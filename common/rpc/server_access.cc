@@ -1,10 +1,9 @@
 #include "common/rpc/server_access.h"
 
-#include <optional>
-
 #include "absl/strings/str_cat.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
+#include "common/rpc/caller.h"
 #include "common/security/permissions.h"
 #include "common/security/role.h"
 
@@ -13,22 +12,6 @@ namespace {
 
 constexpr absl::Duration kLogPeriod = absl::Minutes(1);
 constexpr size_t kMostLogged = 1000;
-
-absl::StatusOr<Identity> IdentityOf(const std::vector<std::string>& uris) {
-  std::optional<Identity> identity;
-  for (const std::string& uri : uris) {
-    const absl::StatusOr<Identity> parsed = ParseIdentityUri(uri);
-    if (!parsed.ok()) continue;
-    if (identity.has_value()) {
-      return absl::UnauthenticatedError("the client's certificate names several roles");
-    }
-    identity = *parsed;
-  }
-  if (identity.has_value()) return *identity;
-  return absl::UnauthenticatedError(
-      "the client's certificate names no role (a URI spiffe://distillery/ROLE/NAME): make one with "
-      "`distillery certificates create DIR --role ROLE`");
-}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "common/run/evaluation_metrics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -15,6 +16,35 @@ double EvaluationMetrics::calibration_error() const {
     error += std::abs(static_cast<double>(bin.correct_count) - bin.confidence_sum);
   }
   return sample_count == 0 ? 0 : error / static_cast<double>(sample_count);
+}
+
+namespace {
+
+bool FiniteBins(const EvaluationMetrics& metrics) {
+  return std::all_of(metrics.calibration_bins.begin(), metrics.calibration_bins.end(),
+                     [](const CalibrationBin& bin) { return std::isfinite(bin.confidence_sum); });
+}
+
+}  // namespace
+
+bool EvaluationMetrics::finite() const {
+  return std::isfinite(cross_entropy) && std::isfinite(teacher_kl) &&
+         std::isfinite(held_out_cross_entropy) && FiniteBins(*this);
+}
+
+EvaluationMetrics EvaluationMetrics::WithoutClasses() const {
+  EvaluationMetrics metrics;
+  metrics.sample_count = sample_count;
+  metrics.correct_count = correct_count;
+  metrics.cross_entropy = cross_entropy;
+  metrics.agreement_count = agreement_count;
+  metrics.top5_count = top5_count;
+  metrics.teacher_kl = teacher_kl;
+  metrics.held_out_sample_count = held_out_sample_count;
+  metrics.held_out_correct_count = held_out_correct_count;
+  metrics.held_out_cross_entropy = held_out_cross_entropy;
+  metrics.calibration_bins = calibration_bins;
+  return metrics;
 }
 
 absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
@@ -37,7 +67,16 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
         absl::StrCat("metrics: held_out_correct_count must be 0 to held_out_sample_count, got ",
                      metrics.held_out_correct_count));
   }
+  if (metrics.held_out_sample_count < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "metrics: held_out_sample_count must be >= 0, got ", metrics.held_out_sample_count));
+  }
   const size_t classes = metrics.samples_per_class.size();
+  if (classes > kMostDetailedClasses) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("metrics.details: ", classes, " classes, figures by class are taken of ",
+                     kMostDetailedClasses, " at most: leave them out"));
+  }
   if (metrics.correct_per_class.size() != classes) {
     return absl::InvalidArgumentError(
         "metrics.details: samples_per_class and correct_per_class differ in length");
@@ -51,6 +90,21 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics.details: more than ", kCalibrationBins, " calibration_bins"));
   }
+  for (const auto* const counts : {&metrics.samples_per_class, &metrics.correct_per_class,
+                                   &metrics.confusion_matrix}) {
+    for (const int64_t count : *counts) {
+      if (const absl::Status status = within("a count of the details", count); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  for (const CalibrationBin& bin : metrics.calibration_bins) {
+    for (const int64_t count : {bin.sample_count, bin.correct_count}) {
+      if (const absl::Status status = within("a count of calibration_bins", count); !status.ok()) {
+        return status;
+      }
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -60,6 +114,7 @@ nlohmann::ordered_json DetailsToJson(const EvaluationMetrics& metrics) {
   json["correct_per_class"] = metrics.correct_per_class;
   json["confusion_matrix"] = metrics.confusion_matrix;
   json["calibration_bins"] = nlohmann::ordered_json::array();
+  if (!FiniteBins(metrics)) return json;
   for (const CalibrationBin& bin : metrics.calibration_bins) {
     json["calibration_bins"].push_back({{"sample_count", bin.sample_count},
                                         {"correct_count", bin.correct_count},
@@ -76,6 +131,11 @@ absl::Status DetailsFromJson(const std::string& json, EvaluationMetrics* metrics
     parsed.at("confusion_matrix").get_to(metrics->confusion_matrix);
     metrics->calibration_bins.clear();
     for (const nlohmann::json& bin : parsed.at("calibration_bins")) {
+      // What older versions wrote of a sum that was no number.
+      if (bin.at("confidence_sum").is_null()) {
+        metrics->calibration_bins.clear();
+        break;
+      }
       metrics->calibration_bins.push_back({bin.at("sample_count"), bin.at("correct_count"),
                                            bin.at("confidence_sum")});
     }

@@ -4,8 +4,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/philox.h"
+#include "common/base/status_macros.h"
 
 namespace distillery {
+
+absl::Status CheckShardCount(const RunSpec& spec, int64_t shard_count) {
+  if (spec.training.replicas <= shard_count) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("training.replicas is ", spec.training.replicas, " but the data has ",
+                   shard_count, " shards of ", spec.dataset.shard_size,
+                   " samples: lower dataset.shard_size or training.replicas"));
+}
 
 absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
                                                   const std::vector<int64_t>& shard_sizes,
@@ -16,11 +25,7 @@ absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
   }
   const auto shard_count = static_cast<int64_t>(shards.size());
   const int64_t replicas = spec.training.replicas;
-  if (replicas > shard_count) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "training.replicas is ", replicas, " but the data has ", shard_count, " shards of ",
-        spec.dataset.shard_size, " samples: lower dataset.shard_size or training.replicas"));
-  }
+  DISTILLERY_RETURN_IF_ERROR(CheckShardCount(spec, shard_count));
   // The part of the replica's stream that this round takes: by epochs or by samples.
   const bool by_steps = spec.training.local_steps > 0;
   int64_t epoch = by_steps ? 0 : round * spec.training.local_epochs;
@@ -42,6 +47,10 @@ absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
     }
   }
   return uses;
+}
+
+int64_t TrainedSampleCount(int64_t planned, int64_t batch_size) {
+  return batch_size > 1 && planned % batch_size == 1 ? planned - 1 : planned;
 }
 
 std::vector<int64_t> ShardSampleOrder(int64_t seed, int64_t epoch, int64_t shard, int64_t count) {

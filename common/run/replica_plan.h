@@ -23,11 +23,18 @@ struct ShardUse {
   int64_t count = 0;
 };
 
-// `shard_sizes`: samples of each shard that are trained on, see SampleSelection. INVALID_ARGUMENT if a
-// replica would get no shard. REQUIRES: spec is valid.
+// INVALID_ARGUMENT if a replica would get none of so many shards that are not empty.
+absl::Status CheckShardCount(const RunSpec& spec, int64_t shard_count);
+
+// `shard_sizes`: samples of each shard that are trained on, see SampleSelection. Errors as
+// CheckShardCount. REQUIRES: spec is valid.
 absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
                                                   const std::vector<int64_t>& shard_sizes,
                                                   int64_t round, int64_t replica);
+
+// Of so many planned samples those that are trained on: a single one in the last batch is left out, since
+// BatchNorm cannot train on one.
+int64_t TrainedSampleCount(int64_t planned, int64_t batch_size);
 
 // The order of the samples of `shard` (0..count-1) in `epoch`.
 std::vector<int64_t> ShardSampleOrder(int64_t seed, int64_t epoch, int64_t shard, int64_t count);

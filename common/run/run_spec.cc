@@ -93,6 +93,130 @@ class JsonWriter {
   nlohmann::ordered_json* at_ = &root_;
 };
 
+// Visits a RunSpec and fills it from JSON; what is not there keeps its default.
+class JsonReader {
+ public:
+  explicit JsonReader(const nlohmann::json& root) : at_(&root) {}
+  void Field(const char* name, std::string& value) {
+    Take(name, value, &nlohmann::json::is_string);
+  }
+  void Field(const char* name, int64_t& value) {
+    Take(name, value, &nlohmann::json::is_number_integer);
+  }
+  void Field(const char* name, double& value) { Take(name, value, &nlohmann::json::is_number); }
+  void Field(const char* name, bool& value) { Take(name, value, &nlohmann::json::is_boolean); }
+  void Field(const char* name, std::vector<int64_t>& value) {
+    TakeList(name, value, &nlohmann::json::is_number_integer);
+  }
+  void Field(const char* name, std::vector<std::string>& value) {
+    TakeList(name, value, &nlohmann::json::is_string);
+  }
+  template <typename Body>
+  void Group(const char* name, Body body) {
+    static const auto* const empty = new nlohmann::json(nlohmann::json::object());
+    const nlohmann::json* const inner = Find(name);
+    if (inner != nullptr && !inner->is_object()) return Fail(name);
+    const nlohmann::json* const outer = at_;
+    const std::string outer_prefix = prefix_;
+    const size_t outer_known = known_;
+    at_ = inner == nullptr ? empty : inner;
+    prefix_ = absl::StrCat(name, ".");
+    known_ = 0;
+    body();
+    CheckKeys();
+    at_ = outer;
+    prefix_ = outer_prefix;
+    known_ = outer_known;
+  }
+  // Call after the last field: a newer version's spec means something else.
+  void CheckKeys() {
+    if (known_ < at_->size()) {
+      Report(absl::StrCat(prefix_.empty() ? "the spec" : prefix_,
+                          " has a key that is not known here: it was made by a newer version"));
+    }
+  }
+  const absl::Status& error() const { return error_; }
+
+ private:
+  using Is = bool (nlohmann::json::*)() const;
+
+  const nlohmann::json* Find(const char* name) {
+    const auto found = at_->find(name);
+    if (found == at_->end()) return nullptr;
+    ++known_;
+    return &*found;
+  }
+  template <typename T>
+  void Take(const char* name, T& value, Is is) {
+    const nlohmann::json* const found = Find(name);
+    if (found == nullptr) return;
+    if (!(found->*is)()) return Fail(name);
+    value = found->get<T>();
+  }
+  template <typename T>
+  void TakeList(const char* name, std::vector<T>& value, Is is) {
+    const nlohmann::json* const found = Find(name);
+    if (found == nullptr) return;
+    const auto element = [is](const nlohmann::json& json) { return (json.*is)(); };
+    if (!found->is_array() || !std::all_of(found->begin(), found->end(), element)) {
+      return Fail(name);
+    }
+    value = found->get<std::vector<T>>();
+  }
+  void Fail(const char* name) {
+    Report(absl::StrCat(prefix_, name, " is not of its type"));
+  }
+  void Report(const std::string& message) {
+    if (error_.ok()) error_ = absl::InvalidArgumentError(message);
+  }
+
+  const nlohmann::json* at_;
+  std::string prefix_;
+  // Keys of the present level that were found.
+  size_t known_ = 0;
+  absl::Status error_;
+};
+
+// Visits a RunSpec for what would be too large for the messages that carry it.
+class SizeChecker {
+ public:
+  static constexpr size_t kLongestText = 4096;
+  static constexpr size_t kMostClasses = 100'000;
+
+  explicit SizeChecker(Checker* check) : check_(check) {}
+  void Field(const char* name, const std::string& text) {
+    const std::string path = prefix_ + name;
+    if (text.size() > kLongestText) {
+      check_->Report(path.c_str(), absl::StrCat("has ", text.size(), " bytes, at most ",
+                                                kLongestText, " are taken"));
+    }
+    try {
+      (void)nlohmann::json(text).dump();
+    } catch (const nlohmann::json::type_error&) {
+      check_->Report(path.c_str(), absl::StrCat("must be UTF-8, got \"", Printable(text), "\""));
+    }
+  }
+  void Field(const char* name, const std::vector<int64_t>& list) {
+    if (list.size() <= kMostClasses) return;
+    check_->Report((prefix_ + name).c_str(), absl::StrCat("has ", list.size(), " entries, at most ",
+                                                          kMostClasses, " are taken"));
+  }
+  void Field(const char* /*name*/, const std::vector<std::string>& /*list*/) {}
+  void Field(const char* /*name*/, int64_t /*value*/) {}
+  void Field(const char* /*name*/, double /*value*/) {}
+  void Field(const char* /*name*/, bool /*value*/) {}
+  template <typename Body>
+  void Group(const char* name, Body body) {
+    prefix_ = absl::StrCat(name, ".");
+    body();
+    prefix_.clear();
+  }
+
+ private:
+  Checker* const check_;
+  std::string prefix_;
+};
+
 // The used part of the labels, or nothing if the text is none.
 std::optional<double> ParseLabels(const std::string& labels) {
   if (labels.empty() || labels == "all") return 1;
@@ -297,69 +421,76 @@ void CheckScheduling(const RunSpec& spec, Checker* check) {
   }
 }
 
-}  // namespace
-
-FieldError FindFieldError(const RunSpec& spec) {
+// What is wrong with the values, whatever their size.
+void CheckValues(const RunSpec& spec, Checker* check) {
   constexpr int64_t kLargestCount = 1'000'000;
-  Checker check;
   if (!CheckName("name", spec.name, 64).ok()) {
-    check.Report("name", "must be 1 to 64 letters, digits, '-', '_' or '.'");
+    check->Report("name", "must be 1 to 64 letters, digits, '-', '_' or '.'");
   }
-  check.Status("dataset.name", CheckName("dataset.name", spec.dataset.name, 64));
-  check.OneOf("dataset.train_split", spec.dataset.train_split, KnownSplits());
-  check.OneOf("dataset.evaluation_split", spec.dataset.evaluation_split, KnownSplits());
-  check.Range<int64_t>("dataset.shard_size", spec.dataset.shard_size, 1, 65536);
-  check.Status("dataset.augmentation", Augmentation::Parse(spec.dataset.augmentation).status());
-  check.Range<int64_t>("dataset.views", spec.dataset.views, 1, kLargestCount);
+  check->Status("dataset.name", CheckName("dataset.name", spec.dataset.name, 64));
+  check->OneOf("dataset.train_split", spec.dataset.train_split, KnownSplits());
+  check->OneOf("dataset.evaluation_split", spec.dataset.evaluation_split, KnownSplits());
+  check->Range<int64_t>("dataset.shard_size", spec.dataset.shard_size, 1, 65536);
+  check->Status("dataset.augmentation", Augmentation::Parse(spec.dataset.augmentation).status());
+  check->Range<int64_t>("dataset.views", spec.dataset.views, 1, kLargestCount);
   if (!spec.teacher.digest.empty() && !IsDigest(spec.teacher.digest)) {
-    check.Report("teacher.digest", "must be 64 hex digits");
+    check->Report("teacher.digest", "must be 64 hex digits");
   }
   const bool student_file = !spec.student.model.empty() || !spec.student.digest.empty();
   if (spec.student.architecture.empty() && !student_file) {
-    check.Report("student.architecture", "is missing; for example mlp:64-32-10");
+    check->Report("student.architecture", "is missing; for example mlp:64-32-10");
   }
   if (!spec.student.architecture.empty() && student_file) {
-    check.Report("student.architecture", "and student.model exclude each other");
+    check->Report("student.architecture", "and student.model exclude each other");
   }
   if (!spec.student.digest.empty() && !IsDigest(spec.student.digest)) {
-    check.Report("student.digest", "must be 64 hex digits");
+    check->Report("student.digest", "must be 64 hex digits");
   }
   if (!spec.student.initial_weights_sha256.empty() &&
       !IsDigest(spec.student.initial_weights_sha256)) {
-    check.Report("student.initial_weights_sha256", "must be 64 hex digits");
+    check->Report("student.initial_weights_sha256", "must be 64 hex digits");
   }
-  CheckLabels(spec, &check);
-  CheckLoss(spec, &check);
-  CheckLossSchedules(spec, &check);
-  check.OptionalOneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
+  CheckLabels(spec, check);
+  CheckLoss(spec, check);
+  CheckLossSchedules(spec, check);
+  check->OptionalOneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
   if (spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
-    check.Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
+    check->Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
   } else if (spec.soft_targets.top_k != 0) {
-    check.Report("soft_targets.top_k",
+    check->Report("soft_targets.top_k",
                  absl::StrCat("is for soft_targets.encoding top_k: else it must be 0, got ",
                               spec.soft_targets.top_k));
   }
-  check.Range<int64_t>("training.rounds", spec.training.rounds, 1, kLargestCount);
-  check.Range<int64_t>("training.replicas", spec.training.replicas, 1, 4096);
-  check.Range<int64_t>("training.local_epochs", spec.training.local_epochs, 0, kLargestCount);
-  check.Range<int64_t>("training.local_steps", spec.training.local_steps, 0, kLargestCount);
+  check->Range<int64_t>("training.rounds", spec.training.rounds, 1, kLargestCount);
+  check->Range<int64_t>("training.replicas", spec.training.replicas, 1, 4096);
+  check->Range<int64_t>("training.local_epochs", spec.training.local_epochs, 0, kLargestCount);
+  check->Range<int64_t>("training.local_steps", spec.training.local_steps, 0, kLargestCount);
   if ((spec.training.local_epochs > 0) == (spec.training.local_steps > 0)) {
-    check.Report(spec.training.local_steps > 0 ? "training.local_steps" : "training",
+    check->Report(spec.training.local_steps > 0 ? "training.local_steps" : "training",
                  "needs exactly one of local_epochs and local_steps above 0");
   }
-  check.Range<int64_t>("training.batch_size", spec.training.batch_size, 1, 65536);
-  check.Positive("training.learning_rate", spec.training.learning_rate);
-  check.OneOf("training.schedule", spec.training.schedule, KnownSchedules());
-  CheckOptimizer(spec, &check);
-  check.BelowOne("training.momentum", spec.training.momentum);
-  check.NotNegative("training.weight_decay", spec.training.weight_decay);
-  CheckAveraging(spec, &check);
-  check.Range<int64_t>("evaluation.every_rounds", spec.evaluation.every_rounds, 0, kLargestCount);
-  CheckGuard(spec, &check);
-  CheckSync(spec, &check);
-  CheckScheduling(spec, &check);
-  check.OneOf("numerics", spec.numerics, {"fastest", "portable"});
-  check.Range<int64_t>("compute_threads", spec.compute_threads, 1, 1024);
+  check->Range<int64_t>("training.batch_size", spec.training.batch_size, 1, 65536);
+  check->Positive("training.learning_rate", spec.training.learning_rate);
+  check->OneOf("training.schedule", spec.training.schedule, KnownSchedules());
+  CheckOptimizer(spec, check);
+  check->BelowOne("training.momentum", spec.training.momentum);
+  check->NotNegative("training.weight_decay", spec.training.weight_decay);
+  CheckAveraging(spec, check);
+  check->Range<int64_t>("evaluation.every_rounds", spec.evaluation.every_rounds, 0, kLargestCount);
+  CheckGuard(spec, check);
+  CheckSync(spec, check);
+  CheckScheduling(spec, check);
+  check->OneOf("numerics", spec.numerics, {"fastest", "portable"});
+  check->Range<int64_t>("compute_threads", spec.compute_threads, 1, 1024);
+}
+
+}  // namespace
+
+FieldError FindFieldError(const RunSpec& spec) {
+  Checker check;
+  SizeChecker sizes(&check);
+  VisitRunSpec(sizes, spec);
+  CheckValues(spec, &check);
   // Of a new run alone: one that is on record and whose architecture is of another version is its own
   // trouble, not that of the record.
   if (!spec.student_is_file()) {
@@ -387,6 +518,20 @@ std::string RunSpecToJson(const RunSpec& spec) {
   JsonWriter writer;
   VisitRunSpec(writer, spec);
   return writer.Text();
+}
+
+absl::StatusOr<RunSpec> RunSpecFromJson(const std::string& json) {
+  const nlohmann::json root = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) return absl::InvalidArgumentError("the spec is no JSON object");
+  RunSpec spec;
+  JsonReader reader(root);
+  VisitRunSpec(reader, spec);
+  reader.CheckKeys();
+  if (!reader.error().ok()) return reader.error();
+  Checker check;
+  CheckValues(spec, &check);
+  if (!check.error().path.empty()) return absl::InvalidArgumentError(check.error().message);
+  return spec;
 }
 
 }  // namespace distillery

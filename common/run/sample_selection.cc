@@ -21,10 +21,13 @@ absl::StatusOr<SampleSelection> SampleSelection::Create(const RunSpec& spec,
     }
   }
   if (!excluded.empty()) {
+    // There may be as many classes as rows.
+    std::vector<int64_t> sorted = excluded;
+    std::sort(sorted.begin(), sorted.end());
     selection.selected_.resize(static_cast<size_t>(dataset.size()));
     for (int64_t row = 0; row < dataset.size(); ++row) {
       selection.selected_[static_cast<size_t>(row)] =
-          std::find(excluded.begin(), excluded.end(), dataset.Label(row)) == excluded.end();
+          !std::binary_search(sorted.begin(), sorted.end(), dataset.Label(row));
     }
   }
   selection.Count();

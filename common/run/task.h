@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/run/evaluation_metrics.h"
@@ -59,5 +60,9 @@ struct TrainMetrics {
   double dkd_other_loss = 0;
   double data_wait_seconds = 0;
 };
+
+// INVALID_ARGUMENT naming the field, for what no correct worker measures: numbers that are not finite,
+// or counts that cannot be and whose sums would overflow.
+absl::Status CheckTraining(const TrainMetrics& metrics);
 
 }  // namespace distillery

@@ -189,6 +189,7 @@ class Case {
     spec.training.rounds = 2 * flags_.rounds + 1;
     spec.training.replicas = static_cast<int64_t>(replicas_);
     spec.training.local_steps = 1;
+    spec.training.batch_size = 100;
     spec.evaluation.every_rounds = 0;
     v1::SubmitRunRequest request;
     request.set_request_id(RandomHex(16));

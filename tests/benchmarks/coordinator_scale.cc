@@ -115,6 +115,7 @@ class Scale {
     spec.training.rounds = 1'000'000;
     spec.training.replicas = kReplicas;
     spec.training.local_steps = 1;
+    spec.training.batch_size = 100;
     spec.evaluation.every_rounds = 2;
     v1::SubmitRunRequest request;
     request.set_request_id(RandomHex(16));

@@ -93,8 +93,8 @@ class BareCoordinatorCase(ServiceTestCase):
                                         augmentation="none"),
             student=messages.RunStudent(architecture="mlp:64-10"),
             loss=messages.RunLoss(alpha=0, temperature=1),
-            training=messages.RunTraining(rounds=rounds, replicas=replicas, local_epochs=1,
-                                          batch_size=32, learning_rate=0.1, schedule="constant"),
+            training=messages.RunTraining(rounds=rounds, replicas=replicas, local_steps=25,
+                                          batch_size=4, learning_rate=0.1, schedule="constant"),
             outer=messages.RunOuter(optimizer="sgd", learning_rate=1))
 
     def submit_run(self, stub, **spec):

@@ -42,6 +42,54 @@ class CoordinatorState(BareCoordinatorCase):
                 f"(SELECT min(rowid) FROM {table})").rowcount
         self.assertEqual(changed, 1)
 
+    def test_fault53_what_was_accepted_is_readable_after_kill_minus_nine(self):
+        messages = self.messages
+        coordinator = self.start_coordinator()
+        stub = self.stub(coordinator)
+        worker = self.register(stub)
+        diverged = self.submit_run(stub, rounds=1)
+        for value in (1.0, 0.5, 0.25):
+            self.upload(stub, self.lease(stub, worker, wait=20), model_file(value))
+        evaluation = self.lease(stub, worker, wait=20)
+        self.assertEqual(evaluation.kind, messages.TASK_KIND_EVALUATE)
+        nan = float("nan")
+        stub.ReportEvaluation(messages.ReportEvaluationRequest(
+            request_id="nan", lease=evaluation, metrics=messages.EvaluationMetrics(
+                sample_count=10, cross_entropy=nan, agreement_count=-1,
+                details=messages.EvaluationDetails(calibration_bins=[
+                    messages.CalibrationBin(sample_count=10, confidence_sum=nan)]))))
+        # Texts that are cut, in the middle of a character if bytes were counted alone.
+        failed = self.submit_run(stub)
+        text = "a" + "\u20ac" * 1000
+        for _ in range(3):
+            lease = self.lease(stub, worker, wait=20)
+            stub.RenewLease(messages.RenewLeaseRequest(lease=lease, waiting_for=text))
+            self.assertIn("\u20ac", self.get(stub, failed).state_reason)
+            stub.ReleaseTask(messages.ReleaseTaskRequest(
+                request_id=lease.run_id[-6:] + str(lease.fencing_token), lease=lease,
+                reason=messages.RELEASE_REASON_FAILED, message=text))
+        going = self.submit_run(stub)
+        coordinator.kill()
+
+        coordinator = self.start_coordinator()
+        stub = self.stub(coordinator)
+        states = {one.run_id: one for one in stub.ListRuns(messages.ListRunsRequest()).runs}
+        self.assertEqual(set(states), {diverged, failed, going})
+        self.assertEqual(states[diverged].state, messages.RUN_STATE_FAILED)
+        self.assertIn("diverged", states[diverged].state_reason)
+        self.assertEqual(states[failed].state, messages.RUN_STATE_PAUSED)
+        self.assertTrue(states[failed].state_reason.endswith("\u20ac"))
+        for run_id in states:
+            answer = stub.GetRun(messages.GetRunRequest(run_id=run_id, include_rounds=True))
+            self.assertEqual(answer.run.run_id, run_id)
+            stub.ListLeases(messages.ListLeasesRequest(run_id=run_id))
+        exported = json.loads(self.state("export", self.path("state")).stdout)
+        self.assertEqual(len(exported["runs"]), 3)
+        self.assertEqual(self.lease(stub, self.register(stub), wait=20).run_id, going)
+        self.assertEqual(coordinator.terminate(), 0)
+        done = self.state("check", self.path("state"))
+        self.assertEqual(done.returncode, 0, done.stdout)
+
     def test_check_says_what_is_wrong_and_what_can_be_done(self):
         run_id = self.make_state()
         done = self.state("check", self.path("state"))

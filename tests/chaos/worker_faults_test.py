@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Faults 2, 3, 14, 15 and 33: workers end, stop or come at an exact moment."""
+"""Faults 2, 3, 14, 15, 33 and 64: workers end, stop or come at an exact moment."""
 
 import os
 import signal
 import sys
+import time
 import unittest
 
 try:
@@ -12,8 +13,8 @@ except ImportError as missing:
     print(f"skipped: {missing}; install python3-grpcio")
     sys.exit(77)
 
-from failpoint_case import FailpointCase
-from services import wait_for
+from failpoint_case import LEASE, FailpointCase
+from services import program, wait_for
 
 SERVING = b"\x08\x01"  # grpc.health.v1.HealthCheckResponse
 
@@ -24,6 +25,21 @@ def health(address):
 
 
 class WorkerFaultsTest(FailpointCase):
+    def test_Fault64_heartbeats_go_on_when_the_wall_clock_steps_back(self):
+        self.start_coordinator()
+        stepped = self.path("stepped")
+        # The task waits for its teacher for as long as is needed, and its lease is renewed.
+        waiting = self.worker("waiting", self.server.address, "127.0.0.1:1", environment={
+            "LD_PRELOAD": program("step_back.so"), "STEP_BACK_FILE": stepped})
+        self.submit_run()
+        wait_for("a training task", lambda: self.leases("l.outcome='active'"))
+        [(token, *_)] = self.leases()
+        with open(stepped, "w"):
+            pass
+        time.sleep(5 * LEASE)
+        self.assertEqual([(lease[0], lease[-1]) for lease in self.leases()], [(token, "active")])
+        self.assertIsNone(waiting.child.poll())
+
     def test_Fault02_a_result_whose_sender_died_before_the_answer_is_counted_once(self):
         self.start_coordinator()
         # The first upload is that of the initial weights.

@@ -1,8 +1,6 @@
 // Restarts: after a clean end, and from a copy of the state folder as kill -9 would leave it.
 #include <sqlite3.h>
 
-#include <cmath>
-
 #include "common/base/files.h"
 #include "coordinator/coordinator.h"
 #include "tests/coordinator/fixture.h"
@@ -107,16 +105,6 @@ TEST_F(Restart, EvaluationThatIsStillOutIsDoneAfterANewerOne) {
   ASSERT_THAT(Evaluate(second.lease), IsOk());
   Reopen();
   EXPECT_THAT(Evaluate(first.lease), IsOk());
-}
-
-TEST_F(Restart, FiguresThatAreNoNumbersDoNotDamageTheRecord) {
-  const std::string run_id = StartRun(SmallSpec());
-  UploadHeader header = HeaderFor(Take(Register()).lease, delta_);
-  header.metrics.loss = std::nan("");
-  header.metrics.soft_loss = -0.0;
-  ASSERT_THAT(Send(header, delta_), IsOk());
-  Reopen();
-  EXPECT_EQ(Take(Register()).lease.task.replica, 1);
 }
 
 TEST_F(Restart, FailOversOfARoundStayOnRecord) {

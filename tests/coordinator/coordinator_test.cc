@@ -81,10 +81,18 @@ TEST_F(Runs, RoundsAndTheLastEvaluationMakeARunSucceed) {
 }
 
 TEST_F(Runs, RoundFiguresAreSumsAndMeansBySamples) {
-  const std::string run_id = StartRun(SmallSpec());
+  RunSpec spec = SmallSpec();
+  spec.training.local_steps = 0;
+  spec.training.local_epochs = 1;
+  spec.dataset.shard_size = 300;
+  shard_sizes_ = {100, 300};
+  ASSERT_OK_AND_ASSIGN(const SamplePlan plan, SamplePlan::Create(spec, shard_sizes_));
+  const std::string run_id = StartRun(spec);
   const std::string delta = ModelFile({0, 0});
-  for (const auto& [samples, loss] : {std::pair<int64_t, double>{100, 1}, {300, 2}}) {
+  for (int64_t replica = 0; replica < 2; ++replica) {
     UploadHeader header = HeaderFor(Take(Register()).lease, delta);
+    const int64_t samples = plan.SampleCount(0, replica);
+    const double loss = samples == 100 ? 1 : 2;
     header.metrics = {samples, 4, loss, loss / 2, loss / 4, 8, 2, 3};
     ASSERT_THAT(Send(header, delta), IsOk());
   }

@@ -24,7 +24,7 @@
 
 namespace distillery {
 
-// Two rounds of two replicas without a teacher; W_2 alone is evaluated.
+// Two rounds of two replicas of 100 samples each, without a teacher; W_2 alone is evaluated.
 inline RunSpec SmallSpec() {
   RunSpec spec;
   spec.name = "small";
@@ -32,7 +32,8 @@ inline RunSpec SmallSpec() {
   spec.loss.alpha = 0;
   spec.training.rounds = 2;
   spec.training.replicas = 2;
-  spec.training.local_epochs = 1;
+  spec.training.local_steps = 25;
+  spec.training.batch_size = 4;
   spec.evaluation.every_rounds = 0;
   return spec;
 }
@@ -134,6 +135,7 @@ class CoordinatorTest : public ::testing::Test {
     if (lease.task.kind == TaskKind::kInitialise) {
       header.buffer_names = ModelBuffers();
       header.model_card = "{}";
+      header.samples_per_shard = shard_sizes_;
     } else {
       header.metrics.sample_count = 100;
       header.metrics.step_count = 2;
@@ -173,6 +175,8 @@ class CoordinatorTest : public ::testing::Test {
   FakeClock clock_;
   Coordinator::Options options_;
   std::unique_ptr<Coordinator> coordinator_;
+  // What the worker that makes W_0 says of the data; nothing is needed where steps are counted.
+  std::vector<int64_t> shard_sizes_;
 
  private:
   int last_number_ = 0;

@@ -54,7 +54,8 @@ class Fixture {
     spec.loss.alpha = 0;
     spec.training.rounds = 3;
     spec.training.replicas = 2;
-    spec.training.local_epochs = 1;
+    spec.training.local_steps = 1;
+    spec.training.batch_size = 1;
     run_id_ = coordinator->SubmitRun("submit", spec)->row.run_id;
     worker_ = coordinator->RegisterWorker("hello", "host", "avx2", "fastest")->worker_id;
     for (int i = 0; i < 3; ++i) Send(coordinator.get(), *TakeLease(coordinator.get()), File(1));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -132,6 +133,33 @@ TEST(IncludeRules, SeeOddSpellings) {
   EXPECT_THAT(Check("coordinator/average.cc", "  #  include   <torch/script.h>  // why not"),
               ElementsAre(HasSubstr("LibTorch")));
   EXPECT_THAT(Check("coordinator/average.cc", "// #include <torch/script.h>"), IsEmpty());
+}
+
+// Fault 64: the wall clock may step back an hour at any time. It labels what people read and is compared
+// with a certificate's dates; gRPC turns a deadline into one of its steady clock when it is set.
+TEST(Structure, Fault64_NoWaitAndNoMeasurementGoesByTheWallClock) {
+  const std::set<std::string> labels = {
+      "common/base/clock.cc", "common/rpc/connection.cc", "common/security/handshake.cc",
+      "common/security/tls_files.cc", "cli/certificates_command.cc", "cli/watch_command.cc"};
+  const std::vector<std::string> forms = {"set_deadline(", "Shutdown(absl::ToChronoTime(",
+                                          "CheckValidity(", "ReadTlsFiles("};
+  for (const auto& [file, text] : Sources()) {
+    if (file.rfind("tests/", 0) == 0) continue;
+    std::istringstream lines(text);
+    std::string line;
+    for (int number = 1; std::getline(lines, line); ++number) {
+      // gRPC puts a deadline into the wall clock's time at the moment that it is asked for.
+      if (line.find("system_clock::now") != std::string::npos &&
+          line.find("context.deadline()") == std::string::npos) {
+        ADD_FAILURE() << file << ":" << number << ": take common/base/clock.h";
+      }
+      if (line.find("absl::Now()") == std::string::npos || labels.count(file) > 0) continue;
+      const bool deadline = std::any_of(forms.begin(), forms.end(), [&](const std::string& form) {
+        return line.find(form) != std::string::npos;
+      });
+      EXPECT_TRUE(deadline) << file << ":" << number << ": a wait takes SteadyNow()";
+    }
+  }
 }
 
 }  // namespace

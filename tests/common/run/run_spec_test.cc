@@ -331,5 +331,62 @@ TEST(FullSpec, DiffersFromTheDefaultsInEveryField) {
   }
 }
 
+TEST(RunSpecFromJson, IsReadBackToTheSameSpec) {
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, RunSpecFromJson(RunSpecToJson(FullSpec())));
+  EXPECT_EQ(RunSpecToJson(read), RunSpecToJson(FullSpec()));
+}
+
+TEST(RunSpecFromJson, WhatAnOlderVersionDidNotKnowKeepsItsDefault) {
+  ASSERT_OK_AND_ASSIGN(const RunSpec read,
+                       RunSpecFromJson(R"({"name":"old","student":{"architecture":"lenet"},)"
+                                       R"("training":{"local_steps":3,"momentum":0}})"));
+  EXPECT_EQ(read.name, "old");
+  EXPECT_EQ(read.training.local_steps, 3);
+  EXPECT_EQ(read.training.momentum, 0);
+  EXPECT_EQ(read.training.learning_rate, RunSpec().training.learning_rate);
+}
+
+TEST(RunSpecFromJson, WhatCannotBeReadIsNamed) {
+  for (const auto& [json, what] : {std::pair<std::string, std::string>{"", "no JSON"},
+                                   {"[]", "no JSON"},
+                                   {R"({"seed":1.5})", "seed"},
+                                   {R"({"loss":{"alpha":null}})", "loss.alpha"},
+                                   {R"({"loss":{"alpha":"x"}})", "loss.alpha"},
+                                   {R"({"loss":3})", "loss"},
+                                   {R"({"exact":1})", "exact"},
+                                   {R"({"dataset":{"exclude_classes":[1,"a"]}})", "exclude_classes"},
+                                   {R"({"warp":1})", "newer version"},
+                                   {R"({"loss":{"warp":1}})", "newer version"},
+                                   {R"({"loss":{"alpha":7}})", "loss.alpha"}}) {
+    EXPECT_THAT(RunSpecFromJson(json),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what)))
+        << json;
+  }
+}
+
+// What an older version took is read, a new one like it is refused.
+TEST(RunSpecFromJson, ASpecThatIsTooLargeToBeSubmittedIsRead) {
+  RunSpec spec = FullSpec();
+  spec.dataset.exclude_classes.clear();
+  for (int64_t i = 0; i < 900'000; ++i) spec.dataset.exclude_classes.push_back(i);
+  EXPECT_THAT(ValidateRunSpec(spec),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("dataset.exclude_classes has 900000 entries, at most 100000")));
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, RunSpecFromJson(RunSpecToJson(spec)));
+  EXPECT_EQ(read.dataset.exclude_classes, spec.dataset.exclude_classes);
+}
+
+TEST(ValidateRunSpec, TextsAreNotEndlessAndAreUtf8) {
+  RunSpec spec = FullSpec();
+  spec.teacher.model = std::string(4097, 'a');
+  EXPECT_THAT(ValidateRunSpec(spec), StatusIs(absl::StatusCode::kInvalidArgument,
+                                              HasSubstr("teacher.model has 4097 bytes")));
+  spec.teacher.model = "caf\xE9.pt";
+  EXPECT_THAT(ValidateRunSpec(spec), StatusIs(absl::StatusCode::kInvalidArgument,
+                                              HasSubstr("teacher.model must be UTF-8")));
+  spec.teacher.model = "caf\xC3\xA9.pt";
+  EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+}
+
 }  // namespace
 }  // namespace distillery
