@@ -298,7 +298,7 @@ class Coordinator {
     absl::Duration last_seen;
     int64_t done_tasks = 0;
     int64_t lost_leases = 0;
-    LeasePace pace;
+    LeasePace pace = {};
   };
   // kSuperseded: another worker's result of the same task was taken; this one is compared with it.
   enum class Standing { kOpen, kDuplicate, kSuperseded };

@@ -88,7 +88,7 @@ std::string ShardSizesToText(const std::vector<int64_t>& sizes) {
 absl::StatusOr<std::vector<int64_t>> ShardSizesFromText(const std::string& text) {
   std::vector<int64_t> sizes;
   for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, '*');
+    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, absl::MaxSplits('*', 1));
     int64_t size = 0;
     int64_t times = 1;
     if (!absl::SimpleAtoi(pair.first, &size) ||

@@ -26,6 +26,7 @@ class SampleClaims : public CoordinatorTest {
   absl::Status Claim(const Lease& lease, int64_t samples) {
     UploadHeader header = HeaderFor(lease, delta_);
     header.metrics.sample_count = samples;
+    header.metrics.step_count = 1;
     return Send(header, delta_).status();
   }
   const std::string delta_ = ModelFile({0.5, 0.5});
@@ -57,7 +58,8 @@ TEST_F(SampleClaims, Fault61_EpochsAreCountedByTheShardsThatTheInitialiseTaskFou
     }
     ASSERT_TRUE(coordinator_->AverageNext());
     ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
-    EXPECT_EQ(rounds.back().row.metrics.sample_count, 3 * 237);
+    EXPECT_EQ(rounds.back().row.metrics.sample_count,
+              plan.SampleCount(round, 0) + plan.SampleCount(round, 1));
   }
 }
 
