@@ -217,16 +217,21 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
 template <typename Request>
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::Once(
     Context* context, const Request* request, std::function<absl::Status(bool repeated)> call) {
-  return Unary(context, [this, request, call = std::move(call)]() -> absl::Status {
-    // Without an id each call is one of its own.
-    if (request->request_id().empty()) return call(/*repeated=*/false);
-    const std::string digest = DigestOf(*request);
-    DISTILLERY_ASSIGN_OR_RETURN(const bool repeated,
-                                requests_.Repeats(request->request_id(), digest));
-    DISTILLERY_RETURN_IF_ERROR(call(repeated));
-    requests_.Note(request->request_id(), digest);
-    return absl::OkStatus();
-  });
+  return Unary(context,
+               [this, request, call = std::move(call)] { return CallOnce(*request, call); });
+}
+
+template <typename Request>
+absl::Status CoordinatorServiceImpl::CallOnce(
+    const Request& request, const std::function<absl::Status(bool repeated)>& call) {
+  // Without an id each call is one of its own.
+  if (request.request_id().empty()) return call(/*repeated=*/false);
+  const std::string digest = DigestOf(request);
+  DISTILLERY_ASSIGN_OR_RETURN(const bool repeated,
+                              requests_.Repeats(request.request_id(), digest));
+  DISTILLERY_RETURN_IF_ERROR(call(repeated));
+  requests_.Note(request.request_id(), digest);
+  return absl::OkStatus();
 }
 
 template <typename Request, typename Response>
@@ -249,12 +254,18 @@ absl::Status CoordinatorServiceImpl::CheckCaller(Context* context, const std::st
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
                                                             const v1::SubmitRunRequest* request,
                                                             v1::SubmitRunResponse* response) {
-  return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
+  return Unary(context, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const RunSpec spec, SubmittedSpec(request->spec()));
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
-                                coordinator_->SubmitRun(request->request_id(), spec));
-    FillRun(view, response->mutable_run());
-    return absl::OkStatus();
+    // A field that is left unset and its default are the same request.
+    v1::SubmitRunRequest plain;
+    plain.set_request_id(request->request_id());
+    *plain.mutable_spec() = ToProto(spec);
+    return CallOnce(plain, [&](bool /*repeated*/) -> absl::Status {
+      DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
+                                  coordinator_->SubmitRun(request->request_id(), spec));
+      FillRun(view, response->mutable_run());
+      return absl::OkStatus();
+    });
   });
 }
 

@@ -70,6 +70,10 @@ class CoordinatorServiceImpl final
   template <typename Request>
   grpc::ServerUnaryReactor* Once(Context* context, const Request* request,
                                  std::function<absl::Status(bool repeated)> call);
+  // The same, now; `request` is what is compared.
+  template <typename Request>
+  absl::Status CallOnce(const Request& request,
+                        const std::function<absl::Status(bool repeated)>& call);
   // For one that puts a run into a state: a retry only shows the run.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* ChangeRun(

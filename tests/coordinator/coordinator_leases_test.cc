@@ -409,11 +409,11 @@ TEST_F(Leases, AWorkerThatIsNotHeardOfForALeaseIsGone) {
   const std::string worker = Register();
   Take(worker);
   clock_.Advance(options_.lease_duration);
-  ASSERT_EQ(coordinator_->ListWorkers(10).size(), 1);
-  EXPECT_FALSE(coordinator_->ListWorkers(10)[0].gone);
+  ASSERT_EQ(coordinator_->ListWorkers("", 10).size(), 1);
+  EXPECT_FALSE(coordinator_->ListWorkers("", 10)[0].gone);
   clock_.Advance(absl::Milliseconds(1));
   coordinator_->Tick();
-  const WorkerView view = coordinator_->ListWorkers(10)[0];
+  const WorkerView view = coordinator_->ListWorkers("", 10)[0];
   EXPECT_TRUE(view.gone);
   EXPECT_FALSE(view.lease.has_value());
 }

@@ -37,7 +37,8 @@ TEST(InferenceBatching, SingleRowsOfManyCallersShareForwardPasses) {
   for (std::thread& caller : callers) caller.join();
   const inference::ModelStatistics statistics = server.Statistics("first");
   EXPECT_EQ(statistics.inference_count(), 64U);
-  EXPECT_EQ(statistics.execution_count(), 2U);
+  // One, if all have queued before the device's thread looks for the first time.
+  EXPECT_LE(statistics.execution_count(), 2U);
   EXPECT_EQ(statistics.execution_count(), static_cast<uint64_t>(probe.calls.load()));
   uint64_t passes = 0;
   uint64_t rows = 0;

@@ -357,7 +357,9 @@ TEST(RunSpecFromJson, WhatCannotBeReadIsNamed) {
                                    {R"({"dataset":{"exclude_classes":[1,"a"]}})", "exclude_classes"},
                                    {R"({"warp":1})", "newer version"},
                                    {R"({"loss":{"warp":1}})", "newer version"},
-                                   {R"({"loss":{"alpha":7}})", "loss.alpha"}}) {
+                                   {R"({"student":{"architecture":"lenet"},"training":{"local_steps":3},)"
+                                    R"("loss":{"alpha":7}})",
+                                    "loss.alpha"}}) {
     EXPECT_THAT(RunSpecFromJson(json),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what)))
         << json;
