@@ -21,6 +21,7 @@
 #include "common/data/catalog.h"
 #include "common/model/environment.h"
 #include "common/rpc/flags.h"
+#include "common/run/sample_selection.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/delta_upload.h"
 #include "nlohmann/json.hpp"
@@ -116,6 +117,9 @@ class Experiment {
       card_ = initial.card;
       header.buffer_names = initial.buffer_names;
       header.model_card = ModelCardToJson(initial.card);
+      DISTILLERY_ASSIGN_OR_RETURN(const SampleSelection selection,
+                                  SampleSelection::Create(spec_, training_));
+      header.samples_per_shard = selection.shard_sizes();
       return Send(header, initial.weights.file());
     }
     DISTILLERY_ASSIGN_OR_RETURN(const WeightsFile file,

@@ -315,6 +315,8 @@ TEST_P(FruitlessLeases, Fault56_OfAHundredSecondsAreAHandful) {
   spec.training.replicas = 32;
   const std::string run_id = StartRun(spec);
   options_.lease_duration = absl::Milliseconds(100);
+  // It is the worker that this is about: a run is not to pause for so many losses of one task.
+  options_.max_task_losses = 10000;
   Reopen();
   const std::string how = GetParam();
   const std::string worker = Register();

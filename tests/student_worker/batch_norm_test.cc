@@ -77,7 +77,7 @@ class BatchNormTest : public ::testing::TestWithParam<const char*> {
       const TrainResult result = Train(start, round, replica);
       const std::string path = folder_.File("delta-" + std::to_string(replica));
       EXPECT_THAT(WriteFileDurably(path, result.delta.file()), IsOk());
-      request.deltas.push_back({path, result.metrics.sample_count});
+      request.deltas.push_back({path, static_cast<double>(result.metrics.sample_count)});
     }
     EXPECT_THAT(AverageDeltas(request), IsOk());
     return *Weights::FromFile(*ReadFile(request.weights_output, int64_t{1} << 30));
