@@ -36,8 +36,9 @@ std::string FleetToJson(const FleetSnapshot& snapshot);
 
 class FleetView {
  public:
-  // At most `height` lines of at most `width` columns. Runs that go on come first, and below each that
-  // does not get on stands why; what does not fit is counted. Rates are of the time since the call before.
+  // At most `height` lines of at most `width` columns. Runs that have not ended come first, and below
+  // each one that stands still it says why. What does not fit is counted. Rates are of the time since
+  // the call before.
   std::vector<std::string> Lines(const FleetSnapshot& snapshot, size_t width, size_t height);
 
  private:
@@ -50,7 +51,7 @@ class FleetView {
   std::optional<double> RateOf(const std::string& key, int64_t value, absl::Time at);
 
   using Table = std::vector<std::vector<std::string>>;
-  // `reasons`: of each row, why the run does not get on, or "".
+  // Sets `reasons`, one for each row: why the run stands still, or "".
   Table RunTable(const FleetSnapshot& snapshot, std::vector<std::string>* reasons);
   Table WorkerTable(const FleetSnapshot& snapshot);
   Table TeacherTable(const FleetSnapshot& snapshot);

@@ -30,10 +30,11 @@ class LocalServices {
     std::string student_dir;
     // Of teacher and student: "cpu", "cuda" or "cuda:N".
     std::string device = "cpu";
-    // What will be submitted; null: anything.
+    // The run that will be submitted, which is checked against its data; null: any run.
     const RunSpec* run = nullptr;
   };
-  // Errors of Coordinator::Open and LoadTorchTeacher; of `run`, that it does not fit its data.
+  // Errors of Coordinator::Open, of LoadTorchTeacher, and of Worker::OpenRunData for `run`;
+  // INVALID_ARGUMENT if the teacher does not fit the run's data.
   static absl::StatusOr<std::unique_ptr<LocalServices>> Start(const Options& options);
   virtual ~LocalServices() = default;
   virtual std::shared_ptr<grpc::Channel> coordinator() = 0;

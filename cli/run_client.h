@@ -41,12 +41,12 @@ class RunClient {
   // with TLS; else as the rpc's comment.
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
   // Submits under an id made from the spec, so that the same spec finds its run again. A run that
-  // failed or was cancelled, or that was done with other inputs, is not found again but begun anew, the
-  // latter with a word on stderr; one that is paused goes on.
+  // failed or was cancelled, or that was done with other inputs, is not found again but begun anew; a
+  // line on stderr tells of other inputs. A run that is paused goes on.
   absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec, const RunInputs& inputs) const;
-  // With all its rounds, of all pages.
+  // The run with all its rounds, from all pages.
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;
-  // Without its rounds.
+  // The run without its rounds.
   absl::StatusOr<v1::Run> Find(const std::string& run_id) const;
   // Newest first, all pages.
   absl::StatusOr<std::vector<v1::Run>> List() const;

@@ -1,5 +1,5 @@
-// Whether a run fits its data, asked before it is submitted of whoever has the data here: a folder, or a
-// running teacher. What neither has, the first task finds out.
+// Whether a run fits its data, found out before it is submitted: from a folder that holds the data, or
+// from a running teacher. If neither has them, the run's first task finds out.
 #pragma once
 
 #include <memory>
@@ -15,20 +15,20 @@ namespace distillery {
 class RunDataCheck {
  public:
   struct Options {
-    // Folder of data sets; empty: the built-in ones alone are looked at here.
+    // Folder of data sets; empty: only the built-in ones are looked at on this machine.
     std::string data_dir;
-    // Teacher service to ask of other data sets, HOST:PORT; empty: none.
+    // Teacher service to ask about other data sets, HOST:PORT; empty: none.
     std::string teacher;
-    // The user named the teacher: that it does not answer is an error, not a warning.
+    // The user named the teacher: if it does not answer, that is an error, not a warning.
     bool teacher_is_named = false;
     TransportOptions transport;
   };
   explicit RunDataCheck(const Options& options)
       : options_(options), catalog_(options.data_dir) {}
 
-  // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one that the
-  // run does not fit (CheckFitsData); else errors of the files or of the teacher. A warning in the log
-  // says what could not be checked. REQUIRES: a valid spec.
+  // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one that
+  // the run does not fit (CheckFitsData); else errors of the files or of the teacher. A warning in the
+  // log says what could not be checked. REQUIRES: the spec is valid.
   absl::Status Check(const RunSpec& spec);
 
  private:

@@ -1,5 +1,5 @@
-// What a run depends on besides its RunSpec: the teacher and the data. A command that finds a run of
-// the same spec again takes it for its own only if it was done with these.
+// What a run depends on besides its RunSpec: the teacher and the data. A command that finds an earlier
+// run of the same spec takes it for its own only if it was done with these.
 //
 // Threads: one.
 #pragma once
@@ -14,14 +14,14 @@ namespace distillery {
 
 class RunInputs {
  public:
-  // `teacher_digest`: of the teacher that there is; empty: somebody else's, which is not compared.
+  // `teacher_digest`: of the teacher in use; empty: it is not known, and not compared.
   // `datasets` must outlive this.
   RunInputs(std::string teacher_digest, DatasetCatalog* datasets)
       : teacher_digest_(std::move(teacher_digest)), datasets_(datasets) {}
 
-  // Why the run is not one of these inputs, for people; "" if it is one, or is not bound to any yet.
-  // Reads the data if the run is bound to some. Data that cannot be read differs in nothing: whoever
-  // needs it says what is wrong with it.
+  // How the run's inputs differ from these, as a text for people; "" if they do not, or if the run is
+  // not bound to any yet. Reads the data if the run is bound to some. Data that cannot be read count as
+  // equal: whoever needs them says what is wrong with them.
   std::string Difference(const v1::Run& run) const;
 
  private:

@@ -17,7 +17,7 @@ struct Sample {
   ImageShape shape;
   // [channels, height, width], 0..1.
   std::vector<float> pixels;
-  // Known for data sets alone, and then what its number means.
+  // Known only for samples of data sets; class_names[label] is then its name.
   std::optional<int64_t> label;
   std::vector<std::string> class_names;
 };

@@ -13,7 +13,7 @@
 
 namespace distillery {
 
-// "1234 parameters", and how many of them are frozen, if some are.
+// "1234 parameters", with the number of frozen ones if there are any.
 std::string DescribeParameters(int64_t count, int64_t frozen);
 
 struct ModelFigures {
@@ -40,8 +40,8 @@ struct ModelQuestion {
   const std::vector<float>* teacher_logits = nullptr;
 };
 
-// Errors of LoadModel, DatasetCatalog and CheckFits; INVALID_ARGUMENT for teacher_logits of another size;
-// CANCELLED after a stop signal. Logits [samples, classes] go to `logits`, if it is given.
+// Errors of LoadModel, DatasetCatalog and CheckFits; INVALID_ARGUMENT for teacher_logits of another
+// size; CANCELLED after a stop signal. Logits [samples, classes] go to `logits`, if it is given.
 absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
                                           std::vector<float>* logits = nullptr);
 
@@ -63,7 +63,7 @@ struct ModelDescription {
     bool buffer = false;
     // A parameter that training leaves alone.
     bool frozen = false;
-    // The parameter that it is as well, by the first of their names; "": none.
+    // The first name of the parameter, if this is a further name of tied weights; "": it is not.
     std::string tied_to;
   };
   // Parameters and buffers; of a frozen or int8 model also the constants of its code, which have no

@@ -23,7 +23,7 @@ class TeacherQuery {
   absl::StatusOr<v1::Teacher> Describe() const;
   // All models, and what the service does. Waits two seconds at most.
   absl::StatusOr<v1::ListTeachersResponse> List() const;
-  // Of a split of a data set of the teacher's.
+  // Describes a split of one of the teacher's data sets.
   absl::StatusOr<v1::DescribeDatasetResponse> DescribeDataset(
       const DatasetReference& reference) const;
   // softmax(z/T) of one sample, one per class.

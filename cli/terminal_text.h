@@ -8,7 +8,7 @@
 
 namespace distillery {
 
-// Columns of the terminal that `out` is; 80 if it is none.
+// The number of columns of the terminal that `out` is; 80 if it is none.
 size_t TerminalWidth(std::FILE* out);
 
 size_t WidthOf(const std::string& text);
@@ -19,9 +19,9 @@ std::string Fit(const std::string& text, size_t width);
 // Spaces before the text (`right`) or behind it, up to `width` columns.
 std::string Pad(const std::string& text, size_t width, bool right);
 
-// The text in lines of at most `width` columns, broken between words where there are any, at most
-// `most_lines` of them: the last one ends in an ellipsis if something was left out. REQUIRES: width and
-// most_lines are above 0.
+// The text in at most `most_lines` lines of at most `width` columns, broken between words where it can
+// be. The last line ends in an ellipsis if something was left out. REQUIRES: width and most_lines are
+// above 0.
 std::vector<std::string> Wrap(const std::string& text, size_t width, size_t most_lines);
 
 }  // namespace distillery

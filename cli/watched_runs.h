@@ -17,7 +17,7 @@ struct WatchOptions {
   Cluster* cluster = nullptr;
   // Gets each state; empty when the coordinator does not answer.
   std::function<void(const std::vector<v1::Run>&)> show;
-  // What the runs are done with.
+  // The teacher and the data that the runs are done with.
   RunInputs inputs;
   // Said after a stop signal: how to go on.
   std::string resume_hint;

@@ -4,7 +4,7 @@
 //   json   {"time":"2026-01-31T12:00:00.123Z","level":"info","program":"coordinator",
 //           "message":"text","run":"first-3a5c","kind":"train","round":3,"replica":0}
 //
-// A message is plain text (text.h): a line stays one whatever a file's name holds.
+// A message is made plain text (text.h), so that it stays one line whatever a file's name holds.
 // A program that answers by the log alone (a service) writes nothing else there.
 #pragma once
 
@@ -16,8 +16,8 @@
 #include <variant>
 #include <vector>
 
-// fmt 10 formats no enum, fmt 9 its number: refused here already, so that what compiles with one does
-// with the other, and a log line gives the name.
+// fmt 9 formats an enum as its number, fmt 10 formats none. With fmt 9 an enum is refused here, so that
+// what compiles with one compiles with the other, and a log line gives the enum's name.
 #if FMT_VERSION < 100000
 template <typename Enum>
 struct fmt::formatter<Enum, char, std::enable_if_t<std::is_enum_v<Enum>>> {

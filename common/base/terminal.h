@@ -1,5 +1,5 @@
-// The door to a terminal (or to whatever standard output and standard error are): texts that come from
-// outside move no cursor and end no line there.
+// The door to a terminal (or to whatever standard output and standard error are): texts from outside
+// can neither move the cursor nor end a line there.
 #pragma once
 
 #include <cstdio>
@@ -20,8 +20,8 @@ Number ForTerminal(Number number) {
   return number;
 }
 
-// As absl::FPrintF; each text among the arguments is made plain (text.h), the format's own line ends
-// stay. What is formatted already, a table or JSON, is for std::fputs: who made it saw to its cells.
+// As absl::FPrintF, but each text among the arguments is made plain (text.h); line ends of the format
+// itself stay. A table or JSON, whose texts are plain already, is written with std::fputs.
 template <typename... Arguments>
 void Print(std::FILE* out,
            const absl::FormatSpec<decltype(ForTerminal(std::declval<const Arguments&>()))...>& format,
@@ -29,8 +29,8 @@ void Print(std::FILE* out,
   absl::FPrintF(out, format, ForTerminal(arguments)...);
 }
 
-// One document, of which a text that is no UTF-8 holds U+FFFD instead: a file's name must not end the
-// program, as it does by default.
+// The document as JSON, with U+FFFD in place of bytes that are not UTF-8: by default such bytes, in a
+// file's name for example, would end the program.
 template <typename Json>
 std::string JsonText(const Json& json, int indent = -1) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);

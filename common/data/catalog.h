@@ -1,10 +1,10 @@
 // Finds data sets by name: the built-in digits, and folders under a data folder, whatever their
 // format: MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, image files by class.
 //
-// Threads: safe for all. The first opening of a data set reads its files, without a lock: who wants
-// the same data set waits, all others go on. Later ones share the samples. What it read is kept for
-// its lifetime. What lies in the folder and is in no sample, and classes without training samples,
-// are told to the log when a data set is read.
+// Threads: safe for all. The first opening of a data set reads its files, without a lock: whoever wants
+// the same data set waits, all others go on. Later openings share the samples, which are kept as long
+// as the catalog lives. When a data set is read, the log names the files in its folder that are in no
+// sample, and classes without training samples.
 #pragma once
 
 #include <deque>
@@ -26,7 +26,7 @@ class DatasetCatalog {
   // `data_dir` holds one folder per data set (DIR/mnist/train-images-idx3-ubyte[.gz] ...); a folder
   // that itself holds the four files is taken as "mnist". Empty: built-in data only.
   explicit DatasetCatalog(std::string data_dir) : data_dir_(std::move(data_dir)) {}
-  // Waits for what is being read.
+  // Waits until nothing is being read.
   ~DatasetCatalog();
 
   // NOT_FOUND for an unknown name or split, with the nearest known one, and for a missing file;
@@ -38,9 +38,9 @@ class DatasetCatalog {
   // The data set if it is open already, else null.
   std::shared_ptr<const Dataset> Find(const DatasetReference& reference);
 
-  // The same as Open without blocking for longer than it takes to look into the data folder: `done`
-  // gets the answer, in this call, or later in a thread of the catalog's own, one for each data set
-  // that is being read.
+  // The same as Open, but blocks no longer than it takes to look into the data folder. `done` gets the
+  // answer: in this call, or later in a thread of the catalog. There is one such thread for each data
+  // set that is being read.
   void OpenLater(const DatasetReference& reference, std::function<void(const Opened&)> done);
 
  private:
@@ -51,7 +51,7 @@ class DatasetCatalog {
   };
   using Wishes = std::deque<Wish>;
 
-  // Adds a wish; true if the caller is to serve those of this name, since nobody does.
+  // Adds a wish. True if the caller must call Serve with its name, since nobody else does.
   bool Add(Wish wish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Serves all wishes of a name, until there are none.
   void Serve(const std::string& name);
@@ -66,7 +66,7 @@ class DatasetCatalog {
   ConditionVariable changed_;
   std::map<std::string, std::shared_ptr<const StoredSamples>> samples_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<const Dataset>> open_ ABSL_GUARDED_BY(mutex_);
-  // By the names of the data sets that are being read.
+  // The keys are the names of the data sets that are being read.
   std::map<std::string, Wishes> wishes_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -58,7 +58,7 @@ class Dataset {
   const ImageShape& shape() const { return samples().shape; }
   int pixel_max() const { return samples().pixel_max; }
   const std::vector<std::string>& class_names() const { return samples().class_names; }
-  // What else lies in the folder.
+  // What lies in the folder and is in no sample.
   const std::vector<LeftOut>& left_out() const { return samples().left_out; }
   int64_t class_count() const { return static_cast<int64_t>(class_names().size()); }
 

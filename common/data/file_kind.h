@@ -5,10 +5,10 @@
 
 namespace distillery {
 
-// "a GIF picture", "an HTML page", "gzip-compressed data" ...; "" if it is none of those known.
+// Such as "a GIF picture", "an HTML page", "gzip-compressed data"; "" for a kind that is not known.
 absl::string_view FileKind(absl::string_view start);
 
-// Whether it starts as gzip does.
+// Whether the bytes start as a gzip file does.
 bool IsGzip(absl::string_view start);
 
 }  // namespace distillery

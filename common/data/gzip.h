@@ -9,14 +9,14 @@
 
 namespace distillery {
 
-// Decompresses a gzip file, all its members. DATA_LOSS if it is none, with what it is if that is
-// known, if it is damaged or cut short; RESOURCE_EXHAUSTED if it holds more than max_bytes. `name` is
-// named in the message.
+// Decompresses a gzip file, all its members. DATA_LOSS if it is damaged, cut short or no gzip file
+// (the message says what it is, if that is known); RESOURCE_EXHAUSTED if it holds more than max_bytes.
+// The message names `name`.
 absl::StatusOr<std::string> GunzipBytes(absl::string_view compressed, int64_t max_bytes,
                                         absl::string_view name);
 
-// The first `bytes` of what a gzip file holds, or all if that is less; without a look at the rest.
-// DATA_LOSS as GunzipBytes.
+// The first `bytes` bytes of what a gzip file holds, or all if it holds fewer; does not look at the
+// rest. DATA_LOSS as GunzipBytes.
 absl::StatusOr<std::string> GunzipStart(absl::string_view compressed, int64_t bytes,
                                         absl::string_view name);
 

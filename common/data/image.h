@@ -16,9 +16,10 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-// What becomes of pixels that are not opaque: they are seen on black, value * alpha / 255, or on
-// white, (value * alpha + 255 * (255 - alpha)) / 255, each rounded; or alpha is dropped and the value
-// taken as it is stored.
+// What becomes of pixels that are not opaque:
+//   kBlack  they are shown on black: value * alpha / 255, rounded
+//   kWhite  they are shown on white: (value * alpha + 255 * (255 - alpha)) / 255, rounded
+//   kDrop   the value is taken as it is stored, and alpha is ignored
 enum class AlphaRule { kBlack, kWhite, kDrop };
 
 inline constexpr int64_t kMaxImageSide = 65535;

@@ -17,9 +17,9 @@ struct ImageFolderOptions {
   // Every image is resized to these; both or neither.
   int64_t height = 0;
   int64_t width = 0;
-  // Leave out files that are no image that can be read, and say so.
+  // Leave out files that cannot be read as images, and list them in `left_out`.
   bool skip_corrupt = false;
-  // "black", "white" or "drop".
+  // In the file: "black", "white" or "drop".
   AlphaRule alpha = AlphaRule::kBlack;
 };
 
@@ -32,14 +32,14 @@ bool HoldsImageFolder(const std::string& folder);
 // Classes are the sorted names of train's folders; the samples of a split lie class by class in the
 // order of their files' names, so every machine has the same order. Names that start with '.' do not
 // count; files with another ending, folders within classes and all else are listed in `left_out`.
-// The headers of all files are looked at first, then they are decoded on all cores, a bounded number
-// of bytes at a time.
+// First the headers of all files are read; then the files are decoded on all cores, so that only a
+// bounded number of bytes is in memory at a time.
 //   INVALID_ARGUMENT     a folder, class or split without images; fewer than 2 classes; a class of
 //                        test that train has not; images of another size, or in colour where the
 //                        first is grey, that dataset.json does not settle
 //   RESOURCE_EXHAUSTED   more than kMaxStoredBytes of pixels: known before any is decoded
-//   the first file's     files that are no image that can be read (damaged, too large, of another
-//                        format, a pipe ...): named, with their number, unless skip_corrupt
+//   the first file's     files that cannot be read as images (damaged, too large, of another format,
+//                        a pipe ...), unless skip_corrupt; the message names and counts them
 //   UNAVAILABLE          another reason of the system
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder);
 

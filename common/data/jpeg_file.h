@@ -9,8 +9,8 @@ namespace distillery {
 
 // Grey files become images of 1 channel, colour files of 3, by the accurate inverse transform: the
 // same pixels with and without vector instructions. DATA_LOSS, naming `name`, for a damaged or
-// truncated file, also where a lenient reader would go on; what libjpeg warns of while it decodes
-// all of the picture, such as bytes between two parts, is no damage. INVALID_ARGUMENT for CMYK and
+// truncated file, also where a lenient reader would go on. If libjpeg decodes the whole picture and
+// only warns, for example of bytes between two parts, that is no damage. INVALID_ARGUMENT for CMYK and
 // other kinds that are not read; RESOURCE_EXHAUSTED as CheckImageSize.
 absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, absl::string_view name);
 

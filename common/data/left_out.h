@@ -1,4 +1,4 @@
-// What lies in a data set's folder and is in none of its samples: said, so that nothing is lost
+// Describes what lies in a data set's folder and is in none of its samples, so that nothing is left out
 // silently.
 #pragma once
 
@@ -23,7 +23,7 @@ struct LeftOut {
 // The names in a folder, sorted, without those that start with '.'.
 struct FolderNames {
   std::vector<std::string> folders;
-  // All that are no folders.
+  // Everything that is no folder.
   std::vector<std::string> files;
 };
 // NOT_FOUND, UNAVAILABLE: it cannot be read.
@@ -38,7 +38,7 @@ class LeftOutFiles {
   void AddFile(const std::string& name);
   // With all below it; `why` follows the count in the sentence.
   void AddFolder(const std::string& name, absl::string_view why = "");
-  // Sentences for files first, most files first; then for folders.
+  // First the sentences about files, those about most files in front; then those about folders.
   std::vector<LeftOut> Finish() &&;
 
  private:
@@ -52,11 +52,11 @@ class LeftOutFiles {
   std::vector<LeftOut> folders_;
 };
 
-// Files beside those named `read` in a data set's folder; with `with_folders` the folders too.
+// The files in a data set's folder except those named in `read`; with `with_folders` the folders too.
 std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std::string>& read,
                                    bool with_folders = true);
 
-// The first few, and how many more there are, in one line. REQUIRES: there are some.
+// One line with the first few of them and the number of the others. REQUIRES: there is at least one.
 std::string JoinLeftOut(const std::vector<LeftOut>& left_out);
 
 // The name as it is, or escaped where it is no UTF-8 or would change a terminal.

@@ -53,7 +53,7 @@ struct StoredSamples {
   IndexList test;
   // Of samples with `images`, if those are files that stay.
   SampleSources sources;
-  // What else lies in the folder.
+  // What lies in the folder and is in no sample.
   std::vector<LeftOut> left_out;
 
   int64_t size() const { return static_cast<int64_t>(labels.size()); }
@@ -74,7 +74,7 @@ absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wi
 // The same for one.
 absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* output);
 
-// The names of classes that no sample of train has: a model has outputs for them that never learn.
+// The names of classes of which there is no training sample: a model's outputs for them never learn.
 std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples);
 
 // The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS for

@@ -41,7 +41,7 @@ inline constexpr char kInt8ParameterCount[] = "int8_parameter_count";
 // of the float one.
 int64_t CountParameters(const torch::jit::Module& module);
 
-// Those among them that training leaves alone (requires_grad = False).
+// The number of those among them that training leaves alone (requires_grad = False).
 int64_t CountFrozenParameters(const torch::jit::Module& module);
 
 }  // namespace distillery

@@ -1,5 +1,5 @@
-// Zip archives in memory, which TorchScript files and PyTorch's packages are. LibTorch reads them
-// without a look at their checksums, so that a damaged file becomes a model with a wrong tensor.
+// Zip archives in memory; TorchScript files and PyTorch's packages are such. LibTorch does not look at
+// their checksums, so that it would make a model with a wrong tensor of a damaged file.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ class Archive {
   // archive or is cut short.
   static absl::StatusOr<Archive> Open(absl::string_view bytes);
 
-  // Of the entries, in the order of the archive.
+  // The names of the entries, in the order of the archive.
   const std::vector<std::string>& names() const { return names_; }
 
-  // At most the first `most` bytes of names()[index], unchecked; "" if they cannot be read.
+  // The first bytes of the entry names()[index], at most `most`, unchecked; "" if they cannot be read.
   std::string Read(size_t index, size_t most) const;
 
-  // Reads every entry. DATA_LOSS names the first whose bytes do not have their checksum.
+  // Reads every entry. DATA_LOSS names the first one whose bytes do not match its checksum.
   absl::Status Verify() const;
 
  private:

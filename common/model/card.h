@@ -27,14 +27,14 @@ struct ModelCard {
   std::vector<std::string> class_names;
   // The model's outputs are softmax probabilities, not logits; their logarithm is used.
   bool outputs_probabilities = false;
-  // Which of several outputs counts, from the outside in; empty: the model answers with one tensor.
+  // The path to the output that counts, from the outside in; empty: the model answers with one tensor.
   std::vector<OutputStep> output_key;
-  // Take the values of that output for what `outputs_probabilities` says, however they look. Then
-  // probabilities may also be votes or percentages: anything >= 0 in proportion to them.
+  // Believe what `outputs_probabilities` says of that output, however its values look. Probabilities may
+  // then also be votes or percentages: any numbers >= 0 that are in proportion to them.
   bool trust_output = false;
-  // What forward takes: "float16", "bfloat16", "float32" or "float64". Empty: what the model's own
-  // numbers are, float32 if it has none; a card that was loaded with its model then says which,
-  // unless it is float32.
+  // The type that forward takes: "float16", "bfloat16", "float32" or "float64". Empty: the type of the
+  // model's own numbers, float32 if it has none. Loading a model sets it in that case, unless the type
+  // is float32.
   std::string input_type;
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }
@@ -47,16 +47,16 @@ ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture
 // of classes, or other classes: see CheckSameClasses.
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
 
-// Whose class names they are, as an error message is to call it: "the model", "data set pets".
+// Class names, with the name of their owner for error messages: "the model", "data set pets".
 struct ClassList {
   std::string owner;
   const std::vector<std::string>& names;
 };
 
-// Answers are told apart by number alone, so class i must be the same class to both. INVALID_ARGUMENT
-// with both lists if they are not equally long, or hold other names or the same in another order. The
-// numbers "0", "1" ... are no names, as data sets without names have them: such a list fits any other
-// of its length, unless the other has one of these numbers in another place.
+// Answers are told apart by number alone, so class i must be the same class in both lists.
+// INVALID_ARGUMENT with both lists if their lengths differ, or their names, or the order of these. A
+// list "0", "1" ... is that of a data set without names: it fits any other list of its length, unless
+// that has one of these numbers in another place.
 absl::Status CheckSameClasses(const ClassList& a, const ClassList& b);
 
 // Readable JSON.

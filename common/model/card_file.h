@@ -9,8 +9,8 @@
 
 namespace distillery {
 
-// Nothing if the file carries none, as safetensors never do. NOT_FOUND for a missing file;
-// INVALID_ARGUMENT for a card that is none.
+// Nothing if the file carries no card, as safetensors files never do. NOT_FOUND for a missing file;
+// INVALID_ARGUMENT for a card that cannot be read.
 absl::StatusOr<std::optional<ModelCard>> ReadCardOf(const std::string& path);
 
 }  // namespace distillery

@@ -13,7 +13,7 @@
 
 namespace distillery {
 
-// What it computes, all of its outputs. FAILED_PRECONDITION in a build without DISTILLERY_AOTI;
+// The function that the package computes; it gives all of its outputs. FAILED_PRECONDITION in a build without DISTILLERY_AOTI;
 // INVALID_ARGUMENT for what is no package (model_format.h tells it by its content).
 absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
     const std::string& path, const ComputeDevice& device);

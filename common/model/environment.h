@@ -14,7 +14,8 @@ namespace distillery {
 // Cores that this process may use: the affinity mask and the cgroup's CPU quota, at least 1.
 int AvailableCores();
 
-// Bytes of memory that this process may use: the machine's, and the cgroup's limit; 0 if not known.
+// Bytes of memory that this process may use: the machine's, or the cgroup's limit if that is lower;
+// 0 if they are not known.
 int64_t AvailableMemoryBytes();
 
 // Sets what is not set by the user already, and starts the program anew (execve) if anything had to

@@ -1,6 +1,7 @@
 // A module's parameters that take part in training (requires_grad), laid end to end in one buffer,
 // with their gradients in another: the whole optimizer step is then a few kernels, whatever the number
-// of layers. Nothing touches the others: no step, no decay, no limit of a norm.
+// of layers. The other parameters stay as they are: no step, no decay and no limit of a norm changes
+// them.
 #pragma once
 
 #include <torch/script.h>

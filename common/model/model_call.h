@@ -1,4 +1,4 @@
-// How a model is asked as its card says: one tensor of pixels in, one of [rows, classes] out.
+// Calls a model as its card says: one tensor of pixels goes in, one of [rows, classes] comes out.
 #pragma once
 
 #include <torch/script.h>
@@ -12,28 +12,29 @@
 
 namespace distillery {
 
-// INVALID_ARGUMENT if the module has no forward that can be asked with one tensor alone. Further
-// arguments may have defaults, or be optional: they get None.
+// INVALID_ARGUMENT if the module has no forward that can be called with one tensor alone. Further
+// arguments must have defaults or be optional; the optional ones get None.
 absl::Status CheckForward(const torch::jit::Module& module);
 
-// The output that counts of what a model answered. INVALID_ARGUMENT, with what is there, if the card
-// names none of several, or one that is not there.
+// The output that counts among those that a model answered with. INVALID_ARGUMENT, with the list of
+// them, if there are several and the card names none, or one that is not there.
 absl::StatusOr<at::Tensor> SelectOutput(const c10::IValue& answer, const ModelCard& card);
 
-// What a model answers for pixels that are normalised, as float32, where they are. Throws what forward
-// throws, and c10::Error for an answer that SelectOutput refuses. REQUIRES: CheckForward is OK.
+// The model's answer to normalised pixels, as float32, on the device where the pixels are. Throws what
+// forward throws, and c10::Error for an answer that SelectOutput refuses. REQUIRES: CheckForward is OK.
 at::Tensor CallModel(const torch::jit::Module& module, const ModelCard& card,
                      const at::Tensor& inputs);
 
-// Logits of what CallModel gives: itself, or the logarithm of probabilities, in which what is clearly
-// negative becomes NaN.
+// Logits from what CallModel gives: the same numbers, or the logarithm of probabilities. A probability
+// that is clearly negative becomes NaN.
 at::Tensor LogitsOf(const at::Tensor& output, const ModelCard& card);
 
-// Types of floating-point numbers by their names in cards and flags, "float32".
+// Types of floating-point numbers by their names in cards and flags, such as "float32".
 at::ScalarType ElementTypeOf(const std::string& name);
 std::string NameOf(at::ScalarType type);
 
-// Those that the module's parameters have, then buffers, then constants of its code, each once.
+// The floating-point types of the module's parameters, then those of its buffers, then those of the
+// constants of its code; each once.
 std::vector<at::ScalarType> FloatTypesOf(const torch::jit::Module& module);
 
 // Turns parameters and buffers that are floating-point numbers to `type`; indexes and masks stay what
