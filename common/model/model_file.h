@@ -23,7 +23,7 @@ inline constexpr char kCardName[] = "distillery.json";
 struct ModelFile {
   // In the modes in which it was saved.
   torch::jit::Module module;
-  // The text of its card; "": it carries none.
+  // The text of the card in the file; "": there is none.
   std::string card;
   // SHA-256 (hex) of the file.
   std::string sha256;
@@ -51,21 +51,21 @@ struct LoadedModel {
 // (model_format.h), one whose checksums differ, or one that this LibTorch cannot read.
 absl::StatusOr<ModelFile> ParseTorchScript(const std::string& path, std::string bytes);
 
-// A model that nobody has asked anything yet: ProbeModule of model_probe.h comes next. NOT_FOUND
-// for a missing file; errors as ParseTorchScript; INVALID_ARGUMENT for a missing card (give `card` then)
-// or a forward that does not take one input.
+// A model that has not been probed yet: call ProbeModule of model_probe.h next. NOT_FOUND for a missing
+// file; errors as ParseTorchScript; INVALID_ARGUMENT for a missing card (give `card` then) or a forward
+// that does not take one input.
 absl::StatusOr<LoadedModel> ReadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
-// The same of the bytes of `path`.
+// The same, from the bytes of the file `path`.
 absl::StatusOr<LoadedModel> ParseModel(const std::string& path, std::string bytes,
                                        const std::optional<ModelCard>& card);
 
-// A model to be asked on the CPU. Errors as ReadModel and ProbeModule.
+// A model that answers on the CPU. Errors as ReadModel and ProbeModule.
 absl::StatusOr<LoadedModel> LoadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
 
-// A model to be trained, whose numbers say little yet. Errors as LoadModel, and INVALID_ARGUMENT for
-// one that does not take float32, or gives more than one tensor.
+// A model that is to be trained, whose answers may look like anything yet. Errors as LoadModel, and
+// INVALID_ARGUMENT for one that does not take float32, or gives more than one tensor.
 absl::StatusOr<LoadedModel> LoadStudentModel(const std::string& path, const ModelCard& card);
 
 // The same with the card read from a JSON file; "": the card in the model file.

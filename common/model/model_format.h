@@ -1,4 +1,4 @@
-// What a file that shall be a model is, told by its content: its ending says what somebody meant.
+// Finds out by its content what a file is that somebody wants to use as a model: its name may be wrong.
 #pragma once
 
 #include <string>
@@ -14,24 +14,25 @@ struct ModelFormat {
     // An AOTInductor package (compiled_model.h).
     kCompiled,
     kSafetensors,
-    // None that is read here.
+    // A format that is not read here.
     kOther
   };
   Kind kind = Kind::kOther;
   // "a state_dict: weights without code".
   std::string what;
-  // How a model file comes of it: a sentence without its full stop.
+  // How to make a model file of it: a sentence without its full stop.
   std::string way_out;
 };
 
 // Looks at the first bytes, and at the list of contents of a zip archive.
 ModelFormat FormatOf(absl::string_view bytes);
 
-// OK if every part of a zip archive has its checksum, and for what is no archive. INVALID_ARGUMENT
-// names `path` and the part.
+// OK if every part of a zip archive matches its checksum, and for bytes that are no archive.
+// INVALID_ARGUMENT names `path` and the part.
 absl::Status CheckUndamaged(const std::string& path, absl::string_view bytes);
 
-// INVALID_ARGUMENT: `path` is not `wanted` ("a TorchScript model"), but what it is, with the way out.
+// INVALID_ARGUMENT that says that `path` is not `wanted` ("a TorchScript model"), what it is, and the
+// way out.
 absl::Status OtherFormat(const std::string& path, const std::string& wanted,
                          const ModelFormat& format);
 

@@ -1,5 +1,5 @@
-// Asks a model for a few rows in several ways before anybody else does: is it a pure function of each
-// row, and are its answers what its card says?
+// Asks a model for a few rows in several ways before anybody else does, to see whether it is a pure
+// function of each row and whether its answers are what its card says.
 #pragma once
 
 #include <torch/script.h>
@@ -13,37 +13,38 @@
 namespace distillery {
 
 struct ProbeSubject {
-  // Normalised pixels [rows, channels, height, width] to what CallModel gives. May throw.
+  // Gives for normalised pixels [rows, channels, height, width] what CallModel gives. May throw.
   std::function<at::Tensor(const at::Tensor&)> call;
-  // Where pixels go.
+  // The device to which the pixels are moved.
   at::Device device = at::Device(at::kCPU);
-  // Largest relative difference between a row alone and with others beside it, which are computed in
-  // another order.
+  // Largest relative difference that is allowed between the answers to a row alone and to the same row
+  // among others: their sums may be computed in another order.
   double batch_tolerance = 1e-3;
-  // How far a row of probabilities may be from the sum 1.
+  // How far the sum of a row of probabilities may be from 1.
   double sum_tolerance = 1e-3;
-  // Whose attributes must stay as they are; null: unknown.
+  // The module whose attributes must stay as they are; null: there is none to look at.
   const torch::jit::Module* module = nullptr;
   // See OutputQuestion.
   bool untrained = false;
 };
 
-// Four calls with 12 rows in all, always the same. INVALID_ARGUMENT says what is wrong and how it is
-// mended: answers that differ from call to call, or with the rows beside, or change the module; a size
-// of batch that it does not take; a shape other than [rows, classes]; values that are not what the card
-// says. INTERNAL for a model without a finite answer, RESOURCE_EXHAUSTED for a device without memory.
-// Calls TurnOffProfiling.
+// Makes four calls with 12 rows in all, always the same ones; eight more calls if the model draws random
+// numbers, and one more if its logits might be the answers of sigmoids. INVALID_ARGUMENT says what is
+// wrong and how to mend it: answers that differ from call to call or depend on the other rows of the
+// batch; attributes that change; a size of batch that the model does not take; a shape other than
+// [rows, classes]; values that are not what the card says. INTERNAL if no answer is finite,
+// RESOURCE_EXHAUSTED if the device has no memory. Calls TurnOffProfiling.
 absl::Status ProbeModel(const ProbeSubject& subject, const ModelCard& card);
 
 struct ProbeOptions {
   at::Device device = at::Device(at::kCPU);
-  // The type that the module was cast to; empty: as its file holds it.
+  // The type that the module was cast to; empty: it is as its file holds it.
   std::optional<at::ScalarType> precision;
   bool untrained = false;
 };
 
-// The same of a module in eval mode on its device. Sets card->input_type to what forward takes, unless
-// it is there, float32, or given by `precision`.
+// The same for a module in eval mode on its device. Sets card->input_type to the type that forward
+// takes, unless it is set already, the type is float32, or `precision` gives it.
 absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options, ModelCard* card);
 
 }  // namespace distillery

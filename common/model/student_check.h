@@ -1,5 +1,5 @@
-// Whether a module of somebody's own can be a student: said before a run begins, since training that
-// quietly leaves out half of the network looks like training.
+// Checks whether a user's own module can be a student. Training that silently leaves out half of the
+// network looks like any other, so this is found out before a run begins.
 #pragma once
 
 #include <optional>
@@ -17,22 +17,23 @@ namespace distillery {
 
 // INVALID_ARGUMENT, naming the parameter or layer and a way out, for
 //   - a module without a parameter that has requires_grad, or with such a one that is not float32;
-//   - parameters that share memory in another way than as tied weights;
-//   - a dropout that is off in training or on in evaluation, and a BatchNorm that keeps its statistics
-//     in training or leaves them in evaluation, because their flag is a constant of the code. A
-//     BatchNorm that is meant to stand still may: its weight and bias are frozen (requires_grad =
-//     False), or the file has its submodule in eval mode inside a model in training mode;
-//   - a forward that in training returns something else than one tensor.
-// The module is in training mode as BuildStudent leaves it.
+//   - parameters that share memory otherwise than as tied weights;
+//   - a dropout that is off in training or on in evaluation, and a BatchNorm that uses its running
+//     statistics in training or the batch's in evaluation, because their flag is a constant of the
+//     code. A BatchNorm that is meant to stand still is allowed: its weight and bias are frozen
+//     (requires_grad = False), or the file has its submodule in eval mode inside a model in training
+//     mode;
+//   - a forward that returns something else than one tensor in training.
+// REQUIRES: the module is in training mode, as BuildStudent leaves it.
 absl::Status CheckTrainable(const torch::jit::Module& module);
 
-// The same of what only shows when it runs: whether in training too it gives logits [rows, classes].
-// Runs a copy on a few rows of the card's shape.
+// Checks what shows only when the module runs: that it gives logits [rows, classes] in training too.
+// Runs a copy of it on a few rows of the card's shape.
 absl::Status CheckTrainingOutput(const torch::jit::Module& module, const ModelCard& card);
 
-// Both of a student's TorchScript file, and what BuildStudent refuses, before a run is submitted.
-// `data`: the card of the run's data, if they are here; else the file's own counts, and for a file
-// without one nothing is run.
+// Both checks for a student's TorchScript file, and errors of BuildStudent, before a run is submitted.
+// `data`: the card of the run's data, if these are on this machine; else the file's own card counts,
+// and a file without one is not run.
 absl::Status CheckStudentFile(const std::string& path, const std::optional<ModelCard>& data);
 
 }  // namespace distillery

@@ -1,6 +1,6 @@
-// Tied weights: parameters of one module that are one tensor under several names, as an embedding and
-// the output layer that reads the same matrix. They are trained once and counted once, and stand in a
-// weights file under each of their names with equal bytes.
+// Tied weights: one tensor that is a parameter of a module under several names, such as the matrix of
+// an embedding that is also that of the output layer. They are trained once and counted once, and are
+// in a weights file under each of their names with equal bytes.
 #pragma once
 
 #include <torch/script.h>
@@ -16,14 +16,14 @@
 
 namespace distillery {
 
-// Each parameter once, under the first of its names in the module's order.
+// The module's parameters, each once, under the first of its names in the module's order.
 std::vector<NamedTensor> DistinctParameters(const torch::jit::Module& module);
 
-// The further names of tied parameters.
+// The further names of the module's tied parameters (common/weights/ties.h).
 Ties TiesOf(const torch::jit::Module& module);
 
-// A file may hold one memory in several tensor objects, which come apart as soon as one of them is
-// moved: gives all names of tied parameters the same object.
+// Makes all names of a tied parameter name the same tensor object. Read from a file, they may be
+// several objects that share memory, which come apart as soon as one of them is moved.
 void UniteTies(torch::jit::Module& module);
 
 // INVALID_ARGUMENT naming both if memory of a parameter with gradients also belongs to another
@@ -31,8 +31,8 @@ void UniteTies(torch::jit::Module& module);
 // requires_grad.
 absl::Status CheckSharedMemory(const torch::jit::Module& module);
 
-// FAILED_PRECONDITION naming both if `weights` give tied names unlike values. A name that is not there
-// is for others to miss.
+// FAILED_PRECONDITION naming both if `weights` hold different values under tied names. Names that
+// `weights` do not have are not looked at.
 absl::Status CheckTiesAgree(const Weights& weights, const Ties& ties);
 
 }  // namespace distillery

@@ -1,6 +1,6 @@
-// What the code of a module's forward does in training mode and in evaluation mode, without running
-// it: whether each dropout and each BatchNorm follows the mode, or was given a constant (torch.jit.trace
-// writes the mode of the moment into the code; train() and eval() then change nothing).
+// Reads in the code of a module's forward, without running it, what it does in training mode and in
+// evaluation mode: whether each dropout and each BatchNorm follows the mode or was given a constant.
+// torch.jit.trace writes the mode of the moment into the code; train() and eval() then change nothing.
 #pragma once
 
 #include <torch/script.h>
@@ -24,12 +24,12 @@ struct FlaggedLayer {
   std::string operation;
   // The submodule whose code calls it, by its dotted name; "" for the module itself.
   std::string module;
-  // Nothing where the code decides while it runs.
+  // The flag; nothing if the code decides while it runs.
   std::optional<bool> training;
-  // Of a dropout; nothing where the code decides while it runs.
+  // The rate of a dropout; nothing if the code decides while it runs.
   std::optional<double> rate;
-  // Of a kNorm: the tensors that the call takes as weight and bias, as far as they are attributes;
-  // undefined ones otherwise.
+  // Of a kNorm: the tensors that the call takes as weight and bias if they are attributes; otherwise
+  // undefined ones.
   at::Tensor weight;
   at::Tensor bias;
   // Of a kNorm: whether it was given running statistics.
@@ -37,15 +37,16 @@ struct FlaggedLayer {
 };
 
 struct ForwardReading {
-  // In the order of the code; a layer that is called twice is there twice.
+  // In the order of the code; a layer that is called twice is listed twice.
   std::vector<FlaggedLayer> layers;
-  // What forward returns, as far as the code says: where the mode chooses among returns, the chosen
-  // one's type.
+  // The type that forward returns, as far as the code says; if the mode chooses among several returns,
+  // that of the chosen one.
   c10::TypePtr output;
 };
 
-// Follows the code as it goes when every submodule is in training (or evaluation) mode, through the
-// branches that the mode and other constants choose, and both where the code decides while it runs.
+// Follows the code as it would run with every submodule in training (or evaluation) mode: through the
+// branch that the mode or another constant chooses, and through both branches if the code decides
+// while it runs.
 // REQUIRES: the module has a forward.
 ForwardReading ReadForward(const torch::jit::Module& module, bool training);
 

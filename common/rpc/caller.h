@@ -1,4 +1,4 @@
-// Who a call comes from.
+// Tells who a call comes from.
 #pragma once
 
 #include <grpcpp/server_context.h>
@@ -11,10 +11,10 @@
 
 namespace distillery {
 
-// The one identity that a certificate's URIs name. UNAUTHENTICATED if they name none, or several.
+// The identity that a certificate's URIs name. UNAUTHENTICATED if they name none, or more than one.
 absl::StatusOr<Identity> IdentityOf(const std::vector<std::string>& uris);
 
-// The name in the caller's certificate; "" if the connection asks for none.
+// The name in the caller's certificate; "" if the connection does not ask for certificates.
 std::string CertificateNameOf(const grpc::ServerContextBase& context);
 
 }  // namespace distillery

@@ -1,12 +1,13 @@
-// The door of messages that we send: proto3's strings are UTF-8, and a receiver drops a message in which
-// one is not. What holds a file's name or a library's words may be anything.
+// The door for messages that the program sends. A string of proto3 must be UTF-8, or the receiver drops
+// the whole message; but a string with a file's name or a library's words in it may be anything.
 #pragma once
 
 #include <google/protobuf/message.h>
 
 namespace distillery {
 
-// Makes each string of the message, and of the messages in it, UTF-8 as WholeUtf8 does; bytes stay.
+// Makes each string of the message, and of the messages in it, UTF-8 as WholeUtf8 does; fields of bytes
+// stay as they are.
 void MakeTextsWhole(google::protobuf::Message* message);
 
 }  // namespace distillery

@@ -9,11 +9,11 @@
 namespace distillery {
 
 v1::RunSpec ToProto(const RunSpec& spec);
-// Validated: INVALID_ARGUMENT names the field. Fields that are not set take proto's zero, not the
-// YAML file's default: a caller says everything.
+// The RunSpec of a message in which every field counts, as in those that ToProto makes: a field that is
+// not set is zero. Validated: INVALID_ARGUMENT names the field.
 absl::StatusOr<RunSpec> FromProto(const v1::RunSpec& proto);
-// The same of a run that is submitted, or that was by somebody else: what is not set has the default of
-// the YAML file, so that a run said in two ways is one.
+// The RunSpec of a message from any client: a field that is not set has the default of the YAML file, so
+// that a spec with its defaults left out and one with them written out are equal. Validated likewise.
 absl::StatusOr<RunSpec> SubmittedSpec(const v1::RunSpec& proto);
 
 v1::TaskLease ToProto(const Lease& lease);

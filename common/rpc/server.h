@@ -47,8 +47,9 @@ class RpcServer {
     grpc::Service* service = nullptr;
   };
 
-  // Errors as ListenOn and MakeServerCredentials. Health starts as NOT_SERVING, of the server and of
-  // each service. A method of no service is UNIMPLEMENTED, with what there is.
+  // Errors as ListenOn and MakeServerCredentials. The health of the server and of each service starts as
+  // NOT_SERVING. A call of a method that does not exist is UNIMPLEMENTED, and the message names what
+  // there is.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const Options& options,
                                                           const std::vector<Service>& services);
   // Shutdown with no grace, if not done yet.
@@ -59,7 +60,7 @@ class RpcServer {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // All 0 without an address.
   Listener::Statistics connections() const;
-  // Health of the whole server and of all names, and of one name, such as a model's.
+  // Sets the health of the whole server and of all names; or that of one name, such as a model's.
   void SetServing(bool serving);
   void SetServing(const std::string& name, bool serving);
   // Stops listening, lets calls in flight end within `grace`, then cancels them. Blocks.
@@ -71,7 +72,7 @@ class RpcServer {
       : reflection_(std::move(reflection)), unknown_(std::move(unknown)),
         server_(std::move(server)), listener_(std::move(listener)),
         address_(listener_ == nullptr ? "" : listener_->address()) {}
-  // What every server has; the server uses them.
+  // Services that every server has. They must outlive server_.
   const std::vector<NamedService> reflection_;
   const std::unique_ptr<UnknownMethodService> unknown_;
   std::unique_ptr<grpc::Server> server_;

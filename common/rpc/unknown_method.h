@@ -1,5 +1,5 @@
-// What a server answers to a call of a method that it does not have: UNIMPLEMENTED, as newer clients
-// ask for in order to fall back to older methods, with what there is in its place.
+// The answer of a server to a call of a method that it does not have: UNIMPLEMENTED, by which newer
+// clients know that they must fall back to older methods, with a message that names what there is.
 //
 // Threads: safe for all.
 #pragma once
@@ -12,7 +12,8 @@
 
 namespace distillery {
 
-// `path`: "/package.Service/Method", as it came. `services`: the full names of those that are there.
+// The message. `path`: "/package.Service/Method", as it came. `services`: the full names of the services
+// that there are.
 std::string DescribeUnknownMethod(const std::string& path,
                                   const std::vector<std::string>& services);
 

@@ -13,7 +13,7 @@ class UnparsableRequestInterceptor : public grpc::experimental::Interceptor {
     using grpc::experimental::InterceptionHookPoints;
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
       const grpc::Status status = methods->GetSendStatus();
-      // None of our methods answers so, nor UnknownMethodService to one that does not exist.
+      // Neither our methods nor UnknownMethodService answer so.
       if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED &&
           status.error_message().empty()) {
         methods->ModifySendStatus(

@@ -43,7 +43,7 @@ struct EvaluationMetrics {
   }
   // sum over bins of (n_bin / n) |accuracy_bin - confidence_bin|; Guo et al. 2017, equation 3.
   double calibration_error() const;
-  // False of weights that have diverged: a figure is NaN or infinite.
+  // False if a figure is NaN or infinite, as for weights that have diverged.
   bool finite() const;
   // The same without the figures by class, which may be many.
   EvaluationMetrics WithoutClasses() const;
@@ -51,16 +51,16 @@ struct EvaluationMetrics {
 
 // Classes up to which the confusion matrix is kept.
 inline constexpr int64_t kMostConfusionClasses = 100;
-// Classes up to which figures are kept by class. One answer must hold them, and nobody reads more.
+// Classes up to which figures are kept by class: one answer must hold them.
 inline constexpr int64_t kMostDetailedClasses = 100'000;
 inline constexpr int64_t kCalibrationBins = 15;
 
-// INVALID_ARGUMENT naming the field, for counts that cannot be. Figures that are not finite can be: they
-// say that the weights have diverged.
+// INVALID_ARGUMENT, naming the field, for impossible counts. Figures that are not finite are allowed:
+// they say that the weights have diverged.
 absl::Status CheckEvaluation(const EvaluationMetrics& metrics);
 
 // The details as JSON with the proto's names, and back; DATA_LOSS for what DetailsToJson did not write.
-// Bins of confidence that are not finite, which JSON cannot hold, are left out by both.
+// Both leave out the bins of confidence if these are not finite: JSON cannot hold such numbers.
 nlohmann::ordered_json DetailsToJson(const EvaluationMetrics& metrics);
 absl::Status DetailsFromJson(const std::string& json, EvaluationMetrics* metrics);
 

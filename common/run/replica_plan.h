@@ -23,7 +23,8 @@ struct ShardUse {
   int64_t count = 0;
 };
 
-// INVALID_ARGUMENT if a replica would get none of so many shards that are not empty.
+// INVALID_ARGUMENT if a replica would get no shard. `shard_count`: the number of shards that are not
+// empty.
 absl::Status CheckShardCount(const RunSpec& spec, int64_t shard_count);
 
 // `shard_sizes`: samples of each shard that are trained on, see SampleSelection. Errors as
@@ -32,8 +33,8 @@ absl::StatusOr<std::vector<ShardUse>> PlanReplica(const RunSpec& spec,
                                                   const std::vector<int64_t>& shard_sizes,
                                                   int64_t round, int64_t replica);
 
-// Of so many planned samples those that are trained on: a single one in the last batch is left out, since
-// BatchNorm cannot train on one.
+// How many of `planned` samples are trained on: a last batch of a single sample is left out, since
+// BatchNorm cannot train on it.
 int64_t TrainedSampleCount(int64_t planned, int64_t batch_size);
 
 // The order of the samples of `shard` (0..count-1) in `epoch`.

@@ -1,4 +1,4 @@
-// What a run asks of its data set, found before it begins: who submits it is told at once.
+// Checks whether a run fits its data set before it begins, so that whoever submits it is told at once.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace distillery {
 // the architecture's sizes, top_k, the classes left out. REQUIRES: the spec is valid.
 absl::Status CheckFitsData(const RunSpec& spec, const ImageShape& shape, int64_t class_count);
 
-// The same of the training split, and that each replica gets samples.
+// The same for the training split; also checks that each replica gets samples.
 absl::Status CheckFitsData(const RunSpec& spec, const Dataset& training);
 
 // INVALID_ARGUMENT if a teacher of images of `shape` in `class_count` classes does not fit the data;
-// `teacher` says which one it is.
+// `teacher` names it in the message.
 absl::Status CheckTeacherFitsData(const std::string& teacher, const ImageShape& shape,
                                   int64_t class_count, const std::string& dataset,
                                   const ImageShape& data_shape, int64_t data_class_count);

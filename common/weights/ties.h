@@ -6,7 +6,7 @@
 
 namespace distillery {
 
-// By each further name of such a tensor: the first of its names, in the order of names.
+// From each further name of such a tensor to the first of its names in alphabetical order.
 using Ties = std::map<std::string, std::string>;
 
 }  // namespace distillery
