@@ -108,7 +108,7 @@ struct LeaseView {
 struct WorkerView {
   WorkerRow row;
   absl::Duration silent;
-  // Not heard of for a lease's duration.
+  // It has not been heard of for a lease's duration.
   bool gone = false;
   // Empty: it waits for a task.
   std::optional<Lease> lease;
@@ -118,11 +118,11 @@ struct WorkerView {
   int64_t lost_leases = 0;
 };
 
-// What is known of a worker beside what it says of its numerics.
+// What is known of a worker besides its numerics.
 struct WorkerFacts {
-  // Name in the certificate that it came with; "" without one.
+  // Name in the certificate with which it registers; "" without one.
   std::string certificate;
-  // 0: not known.
+  // Memory that it may use; 0: not known.
   int64_t memory_bytes = 0;
 };
 
@@ -134,9 +134,9 @@ class Coordinator {
     // A run pauses when one of its tasks has failed on so many workers, or so often where there are
     // fewer.
     int64_t max_task_failures = 3;
-    // A run pauses when so many leases of one of its tasks in a row ended without a word from the worker,
-    // or without progress. A fleet whose workers are killed at random loses a task so often in a row
-    // only if nearly all are lost.
+    // A run pauses when so many leases of one of its tasks have ended without a word from the worker, or
+    // without progress. In a fleet whose workers are killed at random a task is lost so often only if
+    // nearly all leases are.
     int64_t max_task_losses = 10;
     // A worker that renews its lease but has trained on nothing more for so long loses its task.
     absl::Duration stall_limit = absl::InfiniteDuration();
@@ -170,9 +170,9 @@ class Coordinator {
   // FAILED_PRECONDITION if its initial weights have not been uploaded, or a run that it depends on is
   // not known or has ended without success.
   absl::StatusOr<RunView> SubmitRun(const std::string& request_id, const RunSpec& spec);
-  // NOT_FOUND. The latest evaluation's details, which may be large, if asked for.
+  // NOT_FOUND. `with_details`: with the details of the latest evaluation, which may be large.
   absl::StatusOr<RunView> GetRun(const std::string& run_id, bool with_details = false);
-  // Completed rounds from the number `first` on, at most `limit`, without details of evaluations.
+  // At most `limit` completed rounds, from the number `first` on, without details of evaluations.
   absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id, int64_t first,
                                                    int64_t limit);
   absl::StatusOr<std::vector<RoundView>> GetRounds(const std::string& run_id) {
@@ -184,10 +184,10 @@ class Coordinator {
   // `limit`. NOT_FOUND; DATA_LOSS for a damaged row.
   absl::StatusOr<std::vector<LeaseView>> ListLeases(const std::string& run_id, int64_t after,
                                                     int64_t limit);
-  // Those heard of within the last ten lease durations, in the order of PlaceOf; after the place `after`
-  // ("": from the first), at most `limit`.
+  // The workers heard of within the last ten lease durations, in the order of PlaceOf: at most `limit`
+  // of those behind the place `after` ("": from the first one).
   std::vector<WorkerView> ListWorkers(const std::string& after, int64_t limit);
-  // By name, then by id.
+  // The worker's place in lists: by name, then by id.
   static std::string PlaceOf(const WorkerRow& worker);
   absl::StatusOr<RunView> CancelRun(const std::string& run_id);
   // Forgets a run that has ended, its weights too. FAILED_PRECONDITION if it has not, or if another run
@@ -195,21 +195,22 @@ class Coordinator {
   absl::Status DeleteRun(const std::string& run_id);
   // Takes back the run's tasks and leases no more; nothing if it is paused or has ended.
   absl::StatusOr<RunView> PauseRun(const std::string& run_id);
-  // Goes on with a paused run and forgets the failures of its tasks. FAILED_PRECONDITION if its record is
-  // damaged.
+  // Goes on with a paused run and forgets the failures and losses of its tasks. FAILED_PRECONDITION if
+  // its record is damaged.
   absl::StatusOr<RunView> ResumeRun(const std::string& run_id);
   // Called when the run has changed while the listener lives, ten times a second at most, and at once
   // when it ends or pauses. NOT_FOUND.
   absl::Status Watch(const std::string& run_id, const std::shared_ptr<RunListener>& listener);
   bool closing();
 
-  // The same request_id gives the same worker; INVALID_ARGUMENT if anything else of it differs.
+  // The same request_id gives the same worker; INVALID_ARGUMENT if anything else differs from the first
+  // request.
   absl::StatusOr<WorkerRow> RegisterWorker(const std::string& request_id, const std::string& name,
                                            const std::string& fingerprint,
                                            const std::string& numerics,
                                            const WorkerFacts& facts = {});
-  // Whether a caller of this certificate ("": without one, where no callers have one) may act as the
-  // worker. PERMISSION_DENIED; NOT_FOUND for one that is to register again.
+  // OK if a caller with this certificate may act as the worker ("": no caller has certificates). Else
+  // PERMISSION_DENIED, or NOT_FOUND for a worker that must register again.
   absl::Status CheckCaller(const std::string& worker_id, const std::string& certificate);
   // Calls `done` once: with a task, with nothing after max_wait, or with NOT_FOUND (unknown worker),
   // UNAVAILABLE (closing) or CANCELLED (CancelWait). A worker holds one lease: asking with a new
@@ -259,8 +260,8 @@ class Coordinator {
     std::string expected_layout_path;
     std::vector<std::string> buffer_names;
   };
-  // INVALID_ARGUMENT for figures that do not follow from the run's plan; it counts against the worker, as
-  // with ReportEvaluation.
+  // INVALID_ARGUMENT for figures that do not follow from the run's plan; this counts against the worker,
+  // as in ReportEvaluation.
   absl::StatusOr<UploadPlan> PlanUpload(const UploadHeader& header);
   // Takes the checked and synced file at `path`. True: it was recorded before.
   absl::StatusOr<bool> CommitUpload(const UploadHeader& header, const std::string& path,
@@ -358,7 +359,7 @@ class Coordinator {
   absl::Duration NextWake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // From when on the run's listeners may be told of changes again.
   absl::Duration TellAfter(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Gets no task for now, for what it sent or did not send before.
+  // Whether the worker gets no task for now, because of results that it sent or owed.
   bool Rests(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Alive(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t CountLiveWorkers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -385,16 +386,16 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the worker's memory, if it is known, can hold what the task computes.
   static bool HasMemory(const RunEntry& run, const TaskEntry& task, const WorkerEntry& worker);
-  // Why no worker that is there can train the run; empty if one can, or that is not known.
+  // Why none of the present workers can train the run; empty if one can, or if that is not known.
   std::string MemoryProblem(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends an active lease with `outcome` and frees its task; the row is recorded by the caller.
   LeaseRow EndLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same with its record: the holder did not end it. One that has given it up ("abandoned", it asks
-  // for another without a result or a word) has failed at the task, see NoteFailure.
+  // The same for a lease that its holder did not end; records it. A holder that asks for another task
+  // without a result or a reason ("abandoned") has failed at this one, see NoteFailure.
   absl::Status LoseLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The lease's task has failed once more, as its row says: pauses the run if that was too often.
+  // Pauses the run if the lease's task has failed too often. Its row counts this failure already.
   absl::Status NoteFailure(const Lease& lease, const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The active lease, or ABORTED / PERMISSION_DENIED.
@@ -411,7 +412,7 @@ class Coordinator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What PlanUpload does under the lock.
   absl::StatusOr<UploadPlan> PlaceUpload(const UploadHeader& header);
-  // The figures of a training task, and its number of samples against the run's plan.
+  // Checks the figures of a training task, and its number of samples against the run's plan.
   absl::Status CheckFigures(const UploadHeader& header);
   absl::Status CheckDigests(const RunEntry& run, const UploadHeader& header)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -65,27 +65,27 @@ class CoordinatorServiceImpl final
  private:
   // Runs `call` on the control pool and finishes the rpc with its status.
   grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
-  // The same for a call that does something once: `call` is told whether its request_id was answered
-  // before; INVALID_ARGUMENT if that was another request's.
+  // The same for a call that must not take effect twice: `call` is told whether this request was answered
+  // before. INVALID_ARGUMENT if its request_id was used for another request.
   template <typename Request>
   grpc::ServerUnaryReactor* Once(Context* context, const Request* request,
                                  std::function<absl::Status(bool repeated)> call);
-  // The same, now; `request` is what is compared.
+  // The same in the calling thread. `request` is compared with the one before.
   template <typename Request>
   absl::Status CallOnce(const Request& request,
                         const std::function<absl::Status(bool repeated)>& call);
-  // For one that puts a run into a state: a retry only shows the run.
+  // The same for a call that puts a run into a state; a retry only shows the run.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* ChangeRun(
       Context* context, const Request* request, Response* response,
       absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id));
-  // May the caller act as this worker?
+  // Coordinator::CheckCaller with the caller's certificate.
   absl::Status CheckCaller(Context* context, const std::string& worker_id);
 
   Coordinator* const coordinator_;
   ParkedUploads parked_;
   RequestLedger requests_;
-  // Workers ask for tasks so often that they would push out the others' soon.
+  // Of LeaseTask alone: it is called so often that it would soon push the others out of requests_.
   RequestLedger lease_requests_;
   TaskPool control_;
   TaskPool bulk_;

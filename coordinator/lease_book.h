@@ -24,7 +24,7 @@ class LeaseBook {
   // Tokens up to `token` were given before a restart.
   void SkipTokens(int64_t token) { last_token_ = std::max(last_token_, token); }
 
-  // `recovered`: it was given before a restart.
+  // `recovered`: the lease was given before a restart of the coordinator.
   void Add(const LeaseRow& row, absl::Duration now, bool recovered = false);
   // Null if the lease is not active.
   const LeaseRow* Find(int64_t token) const;
@@ -39,7 +39,8 @@ class LeaseBook {
   std::vector<LeaseRow> OfRun(const std::string& run_id) const;
   // As it was last told. REQUIRES: the lease is active.
   int64_t SampleCount(int64_t token) const { return active_.at(token).sample_count; }
-  // Its worker may have been lost with the coordinator. REQUIRES: the lease is active.
+  // Whether the lease was given before a restart: its worker may have been lost with the coordinator.
+  // REQUIRES: the lease is active.
   bool Recovered(int64_t token) const { return active_.at(token).recovered; }
   // How long ago the lease was given. REQUIRES: it is active.
   absl::Duration Age(int64_t token, absl::Duration now) const;

@@ -1,10 +1,10 @@
-// How soon a worker whose leases end without a result may have the next: at once a few times, as after
-// a lost connection, and then after a time that doubles. Whatever is wrong with such a worker, it takes
-// no task hundreds of times a second, each with rows of the record and lines of the log. A failure that
-// it reports is not counted here: its run pauses after a few.
+// Decides when a worker whose leases end without a result may have the next one: at once for the first
+// few times, as after a lost connection, and then after a time that doubles. So, whatever is wrong with
+// a worker, it cannot take tasks hundreds of times a second, each with rows in the record and lines in
+// the log. A failure that it reports is not counted here: the run pauses after a few of them.
 //
-// Threads: one at a time; Coordinator guards it. In memory alone: a coordinator that was restarted
-// begins to count anew.
+// Threads: one at a time; Coordinator guards it. Kept in memory alone: a restarted coordinator begins to
+// count anew.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace distillery {
 
 class LeasePace {
  public:
-  // Ends in a row without a rest after them.
+  // So many leases in a row may end without a result before the worker has to rest.
   static constexpr int kFree = 4;
   static constexpr absl::Duration kFirst = absl::Seconds(1);
   static constexpr absl::Duration kLongest = absl::Minutes(1);
@@ -27,7 +27,7 @@ class LeasePace {
       fruitless_ = 0;
       return;
     }
-    // The others say nothing about the worker: another was faster, the run was paused.
+    // Other outcomes say nothing about the worker: another was faster, or the run was paused.
     if (outcome != "abandoned" && outcome != "released" && outcome != "expired" &&
         outcome != "stalled") {
       return;
@@ -37,7 +37,7 @@ class LeasePace {
     const int doublings = std::min(fruitless_ - kFree - 1, 10);
     rests_until_ = now + std::min(kLongest, kFirst * (1 << doublings));
   }
-  // No lease before.
+  // The worker gets no lease before this time.
   absl::Duration rests_until() const { return rests_until_; }
 
  private:

@@ -53,7 +53,8 @@ struct RunRow {
   int64_t submitted_unix_seconds = 0;
   // Tasks that two workers did with different results.
   int64_t nondeterminism_alarms = 0;
-  // SHA-256 of the spec as it was submitted, before names in it became ids; "": of an older version.
+  // SHA-256 of the spec as it was submitted, before names in it became ids; "" in rows of an older
+  // version.
   std::string request_sha256 = {};
 };
 
@@ -72,7 +73,8 @@ struct TaskRow {
   std::string failed_workers;
   // Of a quorum's deltas: it is part of an average.
   bool counted = false;
-  // Leases in a row that ended without a word from the worker, or without progress.
+  // Leases that ended without a word from the worker, or without progress, since the run began or was
+  // resumed.
   int64_t losses = 0;
 };
 
@@ -114,11 +116,11 @@ struct WorkerRow {
   int64_t registered_unix_seconds = 0;
   // Name in the certificate that it was registered with; "" without one.
   std::string certificate = {};
-  // 0: not known.
+  // Memory that it may use; 0: not known.
   int64_t memory_bytes = 0;
 };
 
-// What the samples of a run's tasks are counted by; see SamplePlan.
+// The sizes of a run's shards, by which the samples of its tasks are counted; see SamplePlan.
 struct PlanRow {
   std::string run_id;
   std::string shard_sizes;
@@ -147,7 +149,7 @@ class Record {
   // DATA_LOSS for a damaged row, naming it; FAILED_PRECONDITION for another schema version.
   static absl::StatusOr<std::unique_ptr<Record>> Open(const std::string& path, Contents* contents);
 
-  // Adds a row of the table, whose columns may be those of an older version, to what Open would give.
+  // Adds a row of the table to the contents, as Open does; the columns may be those of an older version.
   // DATA_LOSS for a value of another type than its column's.
   static absl::Status AddRow(const std::string& table,
                              const std::vector<std::pair<std::string, Value>>& values,

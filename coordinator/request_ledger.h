@@ -1,5 +1,5 @@
-// Which request each request_id was used for, so that a retry has no second effect and nobody uses an id
-// for something else. The newest are kept: a retry comes within minutes.
+// Knows for which request each request_id was used, so that a retry has no second effect and an id is
+// not used for something else. Only the newest ids are kept: a retry comes within minutes.
 //
 // Threads: safe for all.
 #pragma once
@@ -19,9 +19,9 @@ class RequestLedger {
   static constexpr size_t kMost = 16384;
 
   // Whether the request was answered before; INVALID_ARGUMENT if its id was used for another one.
-  // `digest`: of the rpc and all that the request says.
+  // `digest`: of the rpc's name and everything in the request.
   absl::StatusOr<bool> Repeats(const std::string& request_id, const std::string& digest) const;
-  // The request was answered with OK.
+  // Notes that the request was answered with OK.
   void Note(const std::string& request_id, const std::string& digest);
 
   static absl::Status OtherRequest(const std::string& request_id);

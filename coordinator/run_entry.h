@@ -66,8 +66,8 @@ class RunEntry {
   RunEntry(RunRow row, RunSpec spec) : row(std::move(row)), spec(std::move(spec)) {}
 
   // Makes the tasks that the run's state asks for and that are not there yet: initialise without
-  // W_0, else the training tasks of the present round and the evaluations that are missing. None of a
-  // run that is damaged.
+  // W_0, else the training tasks of the present round and the evaluations that are missing. A damaged
+  // run gets no tasks.
   void MakeTasks();
   // Null if there is no such task now.
   TaskEntry* Find(const TaskId& task);
@@ -112,12 +112,13 @@ class RunEntry {
 
   // Details are kept of the newest evaluation alone: they would fill the memory in a long run.
   void NoteEvaluation(int64_t round, EvaluationMetrics metrics);
-  // Why its weights are of no use any more: an evaluation gave no number, and no guard decides on that.
-  // Empty: they are.
+  // Why its weights are of no use any more: an evaluation gave no number, and no guard decides what to do
+  // then. Empty: they are of use.
   std::string Divergence() const;
-  // The rounds are there from the first to the newest.
+  // Whether all rounds from the first to the newest are there.
   bool RoundsWhole() const;
-  // What training holds at the least: weights, gradients and the optimizer's moments. 0: not known yet.
+  // The least memory that training takes: weights, gradients and the optimizer's moments; in bytes, 0 if
+  // it is not known yet.
   int64_t TrainingBytes() const;
   // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio times
   // the median of the last rounds'.
@@ -126,7 +127,7 @@ class RunEntry {
   std::vector<std::string> BufferNames() const;
   void NoteSamples(int64_t samples, absl::Duration now);
   double SamplesPerSecond(absl::Duration now) const;
-  // Without live_workers and active_leases; details of the latest evaluation if they are asked for.
+  // Without live_workers and active_leases. `with_details`: with those of the latest evaluation.
   RunView View(absl::Duration now, bool with_details) const;
   RoundView ViewRound(const RoundRow& round) const;
 
@@ -157,11 +158,12 @@ class RunEntry {
   absl::Duration round_began;
   // A run that it depends on and that has not succeeded yet; empty: it may begin.
   std::string blocked_by;
-  // What of its rows cannot be read; empty: nothing. It is shown as paused then, unless it has ended.
+  // What cannot be read of its rows; empty: nothing. A damaged run is shown as paused, unless it has
+  // ended.
   std::string damage;
-  // Null: of an older version, which did not record the sizes of its shards.
+  // Null for a run of an older version, which did not record the sizes of its shards.
   std::shared_ptr<const SamplePlan> samples;
-  // Of its weights file; 0: not known yet.
+  // Size of its weights file; 0: not known yet.
   int64_t weights_bytes = 0;
 
  private:
@@ -176,7 +178,7 @@ class RunEntry {
   std::optional<absl::Duration> median_task_time_;
   // Evaluations up to this round were made tasks, or were there.
   int64_t planned_rounds_ = 0;
-  // The first round of Divergence; 0: none.
+  // The first round for which Divergence is not empty; 0: none.
   int64_t diverged_round_ = 0;
 };
 

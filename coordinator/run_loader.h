@@ -1,8 +1,8 @@
-// Makes runs of the record's rows, for the coordinator's start and for `state check`, so that both agree
-// on what can be read.
+// Makes runs of the record's rows, both for the coordinator's start and for `state check`, so that the
+// two agree on what can be read.
 //
-// A row that cannot be read costs its run alone: that is kept with what is wrong (RunEntry::damage),
-// and is given no task.
+// A row that cannot be read harms its own run alone: that run is kept with a text that says what is
+// wrong (RunEntry::damage), and gets no tasks.
 #pragma once
 
 #include <map>
@@ -21,7 +21,7 @@ struct LoadedRuns {
   std::vector<RunEntry*> order;
 };
 
-// With their rounds, evaluations and sample plans, without their tasks.
+// The runs with their rounds, evaluations and sample plans, but without their tasks.
 LoadedRuns LoadRuns(const Record::Contents& contents);
 
 }  // namespace distillery

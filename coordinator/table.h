@@ -24,7 +24,7 @@ using Row = std::vector<Value>;
 
 // What the column `crc` holds for these values.
 int64_t RowChecksum(const Row& row);
-// What a column, such as "run_id TEXT", is in rows that were made before it was: 0 or "".
+// The value of a column, such as "run_id TEXT", in rows that are older than the column: 0 or "".
 Value EmptyValue(const std::string& column);
 // The value of a column of the row that the statement is at.
 Value ColumnValue(sqlite3_stmt* statement, int column);

@@ -1,8 +1,8 @@
 // The data of a worker's tasks: from its own files, else from the teachers.
 //
 // Each split is fetched once and kept, the last ones used, as long as all together take no more than
-// one may. What is kept is known by its digest: without an expected one the teacher is asked whether its
-// files are still the same. Threads: one. Find blocks: it reads files, or waits for a teacher.
+// one may. A kept split is used only if its digest is right: that of the task or, if the task names
+// none, the one that the teacher has now. Threads: one. Find blocks: it reads files, or waits for a teacher.
 #pragma once
 
 #include <functional>

@@ -44,8 +44,8 @@ class RemoteDatasetClient {
                                                        const std::string& expected_digest,
                                                        const CancelCheck& cancelled);
 
-  // The digest of the split at a teacher that can be asked now. UNAVAILABLE if none can; else errors as
-  // Fetch.
+  // The digest that the split has at one of the teachers. UNAVAILABLE if none of them answers; else
+  // errors as Fetch.
   absl::StatusOr<std::string> AskDigest(const DatasetReference& reference);
 
  private:

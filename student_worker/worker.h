@@ -38,15 +38,15 @@ class Worker {
     // "cpu", "cuda" or "cuda:N", and ComputeFingerprint of it.
     std::string device = "cpu";
     std::string numerics_fingerprint;
-    // That tasks may use, where they compute; 0: not known.
+    // Memory that tasks may use on the device where they compute; 0: not known.
     int64_t memory_bytes = 0;
   };
   // `teachers` may be null: tasks that need one then fail.
   Worker(const Options& options, std::shared_ptr<Connection> coordinator,
          std::unique_ptr<TeacherChannels> teachers);
 
-  // Opens the data of a run that this worker will do, and its student's file: INVALID_ARGUMENT or
-  // NOT_FOUND for a run that it cannot do. Its tasks then find the data open. Call it before Run.
+  // Opens the data and the student's file of a run that this worker will do, so that its tasks find the
+  // data open. INVALID_ARGUMENT or NOT_FOUND for a run that it cannot do. Call it before Run.
   absl::StatusOr<std::shared_ptr<const Dataset>> OpenRunData(const RunSpec& spec);
   // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
   // need if that is not this process's own: start anew with it. Waits for a coordinator that is
@@ -59,12 +59,12 @@ class Worker {
 
  private:
   struct Current;
-  // False: neither a result nor the reason why there is none has reached the coordinator.
+  // False if neither a result nor the reason for having none has reached the coordinator.
   bool Execute(const WorkerTask& task, Current* current);
   // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them;
   // `settled`: as Execute.
   absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome, bool* settled);
-  // Gives the task back, and tries for as long as the lease lasts; a worker that stops tries once.
+  // Gives the task back; tries again for as long as the lease lasts, or once if the worker is stopping.
   absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
   absl::Status Initialise(const WorkerTask& task, Current* current);
   absl::Status Train(const WorkerTask& task, Current* current);
@@ -87,7 +87,7 @@ class Worker {
                                                         Current* current);
   // Tells the coordinator, with the next renewal, what the task waits for.
   void SetWaitingFor(const std::string& waiting_for);
-  // Waits so long, or until Stop.
+  // Waits for `time`, or until Stop.
   void Pause(absl::Duration time);
   // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled; `again` is
   // false at the first call.
@@ -103,8 +103,8 @@ class Worker {
   const std::shared_ptr<Connection> connection_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
-  // All that the weights downloaded last, and what comes with them, depend on. The SHA-256 of the weights
-  // is not enough: two runs with one W_0 may have unlike cards and buffers.
+  // Everything that the last downloaded weights, and the card and buffer names beside them, depend on.
+  // The SHA-256 of the weights is not enough: two runs of the same W_0 may have unlike cards and buffers.
   struct WeightsKey {
     std::string run_id;
     std::string weights_sha256;
@@ -115,7 +115,7 @@ class Worker {
              std::tie(b.run_id, b.weights_sha256, b.model_card_sha256, b.encoding);
     }
   };
-  // Of weights_, if there are any.
+  // The key of weights_, if there are any.
   WeightsKey weights_key_;
   std::unique_ptr<DownloadedWeights> weights_;
 

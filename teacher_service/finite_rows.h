@@ -1,5 +1,5 @@
-// Whether a model answered each row with finite numbers: a target that is not would poison every loss
-// it reaches. A row that fails is the business of those who asked for it.
+// Checks that a model answered each row with finite numbers: a target that is not finite would spoil
+// every loss that it reaches. A row that fails concerns only those who asked for it.
 //
 // Threads: safe for all.
 #pragma once
@@ -12,7 +12,7 @@
 
 namespace distillery {
 
-// The first row from `first` on that holds what is not finite. logits [rows, classes]
+// The first row, from `first` on, with a number that is not finite. logits [rows, classes]
 std::optional<int64_t> FirstUnfiniteRow(const float* logits, int64_t first, int64_t rows,
                                         int64_t classes);
 

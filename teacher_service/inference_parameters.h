@@ -24,11 +24,11 @@ struct InferenceParameters {
   Representation representation = Representation::kLogits;
   // 0: not given.
   int64_t top_k = 0;
-  // What stands for 1; 0: not given.
+  // The input that stands for 1; 0: not given.
   double pixel_max = 0;
-  // Of the output soft_targets, which is then text: so many of its largest; 0: not given.
+  // How many of its largest elements soft_targets gives, as text; 0: not given, it gives all as numbers.
   int64_t classification = 0;
-  // Pixels beyond 0..1 are meant.
+  // Pixels below 0 and above 1 are taken as they are.
   bool allow_out_of_range = false;
   // How long the request may wait, besides its deadline.
   absl::Duration timeout = absl::InfiniteDuration();
@@ -43,7 +43,7 @@ absl::StatusOr<InferenceParameters> ReadInferenceParameters(
 // Triton's parameter of an output: how many of its largest elements to answer as text.
 inline constexpr char kClassification[] = "classification";
 
-// Its value, as Triton takes it: more than there are classes are as many as there are.
+// The value of that parameter, as Triton takes it: at most `classes`, even if it says more.
 // INVALID_ARGUMENT unless it is a whole number > 0.
 absl::StatusOr<int64_t> ReadClassification(const ParameterValue& value, int64_t classes);
 

@@ -1,4 +1,4 @@
-// Inputs of the Open Inference Protocol: its data types, and raw bytes to numbers.
+// Inputs of the Open Inference Protocol: reads its data types, and turns raw bytes into numbers.
 //
 // Threads: safe for all.
 #pragma once
@@ -18,7 +18,8 @@ absl::StatusOr<PixelType> ParsePixelType(const std::string& datatype);
 std::string PixelTypeName(PixelType type);
 int64_t PixelBytes(PixelType type);
 
-// Little-endian elements without alignment to the same numbers; FP64 is rounded to float32.
+// Turns little-endian elements, which need no alignment, into the same numbers as floats; FP64 is rounded
+// to float32.
 // REQUIRES: room for raw.size() / PixelBytes(type) pixels.
 void DecodePixels(absl::string_view raw, PixelType type, float* pixels);
 

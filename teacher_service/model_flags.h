@@ -16,7 +16,7 @@ struct ModelFlag {
   std::string card_path;
   // At least one; each gets a copy of the model.
   std::vector<std::string> devices = {"cpu"};
-  // Empty: TorchTeacherOptions says what that means.
+  // As TorchTeacherOptions::precision.
   std::string precision;
   int64_t batch_rows = 256;
   // 0: TorchTeacherOptions' choice for the device.

@@ -1,8 +1,8 @@
-// What the pixels of a query may be: looked at before it joins a batch, where one bad row would be
-// everybody's.
+// Checks the pixels of a query before it joins a batch, where one bad row would harm everybody.
 //
-// The rule, for every interface: a pixel is a number whose pixel_max stands for 1. Divided by it, it is
-// finite and 0 to 1, the range that model cards are for; with `any_finite` finite alone.
+// The rule is the same for every interface: pixel_max is the number that stands for 1. Divided by it, a
+// pixel must be finite and 0 to 1, the range for which model cards are made; with `any_finite` it need
+// only be finite.
 //
 // Threads: safe for all.
 #pragma once
@@ -14,17 +14,18 @@
 
 namespace distillery {
 
-// Where the caller names none.
+// The pixel_max of a caller that names none.
 inline double DefaultPixelMax(bool inputs_are_bytes) { return inputs_are_bytes ? 255 : 1; }
 
 // INVALID_ARGUMENT unless `pixel_max` is finite and > 0, also as float32.
 absl::Status CheckPixelMax(double pixel_max);
 
-// Divides by pixel_max: correctly rounded, and as it is for 1. REQUIRES: CheckPixelMax(pixel_max).
+// Divides the pixels by pixel_max, correctly rounded; for 1 they stay as they are.
+// REQUIRES: CheckPixelMax(pixel_max) is OK.
 void DividePixels(double pixel_max, int64_t count, float* pixels);
 
-// pixels [rows, channels, height, width], divided already. INVALID_ARGUMENT names the first pixel that
-// breaks the rule, and the way out.
+// pixels [rows, channels, height, width], divided by pixel_max already. INVALID_ARGUMENT names the first
+// pixel that breaks the rule, and the way out.
 absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& shape,
                          bool any_finite);
 

@@ -71,7 +71,7 @@ class TeacherServiceImpl final
   // By request_id; the oldest are forgotten.
   std::map<std::string, v1::ReloadModelResponse> reloads_ ABSL_GUARDED_BY(reload_mutex_);
   std::deque<std::string> reload_order_ ABSL_GUARDED_BY(reload_mutex_);
-  // Models are read here, data sets in the catalog's threads. Last: it uses the others.
+  // Reads models; data sets are read in the catalog's threads. Last: it uses the others.
   TaskPool pool_{1};
 };
 

@@ -34,7 +34,7 @@ struct Query {
   // [rows, channels, height, width], pixels in 0..1; alive until `done`.
   const float* inputs = nullptr;
   int64_t rows = 0;
-  // The caller means pixels beyond 0..1.
+  // The caller allows pixels below 0 and above 1.
   bool any_finite_pixels = false;
   // On the steady clock; work that would begin later is dropped.
   absl::Duration deadline = absl::InfiniteDuration();

@@ -44,7 +44,7 @@ class SamplePlan {
 };
 
 // Sizes as text, such as "128*10,45" for ten of 128 and one of 45, and back. DATA_LOSS for text that
-// ShardSizesToText does not write.
+// is no such list.
 std::string ShardSizesToText(const std::vector<int64_t>& sizes);
 absl::StatusOr<std::vector<int64_t>> ShardSizesFromText(const std::string& text);
 

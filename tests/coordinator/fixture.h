@@ -175,7 +175,7 @@ class CoordinatorTest : public ::testing::Test {
   FakeClock clock_;
   Coordinator::Options options_;
   std::unique_ptr<Coordinator> coordinator_;
-  // What the worker that makes W_0 says of the data; nothing is needed where steps are counted.
+  // The sizes of shards that the worker which makes W_0 reports; a run that counts steps needs none.
   std::vector<int64_t> shard_sizes_;
 
  private:

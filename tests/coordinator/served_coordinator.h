@@ -1,4 +1,4 @@
-// A coordinator behind its gRPC skin, for tests that open more than one in their course.
+// A coordinator behind its gRPC skin, for tests that open several, one after the other.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -19,14 +19,14 @@ class ServedCoordinator {
  public:
   using Stub = v1::CoordinatorService::Stub;
 
-  // On an in-process channel. The coordinator must outlive this, which closes it.
+  // Serves on an in-process channel. The coordinator must outlive this object, which closes it.
   explicit ServedCoordinator(Coordinator* coordinator, RpcServer::Options options = InProcess())
       : coordinator_(coordinator), service_(coordinator) {
     auto started =
         RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), &service_}});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
-    // Of a stock client: no message over 4 MiB.
+    // The stub of a stock client, which takes no message over 4 MiB.
     if (options.address.empty()) stub_ = v1::CoordinatorService::NewStub(server_->InProcessChannel());
   }
   ~ServedCoordinator() {
@@ -59,7 +59,7 @@ class ServedCoordinator {
     return Call(stub_.get(), method, request);
   }
 
-  // All pages, of the size that is asked for.
+  // The runs of all pages, each of at most `page_size`.
   absl::StatusOr<std::vector<v1::Run>> ListRuns(int32_t page_size = 0) {
     std::vector<v1::Run> runs;
     v1::ListRunsRequest request;
