@@ -28,8 +28,8 @@ class Cluster {
     // Longer than a worker may be held up by a busy machine.
     absl::Duration lease = absl::Seconds(10);
   };
-  // Returns when the teacher serves and the coordinator listens. UNAVAILABLE if a process ends before
-  // that, with the end of its log; CANCELLED after a stop signal.
+  // Returns when the teacher serves and the coordinator listens. UNAVAILABLE if a process ends
+  // before that, with the end of its log; CANCELLED after a stop signal.
   static absl::StatusOr<std::unique_ptr<Cluster>> Start(const Options& options);
   // Asks every process to end (workers first: they give their tasks back), waits, then kills.
   ~Cluster();

@@ -36,9 +36,9 @@ std::string FleetToJson(const FleetSnapshot& snapshot);
 
 class FleetView {
  public:
-  // At most `height` lines of at most `width` columns. Runs that have not ended come first, and below
-  // each one that stands still it says why. What does not fit is counted. Rates are of the time since
-  // the call before.
+  // At most `height` lines of at most `width` columns. Runs that have not ended come first, and
+  // below each one that stands still it says why. What does not fit is counted. Rates are of the
+  // time since the call before.
   std::vector<std::string> Lines(const FleetSnapshot& snapshot, size_t width, size_t height);
 
  private:

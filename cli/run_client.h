@@ -41,8 +41,8 @@ class RunClient {
   // with TLS; else as the rpc's comment.
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
   // Submits under an id made from the spec, so that the same spec finds its run again. A run that
-  // failed or was cancelled, or that was done with other inputs, is not found again but begun anew; a
-  // line on stderr tells of other inputs. A run that is paused goes on.
+  // failed or was cancelled, or that was done with other inputs, is not found again but begun anew;
+  // a line on stderr tells of other inputs. A run that is paused goes on.
   absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec, const RunInputs& inputs) const;
   // The run with all its rounds, from all pages.
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;

@@ -1,5 +1,5 @@
-// Whether a run fits its data, found out before it is submitted: from a folder that holds the data, or
-// from a running teacher. If neither has them, the run's first task finds out.
+// Whether a run fits its data, found out before it is submitted: from a folder that holds the data,
+// or from a running teacher. If neither has them, the run's first task finds out.
 #pragma once
 
 #include <memory>
@@ -26,9 +26,9 @@ class RunDataCheck {
   explicit RunDataCheck(const Options& options)
       : options_(options), catalog_(options.data_dir) {}
 
-  // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one that
-  // the run does not fit (CheckFitsData); else errors of the files or of the teacher. A warning in the
-  // log says what could not be checked. REQUIRES: the spec is valid.
+  // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one
+  // that the run does not fit (CheckFitsData); else errors of the files or of the teacher. A
+  // warning in the log says what could not be checked. REQUIRES: the spec is valid.
   absl::Status Check(const RunSpec& spec);
 
  private:

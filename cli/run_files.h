@@ -11,9 +11,9 @@ namespace distillery {
 
 // FAILED_PRECONDITION for a student's file that cannot be trained (common/model/student_check.h),
 // and for a teacher, a student or initial weights whose cards name other classes than the data, or
-// than each other (CheckSameClasses). Data and a teacher that are not on this machine are checked by
-// the services. `teacher`: the teacher's file, or "". REQUIRES: ResolveStudent has completed the paths
-// in the spec.
+// than each other (CheckSameClasses). Data and a teacher that are not on this machine are checked
+// by the services. `teacher`: the teacher's file, or "". REQUIRES: ResolveStudent has completed the
+// paths in the spec.
 absl::Status CheckRunFiles(const RunSpec& spec, const std::string& teacher,
                            const std::string& data_dir);
 

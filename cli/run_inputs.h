@@ -1,5 +1,5 @@
-// What a run depends on besides its RunSpec: the teacher and the data. A command that finds an earlier
-// run of the same spec takes it for its own only if it was done with these.
+// What a run depends on besides its RunSpec: the teacher and the data. A command that finds an
+// earlier run of the same spec takes it for its own only if it was done with these.
 //
 // Threads: one.
 #pragma once
@@ -19,9 +19,9 @@ class RunInputs {
   RunInputs(std::string teacher_digest, DatasetCatalog* datasets)
       : teacher_digest_(std::move(teacher_digest)), datasets_(datasets) {}
 
-  // How the run's inputs differ from these, as a text for people; "" if they do not, or if the run is
-  // not bound to any yet. Reads the data if the run is bound to some. Data that cannot be read count as
-  // equal: whoever needs them says what is wrong with them.
+  // How the run's inputs differ from these, as a text for people; "" if they do not, or if the run
+  // is not bound to any yet. Reads the data if the run is bound to some. Data that cannot be read
+  // count as equal: whoever needs them says what is wrong with them.
   std::string Difference(const v1::Run& run) const;
 
  private:

@@ -19,8 +19,8 @@ inline std::string FormatShare(int64_t count, int64_t total) {
                          100.0 * static_cast<double>(count) / static_cast<double>(total));
 }
 
-// One line per row, columns two spaces apart, no space at the ends of lines. Cells become plain text
-// (common/base/text.h).
+// One line per row, columns two spaces apart, no space at the ends of lines. Cells become plain
+// text (common/base/text.h).
 inline std::string FormatTable(std::vector<std::vector<std::string>> rows) {
   std::vector<size_t> widths;
   for (auto& row : rows) {

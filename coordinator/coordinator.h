@@ -134,9 +134,9 @@ class Coordinator {
     // A run pauses when one of its tasks has failed on so many workers, or so often where there are
     // fewer.
     int64_t max_task_failures = 3;
-    // A run pauses when so many leases of one of its tasks have ended without a word from the worker, or
-    // without progress. In a fleet whose workers are killed at random a task is lost so often only if
-    // nearly all leases are.
+    // A run pauses when so many leases of one of its tasks have ended without a word from the
+    // worker, or without progress. In a fleet whose workers are killed at random a task is lost so
+    // often only if nearly all leases are.
     int64_t max_task_losses = 10;
     // A worker that renews its lease but has trained on nothing more for so long loses its task.
     absl::Duration stall_limit = absl::InfiniteDuration();
@@ -184,8 +184,8 @@ class Coordinator {
   // `limit`. NOT_FOUND; DATA_LOSS for a damaged row.
   absl::StatusOr<std::vector<LeaseView>> ListLeases(const std::string& run_id, int64_t after,
                                                     int64_t limit);
-  // The workers heard of within the last ten lease durations, in the order of PlaceOf: at most `limit`
-  // of those behind the place `after` ("": from the first one).
+  // The workers heard of within the last ten lease durations, in the order of PlaceOf: at most
+  // `limit` of those behind the place `after` ("": from the first one).
   std::vector<WorkerView> ListWorkers(const std::string& after, int64_t limit);
   // The worker's place in lists: by name, then by id.
   static std::string PlaceOf(const WorkerRow& worker);
@@ -195,22 +195,22 @@ class Coordinator {
   absl::Status DeleteRun(const std::string& run_id);
   // Takes back the run's tasks and leases no more; nothing if it is paused or has ended.
   absl::StatusOr<RunView> PauseRun(const std::string& run_id);
-  // Goes on with a paused run and forgets the failures and losses of its tasks. FAILED_PRECONDITION if
-  // its record is damaged.
+  // Goes on with a paused run and forgets the failures and losses of its tasks. FAILED_PRECONDITION
+  // if its record is damaged.
   absl::StatusOr<RunView> ResumeRun(const std::string& run_id);
   // Called when the run has changed while the listener lives, ten times a second at most, and at once
   // when it ends or pauses. NOT_FOUND.
   absl::Status Watch(const std::string& run_id, const std::shared_ptr<RunListener>& listener);
   bool closing();
 
-  // The same request_id gives the same worker; INVALID_ARGUMENT if anything else differs from the first
-  // request.
+  // The same request_id gives the same worker; INVALID_ARGUMENT if anything else differs from the
+  // first request.
   absl::StatusOr<WorkerRow> RegisterWorker(const std::string& request_id, const std::string& name,
                                            const std::string& fingerprint,
                                            const std::string& numerics,
                                            const WorkerFacts& facts = {});
-  // OK if a caller with this certificate may act as the worker ("": no caller has certificates). Else
-  // PERMISSION_DENIED, or NOT_FOUND for a worker that must register again.
+  // OK if a caller with this certificate may act as the worker ("": no caller has certificates).
+  // Else PERMISSION_DENIED, or NOT_FOUND for a worker that must register again.
   absl::Status CheckCaller(const std::string& worker_id, const std::string& certificate);
   // Calls `done` once: with a task, with nothing after max_wait, or with NOT_FOUND (unknown worker),
   // UNAVAILABLE (closing) or CANCELLED (CancelWait). A worker holds one lease: asking with a new
@@ -260,8 +260,8 @@ class Coordinator {
     std::string expected_layout_path;
     std::vector<std::string> buffer_names;
   };
-  // INVALID_ARGUMENT for figures that do not follow from the run's plan; this counts against the worker,
-  // as in ReportEvaluation.
+  // INVALID_ARGUMENT for figures that do not follow from the run's plan; this counts against the
+  // worker, as in ReportEvaluation.
   absl::StatusOr<UploadPlan> PlanUpload(const UploadHeader& header);
   // Takes the checked and synced file at `path`. True: it was recorded before.
   absl::StatusOr<bool> CommitUpload(const UploadHeader& header, const std::string& path,
@@ -391,8 +391,8 @@ class Coordinator {
   // Ends an active lease with `outcome` and frees its task; the row is recorded by the caller.
   LeaseRow EndLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The same for a lease that its holder did not end; records it. A holder that asks for another task
-  // without a result or a reason ("abandoned") has failed at this one, see NoteFailure.
+  // The same for a lease that its holder did not end; records it. A holder that asks for another
+  // task without a result or a reason ("abandoned") has failed at this one, see NoteFailure.
   absl::Status LoseLease(const LeaseRow& row, const std::string& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Pauses the run if the lease's task has failed too often. Its row counts this failure already.

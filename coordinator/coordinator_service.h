@@ -65,8 +65,8 @@ class CoordinatorServiceImpl final
  private:
   // Runs `call` on the control pool and finishes the rpc with its status.
   grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
-  // The same for a call that must not take effect twice: `call` is told whether this request was answered
-  // before. INVALID_ARGUMENT if its request_id was used for another request.
+  // The same for a call that must not take effect twice: `call` is told whether this request was
+  // answered before. INVALID_ARGUMENT if its request_id was used for another request.
   template <typename Request>
   grpc::ServerUnaryReactor* Once(Context* context, const Request* request,
                                  std::function<absl::Status(bool repeated)> call);

@@ -39,8 +39,8 @@ class LeaseBook {
   std::vector<LeaseRow> OfRun(const std::string& run_id) const;
   // As it was last told. REQUIRES: the lease is active.
   int64_t SampleCount(int64_t token) const { return active_.at(token).sample_count; }
-  // Whether the lease was given before a restart: its worker may have been lost with the coordinator.
-  // REQUIRES: the lease is active.
+  // Whether the lease was given before a restart: its worker may have been lost with the
+  // coordinator. REQUIRES: the lease is active.
   bool Recovered(int64_t token) const { return active_.at(token).recovered; }
   // How long ago the lease was given. REQUIRES: it is active.
   absl::Duration Age(int64_t token, absl::Duration now) const;

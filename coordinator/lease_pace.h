@@ -1,10 +1,11 @@
-// Decides when a worker whose leases end without a result may have the next one: at once for the first
-// few times, as after a lost connection, and then after a time that doubles. So, whatever is wrong with
-// a worker, it cannot take tasks hundreds of times a second, each with rows in the record and lines in
-// the log. A failure that it reports is not counted here: the run pauses after a few of them.
+// Decides when a worker whose leases end without a result may have the next one: at once for the
+// first few times, as after a lost connection, and then after a time that doubles. So, whatever is
+// wrong with a worker, it cannot take tasks hundreds of times a second, each with rows in the
+// record and lines in the log. A failure that it reports is not counted here: the run pauses after
+// a few of them.
 //
-// Threads: one at a time; Coordinator guards it. Kept in memory alone: a restarted coordinator begins to
-// count anew.
+// Threads: one at a time; Coordinator guards it. Kept in memory alone: a restarted coordinator
+// begins to count anew.
 #pragma once
 
 #include <algorithm>

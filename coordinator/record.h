@@ -73,8 +73,8 @@ struct TaskRow {
   std::string failed_workers;
   // Of a quorum's deltas: it is part of an average.
   bool counted = false;
-  // Leases that ended without a word from the worker, or without progress, since the run began or was
-  // resumed.
+  // Leases that ended without a word from the worker, or without progress, since the run began or
+  // was resumed.
   int64_t losses = 0;
 };
 
@@ -149,8 +149,8 @@ class Record {
   // DATA_LOSS for a damaged row, naming it; FAILED_PRECONDITION for another schema version.
   static absl::StatusOr<std::unique_ptr<Record>> Open(const std::string& path, Contents* contents);
 
-  // Adds a row of the table to the contents, as Open does; the columns may be those of an older version.
-  // DATA_LOSS for a value of another type than its column's.
+  // Adds a row of the table to the contents, as Open does; the columns may be those of an older
+  // version. DATA_LOSS for a value of another type than its column's.
   static absl::Status AddRow(const std::string& table,
                              const std::vector<std::pair<std::string, Value>>& values,
                              Contents* contents);

@@ -1,5 +1,5 @@
-// Knows for which request each request_id was used, so that a retry has no second effect and an id is
-// not used for something else. Only the newest ids are kept: a retry comes within minutes.
+// Knows for which request each request_id was used, so that a retry has no second effect and an id
+// is not used for something else. Only the newest ids are kept: a retry comes within minutes.
 //
 // Threads: safe for all.
 #pragma once

@@ -66,8 +66,8 @@ class RunEntry {
   RunEntry(RunRow row, RunSpec spec) : row(std::move(row)), spec(std::move(spec)) {}
 
   // Makes the tasks that the run's state asks for and that are not there yet: initialise without
-  // W_0, else the training tasks of the present round and the evaluations that are missing. A damaged
-  // run gets no tasks.
+  // W_0, else the training tasks of the present round and the evaluations that are missing. A
+  // damaged run gets no tasks.
   void MakeTasks();
   // Null if there is no such task now.
   TaskEntry* Find(const TaskId& task);
@@ -112,13 +112,13 @@ class RunEntry {
 
   // Details are kept of the newest evaluation alone: they would fill the memory in a long run.
   void NoteEvaluation(int64_t round, EvaluationMetrics metrics);
-  // Why its weights are of no use any more: an evaluation gave no number, and no guard decides what to do
-  // then. Empty: they are of use.
+  // Why its weights are of no use any more: an evaluation gave no number, and no guard decides what
+  // to do then. Empty: they are of use.
   std::string Divergence() const;
   // Whether all rounds from the first to the newest are there.
   bool RoundsWhole() const;
-  // The least memory that training takes: weights, gradients and the optimizer's moments; in bytes, 0 if
-  // it is not known yet.
+  // The least memory that training takes: weights, gradients and the optimizer's moments; in bytes,
+  // 0 if it is not known yet.
   int64_t TrainingBytes() const;
   // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio times
   // the median of the last rounds'.
@@ -158,8 +158,8 @@ class RunEntry {
   absl::Duration round_began;
   // A run that it depends on and that has not succeeded yet; empty: it may begin.
   std::string blocked_by;
-  // What cannot be read of its rows; empty: nothing. A damaged run is shown as paused, unless it has
-  // ended.
+  // What cannot be read of its rows; empty: nothing. A damaged run is shown as paused, unless it
+  // has ended.
   std::string damage;
   // Null for a run of an older version, which did not record the sizes of its shards.
   std::shared_ptr<const SamplePlan> samples;

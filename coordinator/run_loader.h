@@ -1,5 +1,5 @@
-// Makes runs of the record's rows, both for the coordinator's start and for `state check`, so that the
-// two agree on what can be read.
+// Makes runs of the record's rows, both for the coordinator's start and for `state check`, so that
+// the two agree on what can be read.
 //
 // A row that cannot be read harms its own run alone: that run is kept with a text that says what is
 // wrong (RunEntry::damage), and gets no tasks.

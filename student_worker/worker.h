@@ -45,8 +45,8 @@ class Worker {
   Worker(const Options& options, std::shared_ptr<Connection> coordinator,
          std::unique_ptr<TeacherChannels> teachers);
 
-  // Opens the data and the student's file of a run that this worker will do, so that its tasks find the
-  // data open. INVALID_ARGUMENT or NOT_FOUND for a run that it cannot do. Call it before Run.
+  // Opens the data and the student's file of a run that this worker will do, so that its tasks find
+  // the data open. INVALID_ARGUMENT or NOT_FOUND for a run that it cannot do. Call it before Run.
   absl::StatusOr<std::shared_ptr<const Dataset>> OpenRunData(const RunSpec& spec);
   // Works until Stop; then gives its task back and returns. Returns the numerics that waiting tasks
   // need if that is not this process's own: start anew with it. Waits for a coordinator that is
@@ -64,7 +64,8 @@ class Worker {
   // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them;
   // `settled`: as Execute.
   absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome, bool* settled);
-  // Gives the task back; tries again for as long as the lease lasts, or once if the worker is stopping.
+  // Gives the task back. Tries for as long as the lease lasts, or only once if the worker is
+  // stopping.
   absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
   absl::Status Initialise(const WorkerTask& task, Current* current);
   absl::Status Train(const WorkerTask& task, Current* current);
@@ -103,8 +104,9 @@ class Worker {
   const std::shared_ptr<Connection> connection_;
   CoordinatorClient coordinator_;
   std::atomic<bool> stopping_{false};
-  // Everything that the last downloaded weights, and the card and buffer names beside them, depend on.
-  // The SHA-256 of the weights is not enough: two runs of the same W_0 may have unlike cards and buffers.
+  // Everything that the last downloaded weights, and the card and buffer names beside them, depend
+  // on. The SHA-256 of the weights is not enough: two runs of the same W_0 may have unlike cards
+  // and buffers.
   struct WeightsKey {
     std::string run_id;
     std::string weights_sha256;

@@ -63,8 +63,9 @@ class ComputeScheduler {
   // Close, if not done yet.
   ~ComputeScheduler();
 
-  // INVALID_ARGUMENT for inputs that CheckPixels of query_pixels.h refuses, so that they never join a
-  // batch with those of others. UNAVAILABLE if the queue is full or closed. `done` is then not called.
+  // INVALID_ARGUMENT for inputs that CheckPixels of query_pixels.h refuses, so that they never join
+  // a batch with those of others. UNAVAILABLE if the queue is full or closed. `done` is then not
+  // called.
   absl::Status AddQuery(Query query);
   // After Close, `cut.run` is called at once, with UNAVAILABLE.
   void AddCut(CutWork cut);
@@ -72,7 +73,8 @@ class ComputeScheduler {
   void Close();
 
   // ComputeLogits; a batch that the device has no memory for is split in two once, and each half tried
-  // again. Rows that are not finite stay as they are. For CutWork::run, which counts its own work with it.
+  // again. Rows that are not finite stay as they are. For CutWork::run, which counts its own work
+  // with it.
   absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits, Lane lane);
   // The same with ComputeLogitsOfBytes.
   absl::Status ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max, int64_t rows,
@@ -101,8 +103,8 @@ class ComputeScheduler {
     int64_t rows = 0;
   };
 
-  // Computes the queries and tells each its answer. If they fail together, each half of them is tried
-  // again, and so on: it may be a single query that is wrong.
+  // Computes the queries and tells each its answer. If they fail together, each half of them is
+  // tried again, and so on: it may be a single query that is wrong.
   void Answer(const Part& part);
   // False if the teacher or a query needs logits, or the device has no memory for it in one batch.
   bool AnswerEncoded(const Part& part);

@@ -1,5 +1,5 @@
-// Checks that a model answered each row with finite numbers: a target that is not finite would spoil
-// every loss that it reaches. A row that fails concerns only those who asked for it.
+// Checks that a model answered each row with finite numbers: a target that is not finite would
+// spoil every loss that it reaches. A row that fails concerns only those who asked for it.
 //
 // Threads: safe for all.
 #pragma once

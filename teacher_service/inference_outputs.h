@@ -45,8 +45,9 @@ int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names
 // logits z [rows, classes] -> soft_targets [rows, classes]: z/T by float32 division, or softmax(z/T);
 // classes [rows, top_k] with the largest z/T, of equal ones the lower class first; probabilities
 // [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum of the others', added up by themselves.
-// With `classification`, soft_targets is BYTES [rows, classification]: the largest elements of each row,
-// chosen and ordered as those of `classes`, as "VALUE:CLASS:NAME" with all digits of a float32.
+// With `classification`, soft_targets is BYTES [rows, classification]: the largest elements of each
+// row, chosen and ordered as those of `classes`, as "VALUE:CLASS:NAME" with all digits of a
+// float32.
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
                                                   const std::vector<std::string>& class_names,
                                                   const InferenceParameters& parameters,

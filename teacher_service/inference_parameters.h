@@ -26,7 +26,8 @@ struct InferenceParameters {
   int64_t top_k = 0;
   // The input that stands for 1; 0: not given.
   double pixel_max = 0;
-  // How many of its largest elements soft_targets gives, as text; 0: not given, it gives all as numbers.
+  // How many of its largest elements soft_targets gives, as text; 0: not given, it gives all as
+  // numbers.
   int64_t classification = 0;
   // Pixels below 0 and above 1 are taken as they are.
   bool allow_out_of_range = false;

@@ -18,9 +18,8 @@ absl::StatusOr<PixelType> ParsePixelType(const std::string& datatype);
 std::string PixelTypeName(PixelType type);
 int64_t PixelBytes(PixelType type);
 
-// Turns little-endian elements, which need no alignment, into the same numbers as floats; FP64 is rounded
-// to float32.
-// REQUIRES: room for raw.size() / PixelBytes(type) pixels.
+// Turns little-endian elements, which need no alignment, into the same numbers as floats; FP64 is
+// rounded to float32. REQUIRES: room for raw.size() / PixelBytes(type) pixels.
 void DecodePixels(absl::string_view raw, PixelType type, float* pixels);
 
 }  // namespace distillery

@@ -58,9 +58,9 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
 
   // Gives rows from `row` on: to the end of its cut, or, from a cache file, to the end of the shard.
   // `done` is called once; with CANCELLED if *cancelled became true before the device took the cut
-  // and no other stream waits for it; with INTERNAL if the model did not answer one of the rows from
-  // `row` on with finite numbers. Who asks only for rows behind that one does not get the error.
-  // REQUIRES: 0 <= row < row_count().
+  // and no other stream waits for it; with INTERNAL if the model did not answer one of the rows
+  // from `row` on with finite numbers. Who asks only for rows behind that one does not get the
+  // error. REQUIRES: 0 <= row < row_count().
   void Get(int64_t row, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
  private:
@@ -98,8 +98,8 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   // On a compute thread.
   void Finish(int64_t cut, const absl::Status& dropped);
   absl::StatusOr<Logits> Compute(int64_t cut) const;
-  // Writes a cut to the cache file that is being made, if there is one. If a row of the cut is not finite,
-  // the file is given up, since what is stored is served to everybody for a long time.
+  // Writes a cut to the cache file that is being made, if there is one. If a row of the cut is not
+  // finite, the file is given up, since what is stored is served to everybody for a long time.
   void Store(int64_t cut, const std::vector<float>& logits, bool finite);
   absl::StatusOr<LogitRows> Part(int64_t cut, Logits logits, int64_t row) const;
 

@@ -1,8 +1,8 @@
 // Checks the pixels of a query before it joins a batch, where one bad row would harm everybody.
 //
-// The rule is the same for every interface: pixel_max is the number that stands for 1. Divided by it, a
-// pixel must be finite and 0 to 1, the range for which model cards are made; with `any_finite` it need
-// only be finite.
+// The rule is the same for every interface: pixel_max is the number that stands for 1. Divided by
+// it, a pixel must be finite and 0 to 1, the range for which model cards are made; with
+// `any_finite` it need only be finite.
 //
 // Threads: safe for all.
 #pragma once
@@ -24,8 +24,8 @@ absl::Status CheckPixelMax(double pixel_max);
 // REQUIRES: CheckPixelMax(pixel_max) is OK.
 void DividePixels(double pixel_max, int64_t count, float* pixels);
 
-// pixels [rows, channels, height, width], divided by pixel_max already. INVALID_ARGUMENT names the first
-// pixel that breaks the rule, and the way out.
+// pixels [rows, channels, height, width], divided by pixel_max already. INVALID_ARGUMENT names the
+// first pixel that breaks the rule, and the way out.
 absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& shape,
                          bool any_finite);
 

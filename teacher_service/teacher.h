@@ -50,10 +50,10 @@ class Teacher {
  public:
   virtual ~Teacher() = default;
   virtual const TeacherInfo& info() const = 0;
-  // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written. The status is
-  // OK even if the model answers a row with NaN or infinity: these stand in that row then, and the other
-  // rows are what they would be without it (see finite_rows.h). RESOURCE_EXHAUSTED when the device has no memory;
-  // INTERNAL for what the model throws.
+  // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written. The
+  // status is OK even if the model answers a row with NaN or infinity: these stand in that row
+  // then, and the other rows are what they would be without it (see finite_rows.h).
+  // RESOURCE_EXHAUSTED when the device has no memory; INTERNAL for what the model throws.
   virtual absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) = 0;
 
   // True if ComputeLogitsOfBytes is there, which then costs less: a quarter of the bytes go to a device,
@@ -69,9 +69,9 @@ class Teacher {
   // they would have to be copied first.
   virtual bool encodes() const { return false; }
   // The soft targets of `parts`, whose rows add up to `rows`, as EncodeSoftTargets of
-  // common/soft_targets/encode.h gives them but for the last place. Returns the status of each part,
-  // as CheckFiniteRows of finite_rows.h gives it for the logits of its rows; unless that is OK, the
-  // part's output holds nothing of use. Errors as ComputeLogits. REQUIRES: encodes().
+  // common/soft_targets/encode.h gives them but for the last place. Returns the status of each
+  // part, as CheckFiniteRows of finite_rows.h gives it for the logits of its rows; unless that is
+  // OK, the part's output holds nothing of use. Errors as ComputeLogits. REQUIRES: encodes().
   virtual absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
       const float* /*inputs*/, int64_t /*rows*/, const std::vector<EncodedPart>& /*parts*/) {
     return absl::UnimplementedError("this teacher gives logits alone");

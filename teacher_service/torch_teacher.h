@@ -31,9 +31,9 @@ struct TorchTeacherOptions {
   std::string device = "cpu";
   // What "cuda" means; null: what LibTorch sees. Must outlive the teacher.
   DeviceRuntime* devices = nullptr;
-  // "float32", "bfloat16" or "float16" (CUDA alone): the type to which parameters and buffers that are
-  // floating-point numbers are turned. Empty: the model stays as its file holds it. The type in which it
-  // is computed is part of the digest.
+  // "float32", "bfloat16" or "float16" (CUDA alone): the type to which parameters and buffers that
+  // are floating-point numbers are turned. Empty: the model stays as its file holds it. The type in
+  // which it is computed is part of the digest.
   std::string precision;
   // On CUDA, launch a forward pass as one CUDA graph, at padded sizes; part of the digest. For models
   // whose time goes into launching many small kernels, and whose code does not depend on its inputs.

@@ -17,8 +17,8 @@ class Clock {
   static Clock* Real();
 };
 
-// The time of the machine's steady clock, which all waits and all measured times go by: the wall clock
-// may step.
+// The time of the machine's steady clock, which all waits and all measured times go by: the wall
+// clock may step.
 inline absl::Duration SteadyNow() { return Clock::Real()->SteadyNow(); }
 
 // Stands still until told otherwise. Threads: safe for all.

@@ -16,8 +16,8 @@
 #include <variant>
 #include <vector>
 
-// fmt 9 formats an enum as its number, fmt 10 formats none. With fmt 9 an enum is refused here, so that
-// what compiles with one compiles with the other, and a log line gives the enum's name.
+// fmt 9 formats an enum as its number, fmt 10 formats none. With fmt 9 an enum is refused here, so
+// that what compiles with one compiles with the other, and a log line gives the enum's name.
 #if FMT_VERSION < 100000
 template <typename Enum>
 struct fmt::formatter<Enum, char, std::enable_if_t<std::is_enum_v<Enum>>> {

@@ -1,10 +1,10 @@
 // Finds data sets by name: the built-in digits, and folders under a data folder, whatever their
 // format: MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, image files by class.
 //
-// Threads: safe for all. The first opening of a data set reads its files, without a lock: whoever wants
-// the same data set waits, all others go on. Later openings share the samples, which are kept as long
-// as the catalog lives. When a data set is read, the log names the files in its folder that are in no
-// sample, and classes without training samples.
+// Threads: safe for all. The first opening of a data set reads its files, without a lock: whoever
+// wants the same data set waits, all others go on. Later openings share the samples, which are kept
+// as long as the catalog lives. When a data set is read, the log names the files in its folder that
+// are in no sample, and classes without training samples.
 #pragma once
 
 #include <deque>
@@ -38,9 +38,9 @@ class DatasetCatalog {
   // The data set if it is open already, else null.
   std::shared_ptr<const Dataset> Find(const DatasetReference& reference);
 
-  // The same as Open, but blocks no longer than it takes to look into the data folder. `done` gets the
-  // answer: in this call, or later in a thread of the catalog. There is one such thread for each data
-  // set that is being read.
+  // The same as Open, but blocks no longer than it takes to look into the data folder. `done` gets
+  // the answer: in this call, or later in a thread of the catalog. There is one such thread for
+  // each data set that is being read.
   void OpenLater(const DatasetReference& reference, std::function<void(const Opened&)> done);
 
  private:

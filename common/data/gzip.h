@@ -10,8 +10,8 @@
 namespace distillery {
 
 // Decompresses a gzip file, all its members. DATA_LOSS if it is damaged, cut short or no gzip file
-// (the message says what it is, if that is known); RESOURCE_EXHAUSTED if it holds more than max_bytes.
-// The message names `name`.
+// (the message says what it is, if that is known); RESOURCE_EXHAUSTED if it holds more than
+// max_bytes. The message names `name`.
 absl::StatusOr<std::string> GunzipBytes(absl::string_view compressed, int64_t max_bytes,
                                         absl::string_view name);
 

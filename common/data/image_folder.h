@@ -1,5 +1,5 @@
-// Data sets of image files by class: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (or another
-// of kImageEndings).
+// Data sets of image files by class: FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (or
+// another of kImageEndings).
 #pragma once
 
 #include <string>
@@ -30,16 +30,17 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
 bool HoldsImageFolder(const std::string& folder);
 
 // Classes are the sorted names of train's folders; the samples of a split lie class by class in the
-// order of their files' names, so every machine has the same order. Names that start with '.' do not
-// count; files with another ending, folders within classes and all else are listed in `left_out`.
-// First the headers of all files are read; then the files are decoded on all cores, so that only a
-// bounded number of bytes is in memory at a time.
+// order of their files' names, so every machine has the same order. Names that start with '.' do
+// not count; files with another ending, folders within classes and all else are listed in
+// `left_out`. First the headers of all files are read; then the files are decoded on all cores, so
+// that only a bounded number of bytes is in memory at a time.
 //   INVALID_ARGUMENT     a folder, class or split without images; fewer than 2 classes; a class of
 //                        test that train has not; images of another size, or in colour where the
 //                        first is grey, that dataset.json does not settle
 //   RESOURCE_EXHAUSTED   more than kMaxStoredBytes of pixels: known before any is decoded
-//   the first file's     files that cannot be read as images (damaged, too large, of another format,
-//                        a pipe ...), unless skip_corrupt; the message names and counts them
+//   the first file's     files that cannot be read as images (damaged, too large, of another
+//                        format, a pipe ...), unless skip_corrupt; the message names and counts
+//                        them
 //   UNAVAILABLE          another reason of the system
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder);
 

@@ -1,5 +1,5 @@
-// Describes what lies in a data set's folder and is in none of its samples, so that nothing is left out
-// silently.
+// Describes what lies in a data set's folder and is in none of its samples, so that nothing is left
+// out silently.
 #pragma once
 
 #include <cstdint>
@@ -52,11 +52,13 @@ class LeftOutFiles {
   std::vector<LeftOut> folders_;
 };
 
-// The files in a data set's folder except those named in `read`; with `with_folders` the folders too.
+// The files in a data set's folder except those named in `read`; with `with_folders` the folders
+// too.
 std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std::string>& read,
                                    bool with_folders = true);
 
-// One line with the first few of them and the number of the others. REQUIRES: there is at least one.
+// One line with the first few of them and the number of the others. REQUIRES: there is at least
+// one.
 std::string JoinLeftOut(const std::vector<LeftOut>& left_out);
 
 // The name as it is, or escaped where it is no UTF-8 or would change a terminal.

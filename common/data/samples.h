@@ -74,7 +74,8 @@ absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wi
 // The same for one.
 absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* output);
 
-// The names of classes of which there is no training sample: a model's outputs for them never learn.
+// The names of classes of which there is no training sample: a model's outputs for them never
+// learn.
 std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples);
 
 // The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS for

@@ -1,5 +1,5 @@
-// Samples that two splits have in common, pixel by pixel: a model that was trained on one split has then
-// seen what it is tested with.
+// Samples that two splits have in common, pixel by pixel: a model that was trained on one split has
+// then seen what it is tested with.
 #pragma once
 
 #include <cstdint>

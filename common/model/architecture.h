@@ -37,8 +37,8 @@ absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
 // own weights are constants of its code. See int8_weights.h.
 inline constexpr char kInt8ParameterCount[] = "int8_parameter_count";
 
-// Parameters with and without gradients, tied ones once, buffers not counted; of an int8 model those
-// of the float one.
+// Parameters with and without gradients, tied ones once, buffers not counted; of an int8 model
+// those of the float one.
 int64_t CountParameters(const torch::jit::Module& module);
 
 // The number of those among them that training leaves alone (requires_grad = False).

@@ -60,8 +60,8 @@ inline constexpr double kBatchNormMomentum = 0.1;
 absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,
                                                     const ImageShape& input, int64_t class_count);
 
-// Checks what can be checked without the data: INVALID_ARGUMENT for an unknown name (with the nearest
-// one), an unknown option or a value out of range.
+// Checks what can be checked without the data: INVALID_ARGUMENT for an unknown name (with the
+// nearest one), an unknown option or a value out of range.
 absl::Status CheckArchitecture(const std::string& architecture);
 
 }  // namespace distillery

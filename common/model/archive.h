@@ -1,5 +1,5 @@
-// Zip archives in memory; TorchScript files and PyTorch's packages are such. LibTorch does not look at
-// their checksums, so that it would make a model with a wrong tensor of a damaged file.
+// Zip archives in memory; TorchScript files and PyTorch's packages are such. LibTorch does not look
+// at their checksums, so that it would make a model with a wrong tensor of a damaged file.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ class Archive {
   // The names of the entries, in the order of the archive.
   const std::vector<std::string>& names() const { return names_; }
 
-  // The first bytes of the entry names()[index], at most `most`, unchecked; "" if they cannot be read.
+  // The first bytes of the entry names()[index], at most `most`, unchecked; "" if they cannot be
+  // read.
   std::string Read(size_t index, size_t most) const;
 
   // Reads every entry. DATA_LOSS names the first one whose bytes do not match its checksum.

@@ -12,8 +12,8 @@ namespace distillery {
 
 class Dataset;
 
-// One step into what a model answers: the key of a dict or the field of a named tuple, or the index of
-// a tuple, a list or a dict of numbers.
+// One step into what a model answers: the key of a dict or the field of a named tuple, or the index
+// of a tuple, a list or a dict of numbers.
 using OutputStep = std::variant<int64_t, std::string>;
 
 struct ModelCard {
@@ -27,24 +27,27 @@ struct ModelCard {
   std::vector<std::string> class_names;
   // The model's outputs are softmax probabilities, not logits; their logarithm is used.
   bool outputs_probabilities = false;
-  // The path to the output that counts, from the outside in; empty: the model answers with one tensor.
+  // The path to the output that counts, from the outside in; empty: the model answers with one
+  // tensor.
   std::vector<OutputStep> output_key;
-  // Believe what `outputs_probabilities` says of that output, however its values look. Probabilities may
-  // then also be votes or percentages: any numbers >= 0 that are in proportion to them.
+  // Believe what `outputs_probabilities` says of that output, however its values look.
+  // Probabilities may then also be votes or percentages: any numbers >= 0 that are in proportion to
+  // them.
   bool trust_output = false;
-  // The type that forward takes: "float16", "bfloat16", "float32" or "float64". Empty: the type of the
-  // model's own numbers, float32 if it has none. Loading a model sets it in that case, unless the type
-  // is float32.
+  // The type that forward takes: "float16", "bfloat16", "float32" or "float64". Empty: the type of
+  // the model's own numbers, float32 if it has none. Loading a model sets it in that case, unless
+  // the type is float32.
   std::string input_type;
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }
 };
 
-// The card of a model trained on `dataset`: its shape and classes, mean and deviation of its pixels.
+// The card of a model trained on `dataset`: its shape and classes, mean and deviation of its
+// pixels.
 ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture);
 
-// INVALID_ARGUMENT, naming both, if the model takes other images than the data set has, another number
-// of classes, or other classes: see CheckSameClasses.
+// INVALID_ARGUMENT, naming both, if the model takes other images than the data set has, another
+// number of classes, or other classes: see CheckSameClasses.
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
 
 // Class names, with the name of their owner for error messages: "the model", "data set pets".
@@ -54,9 +57,9 @@ struct ClassList {
 };
 
 // Answers are told apart by number alone, so class i must be the same class in both lists.
-// INVALID_ARGUMENT with both lists if their lengths differ, or their names, or the order of these. A
-// list "0", "1" ... is that of a data set without names: it fits any other list of its length, unless
-// that has one of these numbers in another place.
+// INVALID_ARGUMENT with both lists if their lengths differ, or their names, or the order of these.
+// A list "0", "1" ... is that of a data set without names: it fits any other list of its length,
+// unless that has one of these numbers in another place.
 absl::Status CheckSameClasses(const ClassList& a, const ClassList& b);
 
 // Readable JSON.

@@ -1,7 +1,7 @@
 // A module's parameters that take part in training (requires_grad), laid end to end in one buffer,
-// with their gradients in another: the whole optimizer step is then a few kernels, whatever the number
-// of layers. The other parameters stay as they are: no step, no decay and no limit of a norm changes
-// them.
+// with their gradients in another: the whole optimizer step is then a few kernels, whatever the
+// number of layers. The other parameters stay as they are: no step, no decay and no limit of a norm
+// changes them.
 #pragma once
 
 #include <torch/script.h>
@@ -41,8 +41,8 @@ struct OptimizerOptions {
 class FlatOptimizer {
  public:
   // Moves the module's parameters with requires_grad into the flat buffer, tied ones once.
-  // INVALID_ARGUMENT if there are none or one is not float32. REQUIRES: UniteTies was called, if the
-  // module came from a file.
+  // INVALID_ARGUMENT if there are none or one is not float32. REQUIRES: UniteTies was called, if
+  // the module came from a file.
   static absl::StatusOr<FlatOptimizer> Create(torch::jit::Module& module,
                                               const OptimizerOptions& options);
 

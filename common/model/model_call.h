@@ -20,13 +20,14 @@ absl::Status CheckForward(const torch::jit::Module& module);
 // them, if there are several and the card names none, or one that is not there.
 absl::StatusOr<at::Tensor> SelectOutput(const c10::IValue& answer, const ModelCard& card);
 
-// The model's answer to normalised pixels, as float32, on the device where the pixels are. Throws what
-// forward throws, and c10::Error for an answer that SelectOutput refuses. REQUIRES: CheckForward is OK.
+// The model's answer to normalised pixels, as float32, on the device where the pixels are. Throws
+// what forward throws, and c10::Error for an answer that SelectOutput refuses. REQUIRES:
+// CheckForward is OK.
 at::Tensor CallModel(const torch::jit::Module& module, const ModelCard& card,
                      const at::Tensor& inputs);
 
-// Logits from what CallModel gives: the same numbers, or the logarithm of probabilities. A probability
-// that is clearly negative becomes NaN.
+// Logits from what CallModel gives: the same numbers, or the logarithm of probabilities. A
+// probability that is clearly negative becomes NaN.
 at::Tensor LogitsOf(const at::Tensor& output, const ModelCard& card);
 
 // Types of floating-point numbers by their names in cards and flags, such as "float32".
@@ -37,8 +38,8 @@ std::string NameOf(at::ScalarType type);
 // constants of its code; each once.
 std::vector<at::ScalarType> FloatTypesOf(const torch::jit::Module& module);
 
-// Turns parameters and buffers that are floating-point numbers to `type`; indexes and masks stay what
-// they are.
+// Turns parameters and buffers that are floating-point numbers to `type`; indexes and masks stay
+// what they are.
 void CastFloats(torch::jit::Module& module, at::ScalarType type);
 
 }  // namespace distillery

@@ -47,13 +47,13 @@ struct LoadedModel {
   int64_t file_bytes = 0;
 };
 
-// The bytes of `path` as TorchScript. INVALID_ARGUMENT, with the way out, for a file of another kind
-// (model_format.h), one whose checksums differ, or one that this LibTorch cannot read.
+// The bytes of `path` as TorchScript. INVALID_ARGUMENT, with the way out, for a file of another
+// kind (model_format.h), one whose checksums differ, or one that this LibTorch cannot read.
 absl::StatusOr<ModelFile> ParseTorchScript(const std::string& path, std::string bytes);
 
-// A model that has not been probed yet: call ProbeModule of model_probe.h next. NOT_FOUND for a missing
-// file; errors as ParseTorchScript; INVALID_ARGUMENT for a missing card (give `card` then) or a forward
-// that does not take one input.
+// A model that has not been probed yet: call ProbeModule of model_probe.h next. NOT_FOUND for a
+// missing file; errors as ParseTorchScript; INVALID_ARGUMENT for a missing card (give `card` then)
+// or a forward that does not take one input.
 absl::StatusOr<LoadedModel> ReadModel(const std::string& path,
                                       const std::optional<ModelCard>& card = std::nullopt);
 // The same, from the bytes of the file `path`.

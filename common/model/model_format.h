@@ -1,4 +1,5 @@
-// Finds out by its content what a file is that somebody wants to use as a model: its name may be wrong.
+// Finds out by its content what a file is that somebody wants to use as a model: its name may be
+// wrong.
 #pragma once
 
 #include <string>
@@ -31,8 +32,8 @@ ModelFormat FormatOf(absl::string_view bytes);
 // INVALID_ARGUMENT names `path` and the part.
 absl::Status CheckUndamaged(const std::string& path, absl::string_view bytes);
 
-// INVALID_ARGUMENT that says that `path` is not `wanted` ("a TorchScript model"), what it is, and the
-// way out.
+// INVALID_ARGUMENT that says that `path` is not `wanted` ("a TorchScript model"), what it is, and
+// the way out.
 absl::Status OtherFormat(const std::string& path, const std::string& wanted,
                          const ModelFormat& format);
 

@@ -17,8 +17,8 @@ struct ProbeSubject {
   std::function<at::Tensor(const at::Tensor&)> call;
   // The device to which the pixels are moved.
   at::Device device = at::Device(at::kCPU);
-  // Largest relative difference that is allowed between the answers to a row alone and to the same row
-  // among others: their sums may be computed in another order.
+  // Largest relative difference that is allowed between the answers to a row alone and to the same
+  // row among others: their sums may be computed in another order.
   double batch_tolerance = 1e-3;
   // How far the sum of a row of probabilities may be from 1.
   double sum_tolerance = 1e-3;
@@ -28,12 +28,12 @@ struct ProbeSubject {
   bool untrained = false;
 };
 
-// Makes four calls with 12 rows in all, always the same ones; eight more calls if the model draws random
-// numbers, and one more if its logits might be the answers of sigmoids. INVALID_ARGUMENT says what is
-// wrong and how to mend it: answers that differ from call to call or depend on the other rows of the
-// batch; attributes that change; a size of batch that the model does not take; a shape other than
-// [rows, classes]; values that are not what the card says. INTERNAL if no answer is finite,
-// RESOURCE_EXHAUSTED if the device has no memory. Calls TurnOffProfiling.
+// Makes four calls with 12 rows in all, always the same ones; eight more calls if the model draws
+// random numbers, and one more if its logits might be the answers of sigmoids. INVALID_ARGUMENT
+// says what is wrong and how to mend it: answers that differ from call to call or depend on the
+// other rows of the batch; attributes that change; a size of batch that the model does not take; a
+// shape other than [rows, classes]; values that are not what the card says. INTERNAL if no answer
+// is finite, RESOURCE_EXHAUSTED if the device has no memory. Calls TurnOffProfiling.
 absl::Status ProbeModel(const ProbeSubject& subject, const ModelCard& card);
 
 struct ProbeOptions {

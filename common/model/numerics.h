@@ -15,8 +15,8 @@ namespace distillery {
 // differ from later ones, and TF32 (torch_version.h). Call at the start of each thread that computes.
 void ConfigureTorch(int64_t compute_threads);
 
-// The part of ConfigureTorch that is about TorchScript's executor, done once for the process: the first
-// passes of a graph then compute as its later ones do.
+// The part of ConfigureTorch that is about TorchScript's executor, done once for the process: the
+// first passes of a graph then compute as its later ones do.
 void TurnOffProfiling();
 
 // What equal bits need besides equal inputs, except threads: for example

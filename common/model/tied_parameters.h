@@ -1,6 +1,6 @@
-// Tied weights: one tensor that is a parameter of a module under several names, such as the matrix of
-// an embedding that is also that of the output layer. They are trained once and counted once, and are
-// in a weights file under each of their names with equal bytes.
+// Tied weights: one tensor that is a parameter of a module under several names, such as the matrix
+// of an embedding that is also that of the output layer. They are trained once and counted once,
+// and are in a weights file under each of their names with equal bytes.
 #pragma once
 
 #include <torch/script.h>

@@ -1,6 +1,7 @@
 // Reads in the code of a module's forward, without running it, what it does in training mode and in
-// evaluation mode: whether each dropout and each BatchNorm follows the mode or was given a constant.
-// torch.jit.trace writes the mode of the moment into the code; train() and eval() then change nothing.
+// evaluation mode: whether each dropout and each BatchNorm follows the mode or was given a
+// constant. torch.jit.trace writes the mode of the moment into the code; train() and eval() then
+// change nothing.
 #pragma once
 
 #include <torch/script.h>
@@ -28,8 +29,8 @@ struct FlaggedLayer {
   std::optional<bool> training;
   // The rate of a dropout; nothing if the code decides while it runs.
   std::optional<double> rate;
-  // Of a kNorm: the tensors that the call takes as weight and bias if they are attributes; otherwise
-  // undefined ones.
+  // Of a kNorm: the tensors that the call takes as weight and bias if they are attributes;
+  // otherwise undefined ones.
   at::Tensor weight;
   at::Tensor bias;
   // Of a kNorm: whether it was given running statistics.
@@ -39,15 +40,14 @@ struct FlaggedLayer {
 struct ForwardReading {
   // In the order of the code; a layer that is called twice is listed twice.
   std::vector<FlaggedLayer> layers;
-  // The type that forward returns, as far as the code says; if the mode chooses among several returns,
-  // that of the chosen one.
+  // The type that forward returns, as far as the code says; if the mode chooses among several
+  // returns, that of the chosen one.
   c10::TypePtr output;
 };
 
-// Follows the code as it would run with every submodule in training (or evaluation) mode: through the
-// branch that the mode or another constant chooses, and through both branches if the code decides
-// while it runs.
-// REQUIRES: the module has a forward.
+// Follows the code as it would run with every submodule in training (or evaluation) mode: through
+// the branch that the mode or another constant chooses, and through both branches if the code
+// decides while it runs. REQUIRES: the module has a forward.
 ForwardReading ReadForward(const torch::jit::Module& module, bool training);
 
 }  // namespace distillery

@@ -9,11 +9,12 @@
 namespace distillery {
 
 v1::RunSpec ToProto(const RunSpec& spec);
-// The RunSpec of a message in which every field counts, as in those that ToProto makes: a field that is
-// not set is zero. Validated: INVALID_ARGUMENT names the field.
+// The RunSpec of a message in which every field counts, as in those that ToProto makes: a field
+// that is not set is zero. Validated: INVALID_ARGUMENT names the field.
 absl::StatusOr<RunSpec> FromProto(const v1::RunSpec& proto);
-// The RunSpec of a message from any client: a field that is not set has the default of the YAML file, so
-// that a spec with its defaults left out and one with them written out are equal. Validated likewise.
+// The RunSpec of a message from any client: a field that is not set has the default of the YAML
+// file, so that a spec with its defaults left out and one with them written out are equal.
+// Validated likewise.
 absl::StatusOr<RunSpec> SubmittedSpec(const v1::RunSpec& proto);
 
 v1::TaskLease ToProto(const Lease& lease);

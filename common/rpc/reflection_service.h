@@ -1,6 +1,7 @@
-// gRPC's server reflection over the descriptors of this program, in both versions that clients ask for:
-// newer clients begin with v1, older ones know only v1alpha. Neither is taken from gRPC's library: that
-// of Debian 12 has only v1alpha, and a newer one has both, so that they would be defined twice.
+// gRPC's server reflection over the descriptors of this program, in both versions that clients ask
+// for: newer clients begin with v1, older ones know only v1alpha. Neither is taken from gRPC's
+// library: that of Debian 12 has only v1alpha, and a newer one has both, so that they would be
+// defined twice.
 //
 // Threads: safe for all; reactors never block.
 #pragma once

@@ -47,9 +47,9 @@ class RpcServer {
     grpc::Service* service = nullptr;
   };
 
-  // Errors as ListenOn and MakeServerCredentials. The health of the server and of each service starts as
-  // NOT_SERVING. A call of a method that does not exist is UNIMPLEMENTED, and the message names what
-  // there is.
+  // Errors as ListenOn and MakeServerCredentials. The health of the server and of each service
+  // starts as NOT_SERVING. A call of a method that does not exist is UNIMPLEMENTED, and the message
+  // names what there is.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const Options& options,
                                                           const std::vector<Service>& services);
   // Shutdown with no grace, if not done yet.

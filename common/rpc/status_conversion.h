@@ -10,10 +10,11 @@
 
 namespace distillery {
 
-// Same code and message; the message becomes plain text (common/base/text.h) of at most 1,500 bytes.
-// UNAVAILABLE carries google.rpc.RetryInfo of one second in its details (grpc-status-details-bin), so
-// that clients know when to ask again. Each occurrence of
-// `hidden_path`, if not empty, is replaced by "...": errors that leave a process name no local path.
+// Same code and message; the message becomes plain text (common/base/text.h) of at most 1,500
+// bytes. UNAVAILABLE carries google.rpc.RetryInfo of one second in its details
+// (grpc-status-details-bin), so that clients know when to ask again. Each occurrence of
+// `hidden_path`, if not empty, is replaced by "...": errors that leave a process name no local
+// path.
 grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view hidden_path = "");
 
 // Same code and message; the message becomes plain text, since the other side may be any program.

@@ -30,8 +30,8 @@ struct TransportOptions {
 // "127.0.0.1:7", "localhost:7", "[::1]:7", "unix:/path".
 bool IsLoopback(const std::string& address);
 
-// INVALID_ARGUMENT for a HOST without a port, or an IPv6 address without brackets. Other forms, such as
-// unix:PATH or one of gRPC's own (dns:///NAME:PORT), are not checked here.
+// INVALID_ARGUMENT for a HOST without a port, or an IPv6 address without brackets. Other forms,
+// such as unix:PATH or one of gRPC's own (dns:///NAME:PORT), are not checked here.
 absl::Status CheckPort(const std::string& address);
 // INVALID_ARGUMENT for an address without a port, for one that needs TLS or --insecure, and for
 // half-given TLS files.

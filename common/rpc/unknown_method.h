@@ -12,8 +12,8 @@
 
 namespace distillery {
 
-// The message. `path`: "/package.Service/Method", as it came. `services`: the full names of the services
-// that there are.
+// The message. `path`: "/package.Service/Method", as it came. `services`: the full names of the
+// services that there are.
 std::string DescribeUnknownMethod(const std::string& path,
                                   const std::vector<std::string>& services);
 

@@ -55,8 +55,8 @@ inline constexpr int64_t kMostConfusionClasses = 100;
 inline constexpr int64_t kMostDetailedClasses = 100'000;
 inline constexpr int64_t kCalibrationBins = 15;
 
-// INVALID_ARGUMENT, naming the field, for impossible counts. Figures that are not finite are allowed:
-// they say that the weights have diverged.
+// INVALID_ARGUMENT, naming the field, for impossible counts. Figures that are not finite are
+// allowed: they say that the weights have diverged.
 absl::Status CheckEvaluation(const EvaluationMetrics& metrics);
 
 // The details as JSON with the proto's names, and back; DATA_LOSS for what DetailsToJson did not write.

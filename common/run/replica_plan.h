@@ -23,8 +23,8 @@ struct ShardUse {
   int64_t count = 0;
 };
 
-// INVALID_ARGUMENT if a replica would get no shard. `shard_count`: the number of shards that are not
-// empty.
+// INVALID_ARGUMENT if a replica would get no shard. `shard_count`: the number of shards that are
+// not empty.
 absl::Status CheckShardCount(const RunSpec& spec, int64_t shard_count);
 
 // `shard_sizes`: samples of each shard that are trained on, see SampleSelection. Errors as

@@ -286,11 +286,11 @@ absl::Status ValidateRunSpec(const RunSpec& spec);
 absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name);
 absl::StatusOr<RunSpec> ReadRunSpec(const std::string& path);
 
-// One line of JSON that both RunSpecFromJson and ParseRunSpec read back to the same spec. REQUIRES: the
-// spec's texts are UTF-8, as those of a valid spec are.
+// One line of JSON that both RunSpecFromJson and ParseRunSpec read back to the same spec. REQUIRES:
+// the spec's texts are UTF-8, as those of a valid spec are.
 std::string RunSpecToJson(const RunSpec& spec);
-// Reads what RunSpecToJson of this or an older version wrote, much faster than as YAML. Sets no limit to
-// its size, since it was accepted once. INVALID_ARGUMENT names what cannot be read.
+// Reads what RunSpecToJson of this or an older version wrote, much faster than as YAML. Sets no
+// limit to its size, since it was accepted once. INVALID_ARGUMENT names what cannot be read.
 absl::StatusOr<RunSpec> RunSpecFromJson(const std::string& json);
 
 }  // namespace distillery

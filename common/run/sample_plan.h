@@ -1,5 +1,5 @@
-// How many samples each training task of a run sees, which is its weight in the mean. It is computed
-// from the plan alone, so that nobody need believe what a worker says of it.
+// How many samples each training task of a run sees, which is its weight in the mean. It is
+// computed from the plan alone, so that nobody need believe what a worker says of it.
 //
 // Threads: immutable, safe for all.
 #pragma once
@@ -18,13 +18,13 @@ class SamplePlan {
   // The most shards that a run's data may have: one message must hold their sizes.
   static constexpr int64_t kMostShards = 1'000'000;
 
-  // `shard_sizes`: samples of each shard that are trained on, see SampleSelection. They may be empty
-  // where the run counts steps (training.local_steps). INVALID_ARGUMENT for impossible sizes.
+  // `shard_sizes`: samples of each shard that are trained on, see SampleSelection. They may be
+  // empty where the run counts steps (training.local_steps). INVALID_ARGUMENT for impossible sizes.
   // REQUIRES: spec is valid.
   static absl::StatusOr<SamplePlan> Create(const RunSpec& spec, std::vector<int64_t> shard_sizes);
 
-  // The number of samples that PlanReplica gives the task and on which it trains. Its time may grow with
-  // the number of shards.
+  // The number of samples that PlanReplica gives the task and on which it trains. Its time may grow
+  // with the number of shards.
   int64_t SampleCount(int64_t round, int64_t replica) const;
   const std::vector<int64_t>& shard_sizes() const { return shard_sizes_; }
 
@@ -43,8 +43,8 @@ class SamplePlan {
   bool even_ = true;
 };
 
-// Sizes as text, such as "128*10,45" for ten of 128 and one of 45, and back. DATA_LOSS for text that
-// is no such list.
+// Sizes as text, such as "128*10,45" for ten of 128 and one of 45, and back. DATA_LOSS for text
+// that is no such list.
 std::string ShardSizesToText(const std::vector<int64_t>& sizes);
 absl::StatusOr<std::vector<int64_t>> ShardSizesFromText(const std::string& text);
 

@@ -61,8 +61,8 @@ struct TrainMetrics {
   double data_wait_seconds = 0;
 };
 
-// INVALID_ARGUMENT, naming the field, for figures that no correct worker measures: numbers that are not
-// finite, and impossible counts, whose sums might overflow.
+// INVALID_ARGUMENT, naming the field, for figures that no correct worker measures: numbers that are
+// not finite, and impossible counts, whose sums might overflow.
 absl::Status CheckTraining(const TrainMetrics& metrics);
 
 }  // namespace distillery

@@ -9,8 +9,8 @@
 //
 // Rounded up or down at random, the nearer the likelier, so that the expected value is the value
 // itself and the errors of K replicas average out (stochastic rounding: Gupta et al. 2015, "Deep
-// learning with limited numerical precision", section 3). The randomness is named by the caller. Tied
-// weights are rounded once, so that they stay equal.
+// learning with limited numerical precision", section 3). The randomness is named by the caller.
+// Tied weights are rounded once, so that they stay equal.
 #pragma once
 
 #include <functional>

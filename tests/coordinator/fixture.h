@@ -175,7 +175,8 @@ class CoordinatorTest : public ::testing::Test {
   FakeClock clock_;
   Coordinator::Options options_;
   std::unique_ptr<Coordinator> coordinator_;
-  // The sizes of shards that the worker which makes W_0 reports; a run that counts steps needs none.
+  // The sizes of shards that the worker which makes W_0 reports; a run that counts steps needs
+  // none.
   std::vector<int64_t> shard_sizes_;
 
  private:

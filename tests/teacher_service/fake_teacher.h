@@ -23,11 +23,11 @@ struct FakeTeacherProbe {
   std::atomic<int64_t> encoded_calls{0};
   // Called first, with the number of the call from 0; may block. OK goes on. Set before any call.
   std::function<absl::Status(int64_t call)> before;
-  // Called with each row's pixels; if it returns true, the answer to that row has NaN for class 3. Set
-  // before any call.
+  // Called with each row's pixels; if it returns true, the answer to that row has NaN for class 3.
+  // Set before any call.
   std::function<bool(const float* pixels)> unfinite;
-  // Called with each row's pixels; a status that is not OK is the answer to the whole call, as from a
-  // model that throws at one row. Set before any call.
+  // Called with each row's pixels; a status that is not OK is the answer to the whole call, as from
+  // a model that throws at one row. Set before any call.
   std::function<absl::Status(const float* pixels)> refuses;
 };
 

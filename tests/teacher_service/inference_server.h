@@ -119,8 +119,8 @@ class InferenceServer {
 
 using InferenceStub = inference::GRPCInferenceService::Stub;
 
-// A request of pictures, without elements yet: the pixels of the first are all 1/64, of the next all 2/64,
-// up to 64/64, and then from 1/64 again.
+// A request of pictures, without elements yet: the pixels of the first are all 1/64, of the next
+// all 2/64, up to 64/64, and then from 1/64 again.
 inline inference::ModelInferRequest InferenceRequestFor(int64_t rows,
                                                         const std::string& datatype) {
   inference::ModelInferRequest request;
