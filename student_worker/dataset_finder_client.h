@@ -2,8 +2,8 @@
 //
 // Each split is fetched once and kept, the last ones used, as long as all together take no more than
 // one may. A kept split is used only if its digest is right: that of the task or, if the task names
-// none, the one that the teacher has now. Threads: one. Find blocks: it reads files, or waits for a
-// teacher.
+// none, the one that the teacher has now. While no teacher can be asked, it is used as it is.
+// Threads: one. Find blocks: it reads files, or waits for a teacher.
 #pragma once
 
 #include <functional>
