@@ -477,6 +477,8 @@ class Coordinator {
   bool shown_full_ ABSL_GUARDED_BY(mutex_) = false;
   std::multimap<std::string, std::weak_ptr<RunListener>> listeners_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  // When waiting workers were last offered what there was.
+  absl::Duration offered_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread timer_;
   std::thread averager_;

@@ -121,8 +121,9 @@ absl::Duration Coordinator::NextWake() {
     next = std::min(next, waiter.deadline);
     const auto worker = workers_.find(waiter.worker_id);
     if (worker == workers_.end()) continue;
+    // One that is over already is still to be acted on: the timer wakes a little late.
     const absl::Duration rested = worker->second.pace.rests_until();
-    if (rested > Now()) next = std::min(next, rested);
+    if (rested > offered_) next = std::min(next, rested);
   }
   for (const std::string& run_id : changed_) {
     const auto run = runs_.find(run_id);
@@ -143,8 +144,8 @@ absl::Duration Coordinator::NextWake() {
     for (const auto& [key, task] : run->tasks) {
       if (std::get<0>(key) != TaskKind::kTrain || task.row.done || task.tokens.size() != 1) continue;
       const absl::Duration due = Now() - leases_.Age(task.tokens.front(), Now()) + backup_after;
-      // One that is due already was offered to whoever waits.
-      if (due > Now()) next = std::min(next, due);
+      // One that was due before was offered to whoever waits.
+      if (due > offered_) next = std::min(next, due);
     }
   }
   return next;

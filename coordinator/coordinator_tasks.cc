@@ -153,6 +153,7 @@ void Coordinator::Tick() {
       old = old->second.until <= Now() ? superseded_.erase(old) : std::next(old);
     }
     if (!full) AdvanceOverdueRuns();
+    offered_ = Now();
     // Where one found nothing, others that are started alike need not look, unless a task that failed on
     // one may be done by another.
     const bool any_failed = !waiters_.empty() && std::any_of(
