@@ -271,11 +271,14 @@ bool RunEntry::RoundsWhole() const {
 
 int64_t RunEntry::TrainingBytes() const {
   const auto& training = spec.training;
+  const bool student_file = spec.student_is_file();
   const int64_t moments = training.optimizer == "adamw" ? 2 : training.momentum > 0 ? 1 : 0;
   // The file holds the moments that go from round to round.
   const int64_t parameters =
       spec.carries_optimizer_state() ? weights_bytes / (1 + moments) : weights_bytes;
-  return parameters * (2 + moments);
+  // Those that a student of one's own has frozen have neither gradients nor moments; beside the
+  // model there is the file that it was read from.
+  return parameters * (student_file ? 2 : 2 + moments);
 }
 
 std::vector<std::string> RunEntry::BufferNames() const {
