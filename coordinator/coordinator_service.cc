@@ -226,6 +226,8 @@ absl::Status CoordinatorServiceImpl::CallOnce(
     const Request& request, const std::function<absl::Status(bool repeated)>& call) {
   // Without an id each call is one of its own.
   if (request.request_id().empty()) return call(/*repeated=*/false);
+  // The ledger keeps it.
+  DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request.request_id(), 64));
   const std::string digest = DigestOf(request);
   DISTILLERY_ASSIGN_OR_RETURN(const bool repeated,
                               requests_.Repeats(request.request_id(), digest));
