@@ -719,7 +719,7 @@ absl::StatusOr<WeightsFile> Coordinator::OpenWeights(const std::string& run_id, 
   absl::StatusOr<std::shared_ptr<const BroadcastFile>> file =
       broadcasts_.Open(folder_->Weights(run_id, run->FileRound(round)));
   if (absl::IsNotFound(file.status()) && round == run->row.completed_rounds &&
-      !Ended(run->row.state)) {
+      !Ended(run->row.state) && run->damage.empty()) {
     QueueRebuild(*run);
     return absl::UnavailableError(
         absl::StrCat("run ", run_id, ": weights of round ", round, " are lost and being rebuilt"));
