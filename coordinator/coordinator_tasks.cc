@@ -49,6 +49,8 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
   for (auto& [id, worker] : workers_) {
     const WorkerRow& known = worker.row;
     if (known.request_id != request_id) continue;
+    // Registered before callers had certificates: nobody can act as that one, see CheckCaller.
+    if (known.certificate.empty() && !facts.certificate.empty()) continue;
     if (known.name != name || known.numerics_fingerprint != fingerprint ||
         known.numerics != numerics || known.certificate != facts.certificate) {
       return RequestLedger::OtherRequest(request_id);
@@ -528,12 +530,13 @@ absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlaceUpload(const UploadHea
   }
   DISTILLERY_RETURN_IF_ERROR(CheckUploadSize(header.byte_count, options_.max_model_bytes));
   if (header.model_card.size() > kLongestCard) {
-    return absl::ResourceExhaustedError("model_card is over 64 KiB");
+    // Not RESOURCE_EXHAUSTED, which a worker takes for a full disk and waits out.
+    return absl::FailedPreconditionError("model_card is over 64 KiB");
   }
   size_t name_bytes = 0;
   for (const std::string& name : header.buffer_names) name_bytes += name.size() + 1;
   if (name_bytes > kLongestNames) {
-    return absl::ResourceExhaustedError("buffer_names are over 1 MiB");
+    return absl::FailedPreconditionError("buffer_names are over 1 MiB");
   }
   for (const auto& [name, digest] : {std::pair("teacher_digest", &header.teacher_digest),
                                      std::pair("dataset_digest", &header.dataset_digest)}) {
