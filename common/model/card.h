@@ -34,9 +34,9 @@ struct ModelCard {
   // Probabilities may then also be votes or percentages: any numbers >= 0 that are in proportion to
   // them.
   bool trust_output = false;
-  // The type that forward takes: "float16", "bfloat16", "float32" or "float64". Empty: the type of
-  // the model's own numbers, float32 if it has none. Loading a model sets it in that case, unless
-  // the type is float32.
+  // The type that forward takes: "float16", "bfloat16", "float32" or "float64". Empty: float32 if
+  // the model takes that, else the type of its own numbers. Loading a model sets it in that case,
+  // unless the type is float32.
   std::string input_type;
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }

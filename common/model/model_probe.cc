@@ -278,7 +278,6 @@ absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options
   subject.sum_tolerance = holds(at::kBFloat16) || holds(at::kHalf) ? 2e-2 : 1e-3;
   subject.call = [&](const at::Tensor& pictures) { return CallModel(module, asked, pictures); };
   if (candidates.size() > 1) {
-    // The first that it takes.
     const auto takes = [&](const std::string& type) {
       asked.input_type = type;
       const absl::Status tried = CatchTorchErrors([&] {
@@ -290,7 +289,12 @@ absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options
       });
       return tried.ok();
     };
-    const auto found = std::find_if(candidates.begin(), candidates.end(), takes);
+    // float32, as pixels are, before all others: a model that casts them itself keeps its card, and
+    // the teacher digest made of it.
+    const auto float32 = std::find(candidates.begin(), candidates.end(), "float32");
+    const auto found = takes("float32")
+                           ? float32
+                           : std::find_if(candidates.begin(), candidates.end(), takes);
     if (found != candidates.end()) candidates = {*found};
   }
   asked.input_type = candidates.front();

@@ -44,7 +44,8 @@ struct ProbeOptions {
 };
 
 // The same for a module in eval mode on its device. Sets card->input_type to the type that forward
-// takes, unless it is set already, the type is float32, or `precision` gives it.
+// takes, float32 before others, unless it is set already, the type is float32, or `precision` gives
+// it.
 absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options, ModelCard* card);
 
 }  // namespace distillery

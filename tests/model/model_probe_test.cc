@@ -168,6 +168,18 @@ TEST(ModelProbe, FindsTheTypeOfInputsThatAModelTakes) {
   }
 }
 
+TEST(ModelProbe, AModelThatCastsItsInputsKeepsItsCard) {
+  torch::jit::Module module("Small");
+  module.register_attribute("training", c10::BoolType::get(), false);
+  const at::Tensor weight = torch::tensor({-1.0, 2.0, 3.0, -4.0, -1.0, 1.0, 0.5, -2.0}, at::kDouble);
+  module.register_parameter("weight", weight.view({4, 2}), false);
+  module.define("def forward(self, x: Tensor) -> Tensor:\n"
+                "    return torch.matmul(torch.flatten(x, 1).to(self.weight), self.weight)\n");
+  ModelCard card = SmallCard();
+  ASSERT_THAT(ProbeModule(module, {}, &card), IsOk());
+  EXPECT_EQ(card.input_type, "");
+}
+
 TEST(ModelProbe, Float16ThatACpuCannotComputeIsSaid) {
   ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
                        BuildArchitecture("mlp:4-8-2", ImageShape{1, 2, 2}, 2, 1));
