@@ -1,6 +1,7 @@
 #include "common/data/catalog.h"
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <future>
 #include <iterator>
@@ -217,7 +218,7 @@ void DatasetCatalog::Serve(const std::string& name) {
       }
       reference = wishes->second.front().reference;
     }
-    const Opened opened = Read(reference);
+    const Opened opened = TryToRead(reference);
     // Those who asked for the same meanwhile get the same, errors too: else each would read anew.
     Wishes served;
     {
@@ -232,6 +233,15 @@ void DatasetCatalog::Serve(const std::string& name) {
       wishes.erase(rest, wishes.end());
     }
     for (const Wish& wish : served) wish.done(opened);
+  }
+}
+
+DatasetCatalog::Opened DatasetCatalog::TryToRead(const DatasetReference& reference) {
+  try {
+    return Read(reference);
+  } catch (const std::exception& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("data set ", reference.name,
+                                                     " cannot be held here: ", error.what()));
   }
 }
 

@@ -55,6 +55,9 @@ class DatasetCatalog {
   bool Add(Wish wish) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Serves all wishes of a name, until there are none.
   void Serve(const std::string& name);
+  // RESOURCE_EXHAUSTED for what the system refuses by an exception, memory or a thread: those who
+  // wait for the data set would wait for ever.
+  Opened TryToRead(const DatasetReference& reference);
   Opened Read(const DatasetReference& reference);
   absl::StatusOr<std::shared_ptr<const StoredSamples>> Samples(const std::string& name);
 
