@@ -16,14 +16,14 @@ namespace {
 constexpr int64_t kMaxFileBytes = int64_t{32} << 20;
 constexpr size_t kMaxNameBytes = 256;
 
-}  // namespace
-
-bool IsPrintableUtf8(const std::string& text) {
+bool IsPrintable(const std::string& text) {
   for (const char letter : text) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(letter))) return false;
   }
   return IsUtf8(text);
 }
+
+}  // namespace
 
 std::vector<std::string> NumberedClassNames(int64_t count) {
   std::vector<std::string> names;
@@ -57,7 +57,7 @@ absl::Status CheckClassNames(const std::vector<std::string>& names) {
     if (name.empty() || name.size() > kMaxNameBytes) {
       return wrong(absl::StrCat("names have 1 to ", kMaxNameBytes, " bytes"));
     }
-    if (!IsPrintableUtf8(name)) return wrong("names are printable UTF-8");
+    if (!IsPrintable(name)) return wrong("names are printable UTF-8");
     if (!seen.insert(name).second) return wrong("which another class has too");
   }
   return absl::OkStatus();

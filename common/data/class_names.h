@@ -14,9 +14,6 @@ inline constexpr int64_t kMaxClasses = 65536;
 // "0", "1", ... "count - 1".
 std::vector<std::string> NumberedClassNames(int64_t count);
 
-// Whether the text is UTF-8 without control characters.
-bool IsPrintableUtf8(const std::string& text);
-
 // One name per line; a byte order mark, white space around it and empty lines at the end do not
 // count. Errors of ReadTextFile.
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path);

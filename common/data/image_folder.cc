@@ -18,6 +18,7 @@
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/task_pool.h"
+#include "common/base/text.h"
 #include "common/base/text_file.h"
 #include "common/data/class_names.h"
 #include "common/data/image_file.h"
@@ -59,12 +60,12 @@ bool IsFaultOfFile(const absl::Status& status) {
 // and no reason to look for it elsewhere.
 absl::Status WithoutFolder(const absl::Status& status, const std::string& folder,
                            const std::string& path) {
-  const std::string name = ShownName(path);
+  const std::string name = PlainText(path);
   std::string text =
       absl::StrReplaceAll(status.message(), {{absl::StrCat(folder, "/", path), name}});
   if (!absl::StrContains(text, name)) text = absl::StrCat(name, ": ", text);
   const bool gone = absl::IsNotFound(status);
-  return {gone ? absl::StatusCode::kDataLoss : status.code(), ShownName(text)};
+  return {gone ? absl::StatusCode::kDataLoss : status.code(), PlainText(text)};
 }
 
 // Runs work(0) to work(count - 1) on all cores.
@@ -129,7 +130,7 @@ class ImageFolderReader {
       const auto& known = samples_.class_names;
       const auto found = std::lower_bound(known.begin(), known.end(), name);
       if (found == known.end() || *found != name) {
-        return absl::InvalidArgumentError(absl::StrCat("folder ", split, "/", ShownName(name), ": ",
+        return absl::InvalidArgumentError(absl::StrCat("folder ", split, "/", PlainText(name), ": ",
                                                        UnknownName("class", name, known)));
       }
       DISTILLERY_RETURN_IF_ERROR(ListClass(absl::StrCat(split, "/", name),
@@ -208,7 +209,7 @@ class ImageFolderReader {
   absl::StatusOr<ImageShape> LookAt(const std::string& path) const {
     DISTILLERY_ASSIGN_OR_RETURN(const InputFile file,
                                 InputFile::Open(absl::StrCat(folder_, "/", path)));
-    const std::string name = ShownName(path);
+    const std::string name = PlainText(path);
     if (file.size() > kMaxImageFileBytes) {
       return absl::ResourceExhaustedError(absl::StrCat(name, " has ", file.size(),
                                                        " bytes, the limit is ",
@@ -229,7 +230,7 @@ class ImageFolderReader {
     DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
                                 ReadFile(absl::StrCat(folder_, "/", path), kMaxImageFileBytes));
     DISTILLERY_ASSIGN_OR_RETURN(
-        Image image, DecodeImage(bytes, options_.channels, ShownName(path), options_.alpha));
+        Image image, DecodeImage(bytes, options_.channels, PlainText(path), options_.alpha));
     if (options_.height == 0) return image;
     return Resize(image, options_.height, options_.width);
   }
@@ -257,17 +258,17 @@ class ImageFolderReader {
         const ImageShape shape = StoredShape(entry.shape);
         if (shape.height != samples_.shape.height || shape.width != samples_.shape.width) {
           if (++other_sizes == 1) {
-            size_example = absl::StrCat(ShownName(entry.path), " is ", Describe(shape));
+            size_example = absl::StrCat(PlainText(entry.path), " is ", Describe(shape));
           }
         } else if (shape.channels > samples_.shape.channels && ++in_colour == 1) {
-          colour_example = absl::StrCat(ShownName(entry.path), " is in colour");
+          colour_example = absl::StrCat(PlainText(entry.path), " is in colour");
         }
       }
     }
     const auto others = [](int64_t count) {
       return count == 1 ? "" : absl::StrCat(" (", count - 1, " more are not as the first)");
     };
-    const std::string first_path = ShownName(first.path);
+    const std::string first_path = PlainText(first.path);
     if (other_sizes > 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           size_example, ", the first image ", first_path, " is ", Describe(samples_.shape),
@@ -318,7 +319,7 @@ class ImageFolderReader {
     if (!bad_.empty() && !options_.skip_corrupt) return absl::OkStatus();
     if (!(image.shape == StoredShape(entry.shape))) {
       return absl::UnavailableError(
-          absl::StrCat(ShownName(entry.path), " changed while the data set was read"));
+          absl::StrCat(PlainText(entry.path), " changed while the data set was read"));
     }
     const Image fitting = WithChannels(std::move(image), samples_.shape.channels);
     members->push_back(samples_.size());

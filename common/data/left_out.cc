@@ -6,11 +6,10 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/files.h"
-#include "common/data/class_names.h"
+#include "common/base/text.h"
 
 namespace distillery {
 namespace {
@@ -73,7 +72,7 @@ void LeftOutFiles::AddFile(const std::string& name) {
 void LeftOutFiles::AddFolder(const std::string& name, absl::string_view why) {
   const int64_t count = CountFiles(absl::StrCat(folder_, "/", name));
   folders_.push_back(
-      {absl::StrCat("the folder ", ShownName(name), " of ", Files(count), why), count});
+      {absl::StrCat("the folder ", PlainText(name), " of ", Files(count), why), count});
 }
 
 std::vector<LeftOut> LeftOutFiles::Finish() && {
@@ -82,9 +81,9 @@ std::vector<LeftOut> LeftOutFiles::Finish() && {
   std::vector<LeftOut> all;
   for (const Group& group : groups_) {
     const std::string kind =
-        group.ending.empty() ? " without an ending" : absl::StrCat(" ", ShownName(group.ending));
+        group.ending.empty() ? " without an ending" : absl::StrCat(" ", PlainText(group.ending));
     all.push_back(
-        {absl::StrCat(Files(group.count), kind, " such as ", ShownName(group.example)),
+        {absl::StrCat(Files(group.count), kind, " such as ", PlainText(group.example)),
          group.count});
   }
   all.insert(all.end(), folders_.begin(), folders_.end());
@@ -113,10 +112,6 @@ std::string JoinLeftOut(const std::vector<LeftOut>& left_out) {
                                    });
   if (named < left_out.size()) absl::StrAppend(&text, "; and ", left_out.size() - named, " more");
   return text;
-}
-
-std::string ShownName(const std::string& name) {
-  return IsPrintableUtf8(name) ? name : absl::CHexEscape(name);
 }
 
 }  // namespace distillery

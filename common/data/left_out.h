@@ -61,7 +61,4 @@ std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std
 // one.
 std::string JoinLeftOut(const std::vector<LeftOut>& left_out);
 
-// The name as it is, or escaped where it is no UTF-8 or would change a terminal.
-std::string ShownName(const std::string& name);
-
 }  // namespace distillery
