@@ -432,6 +432,7 @@ absl::Status Coordinator::EndRun(RunEntry& run, RunState state, const std::strin
   run.blocked_by.clear();
   share_.Leave(row.run_id);
   run.last_round.clear();
+  run.samples.reset();
   CollectGarbage(run);
   statistics_.Note({"run_ended", row.run_id, {}, "",
                     absl::StrCat(state == RunState::kSucceeded ? "succeeded" : "not finished",

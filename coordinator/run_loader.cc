@@ -81,7 +81,8 @@ LoadedRuns LoadRuns(const Record::Contents& contents) {
   }
   for (const PlanRow& row : contents.plans) {
     RunEntry* const run = find(row.run_id);
-    if (run == nullptr || !run->damage.empty()) continue;
+    // Nobody counts the samples of a run that has ended, and there may be many of those.
+    if (run == nullptr || !run->damage.empty() || Ended(run->row.state)) continue;
     if (const absl::Status status = AddPlan(row, run); !status.ok()) {
       Damage(run, std::string(status.message()));
     }
