@@ -261,7 +261,8 @@ absl::Status Coordinator::CheckDependencies(RunEntry& run) {
 absl::Status Coordinator::UpdateDependents(const std::string& ended) {
   for (RunEntry* const run : run_order_) {
     const auto& names = run->spec.scheduling.depends_on;
-    if (Ended(run->row.state) || std::find(names.begin(), names.end(), ended) == names.end()) {
+    if (Ended(run->row.state) || !run->damage.empty() ||
+        std::find(names.begin(), names.end(), ended) == names.end()) {
       continue;
     }
     const absl::Status standing = CheckDependencies(*run);
