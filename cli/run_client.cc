@@ -68,6 +68,7 @@ absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
 
 absl::StatusOr<v1::Run> RunClient::SubmitOrResume(const RunSpec& spec,
                                                   const RunInputs& inputs) const {
+  DISTILLERY_RETURN_IF_ERROR(inputs.Check(spec));
   const std::string digest = Sha256Hex(RunSpecToJson(spec)).substr(0, 32);
   for (int attempt = 1;; ++attempt) {
     DISTILLERY_ASSIGN_OR_RETURN(v1::Run run, Submit(absl::StrCat(digest, "-", attempt), spec));

@@ -42,7 +42,8 @@ class RunClient {
   absl::StatusOr<v1::Run> Submit(const std::string& request_id, const RunSpec& spec) const;
   // Submits under an id made from the spec, so that the same spec finds its run again. A run that
   // failed or was cancelled, or that was done with other inputs, is not found again but begun anew;
-  // a line on stderr tells of other inputs. A run that is paused goes on.
+  // a line on stderr tells of other inputs. A run that is paused goes on. Errors of
+  // RunInputs::Check.
   absl::StatusOr<v1::Run> SubmitOrResume(const RunSpec& spec, const RunInputs& inputs) const;
   // The run with all its rounds, from all pages.
   absl::StatusOr<v1::GetRunResponse> Get(const std::string& run_id) const;

@@ -12,6 +12,17 @@ std::string Compare(const char* what, const std::string& bound, const std::strin
 
 }  // namespace
 
+absl::Status RunInputs::Check(const RunSpec& spec) const {
+  const std::string& named = spec.teacher.digest;
+  if (!spec.needs_teacher() || named.empty() || teacher_digest_.empty() ||
+      named == teacher_digest_) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "teacher.digest is ", named, ", but the teacher that there is has ", teacher_digest_,
+      ": give the teacher that is meant, or leave teacher.digest out"));
+}
+
 std::string RunInputs::Difference(const v1::Run& run) const {
   std::string difference = Compare("teacher", run.teacher_digest(), teacher_digest_);
   if (!difference.empty() || run.dataset_digest().empty()) return difference;

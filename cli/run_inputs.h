@@ -7,7 +7,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "common/data/catalog.h"
+#include "common/run/run_spec.h"
 #include "distillery/v1/coordinator_service.pb.h"
 
 namespace distillery {
@@ -18,6 +20,10 @@ class RunInputs {
   // `datasets` must outlive this.
   RunInputs(std::string teacher_digest, DatasetCatalog* datasets)
       : teacher_digest_(std::move(teacher_digest)), datasets_(datasets) {}
+
+  // FAILED_PRECONDITION if the spec names the digest of another teacher: each run of it would be
+  // bound to that one from the beginning.
+  absl::Status Check(const RunSpec& spec) const;
 
   // How the run's inputs differ from these, as a text for people; "" if they do not, or if the run
   // is not bound to any yet. Reads the data if the run is bound to some. Data that cannot be read

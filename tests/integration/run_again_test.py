@@ -41,6 +41,15 @@ class RunAgainTest(TeacherTestCase):
         third, said = self.again(spec)
         self.assertEqual(third["run_id"], second["run_id"])
 
+    def test_a_teacher_that_is_not_the_one_of_the_spec_is_refused(self):
+        text = specs.digits(self.teacher_file, rounds=1, local_epochs=1)
+        named = f'teacher: {{digest: "{64 * "0"}", model:'
+        done = run("distillery", "run", self.write("run.yaml", text.replace("teacher: {model:", named)),
+                   "--output", self.path("run"), check=False, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("teacher.digest is 0000", done.stderr)
+        self.assertNotIn("done anew", done.stderr)
+
     def test_other_data_in_the_files_is_another_run(self):
         classes = 4
         write_npy_dataset(self.path("data/bars"), classes)
