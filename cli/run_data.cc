@@ -20,7 +20,10 @@ absl::StatusOr<ImageShape> ShapeOf(const google::protobuf::RepeatedField<int64_t
 
 absl::Status RunDataCheck::Check(const RunSpec& spec) {
   if (spec.dataset.name == kBuiltIn || !options_.data_dir.empty()) return CheckHere(spec);
+  // The runs of a sweep have one data set: nobody waits for an absent teacher twice.
+  if (unchecked_.count(spec.dataset.name) > 0) return absl::OkStatus();
   const auto unchecked = [&](absl::string_view why) {
+    unchecked_.insert(spec.dataset.name);
     spdlog::warn("the run is not checked against data set {}: {}; name a folder with --data-dir or "
                  "a teacher with --teacher, or the first task will say what does not fit",
                  spec.dataset.name, std::string(why));

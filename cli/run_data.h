@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,6 +38,8 @@ class RunDataCheck {
 
   const Options options_;
   DatasetCatalog catalog_;
+  // Data sets that could not be looked at.
+  std::set<std::string> unchecked_;
 };
 
 }  // namespace distillery

@@ -52,10 +52,10 @@ class SubmitCommand : public CoordinatorCommand {
     if (!folder_.empty() && !wait_) {
       return absl::InvalidArgumentError("--output needs --wait");
     }
-    DISTILLERY_RETURN_IF_ERROR(CheckData(swept));
     const bool sweep = !swept.front().values.empty();
     const std::string request = request_id_.empty() ? RandomHex(16) : request_id_;
     DISTILLERY_RETURN_IF_ERROR(CheckFiles(&swept));
+    DISTILLERY_RETURN_IF_ERROR(CheckData(swept));
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     std::vector<v1::Run> runs;
     for (SweptRun& one : swept) {
