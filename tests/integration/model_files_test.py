@@ -84,7 +84,7 @@ class Votes(torch.nn.Module):
 
     def forward(self, x):
         choices = (x.unsqueeze(1) * 4 + self.tastes).argmax(2)
-        return functional.one_hot(choices, CLASSES).sum(1).to(torch.float32)
+        return functional.one_hot(choices, self.tastes.shape[1]).sum(1).to(torch.float32)
 
 
 class OneRow(torch.nn.Module):
@@ -93,7 +93,7 @@ class OneRow(torch.nn.Module):
         self.head = torch.nn.Linear(64, CLASSES)
 
     def forward(self, x):
-        return self.head(x.reshape(x.shape[0], 64))  # a number, once it is traced
+        return self.head(x.reshape(int(x.shape[0]), 64))  # a number, once it is traced
 
 
 class Pair(NamedTuple):
