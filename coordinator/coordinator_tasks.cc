@@ -172,11 +172,16 @@ void Coordinator::Tick() {
                             : std::pair(worker->second.row.numerics,
                                         absl::StrCat(worker->second.row.numerics_fingerprint, " ",
                                                      worker->second.row.memory_bytes));
-      if (!over && idle.count(kind) > 0) {
+      // A call that has waited since before its worker got a task does not ask for another: only a later
+      // one gives the task up.
+      const LeaseRow* const held = leases_.FindByWorker(waiter->worker_id);
+      const bool has_task = held != nullptr && held->request_id != waiter->request_id;
+      if (!over && (has_task || idle.count(kind) > 0)) {
         ++waiter;
         continue;
       }
-      absl::StatusOr<LeaseAnswer> answer = TryLease(waiter->request_id, waiter->worker_id);
+      absl::StatusOr<LeaseAnswer> answer =
+          has_task ? LeaseAnswer{} : TryLease(waiter->request_id, waiter->worker_id);
       const bool empty =
           answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
       if (empty && !over) {
@@ -330,7 +335,7 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
   const auto worker = workers_.find(row.lease.worker_id);
   return Pause(*run->second,
                absl::StrCat(row.lease.task.ToString(), ": ", task->row.losses,
-                            " workers in a row were lost with it, the last was ",
+                            " times its worker was lost, the last was ",
                             worker == workers_.end() ? row.lease.worker_id : worker->second.row.name,
                             " (its lease has ", outcome,
                             "): it may end them, or need more memory than they have; look at their "

@@ -1,9 +1,10 @@
 #include "common/model/card_file.h"
 
 #include <caffe2/serialize/inline_container.h>
+#include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/model/model_file.h"
 #include "common/model/numerics.h"
@@ -11,7 +12,9 @@
 namespace distillery {
 
 absl::StatusOr<std::optional<ModelCard>> ReadCardOf(const std::string& path) {
-  if (!FileExists(path)) return absl::NotFoundError(absl::StrCat(path, " is not there"));
+  // LibTorch's reader opens whatever is there, and would wait at a pipe.
+  struct stat info {};
+  DISTILLERY_RETURN_IF_ERROR(OpenRegularFile(path, &info).status());
   std::string text;
   // What is no archive carries no card; whoever loads the model says what else is wrong with it.
   const absl::Status read = CatchTorchErrors([&] {

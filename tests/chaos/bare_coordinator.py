@@ -95,7 +95,8 @@ class BareCoordinatorCase(ServiceTestCase):
             loss=messages.RunLoss(alpha=0, temperature=1),
             training=messages.RunTraining(rounds=rounds, replicas=replicas, local_steps=25,
                                           batch_size=4, learning_rate=0.1, schedule="constant"),
-            outer=messages.RunOuter(optimizer="sgd", learning_rate=1))
+            outer=messages.RunOuter(optimizer="sgd", learning_rate=1),
+            evaluation=messages.RunEvaluation(every_rounds=0))
 
     def submit_run(self, stub, **spec):
         return stub.SubmitRun(self.messages.SubmitRunRequest(

@@ -354,6 +354,28 @@ TEST_P(FruitlessLeases, Fault56_OfAHundredSecondsAreAHandful) {
 INSTANTIATE_TEST_SUITE_P(Ways, FruitlessLeases,
                          ::testing::Values("abandoned", "released", "expired"));
 
+TEST_F(Leases, OtherCallsThatAWorkerHasWaitingDoNotTakeItsTaskAway) {
+  const std::string worker = Register();
+  int granted = 0;
+  int empty = 0;
+  for (int i = 0; i < 4; ++i) {
+    coordinator_->LeaseTask(NewId(), worker, absl::Seconds(20),
+                            [&](const absl::StatusOr<LeaseAnswer>& answer) {
+                              ASSERT_THAT(answer, IsOk());
+                              ++(answer->grant.has_value() ? granted : empty);
+                            });
+  }
+  const std::string run_id = Submit(SmallSpec());
+  coordinator_->Tick();
+  EXPECT_EQ(granted, 1);
+  EXPECT_EQ(empty, 0);
+  EXPECT_EQ(Run(run_id).active_leases, 1);
+  EXPECT_EQ(Run(run_id).row.lost_leases, 0);
+  clock_.Advance(absl::Seconds(20));
+  coordinator_->Tick();
+  EXPECT_EQ(empty, 3);
+}
+
 TEST_F(Leases, AWaitingWorkerThatRestsGetsItsTaskWhenTheRestIsOver) {
   StartRun(SmallSpec());
   const std::string worker = Register();

@@ -35,7 +35,7 @@ TEST_F(LostWorkers, Fault59_ATaskWithWhichTenWorkersInARowWereLostPausesTheRunWi
   Lose(Register());
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
   EXPECT_THAT(Run(run_id).row.state_reason,
-              AllOf(HasSubstr("train round 0 replica 0"), HasSubstr("10 workers in a row"),
+              AllOf(HasSubstr("train round 0 replica 0"), HasSubstr("10 times its worker was lost"),
                     HasSubstr("host"), HasSubstr("expired"), HasSubstr("memory")));
   EXPECT_EQ(Run(run_id).row.lost_leases, 10);
   // Whoever resumes it begins anew.

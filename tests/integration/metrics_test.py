@@ -143,7 +143,7 @@ class MetricsTest(TeacherTestCase):
                     "--metrics-listen", "--metrics-listen", address)
         refused(2, "0.0.0.0:0 is not loopback", "--metrics-listen", "0.0.0.0:0")
         refused(2, "--insecure", "--metrics-listen", "0.0.0.0:0")
-        refused(2, "write HOST:PORT", "--metrics-listen", "localhost:port")
+        refused(2, "write localhost:PORT", "--metrics-listen", "localhost:port")
 
     def test_other_machines_may_ask_where_that_was_said(self):
         file = self.path("metrics")
