@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Faults 9 to 11: a teacher that is killed, told to stop, or not ready yet; and its health."""
 
+import json
 import os
 import queue
 import signal
@@ -76,11 +77,27 @@ class TeacherEnds(TeacherCase):
         self.assertEqual(shard.read(shard.open(stub, wait_for_ready=True)), OK)
         self.assertEqual(shard.content(), expected)
 
+    def endless_model(self):
+        """A model whose first answer, which belongs to its loading, never comes."""
+        try:
+            import torch
+        except ImportError as error:
+            self.skipTest(f"{error}; install python3-torch")
+        source = ("def forward(self, x):\n"
+                  "    y = torch.flatten(x, 1)\n"
+                  "    while bool(y.sum() == y.sum()):\n"
+                  "        y = y * 1\n"
+                  "    return y\n")
+        module = torch.jit.ScriptModule()
+        module.define(source)
+        card = {"format": 1, "input_shape": [1, 8, 8], "mean": [0], "deviation": [1],
+                "class_names": [str(i) for i in range(64)], "output": "logits"}
+        path = self.path("slow.pt")
+        module.save(path, _extra_files={"distillery.json": json.dumps(card)})
+        return path
+
     def test_Fault10_until_it_is_warm_health_says_so_and_calls_are_to_be_tried_again(self):
-        # A model file that is a pipe is being loaded for as long as nobody writes to it.
-        pipe = self.path("slow.pt")
-        os.mkfifo(pipe)
-        teacher = self.start_teacher("--model", f"slow={pipe}", warm=False)
+        teacher = self.start_teacher("--model", f"slow={self.endless_model()}", warm=False)
         channel = self.channel(teacher.address)
         stub, health = self.rpc.TeacherServiceStub(channel), Health(channel)
         wait_for("the first model", lambda: metric(teacher, "model_ready") == 1)
