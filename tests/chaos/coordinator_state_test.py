@@ -78,7 +78,7 @@ class CoordinatorState(BareCoordinatorCase):
         self.assertEqual(states[diverged].state, messages.RUN_STATE_FAILED)
         self.assertIn("diverged", states[diverged].state_reason)
         self.assertEqual(states[failed].state, messages.RUN_STATE_PAUSED)
-        self.assertTrue(states[failed].state_reason.endswith("\u20ac"))
+        self.assertTrue(states[failed].state_reason.endswith("\u20ac..."))
         for run_id in states:
             answer = stub.GetRun(messages.GetRunRequest(run_id=run_id, include_rounds=True))
             self.assertEqual(answer.run.run_id, run_id)
