@@ -31,10 +31,10 @@ absl::Status CheckRow(const RunRow& row) {
 }
 
 std::unique_ptr<RunEntry> MakeEntry(const RunRow& row) {
-  absl::StatusOr<RunSpec> spec = RunSpecFromJson(row.spec_json);
+  const absl::StatusOr<RunSpec> spec = RunSpecFromJson(row.spec_json);
   RunSpec unread;
   unread.name = row.run_id;
-  auto run = std::make_unique<RunEntry>(row, spec.ok() ? *std::move(spec) : std::move(unread));
+  auto run = std::make_unique<RunEntry>(row, spec.ok() ? *spec : unread);
   if (!spec.ok()) {
     Damage(run.get(), absl::StrCat("its spec cannot be read: ",
                                    std::string(spec.status().message())));
@@ -57,7 +57,7 @@ absl::Status AddEvaluation(const EvaluationRow& row, bool newest, RunEntry* run)
   absl::Status status;
   // Only those of the newest are shown. A row of an older version has none.
   if (newest && !row.details_json.empty()) status = DetailsFromJson(row.details_json, &metrics);
-  run->NoteEvaluation(row.round, status.ok() ? std::move(metrics) : row.metrics);
+  run->NoteEvaluation(row.round, status.ok() ? metrics : row.metrics);
   return status;
 }
 

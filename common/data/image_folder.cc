@@ -178,7 +178,7 @@ class ImageFolderReader {
 
   // Notes a file that is no image that can be read; returns what is wrong with the system.
   absl::Status TakeFault(const absl::Status& status, const std::string& path) {
-    const absl::Status fault = WithoutFolder(status, folder_, path);
+    absl::Status fault = WithoutFolder(status, folder_, path);
     if (!IsFaultOfFile(fault)) return fault;
     bad_.emplace(path, fault);
     return absl::OkStatus();

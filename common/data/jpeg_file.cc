@@ -86,8 +86,9 @@ class JpegReader {
     jpeg_.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_.dct_method = JDCT_ISLOW;
     (void)jpeg_start_decompress(&jpeg_);
+    const int64_t row_bytes = int64_t{jpeg_.output_width} * channels;
     while (jpeg_.output_scanline < jpeg_.output_height) {
-      JSAMPROW row = output + jpeg_.output_scanline * jpeg_.output_width * channels;
+      JSAMPROW row = output + jpeg_.output_scanline * row_bytes;
       (void)jpeg_read_scanlines(&jpeg_, &row, 1);
     }
     (void)jpeg_finish_decompress(&jpeg_);

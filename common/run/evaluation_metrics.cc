@@ -93,14 +93,14 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
   for (const auto* const counts : {&metrics.samples_per_class, &metrics.correct_per_class,
                                    &metrics.confusion_matrix}) {
     for (const int64_t count : *counts) {
-      if (const absl::Status status = within("a count of the details", count); !status.ok()) {
+      if (absl::Status status = within("a count of the details", count); !status.ok()) {
         return status;
       }
     }
   }
   for (const CalibrationBin& bin : metrics.calibration_bins) {
     for (const int64_t count : {bin.sample_count, bin.correct_count}) {
-      if (const absl::Status status = within("a count of calibration_bins", count); !status.ok()) {
+      if (absl::Status status = within("a count of calibration_bins", count); !status.ok()) {
         return status;
       }
     }
