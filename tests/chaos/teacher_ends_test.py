@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Faults 9 to 11: a teacher that is killed, told to stop, or not ready yet; and its health."""
 
-import json
 import os
 import queue
 import signal
@@ -76,25 +75,6 @@ class TeacherEnds(TeacherCase):
             teacher = self.start_teacher(at=teacher.address)
         self.assertEqual(shard.read(shard.open(stub, wait_for_ready=True)), OK)
         self.assertEqual(shard.content(), expected)
-
-    def endless_model(self):
-        """A model whose first answer, which belongs to its loading, never comes."""
-        try:
-            import torch
-        except ImportError as error:
-            self.skipTest(f"{error}; install python3-torch")
-        source = ("def forward(self, x):\n"
-                  "    y = torch.flatten(x, 1)\n"
-                  "    while bool(y.sum() == y.sum()):\n"
-                  "        y = y * 1\n"
-                  "    return y\n")
-        module = torch.jit.ScriptModule()
-        module.define(source)
-        card = {"format": 1, "input_shape": [1, 8, 8], "mean": [0], "deviation": [1],
-                "class_names": [str(i) for i in range(64)], "output": "logits"}
-        path = self.path("slow.pt")
-        module.save(path, _extra_files={"distillery.json": json.dumps(card)})
-        return path
 
     def test_Fault10_until_it_is_warm_health_says_so_and_calls_are_to_be_tried_again(self):
         teacher = self.start_teacher("--model", f"slow={self.endless_model()}", warm=False)

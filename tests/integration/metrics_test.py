@@ -157,11 +157,9 @@ class MetricsTest(TeacherTestCase):
             scrape("127.0.0.1:" + port)
 
     def test_a_scrape_while_it_loads_says_so(self):
-        pipe = self.path("slow.pt")
-        os.mkfifo(pipe)  # being loaded for as long as nobody writes to it
         file = self.path("metrics")
-        self.listen("teacher", "teacher_service", "--model", "slow=" + pipe, "--metrics-listen",
-                    "127.0.0.1:0", "--metrics-address-file", file)
+        self.listen("teacher", "teacher_service", "--model", "slow=" + self.endless_model(),
+                    "--metrics-listen", "127.0.0.1:0", "--metrics-address-file", file)
         wait_for("the metrics' address", lambda: os.path.exists(file))
         with open(file) as written:
             shown = Exposition(scrape(written.read().strip())[1])

@@ -151,6 +151,25 @@ class ServiceTestCase(unittest.TestCase):
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
             return database.execute(query).fetchall()
 
+    def endless_model(self):
+        """A model whose first answer, which belongs to its loading, never comes."""
+        try:
+            import torch
+        except ImportError as error:
+            self.skipTest(f"{error}; install python3-torch")
+        source = ("def forward(self, x):\n"
+                  "    y = torch.flatten(x, 1)\n"
+                  "    while bool(y.sum() == y.sum()):\n"
+                  "        y = y * 1\n"
+                  "    return y\n")
+        module = torch.jit.ScriptModule()
+        module.define(source)
+        card = {"format": 1, "input_shape": [1, 8, 8], "mean": [0], "deviation": [1],
+                "class_names": [str(i) for i in range(64)], "output": "logits"}
+        path = self.path("slow.pt")
+        module.save(path, _extra_files={"distillery.json": json.dumps(card)})
+        return path
+
     def submit(self, spec_path, coordinator):
         return run("distillery", "submit", spec_path, "--coordinator",
                    coordinator).stdout.strip()

@@ -6,12 +6,9 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "tests/common/sanitized.h"
 #include "tests/teacher_service/gate.h"
 #include "tests/teacher_service/teacher_server.h"
-
-#ifndef __has_feature  // clang's
-#define __has_feature(feature) 0
-#endif
 
 namespace distillery {
 namespace {
@@ -107,15 +104,13 @@ TEST(LeftCalls, Fault25_AThousandCancelledStreamsLeaveNothingBehind) {
   for (int i = 0; i < 100; ++i) cancel_one(i);
   const int64_t descriptors = CountEntries("/proc/self/fd");
   const int64_t threads = CountEntries("/proc/self/task");
-  [[maybe_unused]] const int64_t resident = ResidentBytes();
+  const int64_t resident = ResidentBytes();
   for (int i = 0; i < 1000; ++i) cancel_one(i);
   EXPECT_THAT(ReadWholeStream(server, StreamRequest()).status, IsOk());
   EXPECT_LE(CountEntries("/proc/self/fd"), descriptors);
   // gRPC's own pool may add two threads a core; one a stream would be a thousand.
   EXPECT_LE(CountEntries("/proc/self/task"), threads + 8 + 2 * std::thread::hardware_concurrency());
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)  // it keeps freed memory back
-  EXPECT_LE(ResidentBytes(), resident + (16 << 20));
-#endif
+  if (!kAddressSanitizer) EXPECT_LE(ResidentBytes(), resident + (16 << 20));
 }
 
 }  // namespace
