@@ -84,6 +84,11 @@ absl::StatusOr<Weights> WeightsOf(const std::vector<NamedTensor>& tensors) {
   return weights;
 }
 
+absl::Status CheckLayout(const torch::jit::Module& module) {
+  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, LayoutOf(NamedTensors(module)));
+  return CheckModelLayout(layout);
+}
+
 std::vector<std::string> BufferNames(const torch::jit::Module& module) {
   std::vector<std::string> names;
   for (const auto& buffer : module.named_buffers()) names.push_back(buffer.name);

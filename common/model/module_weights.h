@@ -23,6 +23,8 @@ absl::Status LoadWeights(const Weights& weights, const std::vector<NamedTensor>&
 // Every parameter and buffer by its dotted name. INVALID_ARGUMENT for an element type that
 // safetensors does not know.
 absl::StatusOr<Weights> WeightsOf(const torch::jit::Module& module);
+// INVALID_ARGUMENT as WeightsOf, or CheckModelLayout. Copies nothing.
+absl::Status CheckLayout(const torch::jit::Module& module);
 // Names of those among them that are no parameters to a delta, sorted: the buffers, and frozen
 // parameters of types that are not averaged, such as float16 or int8.
 std::vector<std::string> BufferNames(const torch::jit::Module& module);

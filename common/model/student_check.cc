@@ -11,6 +11,7 @@
 #include "common/model/card.h"
 #include "common/model/inputs.h"
 #include "common/model/model_file.h"
+#include "common/model/module_weights.h"
 #include "common/model/numerics.h"
 #include "common/model/student.h"
 #include "common/model/tied_parameters.h"
@@ -105,6 +106,7 @@ std::string Fault(const torch::jit::Module& module, const FlaggedLayer& layer, b
 
 absl::Status CheckTrainable(const torch::jit::Module& module) {
   DISTILLERY_RETURN_IF_ERROR(CheckParameters(module));
+  DISTILLERY_RETURN_IF_ERROR(CheckLayout(module));
   DISTILLERY_RETURN_IF_ERROR(CheckSharedMemory(module));
   std::string first;
   int more = 0;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,21 @@
 #include "absl/strings/string_view.h"
 
 namespace distillery {
+
+// What a header may hold, so that a hostile one costs little: 2^17 entries are read in less than half
+// a second.
+//
+// A model has 2^14 tensors at most: more than twice those of the deepest residual network, which has
+// 7,000 in 1,202 layers. A file of the model's may have eight times as many, since training adds up to
+// three states of the optimizer for each parameter, and an encoding doubles what there is.
+inline constexpr int64_t kMaxModelTensors = 1 << 14;
+inline constexpr int64_t kMaxTensors = 8 * kMaxModelTensors;
+// Messages quote names, and "optimizer/", the state's own name or "/scales" is added to a model's.
+inline constexpr int64_t kMaxModelNameBytes = 512;
+inline constexpr int64_t kMaxNameBytes = 2 * kMaxModelNameBytes;
+// 256 bytes for each tensor: three times what one takes whose name has 20.
+inline constexpr int64_t kMaxModelHeaderBytes = 256 * kMaxModelTensors;
+inline constexpr int64_t kMaxHeaderBytes = 8 * kMaxModelHeaderBytes;
 
 enum class ScalarType { kFloat32, kFloat64, kFloat16, kBFloat16, kInt64, kInt32, kInt16, kInt8, kUInt8, kBool };
 
@@ -37,15 +53,18 @@ class WeightsLayout {
  public:
   WeightsLayout() = default;
   // The canonical layout of the tensors; their places are computed. INVALID_ARGUMENT for an empty or
-  // doubled name, or a shape that is not sensible.
+  // doubled name, a shape that is not sensible, or more than Parse would read again.
   static absl::StatusOr<WeightsLayout> Create(std::vector<TensorSpec> tensors);
   // Reads the header of a whole safetensors file, strictly: known types, places that fill the data
-  // exactly, no name twice, `__metadata__` ignored. INVALID_ARGUMENT says what is wrong.
-  static absl::StatusOr<WeightsLayout> Parse(absl::string_view file);
+  // exactly, no name twice, `__metadata__` ignored. INVALID_ARGUMENT says what is wrong; more than
+  // kMaxTensors and the limits beside it is wrong too. Takes time in proportion to the header, but
+  // for a sort. Given `cancelled`, it is asked now and then: CANCELLED once it says true.
+  static absl::StatusOr<WeightsLayout> Parse(absl::string_view file,
+                                             const std::function<bool()>& cancelled = nullptr);
 
   // In the order of their places.
   const std::vector<TensorSpec>& tensors() const { return tensors_; }
-  // Null if there is none of that name.
+  // Null if there is none of that name. Takes the logarithm of the number of tensors.
   const TensorSpec* Find(absl::string_view name) const;
   // The canonical header with its length and padding; data begins right after it.
   std::string Header() const;
@@ -55,11 +74,20 @@ class WeightsLayout {
   bool canonical() const { return canonical_; }
 
  private:
+  // Fills by_name_; INVALID_ARGUMENT if a name is there twice.
+  absl::Status SortNames();
+
   std::vector<TensorSpec> tensors_;
+  // Indexes of `tensors_`, by name.
+  std::vector<uint32_t> by_name_;
   int64_t data_start_ = 0;
   int64_t data_size_ = 0;
   bool canonical_ = false;
 };
+
+// INVALID_ARGUMENT for a model with more tensors, longer names or a longer header than its files have
+// room for: see kMaxModelTensors.
+absl::Status CheckModelLayout(const WeightsLayout& layout);
 
 // FAILED_PRECONDITION naming the first tensor that is missing, extra or different.
 absl::Status CheckSameLayout(const WeightsLayout& expected, const WeightsLayout& got);

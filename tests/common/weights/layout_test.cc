@@ -1,5 +1,11 @@
 #include "common/weights/layout.h"
 
+#include <ctime>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <random>
 #include <utility>
 
 #include "tests/common/status_matchers.h"
@@ -199,6 +205,177 @@ TEST(CheckSameLayout, NamesTheFirstDifference) {
   EXPECT_THAT(check({a, Spec("b", ScalarType::kFloat32, {1, 3})}),
               differs("\"b\" is F32 [1, 3], expected F32 [3]"));
   EXPECT_THAT(check({Spec("a", ScalarType::kInt32, {2}), b}), differs("\"a\" is I32 [2]"));
+}
+
+// `count` entries, made from their numbers, in an order that no sort likes.
+std::string ManyEntries(int64_t count, const std::function<std::string(int64_t)>& entry,
+                        size_t data_bytes = 0) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) order[static_cast<size_t>(i)] = i;
+  std::shuffle(order.begin(), order.end(), std::mt19937(54));
+  std::string json = "{";
+  for (const int64_t i : order) json += (json.size() > 1 ? "," : "") + entry(i);
+  return File(json + "}", data_bytes);
+}
+
+std::string Number(int64_t i) {
+  std::string text = std::to_string(i);
+  return std::string(8 - text.size(), '0') + text;
+}
+
+// One float32 each, one after the other.
+std::string SoundEntry(int64_t i) {
+  return Entry(Number(i), "F32", "[1]",
+               "[" + std::to_string(4 * i) + "," + std::to_string(4 * i + 4) + "]");
+}
+
+double CpuSeconds(const std::function<void()>& work) {
+  const auto now = [] {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  };
+  double least = std::numeric_limits<double>::max();
+  for (int round = 0; round < 3; ++round) {
+    const double start = now();
+    work();
+    least = std::min(least, now() - start);
+  }
+  return least;
+}
+
+struct ManyCase {
+  const char* name;
+  std::function<std::string(int64_t)> entry;
+  // What a header of many is refused with; null: it is taken.
+  const char* refused;
+  int64_t data_bytes = 0;
+};
+
+class Fault54_ManyEntriesTest : public ::testing::TestWithParam<ManyCase> {};
+
+// Sixteen times the entries cost about sixteen times the processor: a scan of the others for each
+// entry, be it in the parser, for doubled names, for gaps or in a comparison, would cost 256 times as much.
+TEST_P(Fault54_ManyEntriesTest, CostInProportionToTheirNumber) {
+  constexpr int64_t kFew = 100'000 / 16;
+  constexpr int64_t kMany = 100'000;
+  const auto work = [](const std::string& file, const char* refused) {
+    return CpuSeconds([&] {
+      const absl::StatusOr<WeightsLayout> layout = WeightsLayout::Parse(file);
+      if (refused != nullptr) {
+        EXPECT_THAT(layout, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refused)));
+        return;
+      }
+      ASSERT_THAT(layout, IsOk());
+      EXPECT_THAT(CheckSameLayout(*layout, *WeightsLayout::Create(layout->tensors())), IsOk());
+    });
+  };
+  const auto file = [&](int64_t count) {
+    return ManyEntries(count, GetParam().entry,
+                       static_cast<size_t>(count * GetParam().data_bytes));
+  };
+  const double few = work(file(kFew), GetParam().refused);
+  const double many = work(file(kMany), GetParam().refused);
+  EXPECT_LT(many, 64 * std::max(few, 1e-4));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Headers, Fault54_ManyEntriesTest,
+    ::testing::Values(
+        ManyCase{"Sound", SoundEntry, nullptr, 4},
+        // As short as can be: the most for its bytes.
+        ManyCase{"EmptyObjects", [](int64_t i) { return "\"" + Number(i) + "\":{}"; }, "needs dtype"},
+        ManyCase{"EmptyLists", [](int64_t i) { return "\"" + Number(i) + "\":[]"; }, "needs dtype"},
+        ManyCase{"Numbers", [](int64_t i) { return "\"" + Number(i) + "\":1"; }, "needs dtype"},
+        ManyCase{"EmptyTensors",
+                 [](int64_t i) { return Entry(Number(i), "F32", "[0]", "[0,0]"); }, nullptr},
+        ManyCase{"OneName", [](int64_t) { return Entry("w", "F32", "[0]", "[0,0]"); }, "twice"},
+        ManyCase{"AllOverlap", [](int64_t i) { return Entry(Number(i), "F32", "[1]", "[0,4]"); },
+                 "gap or overlap at byte 4", 4},
+        ManyCase{"Metadata",
+                 [](int64_t i) {
+                   return i == 0 ? "\"__metadata__\":{\"a\":\"b\"}" : SoundEntry(i - 1);
+                 },
+                 "the data has"},
+        ManyCase{"ManyMetadata", [](int64_t) { return std::string("\"__metadata__\":{}"); },
+                 "twice"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(WeightsLayout, Fault54_ManyKeysInsideOfOneEntryCostInProportionToo) {
+  const auto seconds = [](int64_t count) {
+    std::string keys;
+    for (int64_t i = 0; i < count; ++i) {
+      keys += (i > 0 ? ",\"" : "\"") + Number(i) + "\":{\"a\":[]}";
+    }
+    const std::string entry = File("{\"w\":{" + keys + "}}", 0);
+    const std::string metadata = File("{\"__metadata__\":{" + keys + "}}", 0);
+    return CpuSeconds([&] {
+      EXPECT_THAT(WeightsLayout::Parse(entry),
+                  StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("needs dtype")));
+      EXPECT_THAT(WeightsLayout::Parse(metadata), IsOk());
+    });
+  };
+  EXPECT_LT(seconds(100'000), 64 * std::max(seconds(100'000 / 16), 1e-4));
+}
+
+TEST(WeightsLayout, Fault54_WhatIsBeyondALimitIsRefusedAndWhatIsAtItIsReadAgain) {
+  const auto refused = [](const std::string& message) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message));
+  };
+  const auto empty = [](int64_t i) { return Entry(Number(i), "F32", "[0]", "[0,0]"); };
+  ASSERT_OK_AND_ASSIGN(const WeightsLayout most,
+                       WeightsLayout::Parse(ManyEntries(kMaxTensors, empty)));
+  EXPECT_THAT(WeightsLayout::Parse(ManyEntries(kMaxTensors + 1, empty)),
+              refused("more than 131072 tensors"));
+  std::vector<TensorSpec> one_more = most.tensors();
+  one_more.push_back(Spec("w", ScalarType::kFloat32, {0}));
+  EXPECT_THAT(WeightsLayout::Create(std::move(one_more)), refused("the most are 131072"));
+
+  const std::string longest(kMaxNameBytes, 'w');
+  ASSERT_OK_AND_ASSIGN(const WeightsLayout named,
+                       WeightsLayout::Create({Spec(longest, ScalarType::kFloat32, {0})}));
+  EXPECT_THAT(WeightsLayout::Parse(named.Header()), IsOk());
+  EXPECT_THAT(WeightsLayout::Create({Spec(longest + "w", ScalarType::kFloat32, {0})}),
+              refused("name has 1025 bytes, the most are 1024"));
+  EXPECT_THAT(WeightsLayout::Parse(
+                  File("{" + Entry(longest + "w", "F32", "[0]", "[0,0]") + "}", 0)),
+              refused("name has 1025 bytes"));
+
+  const std::string spaces = "{}" + std::string(kMaxHeaderBytes - 8 - 2, ' ');
+  EXPECT_THAT(WeightsLayout::Parse(File(spaces, 0)), IsOk());
+  EXPECT_THAT(WeightsLayout::Parse(File(spaces + " ", 0)), refused("the most are 33554424"));
+}
+
+TEST(WeightsLayout, Fault54_ParsingEndsSoonAfterItIsCancelled) {
+  const std::string file = ManyEntries(100'000, SoundEntry, 400'000);
+  int64_t asked = 0;
+  EXPECT_THAT(WeightsLayout::Parse(file, [&] { return ++asked == 3; }),
+              StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_EQ(asked, 3);
+  EXPECT_THAT(WeightsLayout::Parse(file, [&] {
+                ++asked;
+                return false;
+              }),
+              IsOk());
+  EXPECT_GT(asked, 50);
+}
+
+TEST(WeightsLayout, AModelsLayoutHasRoomForWhatTrainingAddsToIt) {
+  const auto layout = [](int64_t count, const std::string& name) {
+    std::vector<TensorSpec> specs;
+    for (int64_t i = 0; i < count; ++i) {
+      specs.push_back(Spec(name + Number(i), ScalarType::kFloat32, {1}));
+    }
+    return *WeightsLayout::Create(std::move(specs));
+  };
+  EXPECT_THAT(CheckModelLayout(layout(kMaxModelTensors, "layer.weight")), IsOk());
+  EXPECT_THAT(CheckModelLayout(layout(kMaxModelTensors + 1, "layer.weight")),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("the most are 16384")));
+  EXPECT_THAT(CheckModelLayout(layout(1, std::string(kMaxModelNameBytes - 8, 'w'))), IsOk());
+  EXPECT_THAT(CheckModelLayout(layout(1, std::string(kMaxModelNameBytes - 7, 'w'))),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("513 bytes")));
+  EXPECT_THAT(CheckModelLayout(layout(kMaxModelTensors, std::string(300, 'w'))),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("a header of")));
 }
 
 }  // namespace
