@@ -1,4 +1,4 @@
-// What the coordinator tells Prometheus: deploy/METRICS.md lists it.
+// What the coordinator tells Prometheus: docs/metrics/coordinator.md lists it.
 //
 // Threads: safe for all. Reads the statistics that are kept anyway, when asked.
 #pragma once

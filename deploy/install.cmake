@@ -21,8 +21,10 @@ install(DIRECTORY deploy/examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
 install(DIRECTORY deploy/prometheus deploy/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/distillery)
 install(DIRECTORY deploy/kubernetes DESTINATION ${CMAKE_INSTALL_DATADIR}/distillery
         PATTERN certificates EXCLUDE)
-install(FILES README.md deploy/METRICS.md deploy/results.schema.json
+install(FILES README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md deploy/results.schema.json
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY deploy/pictures DESTINATION ${CMAKE_INSTALL_DOCDIR}/deploy)
 # The name that Debian asks for.
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(FILES deploy/systemd/distillery-teacher.service deploy/systemd/distillery-coordinator.service

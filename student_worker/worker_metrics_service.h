@@ -1,4 +1,4 @@
-// What a worker tells Prometheus: deploy/METRICS.md lists it.
+// What a worker tells Prometheus: docs/metrics/worker.md lists it.
 //
 // Threads: safe for all. Reads the statistics that are kept anyway, when asked.
 #pragma once

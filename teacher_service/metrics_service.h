@@ -1,4 +1,4 @@
-// What the teacher tells Prometheus: deploy/METRICS.md lists it.
+// What the teacher tells Prometheus: docs/metrics/teacher.md lists it.
 //
 // Threads: safe for all. Reads the statistics that are kept anyway, when asked.
 #pragma once

@@ -1,4 +1,4 @@
-// Compiled with -DDISTILLERY_AOTI=ON alone; README, "A GPU node", says where it has run.
+// Compiled with -DDISTILLERY_AOTI=ON alone; docs/gpu.md says where it has run.
 #include "common/model/compiled_model.h"
 
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>

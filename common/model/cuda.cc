@@ -1,4 +1,4 @@
-// Compiled where LibTorch has CUDA alone; README, "A GPU node", says where it has run.
+// Compiled where LibTorch has CUDA alone; docs/gpu.md says where it has run.
 #include "common/model/cuda.h"
 
 #include <ATen/cuda/CUDAContext.h>

@@ -1,4 +1,4 @@
-"""The benchmarks work, and say all that README quotes; not how fast."""
+"""The benchmarks work, and say all that docs/measured quotes; not how fast."""
 import json
 import os
 import pathlib

@@ -13,7 +13,7 @@ import unittest
 import urllib.request
 
 from bare_coordinator import BareCoordinatorCase, model_file, run, wait_for
-from services import SOURCE
+from metric_pages import listed_metrics
 
 PREFIX = "distillery_coordinator_"
 
@@ -223,7 +223,7 @@ class CoordinatorState(BareCoordinatorCase):
             self.assertEqual(self.metric(coordinator, name, **labels), value, name)
         self.assertGreater(self.metric(coordinator, "free_bytes"), 0)
 
-    def test_the_list_in_deploy_is_what_is_shown(self):
+    def test_the_list_in_docs_is_what_is_shown(self):
         text = self.scrape(self.busy_coordinator())
         shown = {name: [kind, None, set()] for name, kind in
                  re.findall(rf"^# TYPE ({PREFIX}\S+) (\S+)$", text, re.M)}
@@ -232,14 +232,7 @@ class CoordinatorState(BareCoordinatorCase):
         for name, labels in re.findall(r"^(\w+)\{(.*)\} ", text, re.M):
             family = name if name in shown else re.sub("_(bucket|sum|count)$", "", name)
             shown[family][2] |= set(re.findall(r'(\w+)="', labels)) - {"le"}
-        listed = {}
-        with open(os.path.join(SOURCE, "deploy", "METRICS.md")) as file:
-            for line in file:
-                if line.startswith("| `" + PREFIX):
-                    name, kind, labels, meaning = [cell.strip() for cell in
-                                                   line.strip().strip("|").split("|")]
-                    listed[name.strip("`")] = [kind, meaning,
-                                               {label for label in labels.split(", ") if label}]
+        listed = listed_metrics(PREFIX)
         if os.environ.get("DISTILLERY_SHOW_METRICS"):
             for name in sorted(shown):
                 kind, meaning, labels = shown[name]
@@ -247,7 +240,8 @@ class CoordinatorState(BareCoordinatorCase):
                       file=sys.stderr)
         self.assertEqual(sorted(listed), sorted(shown))
         for name in shown:
-            self.assertEqual(listed[name], shown[name], name)
+            kind, meaning, labels = shown[name]
+            self.assertEqual(listed[name], (kind, labels, meaning), name)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "integration"))
 
+from metric_pages import listed_metrics  # noqa: E402
 from services import BIN, program  # noqa: E402
 
 DEPLOY = os.path.join(SOURCE, "deploy")
@@ -22,17 +23,10 @@ def read(*path):
         return file.read()
 
 
-@functools.lru_cache(None)
-def listed_metrics():
-    """{metric: its type} of METRICS.md."""
-    rows = re.findall(r"^\| `([a-z0-9_]+)` \| (\w+) \|", read("METRICS.md"), re.M)
-    return dict(rows)
-
-
 def unknown_metrics(text):
     """Names in `text` that no program shows, sorted. A histogram has three names of samples."""
     known = set()
-    for name, kind in listed_metrics().items():
+    for name, (kind, _, _) in listed_metrics().items():
         known |= ({name + suffix for suffix in ("_bucket", "_sum", "_count")}
                   if kind == "histogram" else {name})
     return sorted(set(METRIC.findall(text)) - known)

@@ -7,7 +7,8 @@ import socket
 import unittest
 import urllib.request
 
-from services import SOURCE, TeacherTestCase, run, wait_for
+from metric_pages import listed_metrics
+from services import TeacherTestCase, run, wait_for
 
 PREFIX = "distillery_teacher_"
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -111,22 +112,15 @@ class MetricsTest(TeacherTestCase):
             if name.endswith("_total"):
                 self.assertGreaterEqual(after.samples[name, labels], value, name)
 
-    def test_the_list_in_deploy_is_what_is_shown(self):
+    def test_the_list_in_docs_is_what_is_shown(self):
         shown = self.exposition(self.served("--cache-dir", self.path("cache")))
-        listed = {}
-        with open(os.path.join(SOURCE, "deploy", "METRICS.md")) as file:
-            for line in file:
-                if line.startswith("| `" + PREFIX):
-                    name, kind, labels, meaning = [cell.strip() for cell in
-                                                   line.strip().strip("|").split("|")]
-                    listed[name.strip("`")] = (kind, labels, meaning)
+        listed = listed_metrics(PREFIX)
         # Those of any process: observability_test.py.
         self.assertEqual(sorted(listed), sorted(name for name in shown.type
                                                 if not name.startswith("process_")))
         for name, (kind, labels, meaning) in listed.items():
             self.assertEqual((kind, meaning), (shown.type[name], shown.help[name]), name)
-            self.assertEqual({label for label in labels.split(", ") if label},
-                             shown.labels[name], name)
+            self.assertEqual(labels, shown.labels[name], name)
 
     def test_flags_that_cannot_be_are_one_clear_line(self):
         def refused(code, expected, *flags):

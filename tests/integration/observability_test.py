@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Teacher, coordinator and worker in a run: METRICS.md lists what they show and nothing else, promtool
-finds no fault, the numbers are those of the run; and logs as JSON, one object a line."""
+"""Teacher, coordinator and worker in a run: docs/metrics lists what they show and nothing else,
+promtool finds no fault, the numbers are those of the run; and logs as JSON, one object a line."""
 
 import datetime
 import json
@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import unittest
 
+from metric_pages import listed_metrics
 from metrics_test import Exposition, scrape
-from services import SOURCE, TeacherTestCase, run, wait_for
+from services import TeacherTestCase, run, wait_for
 
 SPEC = """\
 name: observed
@@ -21,19 +22,6 @@ loss: {name: kd, alpha: 0.9, temperature: 4}
 training: {rounds: 2, replicas: 2, local_epochs: 1, batch_size: 32}
 """
 NAMES = {"teacher": "teacher_service", "coordinator": "coordinator", "worker": "student_worker"}
-
-
-def listed():
-    """{metric: (type, labels, meaning)} of METRICS.md."""
-    found = {}
-    with open(os.path.join(SOURCE, "deploy", "METRICS.md")) as file:
-        for line in file:
-            if re.match(r"\| `\w+` \|", line):
-                name, kind, labels, meaning = [cell.strip() for cell in
-                                               line.strip().strip("|").split("|")]
-                found[name.strip("`")] = (kind, {label for label in labels.split(", ") if label},
-                                          meaning)
-    return found
 
 
 class ObservabilityTest(TeacherTestCase):
@@ -76,7 +64,7 @@ class ObservabilityTest(TeacherTestCase):
                 if name in shown:
                     self.assertEqual(shown[name], (kind, labels, exposition.help[name]))
                 shown[name] = (kind, labels, exposition.help[name])
-        expected = listed()
+        expected = listed_metrics()
         # The first is there while a task is being done, the second after one was refused.
         for name in ("distillery_worker_task_info", "distillery_coordinator_rejected_uploads_total"):
             self.assertIn(name, expected)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every kind of PNG file becomes the pixels that README promises, and that Pillow reads."""
+"""Every kind of PNG file becomes the pixels that docs/data.md promises, and that Pillow reads."""
 
 import io
 import os
