@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Flags, variables and ports that the compose files and the Dockerfile name are those of the programs."""
+"""Flags, variables and ports that the compose files, the Dockerfile and the documents name are those of
+the programs."""
 
+import glob
 import json
 import os
 import re
@@ -104,6 +106,26 @@ class ComposeTest(unittest.TestCase):
                 self.assertEqual(entry["cap_drop"], ["ALL"], service)
                 if "entrypoint" not in entry:
                     self.assertEqual(entry["stop_grace_period"], "20s", service)
+
+
+class DocumentsTest(unittest.TestCase):
+    def test_flags_of_command_lines_exist(self):
+        pages = [name for name in os.listdir(SOURCE) if name.endswith(".md")]
+        pages += [os.path.join("docs", page) for page in glob.glob("**/*.md", recursive=True,
+                                                                   root_dir=f"{SOURCE}/docs")]
+        unknown, checked = [], 0
+        for page in pages:
+            with open(os.path.join(SOURCE, page)) as file:
+                blocks = re.findall(r"^```.*?\n(.*?)^```", file.read(), re.DOTALL | re.MULTILINE)
+            for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+                # A shell may do more after the command.
+                words = re.split(r" *[&#;|]| \$\(", line)[0].split()
+                picture = "----" in line
+                if words and words[0] in PROGRAM_OF_TARGET.values() and not picture:
+                    unknown += [f"{page}: {words[0]} {flag}" for flag in unknown_flags(words)]
+                    checked += 1
+        self.assertEqual(unknown, [])
+        self.assertGreaterEqual(checked, 40)
 
 
 class DockerfileTest(unittest.TestCase):
