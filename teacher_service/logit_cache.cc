@@ -46,11 +46,13 @@ absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitCache::Read(const Logit
   DISTILLERY_RETURN_IF_ERROR(spec.Validate());
   const std::string path = LogitFilePath(spec.key, spec.type);
   FileVersion checked;
+  std::shared_ptr<const LogitChecksums> checksums;
   std::shared_ptr<const CachedLogits> logits;
   {
     MutexLock lock(mutex_);
     if (const LogitCacheIndex::Entry* const entry = index_.Find(path)) {
       checked = entry->checked;
+      checksums = entry->checksums;
       logits = entry->logits.lock();
     }
   }
@@ -60,20 +62,27 @@ absl::StatusOr<std::shared_ptr<const CachedLogits>> LogitCache::Read(const Logit
     if (absl::IsNotFound(file.status())) index_.Erase(path);
     return file.status();
   }
-  const bool known = file->version() == checked;
-  const absl::Status sound = known ? file->CheckHeader(spec) : file->Check(spec);
+  const bool known = checksums != nullptr && file->version() == checked;
+  absl::Status sound;
+  if (known) {
+    sound = file->CheckHeader(spec);
+  } else {
+    absl::StatusOr<std::shared_ptr<const LogitChecksums>> read = file->Check(spec);
+    sound = read.status();
+    if (read.ok()) checksums = *std::move(read);
+  }
   if (!sound.ok()) {
     Reject(path, file->version(), sound);
     return absl::NotFoundError(sound.message());
   }
   if (!known || logits == nullptr) {
-    DISTILLERY_ASSIGN_OR_RETURN(logits, file->Logits(spec));
+    DISTILLERY_ASSIGN_OR_RETURN(logits, file->Logits(spec, checksums));
   }
   absl::Time used;
   {
     MutexLock lock(mutex_);
     used = NextUse();
-    index_.Put(path, {spec.file_bytes(), used, file->version(), logits});
+    index_.Put(path, {spec.file_bytes(), used, file->version(), logits, checksums});
     // Another process may have added the file. What cannot be removed is told to the next writer.
     Evict().IgnoreError();
   }
@@ -97,6 +106,20 @@ void LogitCache::Reject(const std::string& path, const FileVersion& version,
     spdlog::warn("soft-target cache: {}: {}", std::string(reason.message()),
                  std::string(removed.message()));
   }
+}
+
+void LogitCache::Drop(const LogitFileSpec& spec, const CachedLogits& logits,
+                      const absl::Status& reason) {
+  Reject(LogitFilePath(spec.key, spec.type), logits.version(), reason);
+}
+
+void LogitCache::Discard(const LogitFileSpec& spec) {
+  const std::string path = LogitFilePath(spec.key, spec.type);
+  struct stat info {};
+  if (stat(FullPath(path).c_str(), &info) != 0) return;
+  Reject(path, FileVersion::Of(info),
+         absl::DataLossError(
+             absl::StrCat("a client says that what it got of ", BaseName(path), " is damaged")));
 }
 
 absl::StatusOr<std::shared_ptr<LogitCache::Writer>> LogitCache::StartWriting(const LogitKey& key,
@@ -185,10 +208,10 @@ absl::Status LogitCache::Publish(const LogitFileSpec& spec, UnfinishedLogitFile*
     MutexLock lock(mutex_);
     used = NextUse();
   }
-  const absl::StatusOr<FileVersion> version = file->Complete(used);
-  if (!version.ok()) {
-    WriteFailed(version.status());
-    return version.status();
+  const absl::StatusOr<UnfinishedLogitFile::Completed> completed = file->Complete(used);
+  if (!completed.ok()) {
+    WriteFailed(completed.status());
+    return completed.status();
   }
   const std::string path = LogitFilePath(spec.key, spec.type);
   {
@@ -199,7 +222,8 @@ absl::Status LogitCache::Publish(const LogitFileSpec& spec, UnfinishedLogitFile*
     if (renamed.ok()) {
       DISTILLERY_FAILPOINT("teacher.cache.renamed");
       reserved_bytes_ -= spec.file_bytes();
-      index_.Put(path, {spec.file_bytes(), used, *version, {}});
+      index_.Put(path,
+                 {spec.file_bytes(), used, completed->version, {}, completed->checksums});
       if (std::exchange(writing_fails_, false)) {
         spdlog::info("soft-target cache: {} can be written again", options_.folder);
       }

@@ -1,8 +1,9 @@
 // The soft-target cache on disk: raw logits, one file per shard and view.
 //
 // All of it is safe to lose: anyone may delete any of its files at any time, and a file that is
-// torn, damaged or foreign is found by its checksums, removed, and reported as not there. A reader
-// keeps what it opened, whatever happens to the file. Several processes may share a folder. The
+// torn, damaged or foreign is found by its checksums, removed, and reported as not there. What is
+// damaged later is found when it is read: each read checks the blocks that it takes. A reader keeps
+// what it opened, whatever happens to the file's name. Several processes may share a folder. The
 // files used longest ago go first when the size limit is reached; the order outlasts a restart (it
 // is kept in the files' access times).
 //
@@ -12,6 +13,8 @@
 // Threads: safe for all. Find reads a whole file when this process meets it for the first time;
 // Open, and StartWriting about once a minute, list the folder. Only renames and unlinks are done
 // under the lock.
+//
+// In memory: the checksums of files that were read or written, 1/16,000 of the size limit.
 //
 // Not promised: where processes share a folder, each one knows of the others' new files only from
 // its last listing, so that together they may pass the limit for a minute.
@@ -81,6 +84,12 @@ class LogitCache {
   // INVALID_ARGUMENT for a bad shape.
   absl::StatusOr<std::shared_ptr<Writer>> StartWriting(const LogitKey& key, int64_t rows,
                                                        int64_t classes, StoredType type);
+
+  // Removes the file that `logits` were read from, since a read said `reason`; Find then does not find
+  // it. Others may go on reading what they have.
+  void Drop(const LogitFileSpec& spec, const CachedLogits& logits, const absl::Status& reason);
+  // Removes the file, if there is one, whatever is in it: somebody has reported it as damaged.
+  void Discard(const LogitFileSpec& spec);
 
   Stats stats() const;
 

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/checksum.h"
 #include "common/base/file_version.h"
 #include "teacher_service/logit_cache_format.h"
 
@@ -36,20 +37,31 @@ class CachedLogits {
   int64_t classes() const { return classes_; }
   StoredType type() const { return type_; }
   // CRC-32C of all rows' bytes, from when they were written.
-  uint32_t crc32c() const { return crc32c_; }
+  uint32_t crc32c() const { return checksums_->all; }
   int64_t row_bytes() const { return row_bytes_; }
-  // Copies `count` rows, row-major, in the stored type. DATA_LOSS if they cannot be read.
-  // REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
-  absl::Status Read(int64_t first, int64_t count, char* output) const;
+  // Rows that are checked together: reads that begin and end between them cost the least.
+  int64_t block_rows() const { return block_rows_; }
+  // Copies `count` rows, row-major, in the stored type; `crc32c`, if given, becomes the CRC-32C of
+  // their bytes. DATA_LOSS if they cannot be read, or are not those that were written: the blocks that
+  // they lie in are checked each time, since a disk may damage what was sound. `output` is of no use
+  // then. REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
+  absl::Status Read(int64_t first, int64_t count, char* output, uint32_t* crc32c = nullptr) const;
+  // The file's state now; none if it cannot be told.
+  FileVersion version() const;
 
  private:
   friend class LogitFile;
-  CachedLogits(const LogitFileSpec& spec, uint32_t crc32c, std::string name, int descriptor);
+  CachedLogits(const LogitFileSpec& spec, std::shared_ptr<const LogitChecksums> checksums,
+               std::string name, int descriptor);
+  // Adds rows that are read for their checksum alone to `crc`.
+  absl::Status Skip(int64_t first, int64_t last, uint32_t* crc) const;
   const int64_t rows_;
   const int64_t classes_;
   const StoredType type_;
   const int64_t row_bytes_;
-  const uint32_t crc32c_;
+  const int64_t block_rows_;
+  const Crc32cJoin join_whole_block_;
+  const std::shared_ptr<const LogitChecksums> checksums_;
   // Without its folder: messages about it may leave the process.
   const std::string name_;
   const int descriptor_;
@@ -68,10 +80,11 @@ class LogitFile {
   // bytes.
   absl::Status CheckHeader(const LogitFileSpec& spec) const;
   // DATA_LOSS also if the logits are not those that were written; reads the whole file.
-  absl::Status Check(const LogitFileSpec& spec) const;
-  // UNAVAILABLE if the system has no descriptor left. After one of the checks, with the same spec.
-  // DATA_LOSS if the header is damaged since.
-  absl::StatusOr<std::shared_ptr<const CachedLogits>> Logits(const LogitFileSpec& spec) const;
+  absl::StatusOr<std::shared_ptr<const LogitChecksums>> Check(const LogitFileSpec& spec) const;
+  // `checksums`: what Check gave for this file, now or earlier. UNAVAILABLE if the system has no
+  // descriptor left. After one of the checks, with the same spec.
+  absl::StatusOr<std::shared_ptr<const CachedLogits>> Logits(
+      const LogitFileSpec& spec, std::shared_ptr<const LogitChecksums> checksums) const;
   void Touch(absl::Time used) const { TouchFile(descriptor_, used); }
 
  private:

@@ -64,18 +64,28 @@ absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec&
   return header;
 }
 
-absl::StatusOr<uint32_t> ReadPayloadCrc(int descriptor, const LogitFileSpec& spec,
-                                        const std::string& path) {
+absl::StatusOr<std::shared_ptr<const LogitChecksums>> ReadLogitChecksums(int descriptor,
+                                                                         const LogitFileSpec& spec,
+                                                                         const std::string& path) {
   const auto buffer = std::make_unique<char[]>(static_cast<size_t>(kReadBytes));
-  uint32_t crc = 0;
-  for (int64_t done = 0; done < spec.payload_bytes();) {
-    const int64_t size = std::min(kReadBytes, spec.payload_bytes() - done);
-    DISTILLERY_RETURN_IF_ERROR(
-        ReadLogitBytes(descriptor, kLogitHeaderBytes + done, buffer.get(), size, path));
-    crc = Crc32c({buffer.get(), static_cast<size_t>(size)}, crc);
-    done += size;
+  auto checksums = std::make_shared<LogitChecksums>();
+  const int64_t block_bytes = spec.block_rows() * spec.row_bytes();
+  const Crc32cJoin join_whole_block(block_bytes);
+  for (int64_t first = 0; first < spec.payload_bytes(); first += block_bytes) {
+    const int64_t end = std::min(first + block_bytes, spec.payload_bytes());
+    uint32_t crc = 0;
+    for (int64_t done = first; done < end;) {
+      const int64_t size = std::min(kReadBytes, end - done);
+      DISTILLERY_RETURN_IF_ERROR(
+          ReadLogitBytes(descriptor, kLogitHeaderBytes + done, buffer.get(), size, path));
+      crc = Crc32c({buffer.get(), static_cast<size_t>(size)}, crc);
+      done += size;
+    }
+    checksums->blocks.push_back(crc);
+    checksums->all = end - first == block_bytes ? join_whole_block(checksums->all, crc)
+                                                : Crc32cJoin(end - first)(checksums->all, crc);
   }
-  return crc;
+  return checksums;
 }
 
 }  // namespace distillery

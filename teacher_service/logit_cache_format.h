@@ -2,13 +2,17 @@
 // classes].
 //
 // The header holds the key's digest, so a file under a wrong name is not served, and a crc32c of
-// itself and of the logits, so one that is torn or damaged is not either. Numbers are
-// little-endian.
+// itself and of the logits, so one that is torn or damaged is not either. Who has read a whole file
+// and found it sound knows the checksums of its blocks, by which each later read of a part is checked.
+// Numbers are little-endian.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "teacher_service/logit_key.h"
@@ -30,6 +34,16 @@ struct LogitFileSpec {
   int64_t row_bytes() const { return classes * (type == StoredType::kFloat16 ? 2 : 4); }
   int64_t payload_bytes() const { return rows * row_bytes(); }
   int64_t file_bytes() const { return kLogitHeaderBytes + payload_bytes(); }
+  // Rows of a block, which is checked as a whole; the last one may have less. So many that a block
+  // stays in a core's cache between copy and checksum, and that the checksums take 4 bytes of memory
+  // for about 64 KiB of the file.
+  int64_t block_rows() const { return std::max<int64_t>(1, (int64_t{64} << 10) / row_bytes()); }
+};
+
+// The CRC-32C of the logits of each block, and of all.
+struct LogitChecksums {
+  std::vector<uint32_t> blocks;
+  uint32_t all = 0;
 };
 
 // As on disk.
@@ -60,9 +74,10 @@ absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec&
 absl::Status ReadLogitBytes(int descriptor, int64_t offset, char* bytes, int64_t size,
                             const std::string& path);
 
-// The crc32c of the logits in the open file, read in order. DATA_LOSS if the file is shorter than
+// The checksums of the logits in the open file, read in order. DATA_LOSS if the file is shorter than
 // `spec` says or cannot be read. A read, unlike a mapping, makes neither a signal.
-absl::StatusOr<uint32_t> ReadPayloadCrc(int descriptor, const LogitFileSpec& spec,
-                                        const std::string& path);
+absl::StatusOr<std::shared_ptr<const LogitChecksums>> ReadLogitChecksums(int descriptor,
+                                                                         const LogitFileSpec& spec,
+                                                                         const std::string& path);
 
 }  // namespace distillery

@@ -28,7 +28,7 @@ void LogitCacheIndex::Merge(const std::vector<FoundLogitFile>& found, int64_t sc
   for (const FoundLogitFile& file : found) {
     const auto known = entries_.find(file.path);
     if (known == entries_.end()) {
-      Put(file.path, {file.bytes, file.used, {}, {}});
+      Put(file.path, {file.bytes, file.used, {}, {}, nullptr});
     } else if (known->second.entry.bytes != file.bytes || known->second.entry.used < file.used) {
       // Another process has written or used it since.
       Entry entry = known->second.entry;

@@ -31,7 +31,9 @@ class LogitCacheIndex {
     // The version whose crc was right; none of a file that was only seen.
     FileVersion checked;
     // What readers share while there are any.
-    std::weak_ptr<const CachedLogits> logits;
+    std::weak_ptr<const CachedLogits> logits = {};
+    // By which reads of the checked version are checked.
+    std::shared_ptr<const LogitChecksums> checksums = {};
   };
 
   // nullptr if unknown; valid until the next change.

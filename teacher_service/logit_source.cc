@@ -48,7 +48,6 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
       rows.rows = range_.count - row;
       rows.half = cached_->type() == StoredType::kFloat16;
       rows.file = cached_;
-      if (row == 0) rows.crc32c = cached_->crc32c();
     } else {
       const auto [entry, is_new] = cuts_.try_emplace(cut);
       if (entry->second.logits == nullptr) {
@@ -68,6 +67,14 @@ void ShardLogits::Get(int64_t row, std::shared_ptr<const std::atomic<bool>> canc
   } else {
     done(held == nullptr ? rows : Part(cut, std::move(held), row));
   }
+}
+
+void ShardLogits::Drop(const CachedLogits& file, const absl::Status& reason) {
+  {
+    MutexLock lock(source_->mutex_);
+    if (cached_.get() == &file) cached_ = nullptr;
+  }
+  source_->cache_->Drop(file_, file, reason);
 }
 
 bool ShardLogits::in_cache() const {
@@ -217,7 +224,7 @@ LogitSource::LogitSource(const Options& options, ComputeScheduler* scheduler, Lo
 
 absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
     std::shared_ptr<Teacher> teacher, std::shared_ptr<const Dataset> dataset, int64_t shard,
-    const View& view) {
+    const View& view, bool discard) {
   if (const absl::Status fits = CheckFits(teacher->info().card, *dataset); !fits.ok()) {
     return absl::FailedPreconditionError(
         absl::StrCat("teacher ", teacher->info().model_name, ": ", fits.message()));
@@ -225,8 +232,14 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
   DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
   const LogitFileSpec file = FileSpec(*teacher, *dataset, shard, range.count, view);
   std::shared_ptr<const CachedLogits> cached;
-  if (cache_ != nullptr) cached = cache_->Find(file.key, file.rows, file.classes, file.type);
+  if (cache_ != nullptr && discard) {
+    cache_->Discard(file);
+  } else if (cache_ != nullptr) {
+    cached = cache_->Find(file.key, file.rows, file.classes, file.type);
+  }
   std::shared_ptr<ShardLogits> shared;
+  // Destroyed without the lock.
+  std::shared_ptr<LogitCache::Writer> abandoned;
   bool store = false;
   {
     MutexLock lock(mutex_);
@@ -242,7 +255,11 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
           new ShardLogits(this, std::move(teacher), std::move(dataset), range, view, file));
       entry = shared;
     }
-    if (cached != nullptr && shared->cached_ == nullptr) {
+    if (discard) {
+      shared->cached_ = nullptr;
+      abandoned = std::move(shared->writer_);
+      Release(*shared);
+    } else if (cached != nullptr && shared->cached_ == nullptr) {
       shared->cached_ = cached;
       Release(*shared);
     } else if (cached == nullptr && shared->readers_ == 0) {

@@ -40,7 +40,7 @@ struct LogitRows {
   int64_t first_row = 0;
   int64_t rows = 0;
   bool half = false;
-  // CRC-32C of these rows' bytes, where it is known.
+  // CRC-32C of these rows' bytes, where they were read from a file.
   std::optional<uint32_t> crc32c;
 };
 
@@ -62,6 +62,10 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   // from `row` on with finite numbers. Who asks only for rows behind that one does not get the
   // error. REQUIRES: 0 <= row < row_count().
   void Get(int64_t row, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+
+  // `file`, which Get gave, could not be read: it is removed from the cache, and Get gives what the
+  // teacher computes, with the same bits. Blocks on files.
+  void Drop(const CachedLogits& file, const absl::Status& reason);
 
  private:
   friend class LogitSource;
@@ -130,10 +134,12 @@ class LogitSource {
   // `cache` may be null. Both must outlive this.
   LogitSource(const Options& options, ComputeScheduler* scheduler, LogitCache* cache);
 
-  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard.
+  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard. `discard`: what
+  // is kept of the shard, on disk and in memory, is dropped, and computed anew.
   absl::StatusOr<std::shared_ptr<ShardLogits>> Open(std::shared_ptr<Teacher> teacher,
                                                     std::shared_ptr<const Dataset> dataset,
-                                                    int64_t shard, const View& view);
+                                                    int64_t shard, const View& view,
+                                                    bool discard = false);
 
   // Bytes of cuts that are held.
   int64_t memory_bytes() const;

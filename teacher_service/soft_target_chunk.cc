@@ -91,25 +91,34 @@ int64_t ChunkMaker::RowBytes() const {
   return std::max<int64_t>(1, bytes);
 }
 
-absl::StatusOr<SoftTargetChunk> ChunkMaker::Make(const LogitRows& logits) {
-  const auto fit = [this](int64_t row_bytes) {
-    return std::max<int64_t>(1, options_.max_bytes / row_bytes);
-  };
-  int64_t rows = std::min(fit(RowBytes()), logits.rows);
-  if (logits.file == nullptr) return Build(&logits, logits.first_row, rows);
+absl::StatusOr<LogitRows> ChunkMaker::Load(const LogitRows& logits) const {
+  const CachedLogits& file = *logits.file;
   // What is read is bounded too: top-k makes little of it.
-  rows = std::min(rows, fit(logits.file->row_bytes()));
-  const std::shared_ptr<char> buffer = pool_->Take(rows * logits.file->row_bytes());
-  DISTILLERY_RETURN_IF_ERROR(logits.file->Read(logits.first_row, rows, buffer.get()));
+  int64_t rows = std::min({Fit(RowBytes()), Fit(file.row_bytes()), logits.rows});
+  // To the end of a block, lest its other part is read twice for its checksum.
+  const int64_t end = (logits.first_row + rows) / file.block_rows() * file.block_rows();
+  if (rows < logits.rows && end > logits.first_row) rows = end - logits.first_row;
+  const std::shared_ptr<char> buffer = pool_->Take(rows * file.row_bytes());
   LogitRows read = logits;
+  read.file = nullptr;
+  read.rows = rows;
+  DISTILLERY_RETURN_IF_ERROR(
+      file.Read(logits.first_row, rows, buffer.get(), &read.crc32c.emplace()));
   read.owner = buffer;
   read.data = buffer.get();
-  return Build(&read, logits.first_row, rows);
+  return read;
+}
+
+absl::StatusOr<SoftTargetChunk> ChunkMaker::Make(const LogitRows& logits) {
+  if (logits.file == nullptr) {
+    return Build(&logits, logits.first_row, std::min(Fit(RowBytes()), logits.rows));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const LogitRows read, Load(logits));
+  return Build(&read, read.first_row, read.rows);
 }
 
 absl::StatusOr<SoftTargetChunk> ChunkMaker::MakeSamples(int64_t start_row, int64_t rows) {
-  const int64_t fit = std::max<int64_t>(1, options_.max_bytes / RowBytes());
-  return Build(nullptr, start_row, std::min(fit, rows));
+  return Build(nullptr, start_row, std::min(Fit(RowBytes()), rows));
 }
 
 absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64_t start_row,
@@ -179,7 +188,7 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
       label += sizeof(value);
     }
   }
-  chunk.as_stored = as_stored && chunk.tensors.size() == 1;
+  if (as_stored && chunk.tensors.size() == 1 && rows == logits->rows) chunk.crc32c = logits->crc32c;
   if (as_stored && buffer != nullptr) {
     using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
     chunk.owner = std::make_shared<Both>(buffer, logits->owner);

@@ -1,8 +1,10 @@
 // One chunk of a stream: consecutive rows of soft targets, and of samples, as tensors.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +35,8 @@ struct SoftTargetChunk {
   int64_t rows = 0;
   // In the order of the fields.
   std::vector<TensorView> tensors;
-  // Logits as they are stored, and nothing else.
-  bool as_stored = false;
+  // CRC-32C of the tensors' bytes, if it is known: of logits as they are stored, and nothing else.
+  std::optional<uint32_t> crc32c;
   // Keeps the tensors' bytes alive.
   std::shared_ptr<const void> owner;
 };
@@ -57,9 +59,11 @@ class ChunkMaker {
   // `shard`: its rows in the data set. `pool` must outlive this.
   ChunkMaker(const Options& options, const Dataset* dataset, RowRange shard, BufferPool* pool);
 
+  // Reads as many rows as Make would take from a file into memory. Blocks; errors as
+  // CachedLogits::Read. REQUIRES: logits.file is set.
+  absl::StatusOr<LogitRows> Load(const LogitRows& logits) const;
   // As many rows from the first of `logits` on as fit into max_bytes, at least one. Raw logits that
-  // are in memory as they are asked for are not copied. From a file, blocks; DATA_LOSS if it cannot
-  // be read.
+  // are in memory as they are asked for are not copied. From a file, Load comes first.
   absl::StatusOr<SoftTargetChunk> Make(const LogitRows& logits);
   // Samples alone, of up to `rows` rows from start_row on. Errors, as those of Make for samples, as
   // Dataset::ReadImages.
@@ -67,6 +71,10 @@ class ChunkMaker {
 
  private:
   int64_t RowBytes() const;
+  // How many of so many bytes fit into max_bytes, at least one.
+  int64_t Fit(int64_t row_bytes) const {
+    return std::max<int64_t>(1, options_.max_bytes / row_bytes);
+  }
   // `logits`, if any, are in memory.
   absl::StatusOr<SoftTargetChunk> Build(const LogitRows* logits, int64_t start_row,
                                         int64_t rows);

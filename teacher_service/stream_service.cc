@@ -118,7 +118,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   struct Asks {
     std::shared_ptr<ShardLogits> shard;
     std::shared_ptr<const std::atomic<bool>> cancelled;
-    std::vector<Fetch*> fetches;
+    std::vector<std::shared_ptr<Fetch>> fetches;
     // on_wire_.
     bool write = false;
     // MakeNext, by this thread: for a message so small that waking another costs more.
@@ -199,7 +199,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     if (!samples_alone_) {
       DISTILLERY_ASSIGN_OR_RETURN(
           shard_, service_->host_->logits().Open(preparation.teacher, dataset_, request_.shard(),
-                                                 chunks.view));
+                                                 chunks.view, request_.discard_stored()));
     }
     chunks_.emplace(chunks, dataset_.get(), range, &service_->buffers_);
     Message message;
@@ -217,7 +217,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return absl::OkStatus();
   }
 
-  // The next message is made, or failed.
+  // The next message is made, or failed; or there is none, since its rows are to be asked for again.
   void Report(const absl::Status& status, const grpc::ByteBuffer& message) {
     Asks asks;
     {
@@ -225,7 +225,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       working_ = false;
       if (status.ok()) {
         next_ = message;
-        has_next_ = true;
+        has_next_ = next_.Valid();
       } else {
         Stop(status);
       }
@@ -234,7 +234,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     Ask(this, asks);
   }
 
-  void OnRows(Fetch* fetch, const absl::StatusOr<LogitRows>& rows) {
+  void OnRows(const std::shared_ptr<Fetch>& fetch, const absl::StatusOr<LogitRows>& rows) {
     Asks asks;
     {
       MutexLock lock(mutex_);
@@ -250,7 +250,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // before StartWrite returns, while the next is encoded. A stream without anything under way may be
   // gone by now, and what is started last may end it: so `stream` is only used for that.
   static void Ask(SoftTargetStream* stream, const Asks& asks) {
-    for (Fetch* const fetch : asks.fetches) {
+    for (const std::shared_ptr<Fetch>& fetch : asks.fetches) {
       asks.shard->Get(fetch->row, asks.cancelled,
                       [stream, fetch](const absl::StatusOr<LogitRows>& rows) {
                         stream->OnRows(fetch, rows);
@@ -297,13 +297,13 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     }
     while (!samples_alone_ && next_fetch_ < row_count_ &&
            fetches_.size() < static_cast<size_t>(service_->options_.read_ahead_cuts)) {
-      fetches_.push_back(std::make_unique<Fetch>());
+      fetches_.push_back(std::make_shared<Fetch>());
       fetches_.back()->row = next_fetch_;
       next_fetch_ = (next_fetch_ / cut_rows_ + 1) * cut_rows_;
       ++fetching_;
       asks.shard = shard_;
       asks.cancelled = cancelled_;
-      asks.fetches.push_back(fetches_.back().get());
+      asks.fetches.push_back(fetches_.back());
     }
     return asks;
   }
@@ -315,7 +315,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return fetches_.front()->rows->rows * row_bytes_ <= kSmallBytes;
   }
 
-  // The next chunk, or the trailer.
+  // The next chunk, or the trailer; none if rows of the cache's file are damaged: they are asked for
+  // again, and come from the teacher.
   absl::Status MakeNext(grpc::ByteBuffer* message) {
     DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
     if (service_->host_->draining()) return absl::UnavailableError("the teacher is draining");
@@ -330,7 +331,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       Message trailer;
       trailer.mutable_trailer()->set_row_count(row - request_.start_row());
       trailer.mutable_trailer()->set_byte_count(bytes_);
-      trailer.mutable_trailer()->set_crc32c(known_crc_.value_or(crc_));
+      trailer.mutable_trailer()->set_crc32c(crc_);
       *message = SerializeMessage(trailer);
       DISTILLERY_FAILPOINT("teacher.stream.trailer");
       MutexLock lock(mutex_);
@@ -350,17 +351,25 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       }
       rows->first_row = row;
       rows->rows -= skipped;
-      DISTILLERY_ASSIGN_OR_RETURN(chunk, chunks_->Make(*rows));
-    }
-    // A whole shard as it is stored: the checksum from when it was written is that of the stream.
-    if (chunk.as_stored && rows->rows == row_count_ && rows->crc32c.has_value()) {
-      known_crc_ = rows->crc32c;
+      if (rows->file == nullptr) {
+        DISTILLERY_ASSIGN_OR_RETURN(chunk, chunks_->Make(*rows));
+      } else {
+        const absl::StatusOr<LogitRows> loaded = chunks_->Load(*rows);
+        if (!loaded.ok()) {
+          shard_->Drop(*rows->file, loaded.status());
+          AskAgain(row);
+          return absl::OkStatus();
+        }
+        DISTILLERY_ASSIGN_OR_RETURN(chunk, chunks_->Make(*loaded));
+      }
     }
     int64_t bytes = 0;
     for (const TensorView& tensor : chunk.tensors) {
-      if (!known_crc_.has_value()) crc_ = Crc32c(tensor.bytes, crc_);
+      // What was read from a file was checked by its checksum, which is that of the bytes sent.
+      if (!chunk.crc32c.has_value()) crc_ = Crc32c(tensor.bytes, crc_);
       bytes += static_cast<int64_t>(tensor.bytes.size());
     }
+    if (chunk.crc32c.has_value()) crc_ = Crc32cJoin(bytes)(crc_, *chunk.crc32c);
     if (bytes_ > 0) DISTILLERY_FAILPOINT("teacher.stream.chunk");
     bytes_ += bytes;
     *message = Serialize(chunk);
@@ -378,6 +387,13 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       next_fetch_ = std::max(next_fetch_, row_);
     }
     return absl::OkStatus();
+  }
+
+  // Forgets what was asked for: the next Pump asks for the rows from `row` on.
+  void AskAgain(int64_t row) {
+    MutexLock lock(mutex_);
+    fetches_.clear();
+    next_fetch_ = row;
   }
 
   void Stop(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -434,8 +450,6 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // Used by whoever makes the next message, and by Log at the end.
   int64_t bytes_ = 0;
   uint32_t crc_ = 0;
-  // Of the whole stream, where it need not be computed.
-  std::optional<uint32_t> known_crc_;
   // The message that gRPC writes.
   grpc::ByteBuffer on_wire_;
 
@@ -447,7 +461,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // Next row to encode, and the first that no fetch was started for.
   int64_t row_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t next_fetch_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<std::unique_ptr<Fetch>> fetches_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::shared_ptr<Fetch>> fetches_ ABSL_GUARDED_BY(mutex_);
   int fetching_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::ByteBuffer next_ ABSL_GUARDED_BY(mutex_);
   bool has_next_ ABSL_GUARDED_BY(mutex_) = false;

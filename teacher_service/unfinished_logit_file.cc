@@ -70,9 +70,11 @@ absl::Status UnfinishedLogitFile::Write(int64_t first_row, absl::string_view row
   return WriteAt(descriptor_, kLogitHeaderBytes + first_row * spec_.row_bytes(), rows, temporary_);
 }
 
-absl::StatusOr<FileVersion> UnfinishedLogitFile::Complete(absl::Time used) const {
-  DISTILLERY_ASSIGN_OR_RETURN(const uint32_t crc, ReadPayloadCrc(descriptor_, spec_, temporary_));
-  const LogitHeader header = MakeLogitHeader(spec_, crc);
+absl::StatusOr<UnfinishedLogitFile::Completed> UnfinishedLogitFile::Complete(
+    absl::Time used) const {
+  DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const LogitChecksums> checksums,
+                              ReadLogitChecksums(descriptor_, spec_, temporary_));
+  const LogitHeader header = MakeLogitHeader(spec_, checksums->all);
   DISTILLERY_RETURN_IF_ERROR(WriteAt(
       descriptor_, 0, {reinterpret_cast<const char*>(&header), sizeof(header)}, temporary_));
   TouchFile(descriptor_, used);
@@ -80,7 +82,7 @@ absl::StatusOr<FileVersion> UnfinishedLogitFile::Complete(absl::Time used) const
   if (fstat(descriptor_, &info) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot read ", temporary_));
   }
-  return FileVersion::Of(info);
+  return Completed{FileVersion::Of(info), std::move(checksums)};
 }
 
 absl::Status UnfinishedLogitFile::Rename() {

@@ -29,9 +29,14 @@ class UnfinishedLogitFile {
 
   // REQUIRES: whole rows, inside of the shape.
   absl::Status Write(int64_t first_row, absl::string_view rows) const;
+  // What a file is that was completed.
+  struct Completed {
+    FileVersion version;
+    std::shared_ptr<const LogitChecksums> checksums;
+  };
   // Writes the header, with the crc of the logits, and sets the access time to `used`.
   // REQUIRES: each row was written.
-  absl::StatusOr<FileVersion> Complete(absl::Time used) const;
+  absl::StatusOr<Completed> Complete(absl::Time used) const;
   // Gives the file its name, in place of one that has it. After Complete.
   absl::Status Rename();
 

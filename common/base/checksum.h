@@ -30,4 +30,16 @@ std::string Sha256Hex(absl::string_view bytes);
 // CRC-32C (Castagnoli) of `bytes` after bytes whose CRC is `previous`; 0 starts.
 uint32_t Crc32c(absl::string_view bytes, uint32_t previous = 0);
 
+// Joins CRCs of bytes that follow each other, without the bytes.
+class Crc32cJoin {
+ public:
+  // For second parts of so many bytes.
+  explicit Crc32cJoin(int64_t second_bytes);
+  // The CRC-32C of both, given that of each. Takes 32 steps.
+  uint32_t operator()(uint32_t first, uint32_t second) const;
+
+ private:
+  uint32_t power_;
+};
+
 }  // namespace distillery

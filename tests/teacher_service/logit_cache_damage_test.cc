@@ -116,7 +116,11 @@ TEST_F(LogitCacheDamageTest, ContentIsCheckedOnceAndAgainWhenTheFileHasChanged) 
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   WriteWholeFile(Path(1), bytes);
   SetModified(Path(1), modified);
-  EXPECT_NE(Find(*cache, 1), nullptr);  // so it was not read again
+  const Logits found = Find(*cache, 1);  // so it was not read again
+  ASSERT_NE(found, nullptr);
+  // But what is read of it is checked.
+  std::string rows = Bytes(1);
+  EXPECT_THAT(found->Read(0, kRows, rows.data()), StatusIs(absl::StatusCode::kDataLoss));
   SetModified(Path(1), modified + absl::Nanoseconds(1));
   EXPECT_EQ(Find(*cache, 1), nullptr);
   EXPECT_EQ(cache->stats().corrupt, 1);

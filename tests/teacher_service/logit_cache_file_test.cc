@@ -6,6 +6,8 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <random>
 #include <set>
 
 #include "common/base/checksum.h"
@@ -18,9 +20,17 @@
 namespace distillery {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
+
+absl::Status WriteInPlace(const std::string& path, int64_t at, char byte) {
+  std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekp(at);
+  stream.put(byte);
+  return stream.flush() ? absl::OkStatus() : absl::UnknownError(path);
+}
 
 LogitKey SomeKey() { return {"0123456789abcdef0123", "fedcba9876543210fedc", 12, "none", 0, 1}; }
 
@@ -139,8 +149,9 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
     ASSERT_THAT(file->Rename(), IsOk());
   }
   ASSERT_OK_AND_ASSIGN(const LogitFile sound, LogitFile::Open(path));
-  ASSERT_THAT(sound.Check(spec), IsOk());
-  ASSERT_OK_AND_ASSIGN(const auto opened, sound.Logits(spec));
+  ASSERT_OK_AND_ASSIGN(const auto checksums, sound.Check(spec));
+  EXPECT_EQ(checksums->all, Crc32c(logits));
+  ASSERT_OK_AND_ASSIGN(const auto opened, sound.Logits(spec, checksums));
   std::string read(logits.size(), '\0');
   ASSERT_THAT(opened->Read(0, 700, read.data()), IsOk());
   EXPECT_TRUE(read == logits);
@@ -155,6 +166,53 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
   }
 }
 
+// Whatever rows are read, and wherever the damage is: those that lie in a damaged block are refused, all
+// others are as they were written, with the right checksum.
+TEST(LogitFile, Fault62_DamageAfterTheCheckIsFoundByEachReadOfItsBlock) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("a");
+  const LogitFileSpec spec{SomeKey(), 700, 257, StoredType::kFloat32};
+  std::string logits(static_cast<size_t>(spec.payload_bytes()), '\0');
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<char>(i * 7 + i / 256);
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
+    ASSERT_THAT(file->Write(0, logits), IsOk());
+    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
+    ASSERT_THAT(file->Rename(), IsOk());
+  }
+  ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(path));
+  ASSERT_OK_AND_ASSIGN(const auto checksums, file.Check(spec));
+  ASSERT_OK_AND_ASSIGN(const auto opened, file.Logits(spec, checksums));
+  ASSERT_EQ(opened->block_rows(), 63);
+  std::mt19937 random(62);
+  int refused = 0;
+  for (int round = 0; round < 500; ++round) {
+    const auto at = static_cast<int64_t>(random() % logits.size());
+    const char sound = logits[static_cast<size_t>(at)];
+    ASSERT_THAT(WriteInPlace(path, kLogitHeaderBytes + at,
+                             static_cast<char>(sound ^ (1 << random() % 8))),
+                IsOk());
+    const auto first = static_cast<int64_t>(random() % 700);
+    const auto count = static_cast<int64_t>(random() % static_cast<uint64_t>(701 - first));
+    std::string rows(static_cast<size_t>(count * spec.row_bytes()), '\0');
+    uint32_t crc = 0;
+    const absl::Status read = opened->Read(first, count, rows.data(), &crc);
+    const int64_t block = at / spec.row_bytes() / 63;
+    const bool damaged = count > 0 && first / 63 <= block && (first + count - 1) / 63 >= block;
+    refused += damaged ? 1 : 0;
+    if (damaged) {
+      EXPECT_THAT(read, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("a has damaged logits")));
+    } else {
+      ASSERT_THAT(read, IsOk());
+      EXPECT_TRUE(rows == logits.substr(static_cast<size_t>(first * spec.row_bytes()), rows.size()));
+      EXPECT_EQ(crc, Crc32c(rows));
+    }
+    ASSERT_THAT(WriteInPlace(path, kLogitHeaderBytes + at, sound), IsOk());
+  }
+  EXPECT_GT(refused, 50);
+  EXPECT_LT(refused, 450);
+}
+
 TEST(LogitFile, AFileCutShortUnderAReaderIsDataLossAndNamesNoFolder) {
   const TemporaryFolder folder;
   const std::string path = folder.File("a");
@@ -166,11 +224,12 @@ TEST(LogitFile, AFileCutShortUnderAReaderIsDataLossAndNamesNoFolder) {
     ASSERT_THAT(file->Rename(), IsOk());
   }
   ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(path));
-  ASSERT_OK_AND_ASSIGN(const auto opened, file.Logits(spec));
-  std::filesystem::resize_file(path, 128 + 8);
+  ASSERT_OK_AND_ASSIGN(const auto checksums, file.Check(spec));
+  ASSERT_OK_AND_ASSIGN(const auto opened, file.Logits(spec, checksums));
   char rows[12];
   ASSERT_THAT(opened->Read(0, 2, rows), IsOk());
   EXPECT_EQ(absl::string_view(rows, 8), "abcdefgh");
+  std::filesystem::resize_file(path, 128 + 8);
   EXPECT_THAT(opened->Read(1, 2, rows),
               StatusIs(absl::StatusCode::kDataLoss, "cannot read a: cut short"));
 }

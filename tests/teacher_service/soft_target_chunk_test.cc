@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "common/base/checksum.h"
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
@@ -160,19 +161,20 @@ TEST_F(ChunkTest, RowsInAFileAreReadAndNoMoreThanMaxBytesOfThem) {
   }
   ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(folder.File("a")));
   LogitRows rows;
-  ASSERT_OK_AND_ASSIGN(rows.file, file.Logits(spec));
+  ASSERT_OK_AND_ASSIGN(const auto checksums, file.Check(spec));
+  ASSERT_OK_AND_ASSIGN(rows.file, file.Logits(spec, checksums));
   rows.first_row = 7;
   rows.rows = 93;
   ChunkMaker::Options options;
   options.max_bytes = 400;
   ASSERT_OK_AND_ASSIGN(const SoftTargetChunk raw, Make(options).Make(rows));
-  EXPECT_TRUE(raw.as_stored);
+  EXPECT_EQ(raw.crc32c, Crc32c({reinterpret_cast<const char*>(&logits_[70]), 400}));
   EXPECT_EQ(raw.rows, 10);
   EXPECT_EQ(std::memcmp(raw.tensors[0].bytes.data(), &logits_[70], 400), 0);
   options.format.encoding = Encoding::kTopK;
   options.format.top_k = 1;
   ASSERT_OK_AND_ASSIGN(const SoftTargetChunk top, Make(options).Make(rows));
-  EXPECT_FALSE(top.as_stored);
+  EXPECT_FALSE(top.crc32c.has_value());
   EXPECT_EQ(top.rows, 10);
   EXPECT_EQ(Wire(top), Wire(*Make(options).Make(Rows(7, 10))));
 }

@@ -43,5 +43,16 @@ TEST(Crc32c, GoesOnFromTheBytesBefore) {
   }
 }
 
+TEST(Crc32c, OfPartsIsJoinedToThatOfTheWhole) {
+  std::string bytes(70'000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + i / 257);
+  const absl::string_view all(bytes);
+  for (const size_t cut : {size_t{0}, size_t{1}, size_t{7}, size_t{4096}, size_t{65535},
+                           size_t{69'999}, size_t{70'000}}) {
+    const Crc32cJoin join(static_cast<int64_t>(all.size() - cut));
+    EXPECT_EQ(join(Crc32c(all.substr(0, cut)), Crc32c(all.substr(cut))), Crc32c(all)) << cut;
+  }
+}
+
 }  // namespace
 }  // namespace distillery
