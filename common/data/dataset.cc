@@ -108,7 +108,9 @@ absl::Status Dataset::Prepare() {
   }
   digest_ = DatasetDigest(rows_, digests->shards);
   channel_sums_ = std::move(digests->sums);
-  if (known) verifier_ = std::make_unique<ShardVerifier>(std::move(digests->shards));
+  if (!samples().in_memory()) {
+    verifier_ = std::make_unique<ShardVerifier>(rows_, *std::move(digests));
+  }
   return absl::OkStatus();
 }
 
@@ -126,11 +128,17 @@ absl::Status Dataset::Verify(int64_t shard) const {
   return Annotate(verifier_->Verify(rows_, shard), reference_.ToString());
 }
 
+absl::Status Dataset::CheckRead(int64_t row, const uint8_t* pixels) const {
+  if (verifier_ == nullptr || verifier_->IsSound(rows_, row, pixels)) return absl::OkStatus();
+  return Annotate(ShardVerifier::Damaged(rows_, row / reference_.shard_size),
+                  reference_.ToString());
+}
+
 absl::Status Dataset::ReadImage(int64_t row, uint8_t* output) const {
   const int64_t shard = row / reference_.shard_size;
   DISTILLERY_RETURN_IF_ERROR(Verify(shard));
   const absl::Status read = ::distillery::ReadImage(samples(), rows_.Place(row), output);
-  if (read.ok()) return absl::OkStatus();  // names are made for errors alone
+  if (read.ok()) return CheckRead(row, output);  // names are made for errors alone
   return Annotate(read, absl::StrCat(reference_.ToString(), ": shard ", shard));
 }
 
@@ -144,7 +152,13 @@ absl::Status Dataset::ReadImages(const std::vector<int64_t>& rows, uint8_t* outp
     verified = shard;
     wishes.push_back({rows_.Place(rows[i]), static_cast<uint32_t>(i)});
   }
-  if (::distillery::ReadImages(samples(), &wishes, output).ok()) return absl::OkStatus();
+  if (::distillery::ReadImages(samples(), &wishes, output).ok()) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      DISTILLERY_RETURN_IF_ERROR(
+          CheckRead(rows[i], output + static_cast<int64_t>(i) * shape().size()));
+    }
+    return absl::OkStatus();
+  }
   // One by one, to tell whose shard it is.
   for (size_t i = 0; i < rows.size(); ++i) {
     DISTILLERY_RETURN_IF_ERROR(

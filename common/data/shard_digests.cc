@@ -137,12 +137,18 @@ class Window {
     return samples_.in_memory() ? samples_.Pixels(rows_.Place(row))
                                 : &pixels_[(row - first_) * image_bytes_];
   }
-  void Hash(const RowRange& range, ShardHash* hash, std::vector<ChannelSums>* sums) const {
+  // `row_crcs`: null, or one for each row of the range.
+  void Hash(const RowRange& range, ShardHash* hash, std::vector<ChannelSums>* sums,
+            uint32_t* row_crcs) const {
     const int64_t plane = samples_.shape.height * samples_.shape.width;
     for (int64_t row = range.first; row < range.first + range.count; ++row) {
       const uint8_t* const pixels = Pixels(row);
       hash->Add(pixels, static_cast<size_t>(image_bytes_), rows_.Label(row), rows_.order[row]);
       if (sums != nullptr) AddImage(pixels, plane, sums);
+      if (row_crcs != nullptr) {
+        *row_crcs++ = Crc32c({reinterpret_cast<const char*>(pixels),
+                              static_cast<size_t>(image_bytes_)});
+      }
     }
   }
 
@@ -164,6 +170,7 @@ class Pass {
         threads_(std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMaxThreads)) {
     digests_.shards.resize(static_cast<size_t>(rows.shard_count()));
     digests_.sums.resize(static_cast<size_t>(rows.samples->shape.channels));
+    if (!rows.samples->in_memory()) digests_.row_crcs.resize(static_cast<size_t>(rows.size()));
   }
 
   absl::StatusOr<ShardDigests> Run() {
@@ -192,7 +199,8 @@ class Pass {
     InThreads(threads, [&](int64_t part) {
       for (int64_t i = count * part / threads; i < count * (part + 1) / threads; ++i) {
         ShardHash hash;
-        window_.Hash(rows_.Shard(first + i), &hash, &sums[part]);
+        const RowRange shard = rows_.Shard(first + i);
+        window_.Hash(shard, &hash, &sums[part], CrcsFrom(shard.first));
         digests_.shards[first + i] = hash.Finish();
       }
     });
@@ -211,11 +219,15 @@ class Pass {
     for (int64_t done = 0; done < range.count; done += window_.most()) {
       const RowRange part{range.first + done, std::min(window_.most(), range.count - done)};
       DISTILLERY_RETURN_IF_ERROR(window_.Read(part, std::min(threads_, part.count)));
-      window_.Hash(part, &hash, &digests_.sums);
+      window_.Hash(part, &hash, &digests_.sums, CrcsFrom(part.first));
       Report(part);
     }
     digests_.shards[shard] = hash.Finish();
     return absl::OkStatus();
+  }
+
+  uint32_t* CrcsFrom(int64_t row) {
+    return digests_.row_crcs.empty() ? nullptr : &digests_.row_crcs[static_cast<size_t>(row)];
   }
 
   // The error of the first shard that has one by itself.
@@ -255,7 +267,8 @@ absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::st
   return digests;
 }
 
-absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard) {
+absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard,
+                                               uint32_t* row_crcs) {
   Window window(rows, kLeastWindowBytes);
   const RowRange range = rows.Shard(shard);
   ShardHash hash;
@@ -263,7 +276,7 @@ absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t sh
     const RowRange part{range.first + done, std::min(window.most(), range.count - done)};
     DISTILLERY_RETURN_IF_ERROR(
         Annotate(window.Read(part, /*threads=*/1), absl::StrCat("shard ", shard)));
-    window.Hash(part, &hash, /*sums=*/nullptr);
+    window.Hash(part, &hash, /*sums=*/nullptr, row_crcs == nullptr ? nullptr : row_crcs + done);
   }
   return hash.Finish();
 }

@@ -28,6 +28,9 @@ struct ChannelSums {
 
 struct ShardDigests {
   std::vector<ShardDigest> shards;
+  // CRC-32C of each row's pixels, by which later reads are checked; empty if not all rows were read,
+  // or they are held in memory.
+  std::vector<uint32_t> row_crcs;
   // Of each channel.
   std::vector<ChannelSums> sums;
 };
@@ -38,8 +41,10 @@ struct ShardDigests {
 absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::string_view name,
                                                  int64_t window_bytes = 0);
 
-// The same for one shard, without the sums.
-absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard);
+// The same for one shard, without the sums. `row_crcs`, if given, gets the CRC-32C of each of its rows'
+// pixels.
+absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard,
+                                               uint32_t* row_crcs = nullptr);
 
 // SHA-256 of a data set: over the shards' SHA-256s in hexadecimal, after what tells it from others.
 std::string DatasetDigest(const SplitRows& rows, const std::vector<ShardDigest>& shards);

@@ -29,19 +29,38 @@ std::string ImageFiles(const SplitRows& rows, int64_t shard) {
 
 }  // namespace
 
+ShardVerifier::ShardVerifier(const SplitRows& rows, ShardDigests digests)
+    : digests_(std::move(digests.shards)),
+      row_crcs_(std::move(digests.row_crcs)),
+      verified_(digests_.size()) {
+  const bool known = !row_crcs_.empty();
+  row_crcs_.resize(static_cast<size_t>(rows.size()));
+  for (std::atomic<bool>& verified : verified_) verified.store(known, std::memory_order_relaxed);
+}
+
 absl::Status ShardVerifier::Verify(const SplitRows& rows, int64_t shard) {
   std::atomic<bool>& verified = verified_[shard];
   if (verified.load(std::memory_order_acquire)) return absl::OkStatus();
   MutexLock lock(mutexes_[static_cast<size_t>(shard) % kMutexes]);
   if (verified.load(std::memory_order_acquire)) return absl::OkStatus();
-  DISTILLERY_ASSIGN_OR_RETURN(const ShardDigest digest, ComputeShardDigest(rows, shard));
-  if (digest != digests_[shard]) {
-    return absl::DataLossError(absl::StrCat(
-        "shard ", shard, ": the bytes of ", ImageFiles(rows, shard),
-        ", or their labels, are no longer those of its SHA-256: restore the files"));
-  }
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const ShardDigest digest,
+      ComputeShardDigest(rows, shard, &row_crcs_[static_cast<size_t>(rows.Shard(shard).first)]));
+  if (digest != digests_[shard]) return Damaged(rows, shard);
   verified.store(true, std::memory_order_release);
   return absl::OkStatus();
+}
+
+bool ShardVerifier::IsSound(const SplitRows& rows, int64_t row, const uint8_t* pixels) const {
+  const auto size = static_cast<size_t>(rows.samples->shape.size());
+  return Crc32c({reinterpret_cast<const char*>(pixels), size}) ==
+         row_crcs_[static_cast<size_t>(row)];
+}
+
+absl::Status ShardVerifier::Damaged(const SplitRows& rows, int64_t shard) {
+  return absl::DataLossError(absl::StrCat(
+      "shard ", shard, ": the bytes of ", ImageFiles(rows, shard),
+      ", or their labels, are no longer those of its SHA-256: restore the files"));
 }
 
 }  // namespace distillery

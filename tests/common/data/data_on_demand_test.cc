@@ -174,6 +174,31 @@ TEST_F(DataOnDemand, Fault32_AByteThatChangedUnseenIsDataLossWhenItsShardIsFirst
   EXPECT_THAT(ReadShards(*dataset, shard), IsOk());
 }
 
+// While the data set is open, after its shards were read and found sound; whether this process computed
+// the digests or took them from the side file.
+TEST_F(DataOnDemand, Fault62_AByteThatRotsWhileTheDataAreInUseIsDataLossAtEachReadUntilItIsMended) {
+  for (const char* const opening : {"first", "second"}) {
+    ASSERT_OK_AND_ASSIGN(const auto dataset, Open());
+    const int64_t shard = ShardOfLast(*dataset);
+    ASSERT_THAT(ReadShards(*dataset, shard), IsOk());
+    FlipLastPixel();
+    for (int read = 0; read < 2; ++read) {
+      EXPECT_THAT(ReadShards(*dataset, shard),
+                  StatusIs(kDataLoss,
+                           AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard) + ": "),
+                                 HasSubstr("train_images.npy"), HasSubstr("SHA-256"))))
+          << opening;
+    }
+    int64_t row = shard * kShardSize;
+    while (dataset->StoredIndex(row) != kSamples - 1) ++row;
+    float pixels[6];
+    EXPECT_THAT(LoadPixels(*dataset, {row}, View{}, pixels), StatusIs(kDataLoss)) << opening;
+    FlipLastPixel();  // mended
+    EXPECT_THAT(ReadShards(*dataset, shard), IsOk()) << opening;
+    EXPECT_THAT(LoadPixels(*dataset, {row}, View{}, pixels), IsOk()) << opening;
+  }
+}
+
 TEST_F(DataOnDemand, ATouchedFileIsReadAnew) {
   ASSERT_OK_AND_ASSIGN(const auto before, Open());
   FlipLastPixel();
