@@ -17,6 +17,7 @@ constexpr absl::Duration kStreamDeadline = absl::Minutes(10);
 struct Received {
   bool header = false;
   bool trailer = false;
+  bool differs = false;
   int64_t next_row = 0;
   uint32_t crc = 0;
 };
@@ -45,6 +46,7 @@ absl::Status Take(const v1::StreamSoftTargetsResponse& message, int64_t first_ro
   } else if (message.has_trailer()) {
     if (message.trailer().row_count() != received->next_row - first_row ||
         message.trailer().crc32c() != received->crc) {
+      received->differs = true;
       return absl::DataLossError("the teacher's stream does not match its trailer");
     }
     received->trailer = true;
@@ -56,7 +58,8 @@ absl::Status Take(const v1::StreamSoftTargetsResponse& message, int64_t first_ro
 
 absl::Status ReadShardStream(const std::shared_ptr<grpc::Channel>& channel,
                              const v1::StreamSoftTargetsRequest& request, int64_t row_count,
-                             CallCanceller* canceller, const ShardHandlers& handlers) {
+                             CallCanceller* canceller, const ShardHandlers& handlers,
+                             bool* differs) {
   const auto stub = v1::TeacherService::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kStreamDeadline));
@@ -69,6 +72,7 @@ absl::Status ReadShardStream(const std::shared_ptr<grpc::Channel>& channel,
   while (problem.ok() && !received.trailer && stream->Read(&message)) {
     problem = Take(message, request.start_row(), handlers, &received);
   }
+  if (differs != nullptr) *differs = received.differs;
   if (!problem.ok()) context.TryCancel();
   const absl::Status end = FromGrpcStatus(stream->Finish());
   if (!problem.ok()) return problem;

@@ -23,9 +23,11 @@ struct ShardHandlers {
 
 // Reads from request.start_row() to the end of the shard, which has `row_count` rows. Blocks. What
 // the handlers say, or the teacher; ABORTED if the stream ends before its trailer; DATA_LOSS if it is
-// no whole stream: what came in it is not to be trusted then.
+// no whole stream: what came in it is not to be trusted then. `differs`, if given, is set if it came
+// to its end but is not what its trailer says.
 absl::Status ReadShardStream(const std::shared_ptr<grpc::Channel>& channel,
                              const v1::StreamSoftTargetsRequest& request, int64_t row_count,
-                             CallCanceller* canceller, const ShardHandlers& handlers);
+                             CallCanceller* canceller, const ShardHandlers& handlers,
+                             bool* differs = nullptr);
 
 }  // namespace distillery

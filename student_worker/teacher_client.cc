@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/soft_target_conversion.h"
 #include "common/rpc/status_conversion.h"
@@ -89,10 +90,22 @@ AnyTeacher::Answer TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>&
                                            request->row_count - before, rows));
     return rows->row_count - before;
   };
-  answer.status =
-      ReadShardStream(channel, ToProto(*request, held), request->row_count, canceller_, handlers);
-  // What came with the damage is not to be trusted either.
-  if (absl::IsDataLoss(answer.status)) rows->Truncate(held);
+  v1::StreamSoftTargetsRequest proto = ToProto(*request, held);
+  const auto read = [&](bool* differs) {
+    answer.status =
+        ReadShardStream(channel, proto, request->row_count, canceller_, handlers, differs);
+    // What came with the damage is not to be trusted either.
+    if (absl::IsDataLoss(answer.status)) rows->Truncate(held);
+  };
+  bool differs = false;
+  read(&differs);
+  if (differs) {
+    // What the teacher keeps may be damaged, and would be at each try.
+    spdlog::warn("shard {}: {}; asking the teacher to compute it anew", request->shard,
+                 std::string(answer.status.message()));
+    proto.set_discard_stored(true);
+    read(nullptr);
+  }
   if (absl::IsFailedPrecondition(answer.status) && !request->teacher_digest.empty() &&
       answer.other_digest.empty()) {
     const std::string digest = DigestOf(channel);

@@ -245,5 +245,30 @@ TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
   }
 }
 
+// A shard that differs from its trailer, as one does whose cache file is damaged, is asked for once more
+// with the word that it was; the teacher that computes it anew is no worse than others.
+TEST(BrokenStream, Fault62_WhatDiffersFromItsTrailerIsReportedAndAskedForAnew) {
+  ScriptedTeacher teacher([](size_t, const v1::StreamSoftTargetsRequest& request,
+                             ScriptedTeacher::Writer* writer) -> grpc::Status {
+    if (request.discard_stored()) return ServeShard(request, writer);
+    v1::StreamSoftTargetsResponse damaged = Chunk(0, kScriptRows);
+    std::string& bytes = *damaged.mutable_chunk()->mutable_values()->mutable_data();
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    writer->Write(Header());
+    writer->Write(damaged);
+    writer->Write(Trailer(0));
+    return grpc::Status::OK;
+  });
+  ShardRequest request;
+  SoftTargetRows rows;
+  ASSERT_THAT(Read(teacher, &request, &rows), IsOk());
+  EXPECT_EQ(rows.row_count, kScriptRows);
+  const std::string bytes = ScriptBytes(0, kScriptRows);
+  EXPECT_EQ(std::memcmp(rows.values.data(), bytes.data(), bytes.size()), 0);
+  ASSERT_EQ(teacher.requests().size(), 2);
+  EXPECT_FALSE(teacher.requests()[0].discard_stored());
+  EXPECT_TRUE(teacher.requests()[1].discard_stored());
+}
+
 }  // namespace
 }  // namespace distillery
