@@ -114,7 +114,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   AddTransportFlags(&app, &flags.server.transport);
-  AddConnectionFlags(&app, &flags.server.max_connections);
+  AddConnectionFlags(&app, &flags.server.max_connections,
+                     &flags.server.max_connections_per_address);
   AddAccessFlags(&app, &flags.server.allowed_workers);
   AddMetricsFlags(&app, &flags.metrics);
   AddCommonFlags(&app, &flags.log);

@@ -381,7 +381,8 @@ int Main(int argc, char** argv) {
   AddCacheFlags(&app, &flags);
   AddComputeFlags(&app, &flags);
   AddTransportFlags(&app, &flags.server.transport);
-  AddConnectionFlags(&app, &flags.server.max_connections);
+  AddConnectionFlags(&app, &flags.server.max_connections,
+                     &flags.server.max_connections_per_address);
   AddAccessFlags(&app, &flags.server.allowed_workers);
   AddMetricsFlags(&app, &flags.metrics);
   AddCommonFlags(&app, &flags.log);

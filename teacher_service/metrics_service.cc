@@ -121,6 +121,11 @@ std::vector<prometheus::MetricFamily> TeacherMetrics::Collect() const {
   count("refused_connections_total",
         "Connections closed at once: too many were open, or no file descriptor was left.",
         connections.refused_count);
+  const CallQuota::Statistics calls = server_->calls();
+  gauge("open_calls", "Calls under way, streams and cancelled ones not yet cleared away included.",
+        calls.live_count);
+  count("refused_calls_total", "Calls refused because too many were under way.",
+        calls.refused_count);
   return list.Take();
 }
 

@@ -70,11 +70,17 @@ void AddTransportFlags(CLI::App* app, TransportOptions* options) {
       ->group(group);
 }
 
-void AddConnectionFlags(CLI::App* app, int64_t* max_connections) {
+void AddConnectionFlags(CLI::App* app, int64_t* max_connections,
+                        int64_t* max_connections_per_address) {
   app->add_option("--max-connections", *max_connections,
                   "connections that may be open; more wait for a second, then are closed")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str()
+      ->group("Transport");
+  app->add_option("--max-connections-per-address", *max_connections_per_address,
+                  "of these from one address, such as that of a proxy; more are closed at once "
+                  "(default: half of --max-connections)")
+      ->check(CLI::Range(1, 1000000))
       ->group("Transport");
 }
 

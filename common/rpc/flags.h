@@ -19,8 +19,9 @@ inline constexpr int kExitWrongUsage = 2;
 // --tls-certificate, --tls-key, --tls-ca, --insecure. The first three may come from the environment as
 // well: a service and the health check beside it then need not be told twice.
 void AddTransportFlags(CLI::App* app, TransportOptions* options);
-// --max-connections, of a server.
-void AddConnectionFlags(CLI::App* app, int64_t* max_connections);
+// --max-connections and --max-connections-per-address, of a server.
+void AddConnectionFlags(CLI::App* app, int64_t* max_connections,
+                        int64_t* max_connections_per_address);
 // --allowed-workers, of a server.
 void AddAccessFlags(CLI::App* app, std::string* allowed_workers);
 // --log-level, --log-format and --version.

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/peer_address.h"
 
 namespace distillery {
 namespace {
@@ -24,6 +26,8 @@ constexpr absl::Duration kRoomPeriod = absl::Milliseconds(50);
 // Free descriptors are counted once for so many connections, and again after so long.
 constexpr int64_t kCountedAhead = 64;
 constexpr absl::Duration kCountPeriod = absl::Milliseconds(100);
+// Between two lines that tell of connections of one address closed.
+constexpr absl::Duration kCrowdPeriod = absl::Seconds(10);
 // Connections closed before looking for room again.
 constexpr int kRefusedAtOnce = 64;
 // A peer that neither acknowledges nor takes what was sent for so long is gone. gRPC's keepalive cannot
@@ -132,7 +136,10 @@ std::string Listener::LacksRoom() {
 }
 
 std::string Listener::AcceptOne(int socket) {
-  Descriptor connection(accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  auto* const peer = reinterpret_cast<sockaddr*>(&address);
+  Descriptor connection(accept4(socket, peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!connection.valid()) {
     const bool short_of_something =
         errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
@@ -142,14 +149,37 @@ std::string Listener::AcceptOne(int socket) {
   // Of a Unix socket there is none, and its peer cannot vanish.
   setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kPeerGoneMilliseconds,
              sizeof(kPeerGoneMilliseconds));
-  --free_descriptors_;
-  ++accepted_;
+  const std::string host = HostOf(*peer);
+  bool crowded = false;
   {
     MutexLock lock(mutex_);
-    open_.Add(connection.get());
+    crowded = !host.empty() && !open_.FewerThan(PerAddress(), host);
+    if (!crowded) open_.Add(connection.get(), host);
   }
+  if (crowded) {
+    ++refused_;
+    WarnOfCrowd(host);
+    return "";
+  }
+  --free_descriptors_;
+  ++accepted_;
   handler_(socket, connection.Release());
   return "";
+}
+
+int64_t Listener::PerAddress() const {
+  return options_.max_connections_per_address > 0
+             ? options_.max_connections_per_address
+             : std::max<int64_t>(1, options_.max_connections / 2);
+}
+
+void Listener::WarnOfCrowd(const std::string& host) {
+  const absl::Duration now = options_.clock->SteadyNow();
+  if (now - crowd_warned_ < kCrowdPeriod) return;
+  crowd_warned_ = now;
+  spdlog::warn("closed a new connection of {} at {}: {} of it are open "
+               "(--max-connections-per-address)",
+               host, sockets_.address, PerAddress());
 }
 
 int Listener::RefuseWaiting() {

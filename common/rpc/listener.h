@@ -2,7 +2,8 @@
 //
 // gRPC's own listeners are deaf for ever once accept has failed for want of a descriptor, and know
 // no limit. This one leaves a reserve of descriptors to the rest of the process, and takes at most
-// max_connections. Beyond that a connection waits in the system's queue, until one has ended or
+// max_connections, of one address no more than its part: more are closed at once, since those who hold
+// that part may never leave. Beyond max_connections a connection waits in the system's queue, until one has ended or
 // until it has waited for `patience`; then it is closed, so that its client goes elsewhere.
 //
 // Threads: a thread of its own accepts; the handler is called there and must not block. One thread
@@ -30,6 +31,9 @@ class Listener {
  public:
   struct Options {
     int64_t max_connections = 1024;
+    // Those of one address, so that it leaves some to the others; 0: half of max_connections. A Unix
+    // socket's have no address and no such limit.
+    int64_t max_connections_per_address = 0;
     // Descriptors that are left for files and the like.
     int64_t reserved_descriptors = 16;
     // How long there may be no room before those that wait are closed.
@@ -39,7 +43,7 @@ class Listener {
   struct Statistics {
     int64_t open_count = 0;
     int64_t accepted_count = 0;
-    // Closed for want of room.
+    // Closed for want of room, or because their address has enough.
     int64_t refused_count = 0;
   };
   // Owns the connection's descriptor from then on; the first is the listening socket's.
@@ -66,6 +70,9 @@ class Listener {
   // Blocks; the sockets that have a connection.
   std::vector<int> WaitForConnections();
   bool Stopping(absl::Duration wait) const;
+  int64_t PerAddress() const;
+  // Says that connections of this address are closed, once in a while.
+  void WarnOfCrowd(const std::string& host);
   // Empty if there is room for one more, else what is lacking.
   std::string LacksRoom();
   // Hands a connection on, if one is still there. Empty, or what is lacking.
@@ -81,6 +88,7 @@ class Listener {
   // Used by the thread alone: descriptors that may be taken until the free ones are counted again.
   int64_t free_descriptors_ = 0;
   absl::Duration free_until_;
+  absl::Duration crowd_warned_ = -absl::InfiniteDuration();
   std::atomic<int64_t> accepted_{0};
   std::atomic<int64_t> refused_{0};
   mutable Mutex mutex_;

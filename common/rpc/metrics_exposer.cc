@@ -11,15 +11,32 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/listening_sockets.h"
+#include "common/rpc/metrics_places.h"
 #include "common/rpc/process_metrics.h"
 #include "common/rpc/transport.h"
 
 namespace distillery {
 namespace {
 
-// Prometheus needs one.
-constexpr unsigned kMaxConnections = 16;
-constexpr unsigned kIdleSeconds = 30;
+// Connections that have lost their places go soon, but not at once.
+constexpr unsigned kMaxConnections = 2 * MetricsPlaces::kMost;
+constexpr unsigned kIdleSeconds = 10;
+
+// `places` are the MetricsPlaces.
+void OnConnection(void* places, MHD_Connection* connection, void** /*state*/,
+                  MHD_ConnectionNotificationCode what) {
+  const MHD_ConnectionInfo* const socket =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const MHD_ConnectionInfo* const client =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (socket == nullptr || client == nullptr) return;
+  auto* const all = static_cast<MetricsPlaces*>(places);
+  if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+    all->Enter(socket->connect_fd, client->client_addr);
+  } else {
+    all->Leave(socket->connect_fd);
+  }
+}
 
 MHD_Result Respond(MHD_Connection* connection, unsigned code, std::string text) {
   MHD_Response* const response =
@@ -73,7 +90,8 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
         MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, /*port=*/0, /*apc=*/nullptr,
         /*apc_cls=*/nullptr, &Answer, result->collectable_.get(), MHD_OPTION_LISTEN_SOCKET,
         socket.get(), MHD_OPTION_CONNECTION_LIMIT, kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT,
-        kIdleSeconds, MHD_OPTION_END);
+        kIdleSeconds, MHD_OPTION_NOTIFY_CONNECTION, &OnConnection, result->places_.get(),
+        MHD_OPTION_END);
     if (daemon == nullptr) {
       return absl::UnavailableError(
           absl::StrCat("cannot serve metrics on ", options.address, ": no thread or no memory"));
@@ -86,6 +104,9 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
   }
   return result;
 }
+
+MetricsExposer::MetricsExposer(std::shared_ptr<prometheus::Collectable> collectable)
+    : collectable_(std::move(collectable)), places_(std::make_unique<MetricsPlaces>()) {}
 
 MetricsExposer::~MetricsExposer() {
   for (MHD_Daemon* const daemon : daemons_) MHD_stop_daemon(daemon);

@@ -4,6 +4,10 @@
 // Not prometheus-cpp's own exposer: its threads have stacks of 100 KiB, which cannot be made where
 // LibTorch's thread-local data is larger.
 //
+// Anybody may connect, and may send half a request and wait: each address has a few connections, all
+// together some more, and whoever comes when these are taken gets the place of the oldest. So those who
+// wait cost one another their places, and Prometheus, which asks and leaves, is answered.
+//
 // Threads: one of its own per listening socket asks the collectable, so that must be safe for all.
 // Numbers are read when Prometheus asks; nothing is done between.
 #pragma once
@@ -20,6 +24,8 @@
 struct MHD_Daemon;
 
 namespace distillery {
+
+class MetricsPlaces;
 
 class MetricsExposer {
  public:
@@ -44,13 +50,13 @@ class MetricsExposer {
   const std::string& address() const { return address_; }
 
  private:
-  explicit MetricsExposer(std::shared_ptr<prometheus::Collectable> collectable)
-      : collectable_(std::move(collectable)) {}
+  explicit MetricsExposer(std::shared_ptr<prometheus::Collectable> collectable);
 
   const std::shared_ptr<prometheus::Collectable> collectable_;
   std::string address_;
   // Of a unix socket, to be removed.
   std::string unix_path_;
+  const std::unique_ptr<MetricsPlaces> places_;
   std::vector<MHD_Daemon*> daemons_;
 };
 

@@ -2,32 +2,56 @@
 
 #include <sys/stat.h>
 
-#include <optional>
+#include <iterator>
 
 namespace distillery {
-namespace {
 
-std::optional<std::pair<dev_t, ino_t>> IdentityOf(int descriptor) {
+std::optional<OpenConnections::Socket> OpenConnections::Find(int descriptor) {
   struct stat status {};
   if (fstat(descriptor, &status) != 0) return std::nullopt;
-  return std::make_pair(status.st_dev, status.st_ino);
+  return Socket{status.st_dev, status.st_ino, ""};
 }
 
-}  // namespace
-
-void OpenConnections::Add(int descriptor) {
-  if (const auto identity = IdentityOf(descriptor)) sockets_[descriptor] = *identity;
+void OpenConnections::Add(int descriptor, const std::string& host) {
+  auto socket = Find(descriptor);
+  if (!socket.has_value()) return;
+  // A closed one's number is used again.
+  if (const auto old = sockets_.find(descriptor); old != sockets_.end()) Forget(old);
+  socket->host = host;
+  sockets_[descriptor] = *socket;
+  ++hosts_[host];
 }
 
 int64_t OpenConnections::Count() {
   for (auto it = sockets_.begin(); it != sockets_.end();) {
-    it = IdentityOf(it->first) == it->second ? std::next(it) : sockets_.erase(it);
+    const auto here = it++;
+    const auto found = Find(here->first);
+    const bool open = found.has_value() && found->device == here->second.device &&
+                      found->inode == here->second.inode;
+    if (!open) Forget(here);
   }
   return static_cast<int64_t>(sockets_.size());
 }
 
 bool OpenConnections::FewerThan(int64_t limit) {
   return static_cast<int64_t>(sockets_.size()) < limit || Count() < limit;
+}
+
+bool OpenConnections::FewerThan(int64_t limit, const std::string& host) {
+  if (CountOf(host) < limit) return true;
+  Count();
+  return CountOf(host) < limit;
+}
+
+int64_t OpenConnections::CountOf(const std::string& host) const {
+  const auto found = hosts_.find(host);
+  return found == hosts_.end() ? 0 : found->second;
+}
+
+void OpenConnections::Forget(std::map<int, Socket>::iterator socket) {
+  const auto host = hosts_.find(socket->second.host);
+  if (--host->second == 0) hosts_.erase(host);
+  sockets_.erase(socket);
 }
 
 }  // namespace distillery

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/core_server_credentials.h"
 #include "common/rpc/unparsable_request.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
@@ -20,14 +21,16 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   }();
   (void)health;
   grpc::ServerBuilder builder;
+  const auto quota = std::make_shared<CallQuota>(CallQuota::Options());
   std::unique_ptr<Listener> listener;
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   if (!options.address.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(auto credentials,
                                 MakeServerCredentials(options.address, options.transport,
-                                                      options.allowed_workers));
+                                                      options.allowed_workers, quota));
     Listener::Options listening;
     listening.max_connections = options.max_connections;
+    listening.max_connections_per_address = options.max_connections_per_address;
     DISTILLERY_ASSIGN_OR_RETURN(listener, Listener::Listen(options.address, listening));
     acceptor = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
@@ -53,8 +56,10 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   // Calls that one client may have in flight: each takes some 8 KiB, refused or not. More wait at
   // the client.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
-  // Who connects and says nothing takes up one of the places.
+  // Who connects and says nothing takes up one of the places, and so does who is served no more: a
+  // client that has another call connects again.
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 60'000);
   if (options.stream_window_bytes > 0) {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, options.stream_window_bytes);
@@ -66,10 +71,11 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
     interceptors.push_back(options.request_statistics->MakeInterceptors());
   }
   interceptors.push_back(std::make_unique<UnparsableRequestInterceptor::Factory>());
+  interceptors.push_back(MakeQuotaInterceptors(quota));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("gRPC could not start a server");
-  std::unique_ptr<RpcServer> result(new RpcServer(std::move(reflection), std::move(unknown),
+  std::unique_ptr<RpcServer> result(new RpcServer(std::move(reflection), std::move(unknown), quota,
                                                   std::move(server), std::move(listener)));
   for (const std::string& name : names) result->SetServing(name, false);
   result->SetServing(false);
@@ -108,6 +114,8 @@ void RpcServer::SetServing(const std::string& name, bool serving) {
 Listener::Statistics RpcServer::connections() const {
   return listener_ == nullptr ? Listener::Statistics() : listener_->statistics();
 }
+
+CallQuota::Statistics RpcServer::calls() const { return quota_->statistics(); }
 
 void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;

@@ -13,6 +13,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/memory_trimmer.h"
+#include "common/rpc/call_quota.h"
 #include "common/rpc/listener.h"
 #include "common/rpc/reflection_service.h"
 #include "common/rpc/request_statistics.h"
@@ -31,6 +33,8 @@ class RpcServer {
     std::string allowed_workers;
     // Beyond, new ones wait for a second, then are closed.
     int64_t max_connections = 1024;
+    // Of one address; beyond, its new ones are closed. 0: half of max_connections.
+    int64_t max_connections_per_address = 0;
     // What a peer may send of a stream before it is read; 0: as much as gRPC finds to be on its way at
     // once, which over loopback are megabytes of each stream.
     int stream_window_bytes = 0;
@@ -60,6 +64,8 @@ class RpcServer {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // All 0 without an address.
   Listener::Statistics connections() const;
+  // Those that came over a connection.
+  CallQuota::Statistics calls() const;
   // Sets the health of the whole server and of all names; or that of one name, such as a model's.
   void SetServing(bool serving);
   void SetServing(const std::string& name, bool serving);
@@ -68,17 +74,21 @@ class RpcServer {
 
  private:
   RpcServer(std::vector<NamedService> reflection, std::unique_ptr<UnknownMethodService> unknown,
-            std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
+            std::shared_ptr<CallQuota> quota, std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
       : reflection_(std::move(reflection)), unknown_(std::move(unknown)),
+        quota_(std::move(quota)),
         server_(std::move(server)), listener_(std::move(listener)),
         address_(listener_ == nullptr ? "" : listener_->address()) {}
   // Services that every server has. They must outlive server_.
   const std::vector<NamedService> reflection_;
   const std::unique_ptr<UnknownMethodService> unknown_;
+  const std::shared_ptr<CallQuota> quota_;
   std::unique_ptr<grpc::Server> server_;
   // Null: in-process channels alone.
   const std::unique_ptr<Listener> listener_;
   const std::string address_;
+  // Floods end, and what they took is given back.
+  MemoryTrimmer trimmer_;
 };
 
 }  // namespace distillery

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/tls_server_credentials.h"
+#include "common/rpc/core_server_credentials.h"
 
 namespace distillery {
 namespace {
@@ -95,10 +95,12 @@ absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptio
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options,
-    const std::string& allowed_workers) {
+    const std::string& allowed_workers, std::shared_ptr<CallQuota> quota) {
   DISTILLERY_RETURN_IF_ERROR(CheckTransport(address, options));
   if (!options.tls()) {
-    if (allowed_workers.empty()) return grpc::InsecureServerCredentials();
+    if (allowed_workers.empty()) {
+      return MakeCoreServerCredentials(nullptr, nullptr, std::move(quota));
+    }
     return absl::InvalidArgumentError(
         "--allowed-workers goes by the names in certificates: give --tls-certificate, --tls-key "
         "and "
@@ -109,8 +111,9 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
   if (!allowed_workers.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(workers, WorkerList::Open(allowed_workers));
   }
-  return MakeTlsServerCredentials(std::move(files),
-                                  std::make_shared<ServerAccess>(std::move(workers)));
+  return MakeCoreServerCredentials(std::move(files),
+                                   std::make_shared<ServerAccess>(std::move(workers)),
+                                   std::move(quota));
 }
 
 std::shared_ptr<grpc::Channel> MakeChannelWith(const std::string& address, const TlsFiles* files,

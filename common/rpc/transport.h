@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/rpc/call_quota.h"
 #include "common/security/tls_files.h"
 
 namespace distillery {
@@ -40,10 +41,11 @@ absl::Status CheckTransport(const std::string& address, const TransportOptions& 
 // ReadTlsFiles.
 absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptions& options);
 
-// Errors as the two above. `allowed_workers`: see --allowed-workers; empty: no list.
+// Errors as the two above. `allowed_workers`: see --allowed-workers; empty: no list. `quota` counts the
+// calls; with one the server needs MakeQuotaInterceptors, null: none are counted.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options,
-    const std::string& allowed_workers = "");
+    const std::string& allowed_workers = "", std::shared_ptr<CallQuota> quota = nullptr);
 
 // A channel with keepalive (peer gone for 40 s ends calls) and messages up to 4 MiB. Does not
 // connect yet. Repeating calls is the caller's: gRPC would only repeat what its buffer holds.

@@ -7,8 +7,9 @@ import threading
 import time
 import unittest
 
-from bare_coordinator import (MIB, OK, PATIENCE, BareCoordinatorCase, descriptor_count, grpc,
+from bare_coordinator import (MEMORY_COUNTS, MIB, OK, PATIENCE, BareCoordinatorCase, descriptor_count, grpc,
                               model_file, resident_bytes, thread_count, wait_for)
+from http2_frames import reset_rapidly
 
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -94,7 +95,8 @@ class CoordinatorClients(BareCoordinatorCase):
         self.assertLessEqual(descriptor_count(coordinator), before[1] + 2)
 
     def test_Fault49_5000_connections_are_held_off_and_clients_are_served(self):
-        coordinator = self.start_coordinator("--max-connections", 256)
+        coordinator = self.start_coordinator("--max-connections", 256,
+                                             "--max-connections-per-address", 256)
         stub = self.stub(coordinator)
         self.list(stub)
         before = resident_bytes(coordinator), descriptor_count(coordinator)
@@ -136,6 +138,25 @@ class CoordinatorClients(BareCoordinatorCase):
         wait_for("the client to be served again",
                  lambda: self.status_of(lambda: self.list(stub, wait_for_ready=True))[0] == OK)
         self.assert_memory_below(resident_bytes(coordinator) - before, 16 * MIB)
+
+    def test_Fault55_20000_calls_that_are_cancelled_at_once_take_bounded_memory_that_is_given_back(self):
+        coordinator = self.start_coordinator()
+        stub = self.stub(coordinator)
+        self.list(stub)
+        before = resident_bytes(coordinator)
+        most, answered = reset_rapidly(
+            coordinator.address, "/distillery.v1.CoordinatorService/ListRuns", 20_000,
+            lambda: self.list(stub), lambda: resident_bytes(coordinator))
+        wait_for("its calls to be cleared away",
+                 lambda: self.metric(coordinator, "open_calls") == 0)
+        if MEMORY_COUNTS:
+            wait_for("memory to be given back",
+                     lambda: resident_bytes(coordinator) - before < 64 * MIB)
+        print(f"20,000 resets: {(most - before) / MIB:.0f} MiB more at the most, "
+              f"{(resident_bytes(coordinator) - before) / MIB:.0f} at the end, "
+              f"{self.metric(coordinator, 'refused_calls_total'):.0f} refused, "
+              f"{answered} others answered")
+        self.assert_memory_below(most - before, 96 * MIB)
 
     def test_Fault37_a_message_over_the_limit_in_an_upload_leaves_the_connection_usable(self):
         coordinator = self.start_coordinator()

@@ -2,54 +2,16 @@
 """Faults 22, 23 and 37, and the service's promise on memory: clients that behave badly."""
 
 import collections
-import socket
 import statistics
-import struct
 import time
 import unittest
 
+from http2_frames import (ENHANCE_YOUR_CALM, GOAWAY, PING, Frames, frame, reset_rapidly)
 from tcp_proxy import TcpProxy
 from teacher_case import (MIB, OK, UNAVAILABLE, Shard, TeacherCase, descriptor_count, grpc, metric,
                           resident_bytes, thread_count, wait_for)
 
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, PING, GOAWAY = 4, 6, 7
-ENHANCE_YOUR_CALM = 0xB
-
-
-def frame(kind, payload=b"", flags=0):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + bytes(4) + payload
-
-
-class Frames:
-    """An HTTP/2 connection by hand."""
-
-    def __init__(self, address):
-        host, port = address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=30)
-        self.socket.sendall(PREFACE + frame(SETTINGS))
-
-    def close(self):
-        self.socket.close()
-
-    def _exactly(self, size):
-        data = b""
-        while len(data) < size:
-            part = self.socket.recv(size - len(data))
-            if not part:
-                raise ConnectionResetError
-            data += part
-        return data
-
-    def next(self, timeout):
-        """(kind, payload), or None if nothing comes."""
-        self.socket.settimeout(timeout)
-        try:
-            head = self._exactly(9)
-        except TimeoutError:
-            return None
-        return head[3], self._exactly(int.from_bytes(head[:3], "big"))
 
 
 class TeacherClients(TeacherCase):
@@ -162,6 +124,22 @@ class TeacherClients(TeacherCase):
         wait_for("the client to be served again",
                  lambda: self.status_of(lambda: self.ask(stub, wait_for_ready=True)) == OK)
         self.assertLess(resident_bytes(teacher) - before, 16 * MIB)
+
+    def test_Fault55_20000_calls_that_are_cancelled_at_once_take_bounded_memory_that_is_given_back(self):
+        teacher = self.start_teacher()
+        stub = self.stub(teacher.address)
+        self.ask(stub)
+        before = resident_bytes(teacher)
+        most, answered = reset_rapidly(
+            teacher.address, "/distillery.v1.TeacherService/ComputeSoftTargets", 20_000,
+            lambda: self.assertEqual(self.status_of(lambda: self.ask(stub)), OK),
+            lambda: resident_bytes(teacher))
+        wait_for("its calls to be cleared away", lambda: metric(teacher, "open_calls") == 0)
+        wait_for("memory to be given back", lambda: resident_bytes(teacher) - before < 64 * MIB)
+        print(f"20,000 resets: {(most - before) / MIB:.0f} MiB more at the most, "
+              f"{(resident_bytes(teacher) - before) / MIB:.0f} at the end, "
+              f"{metric(teacher, 'refused_calls_total'):.0f} refused, {answered} others answered")
+        self.assertLess(most - before, 96 * MIB)
 
     def test_memory_descriptors_and_threads_return_after_ten_thousand_requests(self):
         teacher = self.start_teacher()

@@ -60,7 +60,8 @@ class TeacherConnections(TeacherCase):
         self.assertIn("no file descriptor is left", teacher.log())
 
     def test_Fault49_5000_connections_are_held_off_and_clients_are_served(self):
-        teacher = self.start_teacher("--max-connections", 256)
+        teacher = self.start_teacher("--max-connections", 256,
+                                     "--max-connections-per-address", 256)
         stub = self.stub(teacher.address)
         self.undisturbed(stub)
         before = resident_bytes(teacher)

@@ -11,12 +11,19 @@
 
 namespace distillery {
 
-// Connects to "127.0.0.1:PORT" or "[::1]:PORT"; not valid() if that fails.
-inline Descriptor ConnectTo(const std::string& address) {
+// Connects to "127.0.0.1:PORT" or "[::1]:PORT"; not valid() if that fails. `from`: an IPv4 address of
+// this machine to come from.
+inline Descriptor ConnectTo(const std::string& address, in_addr_t from = INADDR_ANY) {
   const size_t colon = address.rfind(':');
   const auto port = htons(static_cast<uint16_t>(std::stoi(address.substr(colon + 1))));
   const bool v6 = address.front() == '[';
   Descriptor result(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (from != INADDR_ANY) {
+    sockaddr_in local{};
+    local.sin_family = AF_INET;
+    local.sin_addr.s_addr = htonl(from);
+    if (bind(result.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) return {};
+  }
   sockaddr_in6 name6{};
   name6.sin6_family = AF_INET6;
   name6.sin6_addr = in6addr_loopback;

@@ -63,6 +63,7 @@ TEST_F(ListenerTest, HandsConnectionsOnReadyForUse) {
 TEST_F(ListenerTest, ConnectionsBeyondTheLimitWaitUntilOneHasEnded) {
   Listener::Options options;
   options.max_connections = 2;
+  options.max_connections_per_address = 2;
   options.patience = absl::InfiniteDuration();
   Listen(options);
   std::vector<Descriptor> clients;
@@ -78,6 +79,27 @@ TEST_F(ListenerTest, ConnectionsBeyondTheLimitWaitUntilOneHasEnded) {
   EXPECT_EQ(listener_->statistics().refused_count, 0);
   listener_->Stop();
   EXPECT_EQ(most_open_, 2);
+}
+
+TEST_F(ListenerTest, Fault63_OneAddressLeavesConnectionsToTheOthers) {
+  Listener::Options options;
+  options.max_connections = 4;
+  Listen(options);
+  const Descriptor first = Connect();
+  Descriptor held = Next();
+  const Descriptor second = Connect();
+  const Descriptor kept = Next();
+  EXPECT_EQ(ReadToEnd(Connect()), "");
+  EXPECT_EQ(listener_->statistics().refused_count, 1);
+  // From 127.0.0.2.
+  const Descriptor other = ConnectTo(listener_->address(), INADDR_LOOPBACK + 1);
+  ASSERT_TRUE(other.valid());
+  const Descriptor served = Next();
+  // A place that was left is free again.
+  held = Descriptor();
+  const Descriptor third = ConnectUntilServed();
+  held = Next();
+  EXPECT_EQ(listener_->statistics().open_count, 3);
 }
 
 TEST_F(ListenerTest, ConnectionsThatHaveWaitedForLongAreClosed) {

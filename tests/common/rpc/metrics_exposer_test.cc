@@ -64,6 +64,25 @@ TEST(MetricsExposer, AnswersOverHttpAndTellsItsPort) {
   EXPECT_THAT(Get(exposer->address(), "/metrics", "DELETE"), HasSubstr("405"));
 }
 
+TEST(MetricsExposer, Fault63_400SlowRequestsOfOneAddressOrOfManyDoNotKeepPrometheusOut) {
+  MetricsExposer::Options options;
+  options.address = "127.0.0.1:0";
+  ASSERT_OK_AND_ASSIGN(const auto exposer, MetricsExposer::Start(options, /*insecure=*/false,
+                                                                 std::make_shared<TwoNumbers>()));
+  const std::string half = "GET /metrics HTTP/1.1\r\nHost: localh";
+  for (const in_addr_t addresses : {1, 100}) {
+    std::vector<Descriptor> slow;
+    for (in_addr_t i = 0; i < 400; ++i) {
+      slow.push_back(ConnectTo(exposer->address(), INADDR_LOOPBACK + i % addresses));
+      ASSERT_TRUE(slow.back().valid());
+      send(slow.back().get(), half.data(), half.size(), MSG_NOSIGNAL);
+    }
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_THAT(Get(exposer->address(), "/metrics"), HasSubstr("200 OK"));
+    }
+  }
+}
+
 TEST(MetricsExposer, IsNoneWithoutAnAddress) {
   ASSERT_OK_AND_ASSIGN(const auto exposer,
                        MetricsExposer::Start({}, false, std::make_shared<TwoNumbers>()));

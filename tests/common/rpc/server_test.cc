@@ -131,6 +131,63 @@ TEST(RpcServer, ConnectionsBeyondTheLimitAreServedOnceThereIsRoom) {
   EXPECT_EQ(server->connections().open_count, 1);
 }
 
+// HTTP/2 frames that open a call and cancel it at once, `count` times.
+std::string RapidReset(int count) {
+  const auto frame = [](char kind, char flags, uint32_t stream, const std::string& payload) {
+    std::string head(3, '\0');
+    head[1] = static_cast<char>(payload.size() >> 8);
+    head[2] = static_cast<char>(payload.size());
+    head += kind;
+    head += flags;
+    for (int shift = 24; shift >= 0; shift -= 8) head += static_cast<char>(stream >> shift);
+    return head + payload;
+  };
+  const auto text = [](const std::string& value) {
+    return std::string(1, static_cast<char>(value.size())) + value;
+  };
+  // HPACK without tables: POST, http, :path, :authority, content-type, te.
+  const std::string headers =
+      "\x83\x86\x04" + text("/distillery.v1.TeacherService/GetTeacher") + "\x01" + text("localhost") +
+      "\x0f\x10" + text("application/grpc") + std::string(1, '\0') + text("te") + text("trailers");
+  std::string result = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, "");
+  for (uint32_t i = 0; i < static_cast<uint32_t>(count); ++i) {
+    result += frame(1, 4, 2 * i + 1, headers) + frame(3, 0, 2 * i + 1, std::string("\0\0\0\x8", 4));
+  }
+  return result;
+}
+
+TEST(RpcServer, Fault55_CallsThatAreCancelledAtOnceAreRefusedBeyondAQuotaAndForgotten) {
+  PeerService service;
+  ASSERT_OK_AND_ASSIGN(const auto server,
+                       RpcServer::Start({}, {{v1::TeacherService::service_full_name(), &service}}));
+  ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel(server->address(), {}));
+  const auto stub = v1::TeacherService::NewStub(channel);
+  const Descriptor flood = ConnectTo(server->address());
+  const std::string frames = RapidReset(20'000);
+  std::thread sender([&] {
+    for (size_t at = 0; at < frames.size();) {
+      const ssize_t sent = send(flood.get(), frames.data() + at, frames.size() - at, MSG_NOSIGNAL);
+      ASSERT_GT(sent, 0);
+      at += static_cast<size_t>(sent);
+    }
+  });
+  std::thread reader([&] { ReadToEnd(flood); });
+  int64_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    grpc::ClientContext context;
+    v1::GetTeacherResponse response;
+    EXPECT_THAT(FromGrpcStatus(stub->GetTeacher(&context, {}, &response)), IsOk());
+    most = std::max(most, server->calls().live_count);
+  }
+  sender.join();
+  shutdown(flood.get(), SHUT_RDWR);
+  reader.join();
+  EXPECT_GT(most, 0);
+  EXPECT_LE(most, 2048 + 1);
+  // Each call that was counted ends.
+  while (server->calls().live_count > 0) std::this_thread::yield();
+}
+
 TEST(RpcServer, PlainTextBeyondLoopbackIsRefused) {
   RpcServer::Options options;
   options.address = "0.0.0.0:0";
