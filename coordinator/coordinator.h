@@ -263,6 +263,8 @@ class Coordinator {
   // INVALID_ARGUMENT for figures that do not follow from the run's plan; this counts against the
   // worker, as in ReportEvaluation.
   absl::StatusOr<UploadPlan> PlanUpload(const UploadHeader& header);
+  // Whether a result under this lease would still be looked at.
+  absl::Status CheckUpload(const std::string& request_id, const Lease& lease);
   // Takes the checked and synced file at `path`. True: it was recorded before.
   absl::StatusOr<bool> CommitUpload(const UploadHeader& header, const std::string& path,
                                     const std::string& sha256);

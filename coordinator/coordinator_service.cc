@@ -22,6 +22,9 @@ namespace {
 constexpr int kControlThreads = 16;
 constexpr int kBulkThreads = 8;
 constexpr double kLongestWaitSeconds = 60;
+constexpr char kStreamsFlag[] = "--max-streams-per-client";
+// One that is under way, and some whose end has not been noticed yet.
+constexpr int64_t kUploadsPerLease = 4;
 
 constexpr int32_t kLargestPage = 1000;
 constexpr int32_t kLargestRoundPage = 10'000;
@@ -199,17 +202,25 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
 
 }  // namespace
 
-CoordinatorServiceImpl::CoordinatorServiceImpl(Coordinator* coordinator)
+CoordinatorServiceImpl::CoordinatorServiceImpl(Coordinator* coordinator, const Options& options)
     : coordinator_(coordinator),
+      watch_limits_("watches", kStreamsFlag, options.max_streams_per_client),
+      download_limits_("downloads", kStreamsFlag, options.max_streams_per_client),
+      weights_limits_("uploads of weights", kStreamsFlag, options.max_streams_per_client),
+      lease_limits_("uploads", "they end with the lease", kUploadsPerLease, "lease"),
       parked_(coordinator->clock()),
+      streams_(coordinator->clock(), options.stream_idle_limit, [this] { parked_.DropUnwanted(); }),
       control_(kControlThreads),
       bulk_(kBulkThreads) {}
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
                                                         std::function<absl::Status()> call) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  control_.Add([this, reactor, call = std::move(call)] {
-    reactor->Finish(ToGrpcStatus(call(), coordinator_->state_dir()));
+  control_.Add([this, context, reactor, call = std::move(call)] {
+    // It may have waited for its turn, and its client may have left.
+    const absl::Status status =
+        context->IsCancelled() ? absl::CancelledError("the client went away") : call();
+    reactor->Finish(ToGrpcStatus(status, coordinator_->state_dir()));
   });
   return reactor;
 }
@@ -398,8 +409,8 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ResumeRun(Context* context,
 }
 
 grpc::ServerWriteReactor<v1::WatchRunResponse>* CoordinatorServiceImpl::WatchRun(
-    Context* /*context*/, const v1::WatchRunRequest* request) {
-  return StartWatch(coordinator_, request->run_id());
+    Context* context, const v1::WatchRunRequest* request) {
+  return StartWatch({coordinator_, context, &watch_limits_, &streams_}, request->run_id());
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::RegisterWorker(
@@ -456,13 +467,17 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::DownloadWeights(
-    Context* /*context*/, const grpc::ByteBuffer* request) {
-  return StartDownload(coordinator_, *request, &bulk_);
+    Context* context, const grpc::ByteBuffer* request) {
+  return StartDownload({coordinator_, context, &download_limits_, &streams_}, *request, &bulk_);
+}
+
+UploadContext CoordinatorServiceImpl::UploadOf(Context* context) {
+  return {coordinator_, &parked_, &bulk_, &streams_, &lease_limits_, &weights_limits_, context};
 }
 
 grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadDelta(
     Context* context, grpc::ByteBuffer* response) {
-  return StartDeltaUpload({coordinator_, &parked_, &bulk_, CertificateNameOf(*context)}, response);
+  return StartDeltaUpload(UploadOf(context), response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
@@ -477,8 +492,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
 
 grpc::ServerReadReactor<grpc::ByteBuffer>* CoordinatorServiceImpl::UploadWeights(
     Context* context, grpc::ByteBuffer* response) {
-  return StartWeightsUpload({coordinator_, &parked_, &bulk_, CertificateNameOf(*context)},
-                            response);
+  return StartWeightsUpload(UploadOf(context), response);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(

@@ -3,9 +3,12 @@
 #pragma once
 
 #include "common/base/task_pool.h"
+#include "common/rpc/client_limits.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/parked_uploads.h"
 #include "coordinator/request_ledger.h"
+#include "coordinator/stream_watch.h"
+#include "coordinator/upload_service.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
@@ -17,8 +20,16 @@ class CoordinatorServiceImpl final
               v1::CoordinatorService::WithRawCallbackMethod_UploadWeights<
                   v1::CoordinatorService::CallbackService>>> {
  public:
+  struct Options {
+    // A client that neither reads nor sends for so long loses its stream.
+    absl::Duration stream_idle_limit = absl::Seconds(60);
+    // Watches, downloads and uploads of weights to start from that one client may have, of each kind.
+    int64_t max_streams_per_client = 1024;
+  };
   // The coordinator must outlive the service. Shut the server down before destroying this.
-  explicit CoordinatorServiceImpl(Coordinator* coordinator);
+  CoordinatorServiceImpl(Coordinator* coordinator, const Options& options);
+  explicit CoordinatorServiceImpl(Coordinator* coordinator)
+      : CoordinatorServiceImpl(coordinator, Options()) {}
 
   using Context = grpc::CallbackServerContext;
   grpc::ServerUnaryReactor* SubmitRun(Context* context, const v1::SubmitRunRequest* request,
@@ -62,6 +73,9 @@ class CoordinatorServiceImpl final
                                              const v1::ReportEvaluationRequest* request,
                                              v1::ReportEvaluationResponse* response) override;
 
+  // Ends the streams whose clients do nothing; for tests with another clock.
+  void EndIdleStreams() { streams_.EndIdle(); }
+
  private:
   // Runs `call` on the control pool and finishes the rpc with its status.
   grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
@@ -79,11 +93,18 @@ class CoordinatorServiceImpl final
   grpc::ServerUnaryReactor* ChangeRun(
       Context* context, const Request* request, Response* response,
       absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id));
+  UploadContext UploadOf(Context* context);
   // Coordinator::CheckCaller with the caller's certificate.
   absl::Status CheckCaller(Context* context, const std::string& worker_id);
 
   Coordinator* const coordinator_;
+  // Uploads under way give their places back, so these come first.
+  ClientLimits watch_limits_;
+  ClientLimits download_limits_;
+  ClientLimits weights_limits_;
+  ClientLimits lease_limits_;
   ParkedUploads parked_;
+  StreamWatch streams_;
   RequestLedger requests_;
   // Of LeaseTask alone: it is called so often that it would soon push the others out of requests_.
   RequestLedger lease_requests_;

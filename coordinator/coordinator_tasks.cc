@@ -576,6 +576,11 @@ absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlaceUpload(const UploadHea
   return plan;
 }
 
+absl::Status Coordinator::CheckUpload(const std::string& request_id, const Lease& lease) {
+  MutexLock lock(mutex_);
+  return CheckResult(request_id, lease).status();
+}
+
 absl::StatusOr<bool> Coordinator::CommitUpload(const UploadHeader& header, const std::string& path,
                                                const std::string& sha256) {
   const TaskId& id = header.lease.task;

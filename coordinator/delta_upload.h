@@ -23,6 +23,10 @@ class DeltaUpload : public Upload {
   // Equal for headers of one upload.
   static std::string IdentityOf(const UploadHeader& header);
 
+  absl::Status StillWanted() const override {
+    return coordinator_->CheckUpload(header_.request_id, header_.lease);
+  }
+
  protected:
   void Look(absl::string_view data) override;
   // INVALID_ARGUMENT (malformed, NaN or infinity); FAILED_PRECONDITION (layout differs, naming the

@@ -26,6 +26,8 @@ struct Flags {
   std::string state_dir = "state";
   double lease_seconds = 30;
   double stall_seconds = 600;
+  double stream_idle_seconds = 60;
+  CoordinatorServiceImpl::Options service;
   MetricsExposer::Options metrics;
   // Of `coordinator healthcheck`.
   std::string health_address;
@@ -54,7 +56,9 @@ absl::Status Serve(const Flags& flags) {
   options.lease_duration = absl::Seconds(flags.lease_seconds);
   if (flags.stall_seconds > 0) options.stall_limit = absl::Seconds(flags.stall_seconds);
   DISTILLERY_ASSIGN_OR_RETURN(const auto coordinator, Coordinator::Open(options));
-  CoordinatorServiceImpl service(coordinator.get());
+  CoordinatorServiceImpl::Options serving_options = flags.service;
+  serving_options.stream_idle_limit = absl::Seconds(flags.stream_idle_seconds);
+  CoordinatorServiceImpl service(coordinator.get(), serving_options);
   RequestStatistics requests;
   RpcServer::Options serving = flags.server;
   serving.request_statistics = &requests;
@@ -112,6 +116,14 @@ int Main(int argc, char** argv) {
                  "a worker that answers but has trained on nothing more for so long loses its task; "
                  "0: never")
       ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--stream-idle-seconds", flags.stream_idle_seconds,
+                 "a client that neither reads nor sends for so long loses its stream")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  app.add_option("--max-streams-per-client", flags.service.max_streams_per_client,
+                 "watches that one client may have open, and as many downloads")
+      ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   AddTransportFlags(&app, &flags.server.transport);
   AddConnectionFlags(&app, &flags.server.max_connections,

@@ -1,6 +1,7 @@
 #include "coordinator/parked_uploads.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace distillery {
@@ -38,6 +39,14 @@ int64_t ParkedUploads::ReceivedBytes(const std::string& request_id) {
   DropOverdue();
   const auto found = parked_.find(request_id);
   return found == parked_.end() ? 0 : found->second.upload->received_bytes();
+}
+
+void ParkedUploads::DropUnwanted() {
+  MutexLock lock(mutex_);
+  DropOverdue();
+  for (auto entry = parked_.begin(); entry != parked_.end();) {
+    entry = entry->second.upload->StillWanted().ok() ? std::next(entry) : parked_.erase(entry);
+  }
 }
 
 void ParkedUploads::DropOverdue() {

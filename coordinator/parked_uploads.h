@@ -26,6 +26,8 @@ class ParkedUploads {
   std::unique_ptr<Upload> Take(const std::string& request_id);
   // 0 if there is none.
   int64_t ReceivedBytes(const std::string& request_id);
+  // Those that were kept for long enough, or that nobody will take; their files go too.
+  void DropUnwanted();
 
  private:
   struct Parked {

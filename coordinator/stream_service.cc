@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
 #include "common/base/failpoint.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/chunk_message.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
@@ -15,25 +16,36 @@ namespace distillery {
 namespace {
 
 // Sends the run each time it changes, one message in flight; changes meanwhile are merged into one.
-class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse> {
+class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, public WatchedStream {
  public:
-  WatchReactor(Coordinator* coordinator, std::string run_id)
-      : coordinator_(coordinator), run_id_(std::move(run_id)),
-        listener_(std::make_shared<Listener>(this)) {}
+  WatchReactor(const StreamContext& context, std::string run_id)
+      : context_(context), coordinator_(context.coordinator), run_id_(std::move(run_id)),
+        listener_(std::make_shared<Listener>(this)) {
+    context_.watch->Add(this);
+  }
 
   void Start() {
-    const absl::Status status = coordinator_->Watch(run_id_, listener_);
+    absl::StatusOr<ClientLimits::Place> place = context_.limits->Enter(ClientOf(*context_.call));
+    const absl::Status status =
+        place.ok() ? coordinator_->Watch(run_id_, listener_) : place.status();
     if (!status.ok()) {
       Finish(ToGrpcStatus(status));
       return;
     }
+    place_ = *std::move(place);
     listener_->OnRunChanged();
   }
   void OnWriteDone(bool ok) override { listener_->Written(ok); }
   void OnCancel() override { listener_->Cancelled(); }
   void OnDone() override {
+    context_.watch->Remove(this);
     listener_->Detach();
     delete this;
+  }
+  void EndIfIdle(absl::Duration now, absl::Duration limit) override {
+    if (!listener_->EndIfIdle(now, limit)) return;
+    NoteIdle("WatchRun: the client read nothing", limit, ClientOf(*context_.call));
+    context_.call->TryCancel();  // the write on its way will not end by itself
   }
 
  private:
@@ -49,8 +61,16 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse> {
     void Written(bool ok) {
       MutexLock lock(mutex_);
       writing_ = false;
+      wait_.End();
       broken_ = broken_ || !ok;
       Next();
+    }
+    // True: it has waited for so long, and must be cancelled.
+    bool EndIfIdle(absl::Duration now, absl::Duration limit) {
+      MutexLock lock(mutex_);
+      if (broken_ || finished_ || !wait_.Longer(now, limit)) return false;
+      broken_ = true;
+      return true;
     }
     void Cancelled() {
       MutexLock lock(mutex_);
@@ -82,6 +102,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse> {
       }
       last_ = Ended(view->row.state);
       writing_ = true;
+      wait_.Begin(reactor_->context_.watch->clock()->SteadyNow());
       reactor_->message_.Clear();
       FillRun(*view, reactor_->message_.mutable_run());
       reactor_->StartWrite(&reactor_->message_);
@@ -91,25 +112,36 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse> {
     WatchReactor* reactor_ ABSL_GUARDED_BY(mutex_);
     bool changed_ ABSL_GUARDED_BY(mutex_) = false;
     bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+    ClientWait wait_ ABSL_GUARDED_BY(mutex_);
     bool last_ ABSL_GUARDED_BY(mutex_) = false;
     bool broken_ ABSL_GUARDED_BY(mutex_) = false;
     bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   };
 
+  const StreamContext context_;
   Coordinator* const coordinator_;
   const std::string run_id_;
+  ClientLimits::Place place_;
   const std::shared_ptr<Listener> listener_;
   v1::WatchRunResponse message_;
 };
 
 // Header, chunks, trailer. The bytes go out from the mapped file, which all downloads of these weights
 // share with its checksums; while a message is on its way the next one is made.
-class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public WatchedStream {
  public:
-  DownloadReactor(Coordinator* coordinator, TaskPool* pool)
-      : coordinator_(coordinator), pool_(pool) {}
+  DownloadReactor(const StreamContext& context, TaskPool* pool)
+      : context_(context), coordinator_(context.coordinator), pool_(pool) {
+    context_.watch->Add(this);
+  }
 
   void Start(const grpc::ByteBuffer& request) {
+    absl::StatusOr<ClientLimits::Place> place = context_.limits->Enter(ClientOf(*context_.call));
+    if (!place.ok()) {
+      Finish(ToGrpcStatus(place.status()));
+      return;
+    }
+    place_ = *std::move(place);
     grpc::ByteBuffer copy(request);
     if (!grpc::SerializationTraits<v1::DownloadWeightsRequest>::Deserialize(&copy, &request_).ok()) {
       Finish(ToGrpcStatus(
@@ -117,8 +149,13 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       return;
     }
     pool_->Add([this] {
-      const absl::Status status = Open();
+      const absl::Status status =
+          context_.call->IsCancelled() ? absl::CancelledError("the client went away") : Open();
       if (!status.ok()) return End(status);
+      {
+        MutexLock lock(mutex_);
+        wait_.Begin(context_.watch->clock()->SteadyNow());
+      }
       StartWrite(&on_wire_);
       Make();
     });
@@ -127,12 +164,22 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     {
       MutexLock lock(mutex_);
       writing_ = false;
+      wait_.End();
       broken_ = broken_ || !ok;
       if (making_) return;  // Make goes on
     }
     Next();
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    context_.watch->Remove(this);
+    delete this;
+  }
+  void EndIfIdle(absl::Duration now, absl::Duration limit) override {
+    MutexLock lock(mutex_);
+    if (!idle_.empty() || !wait_.Longer(now, limit)) return;
+    idle_ = NoteIdle("DownloadWeights: the client read nothing", limit, ClientOf(*context_.call));
+    context_.call->TryCancel();  // the write on its way will not end by itself
+  }
 
  private:
   absl::StatusOr<WeightsFile> Find() {
@@ -208,12 +255,16 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   // Nothing is under way.
   void Next() {
     bool broken = false;
+    std::string idle;
     {
       MutexLock lock(mutex_);
       broken = broken_;
+      idle = idle_;
       writing_ = true;
+      wait_.Begin(context_.watch->clock()->SteadyNow());
       making_ = !trailer_made_;
     }
+    if (!idle.empty()) return End(absl::ResourceExhaustedError(idle));
     if (broken) return End(absl::CancelledError("the client went away"));
     if (!next_.Valid()) return End(absl::OkStatus());
     on_wire_.Swap(&next_);
@@ -231,8 +282,10 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     Finish(ToGrpcStatus(status, coordinator_->state_dir()));
   }
 
+  const StreamContext context_;
   Coordinator* const coordinator_;
   TaskPool* const pool_;
+  ClientLimits::Place place_;
   v1::DownloadWeightsRequest request_;
   std::shared_ptr<const BroadcastFile> file_;
   // Of whoever makes the next message, or writes when nobody does.
@@ -247,6 +300,9 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = true;
   bool making_ ABSL_GUARDED_BY(mutex_) = true;
+  ClientWait wait_ ABSL_GUARDED_BY(mutex_);
+  // Not empty: why it was ended.
+  std::string idle_ ABSL_GUARDED_BY(mutex_);
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -254,17 +310,17 @@ static_assert(BroadcastFile::kChunkBytes == kChunkBytes);
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(Coordinator* coordinator,
+grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(const StreamContext& context,
                                                            const std::string& run_id) {
-  auto* const reactor = new WatchReactor(coordinator, run_id);
+  auto* const reactor = new WatchReactor(context, run_id);
   reactor->Start();
   return reactor;
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(Coordinator* coordinator,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(const StreamContext& context,
                                                           const grpc::ByteBuffer& request,
                                                           TaskPool* pool) {
-  auto* const reactor = new DownloadReactor(coordinator, pool);
+  auto* const reactor = new DownloadReactor(context, pool);
   reactor->Start(request);
   return reactor;
 }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "coordinator/incoming_file.h"
@@ -22,6 +23,11 @@ class Upload {
   const std::string& request_id() const { return request_id_; }
   const std::string& identity() const { return identity_; }
   int64_t received_bytes() const { return incoming_->received_bytes(); }
+
+  // OK as long as somebody may want it: the lease that it is for has not ended.
+  virtual absl::Status StillWanted() const { return absl::OkStatus(); }
+  // Given back with the upload, such as a place among those of its lease.
+  void Hold(std::shared_ptr<void> place) { place_ = std::move(place); }
 
   // See IncomingFile.
   absl::Status BeginStream(int64_t start_offset) { return incoming_->BeginStream(start_offset); }
@@ -51,6 +57,7 @@ class Upload {
   const std::string request_id_;
   const std::string identity_;
   const std::unique_ptr<IncomingFile> incoming_;
+  std::shared_ptr<void> place_;
 };
 
 }  // namespace distillery

@@ -4,8 +4,10 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/chunk_message.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
@@ -47,10 +49,21 @@ absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
 
 // Whether the caller may send it.
 absl::Status CheckCaller(const UploadContext& context, const UploadHeader& header) {
-  return context.coordinator->CheckCaller(header.lease.worker_id, context.certificate);
+  return context.coordinator->CheckCaller(header.lease.worker_id,
+                                          CertificateNameOf(*context.call));
 }
 absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& /*header*/) {
   return absl::OkStatus();
+}
+
+// A place among those that may be under way, parked ones included.
+absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
+                                             const UploadHeader& header) {
+  return context.lease_limits->Enter(absl::StrCat(header.lease.fencing_token));
+}
+absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
+                                             const WeightsHeader& /*header*/) {
+  return context.client_limits->Enter(ClientOf(*context.call));
 }
 
 std::string IdentityOf(const UploadHeader& header) { return DeltaUpload::IdentityOf(header); }
@@ -59,30 +72,62 @@ std::string IdentityOf(const WeightsHeader& header) { return WeightsUpload::Iden
 // One message at a time: read, handled on the pool, then the next is read. The data of a chunk is
 // handled where gRPC received it.
 template <typename Request, typename Response>
-class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
+class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public WatchedStream {
  public:
   UploadReactor(const UploadContext& context, grpc::ByteBuffer* response)
-      : context_(context), response_(response) {}
+      : context_(context), response_(response) {
+    context_.watch->Add(this);
+  }
 
-  void Start() { this->StartRead(&bytes_); }
+  void Start() { Read(); }
   void OnReadDone(bool ok) override {
+    absl::Status ended;
+    {
+      MutexLock lock(mutex_);
+      wait_.End();
+      ended = ended_;
+    }
+    if (!ended.ok() && !absl::IsResourceExhausted(ended)) return End(ended);
     if (!ok) {
       // What was received is good: the next stream may go on from there.
       if (upload_ != nullptr && upload_->received_bytes() > 0) {
         context_.parked->Park(std::move(upload_));
       }
+      if (!ended.ok()) return End(ended);
       return End(absl::AbortedError("the upload ended without its trailer"));
     }
     context_.pool->Add([this] {
       const absl::Status status = Handle();
       if (!status.ok() || finished_) return End(status);
       bytes_.Clear();
-      this->StartRead(&bytes_);
+      Read();
     });
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    context_.watch->Remove(this);
+    delete this;
+  }
+  void EndIfIdle(absl::Duration now, absl::Duration limit) override {
+    MutexLock lock(mutex_);
+    // While it waits for its client, nobody else touches the upload.
+    if (!wait_.waiting() || !ended_.ok()) return;
+    if (wait_.Longer(now, limit)) {
+      ended_ = absl::ResourceExhaustedError(
+          NoteIdle("upload: the client sent nothing", limit, ClientOf(*context_.call)));
+    } else if (upload_ != nullptr) {
+      ended_ = upload_->StillWanted();
+    }
+    if (!ended_.ok()) context_.call->TryCancel();  // the read will not end by itself
+  }
 
  private:
+  void Read() {
+    {
+      MutexLock lock(mutex_);
+      wait_.Begin(context_.watch->clock()->SteadyNow());
+    }
+    this->StartRead(&bytes_);
+  }
   absl::Status Handle() {
     if (const auto chunk = ReadChunkMessage(&bytes_); chunk.has_value() && upload_ != nullptr) {
       return Append(chunk->offset, chunk->data, chunk->crc32c);
@@ -133,7 +178,10 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
       return absl::UnavailableError(
           "header.start_offset: nothing is kept of this upload, begin at 0");
     } else {
+      parked.reset();  // gives its place back
+      DISTILLERY_ASSIGN_OR_RETURN(ClientLimits::Place place, EnterFor(context_, header));
       DISTILLERY_ASSIGN_OR_RETURN(upload_, Begin(context_.coordinator, std::move(header)));
+      upload_->Hold(std::move(place));
     }
     return upload_->BeginStream(start_offset);
   }
@@ -155,6 +203,11 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   Request message_;
   std::unique_ptr<Upload> upload_;
   bool finished_ = false;
+
+  Mutex mutex_;
+  ClientWait wait_ ABSL_GUARDED_BY(mutex_);
+  // Why it is cancelled, if it is.
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
 };
 
 template <typename Request, typename Response>

@@ -4,8 +4,10 @@
 #include <string>
 
 #include "common/base/task_pool.h"
+#include "common/rpc/client_limits.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/parked_uploads.h"
+#include "coordinator/stream_watch.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
@@ -15,8 +17,11 @@ struct UploadContext {
   Coordinator* coordinator = nullptr;
   ParkedUploads* parked = nullptr;
   TaskPool* pool = nullptr;
-  // Name in the caller's certificate; "" without one.
-  std::string certificate;
+  StreamWatch* watch = nullptr;
+  // Uploads of one lease, and of one client's weights to start from.
+  ClientLimits* lease_limits = nullptr;
+  ClientLimits* client_limits = nullptr;
+  grpc::CallbackServerContext* call = nullptr;
 };
 
 // Messages as bytes: UploadDeltaRequests and an UploadDeltaResponse, UploadWeightsRequests and an

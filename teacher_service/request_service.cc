@@ -123,13 +123,4 @@ absl::Duration SteadyDeadline(const grpc::ServerContextBase& context, Clock* clo
   return clock->SteadyNow() + absl::FromChrono(left);
 }
 
-std::string ClientOf(const grpc::ServerContextBase& context) {
-  if (const auto auth = context.auth_context(); auth != nullptr && auth->IsPeerAuthenticated()) {
-    const std::vector<grpc::string_ref> names = auth->GetPeerIdentity();
-    if (!names.empty()) return std::string(names.front().data(), names.front().size());
-  }
-  const std::string peer = context.peer();
-  return peer.substr(0, peer.rfind(':'));
-}
-
 }  // namespace distillery

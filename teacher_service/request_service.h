@@ -34,7 +34,5 @@ void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& form
 absl::Status StillWanted(const grpc::ServerContextBase& context);
 // The call's deadline on the clock's steady time.
 absl::Duration SteadyDeadline(const grpc::ServerContextBase& context, Clock* clock);
-// Whom limits count: the certificate's name, else the address without its port.
-std::string ClientOf(const grpc::ServerContextBase& context);
 
 }  // namespace distillery

@@ -13,6 +13,7 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/chunk_message.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"

@@ -16,8 +16,8 @@
 
 #include "common/base/mutex.h"
 #include "common/base/task_pool.h"
+#include "common/rpc/client_limits.h"
 #include "teacher_service/buffer_pool.h"
-#include "teacher_service/client_limits.h"
 #include "teacher_service/teacher_host.h"
 
 namespace distillery {

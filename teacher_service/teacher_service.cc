@@ -12,6 +12,7 @@
 #include "common/base/names.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "common/security/role.h"

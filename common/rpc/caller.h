@@ -16,5 +16,7 @@ absl::StatusOr<Identity> IdentityOf(const std::vector<std::string>& uris);
 
 // The name in the caller's certificate; "" if the connection does not ask for certificates.
 std::string CertificateNameOf(const grpc::ServerContextBase& context);
+// Whom limits count: the certificate's name, else the address without its port.
+std::string ClientOf(const grpc::ServerContextBase& context);
 
 }  // namespace distillery

@@ -42,11 +42,11 @@ def reset_streams(path, count, first=1):
 
 
 class Frames:
-    """An HTTP/2 connection by hand."""
+    """An HTTP/2 connection by hand, from one of this machine's addresses."""
 
-    def __init__(self, address):
+    def __init__(self, address, source=""):
         host, port = address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=30)
+        self.socket = socket.create_connection((host, int(port)), 30, (source, 0) if source else None)
         self.socket.sendall(PREFACE + frame(SETTINGS))
 
     def close(self):

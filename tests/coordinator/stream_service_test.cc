@@ -1,7 +1,14 @@
 // Streams over gRPC: weights down, deltas up, runs watched.
 #include "coordinator/stream_service.h"
 
+#include <atomic>
+#include <fstream>
+#include <iterator>
 #include <limits>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 
 #include "common/weights/broadcast_encoding.h"
 #include "tests/coordinator/service_fixture.h"
@@ -175,6 +182,43 @@ TEST_F(Downloads, ClientThatGoesAwayInTheMiddleHarmsNobody) {
   EXPECT_TRUE(Get(run_id).Bytes() == file);
 }
 
+// Whether this process has a file mapped whose name ends so.
+bool Mapped(const std::string& name) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (absl::StrContains(line, name)) return true;
+  }
+  return false;
+}
+
+// Of a stream that was ended although its client did nothing: that may see only the cancel.
+MATCHER(IsIdleEnd, "") {
+  return absl::IsResourceExhausted(arg) || absl::IsCancelled(arg);
+}
+
+TEST_F(Downloads, Fault63_WhatNobodyReadsIsEndedAndItsRoundIsLetGo) {
+  const std::string run_id = StartRun(SmallSpec(), LargeModel());
+  v1::DownloadWeightsRequest request;
+  request.set_run_id(run_id);
+  grpc::ClientContext context;
+  const auto reader = stub_->DownloadWeights(&context, request);
+  v1::DownloadWeightsResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  while (!Mapped(run_id)) std::this_thread::yield();
+  service_.EndIdleStreams();
+  EXPECT_TRUE(Mapped(run_id));
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->DeleteRun(run_id), IsOk());
+  while (Mapped(run_id)) {
+    clock_.Advance(absl::Seconds(61));
+    service_.EndIdleStreams();
+    std::this_thread::yield();
+  }
+  while (reader->Read(&message)) {
+  }
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsIdleEnd());
+}
+
 class Uploads : public CoordinatorServiceTest {
  protected:
   Uploads() : run_id_(StartRun(SmallSpec())), lease_(Take(Register()).lease) {}
@@ -276,6 +320,105 @@ TEST_F(Uploads, WorkerThatGoesAwayInTheMiddleLeavesNothing) {
   EXPECT_FALSE(duplicate);
 }
 
+// Uploads that have begun and go no further.
+class HalfUploads : public Uploads {
+ protected:
+  struct Half {
+    grpc::ClientContext context;
+    v1::UploadDeltaResponse response;
+    std::unique_ptr<grpc::ClientWriter<v1::UploadDeltaRequest>> writer;
+  };
+  // `id`: of the request.
+  std::unique_ptr<Half> Begin(const std::string& id) {
+    UploadHeader header = header_;
+    header.request_id = id;
+    auto half = std::make_unique<Half>();
+    half->writer = stub_->UploadDelta(&half->context, &half->response);
+    half->writer->Write(HeaderMessage(header));
+    half->writer->Write(ChunkMessage(0, delta_.substr(0, 8)));
+    return half;
+  }
+  static absl::Status EndOf(Half& half) { return FromGrpcStatus(half.writer->Finish()); }
+  int64_t FileCount() {
+    return std::distance(std::filesystem::directory_iterator(StateFile("incoming")),
+                         std::filesystem::directory_iterator());
+  }
+};
+
+TEST_F(HalfUploads, Fault63_OneLeaseHoldsFew) {
+  std::vector<std::unique_ptr<Half>> halves;
+  for (int i = 0; i < 4; ++i) {
+    halves.push_back(Begin(absl::StrCat("half-", i)));
+    while (FileCount() < i + 1) std::this_thread::yield();
+  }
+  for (int i = 4; i < 200; ++i) {
+    EXPECT_THAT(EndOf(*Begin(absl::StrCat("half-", i))),
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         HasSubstr("this lease has 4 uploads open, at most 4")));
+  }
+  EXPECT_EQ(FileCount(), 4);
+  // Those that broke off and are kept count as well.
+  halves[0]->context.TryCancel();
+  EXPECT_FALSE(EndOf(*halves[0]).ok());
+  EXPECT_THAT(EndOf(*Begin("another")), StatusIs(absl::StatusCode::kResourceExhausted));
+  // One that goes on from the beginning takes the place of what was kept.
+  v1::GetUploadRequest kept;
+  kept.set_request_id("half-0");
+  while (Call(&Stub::GetUpload, kept)->received_byte_count() == 0) std::this_thread::yield();
+  UploadHeader header = header_;
+  header.request_id = "half-0";
+  EXPECT_THAT(Upload(header, delta_), IsOk());
+  for (size_t i = 1; i < halves.size(); ++i) halves[i]->context.TryCancel();
+  for (size_t i = 1; i < halves.size(); ++i) EXPECT_FALSE(EndOf(*halves[i]).ok());
+}
+
+TEST_F(HalfUploads, Fault63_EndWithTheirLeaseAndTheirFilesGo) {
+  const auto open = Begin("open");
+  while (FileCount() < 1) std::this_thread::yield();
+  const auto broken = Begin("broken");
+  while (FileCount() < 2) std::this_thread::yield();
+  broken->context.TryCancel();
+  EXPECT_FALSE(EndOf(*broken).ok());
+  service_.EndIdleStreams();
+  EXPECT_EQ(FileCount(), 2);
+  // Less than a minute, after which they would end as idle.
+  clock_.Advance(options_.lease_duration + absl::Seconds(1));
+  coordinator_->Tick();
+  while (FileCount() > 0) {
+    service_.EndIdleStreams();
+    std::this_thread::yield();
+  }
+  const absl::Status ended = EndOf(*open);
+  EXPECT_TRUE(absl::IsAborted(ended) || absl::IsCancelled(ended)) << ended;
+}
+
+TEST_F(HalfUploads, Fault63_OneWhoseClientSendsNothingIsEnded) {
+  const auto silent = Begin("silent");
+  while (FileCount() < 1) std::this_thread::yield();
+  grpc::ClientContext context;
+  v1::UploadWeightsResponse response;
+  const auto weights = stub_->UploadWeights(&context, &response);
+  std::thread waiting([&] { EXPECT_THAT(FromGrpcStatus(weights->Finish()), IsIdleEnd()); });
+  for (int i = 0; i < 3; ++i) {
+    clock_.Advance(absl::Seconds(21));
+    ASSERT_THAT(coordinator_->RenewLease(lease_, 0, ""), IsOk());
+  }
+  service_.EndIdleStreams();
+  EXPECT_THAT(EndOf(*silent), IsIdleEnd());
+  // It may have begun only now.
+  std::atomic<bool> ended{false};
+  std::thread ticking([&] {
+    while (!ended) {
+      clock_.Advance(absl::Seconds(61));
+      service_.EndIdleStreams();
+      std::this_thread::yield();
+    }
+  });
+  waiting.join();
+  ended = true;
+  ticking.join();
+}
+
 class Watches : public CoordinatorServiceTest {
  protected:
   std::unique_ptr<grpc::ClientReader<v1::WatchRunResponse>> Watch(const std::string& run_id) {
@@ -330,6 +473,57 @@ TEST_F(Watches, StoppingCoordinatorEndsThemUnavailable) {
   while (watch->Read(&message)) {
   }
   EXPECT_THAT(FromGrpcStatus(watch->Finish()), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(Watches, Fault63_WhatNobodyReadsIsEnded) {
+  const std::string run_id = Submit(SmallSpec());
+  const auto watch = Watch(run_id);
+  while (coordinator_->gauges().watchers == 0) std::this_thread::yield();
+  service_.EndIdleStreams();
+  EXPECT_EQ(coordinator_->gauges().watchers, 1);
+  while (coordinator_->gauges().watchers > 0) {
+    // What was sent may still be on its way to the client, which holds one message unread.
+    clock_.Advance(absl::Seconds(61));
+    ASSERT_THAT(coordinator_->PauseRun(run_id), IsOk());
+    coordinator_->Tick();
+    ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+    coordinator_->Tick();
+    service_.EndIdleStreams();
+  }
+  v1::WatchRunResponse message;
+  while (watch->Read(&message)) {
+  }
+  EXPECT_THAT(FromGrpcStatus(watch->Finish()), IsIdleEnd());
+}
+
+TEST_F(Watches, Fault63_12000OfOneClientAreRefusedBeyondItsQuota) {
+  const std::string run_id = Submit(SmallSpec());
+  v1::WatchRunRequest request;
+  request.set_run_id(run_id);
+  struct Open {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::WatchRunResponse>> reader;
+  };
+  std::vector<std::unique_ptr<Open>> held;
+  int refused = 0;
+  for (int i = 0; i < 12'000; ++i) {
+    auto open = std::make_unique<Open>();
+    open->reader = stub_->WatchRun(&open->context, request);
+    v1::WatchRunResponse message;
+    if (open->reader->Read(&message)) {
+      held.push_back(std::move(open));
+      continue;
+    }
+    ++refused;
+    ASSERT_THAT(FromGrpcStatus(open->reader->Finish()),
+                StatusIs(absl::StatusCode::kResourceExhausted,
+                         HasSubstr("this client has 1024 watches open, at most 1024 "
+                                   "(--max-streams-per-client); end some first")));
+  }
+  EXPECT_EQ(refused, 12'000 - 1024);
+  for (const auto& open : held) open->context.TryCancel();
+  for (const auto& open : held) open->reader->Finish();
+  while (coordinator_->gauges().watchers > 0) std::this_thread::yield();
 }
 
 TEST_F(Watches, WatcherThatGoesAwayIsForgotten) {

@@ -16,9 +16,11 @@ namespace distillery {
 
 class ClientLimits {
  public:
-  // `what` is for messages, such as "streams"; `flag` says what raises the limit.
-  ClientLimits(std::string what, std::string flag, int64_t limit)
-      : what_(std::move(what)), flag_(std::move(flag)), state_(std::make_shared<State>(limit)) {}
+  // `what` is for messages, such as "streams"; `flag` says what raises the limit. `who` is whom it
+  // counts.
+  ClientLimits(std::string what, std::string flag, int64_t limit, std::string who = "client")
+      : who_(std::move(who)),
+        what_(std::move(what)), flag_(std::move(flag)), state_(std::make_shared<State>(limit)) {}
 
   // Gives its place back when it dies.
   using Place = std::shared_ptr<void>;
@@ -28,7 +30,7 @@ class ClientLimits {
     int64_t& count = state_->counts[client];
     if (count >= state_->limit) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("this client has ", count, " ", what_, " open, at most ", state_->limit,
+          absl::StrCat("this ", who_, " has ", count, " ", what_, " open, at most ", state_->limit,
                        " (", flag_, "); end some first"));
     }
     ++count;
@@ -46,6 +48,7 @@ class ClientLimits {
     Mutex mutex;
     std::map<std::string, int64_t> counts ABSL_GUARDED_BY(mutex);
   };
+  const std::string who_;
   const std::string what_;
   const std::string flag_;
   const std::shared_ptr<State> state_;
