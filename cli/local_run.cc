@@ -31,7 +31,7 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   DISTILLERY_RETURN_IF_ERROR(CheckRunFiles(
       run.spec, run.spec.needs_teacher() ? run.spec.teacher.model : "", run.data_dir));
   const std::string state_dir = run.folder + "/state";
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(state_dir));
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(state_dir, Readers::kOwner));
   LocalServices::Options options;
   options.state_dir = state_dir;
   options.data_dir = run.data_dir;

@@ -1,21 +1,23 @@
 #include "coordinator/average.h"
 
-#include <fcntl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
-#include "common/base/descriptor.h"
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
+#include "common/base/input_file.h"
 #include "common/base/status_macros.h"
+#include "common/weights/tensor_source.h"
+#include "coordinator/state_check.h"
 
 namespace distillery {
 namespace {
@@ -23,45 +25,62 @@ namespace {
 constexpr int64_t kFragmentBytes = 1 << 20;
 constexpr int64_t kLeastFragmentBytes = 4096;
 
-// A safetensors file read by position, without mapping: mapped pages would count as our memory.
-class TensorFile {
+// Deltas read by position. The first ones stay open; the others, where there are more replicas than
+// a process may have files open beside all else, are opened for each read.
+class DeltaFiles {
  public:
-  static absl::StatusOr<std::unique_ptr<TensorFile>> Open(const std::string& path) {
-    Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!descriptor.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
-    return std::unique_ptr<TensorFile>(new TensorFile(path, std::move(descriptor)));
-  }
+  // `most`: how many may stay open.
+  explicit DeltaFiles(size_t most) : most_(most) {}
 
-  // Of the whole file.
-  absl::StatusOr<std::string> HexDigest() const {
-    Sha256 digest;
-    std::string fragment(kFragmentBytes, '\0');
-    for (int64_t at = 0;;) {
-      const ReadOutcome read =
-          ::distillery::ReadAt(descriptor_.get(), at, kFragmentBytes, fragment.data());
-      if (read.error_number != 0) {
-        return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", path_));
-      }
-      digest.Update(absl::string_view(fragment).substr(0, static_cast<size_t>(read.bytes)));
-      if (read.bytes < kFragmentBytes) return digest.HexDigest();
-      at += read.bytes;
+  // FAILED_PRECONDITION if the file does not begin with `header`; others as InputFile's.
+  absl::Status Add(const std::string& path, const std::string& header) {
+    DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
+    std::string found(header.size(), '\0');
+    DISTILLERY_RETURN_IF_ERROR(Read(file, 0, &found));
+    if (found != header) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, ": its layout differs from the weights'"));
     }
+    files_.push_back({path, std::nullopt});
+    if (kept_ < most_) {
+      ++kept_;
+      files_.back().open.emplace(std::move(file));
+    }
+    return absl::OkStatus();
+  }
+  // One that cannot be read; it keeps its place.
+  void AddMissing() { files_.push_back({}); }
+  bool missing(size_t k) const { return files_[k].path.empty(); }
+  size_t size() const { return files_.size(); }
+
+  absl::Status ReadAt(size_t k, int64_t offset, std::string* bytes) const {
+    const File& file = files_[k];
+    if (file.open.has_value()) return Read(*file.open, offset, bytes);
+    DISTILLERY_ASSIGN_OR_RETURN(const InputFile opened, InputFile::Open(file.path));
+    return Read(opened, offset, bytes);
   }
 
-  absl::Status ReadAt(int64_t offset, std::string* bytes) const {
-    const auto size = static_cast<int64_t>(bytes->size());
-    const ReadOutcome read = ::distillery::ReadAt(descriptor_.get(), offset, size, bytes->data());
-    if (read.bytes == size) return absl::OkStatus();
-    if (read.error_number == 0) return absl::DataLossError(absl::StrCat(path_, " is cut short"));
-    return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", path_));
+  static absl::Status Read(const InputFile& file, int64_t offset, std::string* bytes) {
+    return file.ReadAt(offset, static_cast<int64_t>(bytes->size()), bytes->data());
   }
 
  private:
-  TensorFile(std::string path, Descriptor descriptor)
-      : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
-  const std::string path_;
-  const Descriptor descriptor_;
+  struct File {
+    std::string path;
+    std::optional<InputFile> open;
+  };
+  const size_t most_;
+  size_t kept_ = 0;
+  std::vector<File> files_;
 };
+
+// How many deltas may stay open: a part of what the process may open, for connections need the rest.
+size_t MostOpenDeltas() {
+  constexpr rlim_t kMost = 256;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<rlim_t>(kMost, limit.rlim_cur / 8);
+}
 
 template <typename T>
 double Element(const std::string& bytes, int64_t index) {
@@ -81,9 +100,10 @@ class MomentFile {
  public:
   absl::Status Open(const std::string& input, const std::string& output, const std::string& header) {
     if (!input.empty()) {
-      DISTILLERY_ASSIGN_OR_RETURN(input_, TensorFile::Open(input));
+      DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(input));
+      input_.emplace(std::move(file));
     }
-    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(output));
+    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(output, Readers::kOwner));
     digest_.Update(header);
     return output_->Append(header);
   }
@@ -91,7 +111,7 @@ class MomentFile {
   // What the last round left at `offset`; zeros in the first.
   absl::Status Read(int64_t offset, int64_t size) {
     fragment_.assign(static_cast<size_t>(size), '\0');
-    return input_ == nullptr ? absl::OkStatus() : input_->ReadAt(offset, &fragment_);
+    return input_.has_value() ? DeltaFiles::Read(*input_, offset, &fragment_) : absl::OkStatus();
   }
   // Sets element `i` and returns what is stored, so that a restart between rounds changes nothing.
   template <typename T>
@@ -119,7 +139,7 @@ class MomentFile {
   }
 
  private:
-  std::unique_ptr<TensorFile> input_;
+  std::optional<InputFile> input_;
   std::unique_ptr<OutputFile> output_;
   Sha256 digest_;
   std::string fragment_;
@@ -128,11 +148,14 @@ class MomentFile {
 // Whether the file is there and has that SHA-256 ("": whatever it has).
 absl::StatusOr<bool> Sound(const std::string& path, const std::string& sha256) {
   if (path.empty() || sha256.empty()) return true;
-  const auto file = TensorFile::Open(path);
-  if (absl::IsNotFound(file.status())) return false;
-  if (!file.ok()) return file.status();
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string digest, (*file)->HexDigest());
-  return digest == sha256;
+  const absl::Status status = CheckFileSha256(path, sha256);
+  if (absl::IsDataLoss(status)) return false;
+  // Of rights, or of what has taken the file's place: a person can mend it.
+  if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
+    return absl::UnavailableError(status.message());
+  }
+  if (!status.ok()) return status;
+  return true;
 }
 
 // Holds the open files and buffers of one averaging.
@@ -156,7 +179,7 @@ class Averager {
       damage.damaged_replicas = damaged_replicas_;
       return damage;
     }
-    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(request_.weights_output));
+    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(request_.weights_output, Readers::kOwner));
     if (KeepsMomentum(request_.outer_optimizer)) {
       DISTILLERY_RETURN_IF_ERROR(
           momentum_.Open(request_.momentum_path, request_.momentum_output, header_));
@@ -184,33 +207,25 @@ class Averager {
  private:
   absl::Status OpenInputs() {
     {
-      DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(request_.weights_path));
-      const absl::StatusOr<WeightsLayout> layout = WeightsLayout::Parse(mapped->bytes());
-      if (!layout.ok()) {
+      const auto tensors = TensorSource::OpenFile(request_.weights_path);
+      if (absl::IsInvalidArgument(tensors.status())) {
         return absl::DataLossError(
-            absl::StrCat(request_.weights_path, ": ", layout.status().message()));
+            absl::StrCat(request_.weights_path, ": ", tensors.status().message()));
       }
-      layout_ = *layout;
+      if (!tensors.ok()) return tensors.status();
+      layout_ = tensors->layout();
     }
     header_ = layout_.Header();
-    DISTILLERY_ASSIGN_OR_RETURN(weights_, TensorFile::Open(request_.weights_path));
+    DISTILLERY_ASSIGN_OR_RETURN(InputFile weights, InputFile::Open(request_.weights_path));
+    weights_.emplace(std::move(weights));
     for (const ReplicaDelta& delta : request_.deltas) {
       total_weight_ += delta.weight;
-      absl::StatusOr<std::unique_ptr<TensorFile>> file = OpenDelta(delta.path);
-      if (!file.ok() && !(IsDamage(file.status()) && !delta.sha256.empty())) return file.status();
-      // Null: damaged.
-      deltas_.push_back(file.ok() ? *std::move(file) : nullptr);
+      const absl::Status status = deltas_.Add(delta.path, header_);
+      if (status.ok()) continue;
+      if (!IsDamage(status) || delta.sha256.empty()) return status;
+      deltas_.AddMissing();
     }
     return absl::OkStatus();
-  }
-
-  absl::StatusOr<std::unique_ptr<TensorFile>> OpenDelta(const std::string& path) const {
-    DISTILLERY_ASSIGN_OR_RETURN(auto file, TensorFile::Open(path));
-    std::string found(header_.size(), '\0');
-    DISTILLERY_RETURN_IF_ERROR(file->ReadAt(0, &found));
-    if (found == header_) return file;
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": its layout differs from the weights'"));
   }
 
   // What an error means where the file was known to be sound once.
@@ -229,8 +244,8 @@ class Averager {
     for (size_t k = 0; k < deltas_.size(); ++k) {
       double squares = 0;
       const std::string& expected = request_.deltas[k].sha256;
-      absl::Status read = deltas_[k] == nullptr ? absl::DataLossError("")
-                                                : ReadDelta(*deltas_[k], expected, &squares);
+      const absl::Status read = deltas_.missing(k) ? absl::DataLossError("")
+                                                   : ReadDelta(k, expected, &squares);
       if (!read.ok()) {
         if (!IsDamage(read) || expected.empty()) return read;
         damaged_replicas_.push_back(static_cast<int64_t>(k));
@@ -244,7 +259,7 @@ class Averager {
 
   // Adds the squares of the parameters. DATA_LOSS if the file's SHA-256 is not `expected`. Tensors
   // lie without gaps in the order of their names: a canonical file is its header and they.
-  absl::Status ReadDelta(const TensorFile& delta, const std::string& expected, double* squares) {
+  absl::Status ReadDelta(size_t k, const std::string& expected, double* squares) {
     Sha256 digest;
     digest.Update(header_);
     for (const TensorSpec& tensor : layout_.tensors()) {
@@ -252,7 +267,7 @@ class Averager {
       for (int64_t done = 0; done < tensor.byte_count; done += kFragmentBytes) {
         fragment_.resize(static_cast<size_t>(std::min(kFragmentBytes, tensor.byte_count - done)));
         DISTILLERY_RETURN_IF_ERROR(
-            delta.ReadAt(layout_.data_start() + tensor.offset + done, &fragment_));
+            deltas_.ReadAt(k, layout_.data_start() + tensor.offset + done, &fragment_));
         if (!expected.empty()) digest.Update(fragment_);
         if (IsBuffer(tensor)) continue;
         if (tensor.type == ScalarType::kFloat32) AddSquares<float>(squares);
@@ -292,8 +307,8 @@ class Averager {
       } else {
         status = CopyFragment(offset, size, buffer);
       }
-      // A full disk is not the tensor's matter, and its mark must stay.
-      if (IsDiskFull(status)) return status;
+      // A full disk is not the tensor's matter, nor are descriptors, and their marks must stay.
+      if (IsDiskFull(status) || IsOutOfDescriptors(status)) return status;
       if (!status.ok()) return Annotate(status, absl::StrCat("tensor \"", tensor.name, "\""));
       DISTILLERY_FAILPOINT("coordinator.average.fragment");
     }
@@ -326,7 +341,7 @@ class Averager {
   template <typename T>
   absl::Status WeightedMean(int64_t offset, int64_t count, bool buffer) {
     for (size_t k = 0; k < deltas_.size(); ++k) {
-      DISTILLERY_RETURN_IF_ERROR(deltas_[k]->ReadAt(offset, &fragment_));
+      DISTILLERY_RETURN_IF_ERROR(deltas_.ReadAt(k, offset, &fragment_));
       double weight = request_.deltas[k].weight / total_weight_;
       if (!buffer) weight *= scales_[k];
       for (int64_t i = 0; i < count; ++i) mean_[i] += weight * Element<T>(fragment_, i);
@@ -340,7 +355,7 @@ class Averager {
     const size_t replicas = deltas_.size();
     rows_.resize(replicas * static_cast<size_t>(count));
     for (size_t k = 0; k < replicas; ++k) {
-      DISTILLERY_RETURN_IF_ERROR(deltas_[k]->ReadAt(offset, &fragment_));
+      DISTILLERY_RETURN_IF_ERROR(deltas_.ReadAt(k, offset, &fragment_));
       for (int64_t i = 0; i < count; ++i) {
         rows_[static_cast<size_t>(i) * replicas + k] = scales_[k] * Element<T>(fragment_, i);
       }
@@ -362,7 +377,7 @@ class Averager {
   // Turns the mean delta into new weights, in place.
   template <typename T>
   absl::Status ApplyOuter(int64_t offset, int64_t count) {
-    DISTILLERY_RETURN_IF_ERROR(weights_->ReadAt(offset, &fragment_));
+    DISTILLERY_RETURN_IF_ERROR(DeltaFiles::Read(*weights_, offset, &fragment_));
     const double rate = request_.outer_learning_rate;
     const double momentum = request_.outer_momentum;
     if (!momentum_.open()) {
@@ -395,8 +410,8 @@ class Averager {
   // Types without arithmetic: buffers take replica 0's value, parameters stay.
   absl::Status CopyFragment(int64_t offset, int64_t size, bool buffer) {
     fragment_.resize(static_cast<size_t>(size));
-    const TensorFile& source = buffer ? *deltas_[0] : *weights_;
-    DISTILLERY_RETURN_IF_ERROR(source.ReadAt(offset, &fragment_));
+    DISTILLERY_RETURN_IF_ERROR(buffer ? deltas_.ReadAt(0, offset, &fragment_)
+                                      : DeltaFiles::Read(*weights_, offset, &fragment_));
     DISTILLERY_RETURN_IF_ERROR(Write(fragment_));
     return WriteMoments(/*zeros=*/true, size);
   }
@@ -414,8 +429,8 @@ class Averager {
   const AverageRequest& request_;
   WeightsLayout layout_;
   std::string header_;
-  std::unique_ptr<TensorFile> weights_;
-  std::vector<std::unique_ptr<TensorFile>> deltas_;
+  std::optional<InputFile> weights_;
+  DeltaFiles deltas_{MostOpenDeltas()};
   double total_weight_ = 0;
   std::vector<int64_t> damaged_replicas_;
   // Of each delta: its norm, and what it is multiplied by.

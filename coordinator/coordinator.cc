@@ -18,6 +18,7 @@
 #include "coordinator/average.h"
 #include "coordinator/request_ledger.h"
 #include "coordinator/run_loader.h"
+#include "coordinator/state_check.h"
 #include "coordinator/upload_size.h"
 #include "nlohmann/json.hpp"
 
@@ -64,7 +65,9 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(const Options& op
   DISTILLERY_ASSIGN_OR_RETURN(coordinator->record_,
                               Record::Open(coordinator->folder_->RecordPath(), &contents));
   // SQLite has just made its log anew: from here on it is synced by the group, its name is by this.
-  DISTILLERY_RETURN_IF_ERROR(SyncFolder(options.state_dir));
+  DISTILLERY_RETURN_IF_ERROR(coordinator->folder_->OpenRecordLog());
+  // What was read is acted on: it must not be lost any more, whoever wrote it.
+  DISTILLERY_RETURN_IF_ERROR(coordinator->folder_->SyncRecordLog());
   DISTILLERY_RETURN_IF_ERROR(coordinator->record_->DeferSync(&coordinator->group_commit_));
   coordinator->record_->SetErrorObserver(
       [disk = &coordinator->disk_](const absl::Status& status) { (void)disk->Note(status); });
@@ -85,6 +88,13 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     }
     run->MakeTasks();
   }
+  for (const RunRow& stored : contents.runs) {
+    const RunEntry& run = *runs_.at(stored.run_id);
+    if (!run.damage.empty() || run.row.spec_json == stored.spec_json) continue;
+    RunRow row = stored;
+    row.spec_json = run.row.spec_json;
+    DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
+  }
   // By how many rounds ago: the newest are remembered longest.
   std::multimap<int64_t, const std::string*, std::greater<>> counted;
   for (const TaskRow& row : contents.tasks) {
@@ -101,9 +111,8 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     }
   }
   for (const auto& [age, request_id] : counted) counted_requests_.insert(*request_id);
-  for (const WorkerRow& row : contents.workers) {
-    workers_[row.worker_id] = {row, -absl::InfiniteDuration()};
-  }
+  for (const WorkerRow& row : contents.workers) workers_.Add(row, -absl::InfiniteDuration());
+  DISTILLERY_RETURN_IF_ERROR(ForgetWorkers(0));
   for (const LeaseRow& row : contents.leases) {
     leases_.SkipTokens(row.lease.fencing_token);
     if (row.outcome != "active") continue;
@@ -115,7 +124,12 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     leases_.Add(row, Now(), /*recovered=*/true);
   }
   for (RunEntry* const run : run_order_) {
-    if (Ended(run->row.state) || !run->damage.empty()) continue;
+    if (!run->damage.empty()) continue;
+    if (Ended(run->row.state)) {
+      // Ended, and the process too, before these were removed.
+      AddGarbage(folder_->SpoolExcept(run->row.run_id, {}));
+      continue;
+    }
     run->round_began = Now();
     share_.Join(run->row.run_id, run->spec.scheduling.priority);
     if (const absl::Status status = CheckDependencies(*run); !status.ok()) {
@@ -128,12 +142,26 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
       return round < run->row.completed_rounds &&
              !FileExists(folder_->Weights(run->row.run_id, run->FileRound(round)));
     });
-    if (!CheckNewestWeights(*run).ok()) QueueRebuild(*run);
+    // Missing or damaged, or not to be read now: the averager finds out which.
+    for (const auto& [path, sha256] : NewestFiles(*run)) {
+      const absl::Status sound = CheckFileSha256(path, sha256);
+      if (sound.ok()) continue;
+      if (!absl::IsDataLoss(sound)) run->damaged = true;  // as far as is known, and without an alarm
+      QueueRebuild(*run);
+    }
     run->weights_bytes = FileBytes(
         folder_->Weights(run->row.run_id, run->FileRound(run->row.completed_rounds)));
     CollectGarbage(*run);
     DISTILLERY_RETURN_IF_ERROR(Advance(*run));
   }
+  for (const DeletedRow& deleted : contents.deleted) {
+    if (!folder_->RemoveRun(deleted.run_id).ok()) continue;
+    DISTILLERY_RETURN_IF_ERROR(record_->FilesAreGone(deleted.run_id));
+  }
+  // Of runs whose submission was not recorded. What holds a file stays: it may be of a run of which an
+  // older copy of the record, put back by a person, knows nothing.
+  folder_->RemoveEmptyRunsExcept([this](const std::string& run_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                                     mutex_) { return runs_.count(run_id) > 0; });
   // What a run that cannot be read starts from is not known.
   if (!any_damaged) LimitUploadedWeights(0);
   return absl::OkStatus();
@@ -153,10 +181,11 @@ void Coordinator::Start() {
         while (!closing_ && !woken_) {
           absl::Duration left = NextWake() - Now();
           // Leases do not end while the disk is full, so their deadlines are none.
-          if (disk_.full()) left = std::max(left, absl::Milliseconds(200));
+          const bool lacking = disk_.lack() != DiskWatch::Lack::kNothing;
+          if (lacking) left = std::max(left, absl::Milliseconds(200));
           if (left <= absl::ZeroDuration()) break;
           wake_timer_.WaitFor(mutex_, std::min(left, absl::Seconds(1)));
-          if (disk_.full()) break;
+          if (lacking) break;
         }
         if (closing_) return;
         woken_ = false;
@@ -226,6 +255,11 @@ RunView Coordinator::ViewOf(const RunEntry& run, bool with_details) {
     view.row.state_reason =
         "stands still: the coordinator's disk is full; goes on by itself once there is room";
   }
+  if (disk_.lack() == DiskWatch::Lack::kDescriptors && view.row.state == RunState::kRunning &&
+      view.row.state_reason.empty() && (run.damaged || run.ReadyToAverage(Now()))) {
+    view.row.state_reason =
+        "averaging waits: the coordinator has no free file descriptor; goes on by itself once it has";
+  }
   if (!Ended(view.row.state) && view.row.state_reason.empty() && view.live_workers == 0) {
     view.row.state_reason = "no worker is connected: start student_worker";
   }
@@ -260,7 +294,7 @@ absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
         absl::StrCat("student.initial_weights_sha256 ", initial,
                      " is not here: send the weights by UploadWeights first"));
   }
-  RunSpec resolved = spec;
+  RunSpec resolved = WithoutFolders(spec);
   DISTILLERY_RETURN_IF_ERROR(ResolveDependencies(&resolved));
   RunRow row;
   row.run_id = absl::StrCat(spec.name, "-", RandomHex(6));
@@ -611,10 +645,7 @@ bool Coordinator::AverageNext() {
     (void)EndRun(run, RunState::kFailed, absl::StrCat("averaging round ", round, ": ", reason));
     return true;
   }
-  if (!disk_.Note(status).ok() && disk_.full()) {
-    run.averaging = false;  // asked for again when there is room
-    return true;
-  }
+  if (WaitsForDisk(run, status)) return true;
   // Nothing is lost by trying again.
   run.row.state_reason = PlainText(absl::StrCat("averaging waits: ", reason));
   to_average_.push_back(run_id);
@@ -696,42 +727,45 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
 }
 
 absl::StatusOr<WeightsFile> Coordinator::OpenWeights(const std::string& run_id, int64_t round) {
-  const RecordLock lock(this);
-  DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
-  if (run->row.weights_sha256.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("run ", run_id, " has no weights yet"));
-  }
-  if (round == -1) round = run->row.completed_rounds;
-  if (round < 0 || round > run->row.completed_rounds) {
-    return absl::FailedPreconditionError(absl::StrCat("run ", run_id, ": round ", round,
-                                                      " has not begun; the newest is ",
-                                                      run->row.completed_rounds));
-  }
-  if (!run->damage.empty() && !run->RoundsWhole()) {
-    return absl::DataLossError(
-        absl::StrCat("run ", run_id, " is damaged: ", run->damage,
-                     "; `coordinator state export` may have its weights"));
-  }
   WeightsFile weights;
-  weights.round = round;
-  weights.sha256 = weights.weights_sha256 = run->WeightsSha256(round);
-  weights.buffer_names = run->BufferNames();
-  weights.model_card = run->row.model_card;
+  std::string path;
+  {
+    const RecordLock lock(this);
+    DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
+    if (run->row.weights_sha256.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat("run ", run_id, " has no weights yet"));
+    }
+    if (round == -1) round = run->row.completed_rounds;
+    if (round < 0 || round > run->row.completed_rounds) {
+      return absl::FailedPreconditionError(absl::StrCat("run ", run_id, ": round ", round,
+                                                        " has not begun; the newest is ",
+                                                        run->row.completed_rounds));
+    }
+    if (!run->damage.empty() && !run->RoundsWhole()) {
+      return absl::DataLossError(
+          absl::StrCat("run ", run_id, " is damaged: ", run->damage,
+                       "; `coordinator state export` may have its weights"));
+    }
+    weights.run_id = run_id;
+    weights.round = round;
+    weights.sha256 = weights.weights_sha256 = run->WeightsSha256(round);
+    weights.buffer_names = run->BufferNames();
+    weights.model_card = run->row.model_card;
+    path = folder_->Weights(run_id, run->FileRound(round));
+  }
+  // Without the lock: whoever opens it first reads the whole file.
   absl::StatusOr<std::shared_ptr<const BroadcastFile>> file =
-      broadcasts_.Open(folder_->Weights(run_id, run->FileRound(round)));
-  if (absl::IsNotFound(file.status()) && round == run->row.completed_rounds &&
-      !Ended(run->row.state) && run->damage.empty()) {
-    QueueRebuild(*run);
-    return absl::UnavailableError(
-        absl::StrCat("run ", run_id, ": weights of round ", round, " are lost and being rebuilt"));
-  }
-  if (absl::IsNotFound(file.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("run ", run_id, ": weights of round ", round, " are no longer kept"));
-  }
-  if (!file.ok()) return file.status();
+      broadcasts_.Open(path, weights.weights_sha256);
+  if (!file.ok()) return NoteUnreadable(weights, file.status());
   weights.file = *std::move(file);
   return weights;
+}
+
+absl::StatusOr<WeightsLayout> Coordinator::LayoutOf(const std::string& run_id) {
+  DISTILLERY_ASSIGN_OR_RETURN(const WeightsFile weights, OpenWeights(run_id, -1));
+  const auto tensors = TensorsOf(weights.file);
+  if (!tensors.ok()) return NoteUnreadable(weights, tensors.status());
+  return tensors->layout();
 }
 
 absl::StatusOr<WeightsFile> Coordinator::OpenFloat16Weights(const std::string& run_id,
@@ -739,18 +773,29 @@ absl::StatusOr<WeightsFile> Coordinator::OpenFloat16Weights(const std::string& r
   DISTILLERY_ASSIGN_OR_RETURN(WeightsFile weights, OpenWeights(run_id, round));
   const std::string path =
       folder_->Float16Weights(run_id, weights.round, weights.weights_sha256);
-  absl::StatusOr<std::string> sha256 = encoded_.Make(
-      weights.file->bytes(), weights.buffer_names, path, folder_->Incoming());
-  if (!sha256.ok()) return disk_.Note(sha256.status());
-  weights.sha256 = *std::move(sha256);
-  DISTILLERY_ASSIGN_OR_RETURN(weights.file, broadcasts_.Open(path));
-  return weights;
+  for (bool again = false;; again = true) {
+    const auto tensors = TensorsOf(weights.file);
+    if (!tensors.ok()) return NoteUnreadable(weights, tensors.status());
+    absl::StatusOr<std::string> sha256 =
+        encoded_.Make(*tensors, weights.buffer_names, path, folder_->Incoming());
+    if (!sha256.ok()) return NoteUnreadable(weights, disk_.Note(sha256.status()));
+    auto file = broadcasts_.Open(path, *sha256);
+    const bool damaged = absl::IsDataLoss(file.status()) || absl::IsNotFound(file.status());
+    if (damaged && !again) {
+      encoded_.Forget(path);
+      continue;
+    }
+    if (!file.ok()) return file.status();
+    weights.sha256 = *std::move(sha256);
+    weights.file = *std::move(file);
+    return weights;
+  }
 }
 
 absl::StatusOr<WeightsFile> Coordinator::OpenUploadedWeights(const std::string& sha256) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("uploaded_sha256", sha256, 64));
   absl::StatusOr<std::shared_ptr<const BroadcastFile>> file =
-      broadcasts_.Open(folder_->UploadedWeights(sha256));
+      broadcasts_.Open(folder_->UploadedWeights(sha256), sha256);
   if (absl::IsNotFound(file.status())) {
     return absl::NotFoundError(absl::StrCat("no weights of SHA-256 ", sha256, " were uploaded"));
   }

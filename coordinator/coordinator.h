@@ -28,6 +28,7 @@
 #include "common/run/run_spec.h"
 #include "common/run/task.h"
 #include "common/weights/delta_encoding.h"
+#include "common/weights/layout.h"
 #include "coordinator/average.h"
 #include "coordinator/broadcast.h"
 #include "coordinator/disk_watch.h"
@@ -36,13 +37,13 @@
 #include "coordinator/gauges.h"
 #include "coordinator/group_commit.h"
 #include "coordinator/lease_book.h"
-#include "coordinator/lease_pace.h"
 #include "coordinator/record.h"
 #include "coordinator/request_memory.h"
 #include "coordinator/run_entry.h"
 #include "coordinator/state_folder.h"
 #include "coordinator/statistics.h"
 #include "coordinator/strike_book.h"
+#include "coordinator/worker_book.h"
 
 namespace distillery {
 
@@ -86,6 +87,8 @@ struct UploadHeader {
 
 // Weights kept open while they are sent; of those that were uploaded there is the file alone.
 struct WeightsFile {
+  // "": uploaded ones.
+  std::string run_id;
   std::shared_ptr<const BroadcastFile> file;
   // Of the file, and of the float32 weights that it holds, perhaps in another encoding.
   std::string sha256;
@@ -204,7 +207,8 @@ class Coordinator {
   bool closing();
 
   // The same request_id gives the same worker; INVALID_ARGUMENT if anything else differs from the
-  // first request.
+  // first request. Beyond WorkerBook::kMost workers those that have been silent for longest are
+  // forgotten, and must register again; RESOURCE_EXHAUSTED if all of them are alive.
   absl::StatusOr<WorkerRow> RegisterWorker(const std::string& request_id, const std::string& name,
                                            const std::string& fingerprint,
                                            const std::string& numerics,
@@ -236,8 +240,13 @@ class Coordinator {
   void NoteBadResult(const Lease& lease, const std::string& reason, const absl::Status& status);
 
   // round -1: the newest. NOT_FOUND: run, or weights no longer kept; FAILED_PRECONDITION: the round
-  // has not begun.
+  // has not begun; UNAVAILABLE: they are damaged and being rebuilt; DATA_LOSS: they cannot be rebuilt.
+  // May block for the disk.
   absl::StatusOr<WeightsFile> OpenWeights(const std::string& run_id, int64_t round);
+  // The layout that all weights and deltas of the run have; errors as OpenWeights.
+  absl::StatusOr<WeightsLayout> LayoutOf(const std::string& run_id);
+  // Says what comes of weights that could not be read to their end; see OpenWeights.
+  absl::Status NoteUnreadable(const WeightsFile& weights, const absl::Status& status);
   // The same in half the bytes (see EncodedWeights). May block for the disk.
   absl::StatusOr<WeightsFile> OpenFloat16Weights(const std::string& run_id, int64_t round);
 
@@ -256,8 +265,8 @@ class Coordinator {
     std::string incoming_path;
     std::string decoded_path;
     DeltaEncoding encoding = DeltaEncoding::kFloat32;
-    // The weights whose layout it must have ("" for initialise), and which of its tensors are buffers.
-    std::string expected_layout_path;
+    // It must have the layout of the run's weights; which of its tensors are buffers.
+    bool has_layout = false;
     std::vector<std::string> buffer_names;
   };
   // INVALID_ARGUMENT for figures that do not follow from the run's plan; this counts against the
@@ -296,13 +305,6 @@ class Coordinator {
     absl::Duration deadline;
     std::function<void(absl::StatusOr<LeaseAnswer>)> done;
   };
-  struct WorkerEntry {
-    WorkerRow row;
-    absl::Duration last_seen;
-    int64_t done_tasks = 0;
-    int64_t lost_leases = 0;
-    LeasePace pace = {};
-  };
   // kSuperseded: another worker's result of the same task was taken; this one is compared with it.
   enum class Standing { kOpen, kDuplicate, kSuperseded };
   struct Superseded {
@@ -316,7 +318,7 @@ class Coordinator {
       : options_(options),
         statistics_(options.clock),
         disk_(options.state_dir, options.clock, &statistics_, options.on_disk_failure),
-        group_commit_([this] { return folder_->SyncRecord(); },
+        group_commit_([this] { return folder_->SyncRecordLog(); },
                       [this](const absl::Status& status) { (void)disk_.Note(status); }),
         leases_(options.lease_duration) {}
   absl::Status Load(const Record::Contents& contents) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -365,10 +367,17 @@ class Coordinator {
   bool Rests(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Alive(const WorkerEntry& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int64_t CountLiveWorkers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From when on a worker that is alive was heard of.
+  absl::Duration AliveSince() { return Now() - options_.lease_duration; }
+  // Forgets workers that have been silent for longest, until there is room for `more`.
+  // RESOURCE_EXHAUSTED if all that are left are alive.
+  absl::Status ForgetWorkers(size_t more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Replaces the names of runs by ids.
   absl::Status ResolveDependencies(RunSpec* spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sets run.blocked_by; FAILED_PRECONDITION if what it depends on has ended without success.
   absl::Status CheckDependencies(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What DeleteRun does to the record and in memory.
+  absl::Status ForgetRun(const std::string& run_id);
   // Unblocks or fails the runs that depend on `ended`.
   absl::Status UpdateDependents(const std::string& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Does what the guard says to the newest evaluation.
@@ -435,9 +444,15 @@ class Coordinator {
   // Marks the run's newest weights as damaged; nothing is leased until they are rebuilt.
   void QueueRebuild(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RebuildWeights(const std::string& run_id);
-  absl::Status CheckNewestWeights(const RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What cannot be done for want of room or of descriptors is asked for again once there are some
+  // (FollowDisk); true if the status is such.
+  bool WaitsForDisk(RunEntry& run, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The files that the run's next round starts from, and what they must be.
+  std::vector<std::pair<std::string, std::string>> NewestFiles(const RunEntry& run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status InitialiseAgain(RunEntry& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // When the disk is full, or has room again.
+  // When the disk is full or descriptors are used up, and when there is room or one is free again.
   void FollowDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RecordAverage(const std::string& run_id, int64_t round, const AverageResult& average)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -464,7 +479,7 @@ class Coordinator {
   // By run_id, and their order of submission.
   std::map<std::string, std::unique_ptr<RunEntry>> runs_ ABSL_GUARDED_BY(mutex_);
   std::vector<RunEntry*> run_order_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, WorkerEntry> workers_ ABSL_GUARDED_BY(mutex_);
+  WorkerBook workers_ ABSL_GUARDED_BY(mutex_);
   FairShare share_ ABSL_GUARDED_BY(mutex_);
   // By fencing token.
   std::map<int64_t, Superseded> superseded_ ABSL_GUARDED_BY(mutex_);
@@ -476,7 +491,8 @@ class Coordinator {
   RequestMemory counted_requests_ ABSL_GUARDED_BY(mutex_);
   StrikeBook strikes_ ABSL_GUARDED_BY(mutex_);
   // What runs were last shown to wait for.
-  bool shown_full_ ABSL_GUARDED_BY(mutex_) = false;
+  DiskWatch::Lack shown_lack_ ABSL_GUARDED_BY(mutex_) = DiskWatch::Lack::kNothing;
+  int64_t seen_recoveries_ ABSL_GUARDED_BY(mutex_) = 0;
   std::multimap<std::string, std::weak_ptr<RunListener>> listeners_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   // When waiting workers were last offered what there was.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
@@ -86,21 +87,59 @@ absl::Status Coordinator::RedoTasks(RunEntry& run, const std::vector<TaskRow>& t
   return absl::OkStatus();
 }
 
-absl::Status Coordinator::CheckNewestWeights(const RunEntry& run) {
-  if (run.row.weights_sha256.empty()) return absl::OkStatus();
+std::vector<std::pair<std::string, std::string>> Coordinator::NewestFiles(const RunEntry& run) {
+  std::vector<std::pair<std::string, std::string>> files;
+  if (run.row.weights_sha256.empty()) return files;
   const std::string& run_id = run.row.run_id;
   const int64_t round = run.row.completed_rounds;
-  DISTILLERY_RETURN_IF_ERROR(
-      CheckFileSha256(folder_->Weights(run_id, run.FileRound(round)), run.row.weights_sha256));
+  files.emplace_back(folder_->Weights(run_id, run.FileRound(round)), run.row.weights_sha256);
   // After a roll-back the outer optimizer begins anew.
-  if (round == 0 || run.FileRound(round) != round) return absl::OkStatus();
+  if (round == 0 || run.FileRound(round) != round) return files;
   const RoundRow& last = run.rounds.back();
   if (!last.momentum_sha256.empty()) {
-    DISTILLERY_RETURN_IF_ERROR(
-        CheckFileSha256(folder_->Momentum(run_id, round), last.momentum_sha256));
+    files.emplace_back(folder_->Momentum(run_id, round), last.momentum_sha256);
   }
-  if (last.variance_sha256.empty()) return absl::OkStatus();
-  return CheckFileSha256(folder_->Variance(run_id, round), last.variance_sha256);
+  if (!last.variance_sha256.empty()) {
+    files.emplace_back(folder_->Variance(run_id, round), last.variance_sha256);
+  }
+  return files;
+}
+
+absl::Status Coordinator::NoteUnreadable(const WeightsFile& weights, const absl::Status& status) {
+  (void)disk_.Note(status);
+  if (weights.run_id.empty()) return status;
+  const bool missing = absl::IsNotFound(status);
+  if (!missing && !absl::IsDataLoss(status)) return status;
+  const std::string what = absl::StrCat("run ", weights.run_id, ": weights of round ", weights.round);
+  if (weights.sha256 != weights.weights_sha256) {
+    return absl::UnavailableError(absl::StrCat(what, " are being encoded anew"));
+  }
+  MutexLock lock(mutex_);
+  const auto found = runs_.find(weights.run_id);
+  if (found == runs_.end()) return status;
+  RunEntry& run = *found->second;
+  const bool newest = weights.round == run.row.completed_rounds &&
+                      weights.weights_sha256 == run.row.weights_sha256;
+  if (newest && !Ended(run.row.state) && run.damage.empty()) {
+    // A run that was damaged when it paused waits for a person.
+    if (run.row.state == RunState::kPaused && run.damaged && !run.averaging) {
+      return absl::DataLossError(absl::StrCat(what, " are damaged: ", run.row.state_reason));
+    }
+    QueueRebuild(run);
+    return absl::UnavailableError(absl::StrCat(what, " are lost and being rebuilt"));
+  }
+  if (missing) return absl::NotFoundError(absl::StrCat(what, " are no longer kept"));
+  return absl::DataLossError(
+      absl::StrCat(what, " are damaged: their SHA-256 differs from the record's; put the file back "
+                         "from a copy of the state folder"));
+}
+
+bool Coordinator::WaitsForDisk(RunEntry& run, const absl::Status& status) {
+  (void)disk_.Note(status);
+  if (!disk_.full() && !IsOutOfDescriptors(status)) return false;
+  run.averaging = false;
+  Changed(run);
+  return true;
 }
 
 void Coordinator::QueueRebuild(RunEntry& run) {
@@ -119,18 +158,29 @@ void Coordinator::QueueRebuild(RunEntry& run) {
 }
 
 void Coordinator::RebuildWeights(const std::string& run_id) {
+  std::vector<std::pair<std::string, std::string>> files;
+  {
+    MutexLock lock(mutex_);
+    const auto found = runs_.find(run_id);
+    if (found == runs_.end()) return;
+    files = NewestFiles(*found->second);
+  }
+  // What is not damaged but cannot be read now is not rebuilt from other things: OK, DATA_LOSS or wait.
+  absl::Status sound;
+  for (const auto& [path, sha256] : files) {
+    if (sound.ok()) sound = CheckFileSha256(path, sha256);
+  }
   AverageRequest request;
   int64_t round = 0;
-  absl::Status status;
-  {
+  absl::Status status = absl::IsDataLoss(sound) ? absl::OkStatus() : sound;
+  if (absl::IsDataLoss(sound)) {
     const RecordLock lock(this);
     const auto found = runs_.find(run_id);
     if (found == runs_.end()) return;
     RunEntry& run = *found->second;
+    if (Ended(run.row.state)) return;
     round = run.row.completed_rounds;
-    if (CheckNewestWeights(run).ok()) {
-      // Somebody has put the file back.
-    } else if (round == 0) {
+    if (round == 0) {
       status = InitialiseAgain(run);
     } else if (run.FileRound(round) != round) {
       status =
@@ -167,12 +217,15 @@ void Coordinator::RebuildWeights(const std::string& run_id) {
     run.damaged = false;
     statistics_.Add(Count::kDigestRepairs, "weights");
     statistics_.Note({"weights_repaired", run_id, {}, "",
-                      absl::StrCat("those of round ", round, " are as the record says again")});
+                      absl::StrCat("those of round ", run.row.completed_rounds,
+                                   " are as the record says again")});
     Changed(run);
     status = Advance(run);
-  } else if (!disk_.Note(status).ok() && !disk_.full() && run.row.state != RunState::kPaused) {
-    status = Pause(run, absl::StrCat("the weights of round ", round,
-                                     " are damaged and cannot be rebuilt: ", status.message(),
+  } else if (!WaitsForDisk(run, status) && run.row.state != RunState::kPaused) {
+    status = Pause(run, absl::StrCat("the weights of round ", run.row.completed_rounds,
+                                     " are damaged and cannot be rebuilt: ",
+                                     absl::StrReplaceAll(status.message(), {{options_.state_dir,
+                                                                             "the state folder"}}),
                                      "; put the file back from a copy, then resume the run"));
   }
   if (!status.ok()) spdlog::error("run {}: {}", run_id, std::string(status.message()));
@@ -203,12 +256,16 @@ absl::Status Coordinator::InitialiseAgain(RunEntry& run) {
 }
 
 void Coordinator::FollowDisk() {
-  if (disk_.full() == shown_full_) return;
-  shown_full_ = disk_.full();
+  const DiskWatch::Lack lack = disk_.lack();
+  // What came and went between two looks has left runs waiting all the same.
+  const int64_t recoveries = disk_.recoveries();
+  if (lack == shown_lack_ && recoveries == seen_recoveries_) return;
+  shown_lack_ = lack;
+  seen_recoveries_ = recoveries;
   for (RunEntry* const run : run_order_) {
     if (Ended(run->row.state)) continue;
     Changed(*run);
-    if (shown_full_) continue;
+    if (lack != DiskWatch::Lack::kNothing) continue;
     if (const absl::Status status = Advance(*run); !status.ok()) {
       spdlog::error("run {}: {}", run->row.run_id, std::string(status.message()));
     }

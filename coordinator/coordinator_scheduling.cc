@@ -24,12 +24,10 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
                                                   const std::string& worker_id) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
   DISTILLERY_RETURN_IF_ERROR(CheckName("worker_id", worker_id, 128));
-  const auto found = workers_.find(worker_id);
-  if (found == workers_.end()) {
-    return absl::NotFoundError("worker_id is not known: register again");
-  }
-  WorkerEntry& worker = found->second;
-  worker.last_seen = Now();
+  WorkerEntry* const found = workers_.Find(worker_id);
+  if (found == nullptr) return absl::NotFoundError("worker_id is not known: register again");
+  workers_.Touch(found, Now());
+  const WorkerEntry& worker = *found;
   LeaseAnswer answer;
   if (disk_.full()) return answer;
   if (const LeaseRow* const held = leases_.FindByWorker(worker_id)) {
@@ -119,10 +117,10 @@ absl::Duration Coordinator::NextWake() {
   absl::Duration next = leases_.NextDeadline();
   for (const Waiter& waiter : waiters_) {
     next = std::min(next, waiter.deadline);
-    const auto worker = workers_.find(waiter.worker_id);
-    if (worker == workers_.end()) continue;
+    const WorkerEntry* const worker = workers_.Find(waiter.worker_id);
+    if (worker == nullptr) continue;
     // One that is over already is still to be acted on: the timer wakes a little late.
-    const absl::Duration rested = worker->second.pace.rests_until();
+    const absl::Duration rested = worker->pace.rests_until();
     if (rested > offered_) next = std::min(next, rested);
   }
   for (const std::string& run_id : changed_) {
@@ -175,14 +173,26 @@ bool Coordinator::Rests(const WorkerEntry& worker) {
 }
 
 bool Coordinator::Alive(const WorkerEntry& worker) {
-  return Now() - worker.last_seen <= options_.lease_duration;
+  return worker.last_seen >= AliveSince();
 }
 
-int64_t Coordinator::CountLiveWorkers() {
-  return std::count_if(workers_.begin(), workers_.end(),
-                       [&](const auto& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-                         return Alive(entry.second);
-                       });
+int64_t Coordinator::CountLiveWorkers() { return workers_.CountHeardSince(AliveSince()); }
+
+absl::Status Coordinator::ForgetWorkers(size_t more) {
+  const size_t most = WorkerBook::kMost - more;
+  if (workers_.size() <= most) return absl::OkStatus();
+  if (Alive(workers_.MostSilent())) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the coordinator has ", workers_.size(),
+                     " workers, all of them alive, and remembers no more: try again later"));
+  }
+  std::vector<std::string> forgotten;
+  while (workers_.size() > most && !Alive(workers_.MostSilent())) {
+    forgotten.push_back(workers_.MostSilent().row.worker_id);
+    workers_.Remove(forgotten.back());
+    strikes_.Forgive(forgotten.back());
+  }
+  return record_->ForgetWorkers(forgotten);
 }
 
 std::string Coordinator::PlaceOf(const WorkerRow& worker) {
@@ -194,9 +204,9 @@ std::vector<WorkerView> Coordinator::ListWorkers(const std::string& after, int64
   constexpr int kRememberedFor = 10;
   MutexLock lock(mutex_);
   std::map<std::string, const WorkerEntry*> by_place;
-  for (const auto& [id, worker] : workers_) {
-    if (Now() - worker.last_seen > kRememberedFor * options_.lease_duration) continue;
-    by_place.emplace(PlaceOf(worker.row), &worker);
+  for (const WorkerEntry* const worker :
+       workers_.HeardSince(Now() - kRememberedFor * options_.lease_duration)) {
+    by_place.emplace(PlaceOf(worker->row), worker);
   }
   std::vector<WorkerView> views;
   for (auto entry = by_place.upper_bound(after); entry != by_place.end(); ++entry) {
@@ -330,6 +340,18 @@ absl::Status Coordinator::RaiseNondeterminismAlarm(RunEntry& run, const Lease& l
 }
 
 absl::Status Coordinator::DeleteRun(const std::string& run_id) {
+  DISTILLERY_RETURN_IF_ERROR(ForgetRun(run_id));
+  // The record that no longer needs them is on disk. A process that ends here removes them at its
+  // next start.
+  if (const absl::Status removed = folder_->RemoveRun(run_id); !removed.ok()) {
+    spdlog::warn("{}; the next start tries again", std::string(removed.message()));
+    return absl::OkStatus();
+  }
+  MutexLock lock(mutex_);
+  return record_->FilesAreGone(run_id);
+}
+
+absl::Status Coordinator::ForgetRun(const std::string& run_id) {
   const RecordLock lock(this);
   DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(run_id));
   if (!Ended(run->row.state)) {
@@ -347,7 +369,6 @@ absl::Status Coordinator::DeleteRun(const std::string& run_id) {
   run_order_.erase(std::remove(run_order_.begin(), run_order_.end(), run), run_order_.end());
   to_average_.remove(run_id);
   runs_.erase(run_id);
-  AddGarbage(folder_->RunFolders(run_id));
   changed_.insert(run_id);
   Wake();
   spdlog::info("run {} is deleted", run_id);

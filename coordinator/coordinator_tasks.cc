@@ -46,9 +46,8 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
         absl::StrCat("memory_bytes must be >= 0, got ", facts.memory_bytes));
   }
   const RecordLock lock(this);
-  for (auto& [id, worker] : workers_) {
-    const WorkerRow& known = worker.row;
-    if (known.request_id != request_id) continue;
+  for (const WorkerEntry* const worker : workers_.OfRequest(request_id)) {
+    const WorkerRow& known = worker->row;
     // Registered before callers had certificates: nobody can act as that one, see CheckCaller.
     if (known.certificate.empty() && !facts.certificate.empty()) continue;
     if (known.name != name || known.numerics_fingerprint != fingerprint ||
@@ -65,8 +64,9 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
                 absl::ToUnixSeconds(options_.clock->WallNow()),
                 facts.certificate,
                 facts.memory_bytes};
+  DISTILLERY_RETURN_IF_ERROR(ForgetWorkers(1));
   DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
-  workers_[row.worker_id] = {row, Now()};
+  workers_.Add(row, Now());
   spdlog::info("{} registered as {}", name, row.worker_id);
   return row;
 }
@@ -75,13 +75,13 @@ absl::Status Coordinator::CheckCaller(const std::string& worker_id,
                                       const std::string& certificate) {
   if (certificate.empty()) return absl::OkStatus();
   MutexLock lock(mutex_);
-  const auto found = workers_.find(worker_id);
+  const WorkerEntry* const found = workers_.Find(worker_id);
   // Nobody can say who registered without a certificate.
-  if (found == workers_.end() || found->second.row.certificate.empty()) {
+  if (found == nullptr || found->row.certificate.empty()) {
     DISTILLERY_RETURN_IF_ERROR(CheckName("worker_id", worker_id, 128));
     return absl::NotFoundError("worker_id is not known: register again");
   }
-  if (found->second.row.certificate == certificate) return absl::OkStatus();
+  if (found->row.certificate == certificate) return absl::OkStatus();
   return absl::PermissionDeniedError(
       absl::StrCat("worker ", worker_id, " was not registered with the certificate of \"",
                    certificate, "\""));
@@ -166,12 +166,12 @@ void Coordinator::Tick() {
     std::set<std::pair<std::string, std::string>> idle;
     for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
       const bool over = Now() >= waiter->deadline;
-      const auto worker = workers_.find(waiter->worker_id);
-      const auto kind = worker == workers_.end()
+      const WorkerEntry* const worker = workers_.Find(waiter->worker_id);
+      const auto kind = worker == nullptr
                             ? std::pair<std::string, std::string>()
-                            : std::pair(worker->second.row.numerics,
-                                        absl::StrCat(worker->second.row.numerics_fingerprint, " ",
-                                                     worker->second.row.memory_bytes));
+                            : std::pair(worker->row.numerics,
+                                        absl::StrCat(worker->row.numerics_fingerprint, " ",
+                                                     worker->row.memory_bytes));
       // A call that has waited since before its worker got a task does not ask for another: only a later
       // one gives the task up.
       const LeaseRow* const held = leases_.FindByWorker(waiter->worker_id);
@@ -185,7 +185,7 @@ void Coordinator::Tick() {
       const bool empty =
           answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
       if (empty && !over) {
-        if (!any_failed && !(worker != workers_.end() && Rests(worker->second))) idle.insert(kind);
+        if (!any_failed && !(worker != nullptr && Rests(*worker))) idle.insert(kind);
         ++waiter;
         continue;
       }
@@ -275,10 +275,10 @@ LeaseRow Coordinator::EndLease(const LeaseRow& row, const std::string& outcome) 
   }
   leases_.Remove(row.lease.fencing_token);
   statistics_.Add(Count::kLeasesEnded, outcome);
-  if (const auto worker = workers_.find(row.lease.worker_id); worker != workers_.end()) {
-    worker->second.pace.NoteEnd(outcome, Now());
-    if (outcome == "done") ++worker->second.done_tasks;
-    if (outcome == "expired" || outcome == "stalled") ++worker->second.lost_leases;
+  if (WorkerEntry* const worker = workers_.Find(row.lease.worker_id)) {
+    worker->pace.NoteEnd(outcome, Now());
+    if (outcome == "done") ++worker->done_tasks;
+    if (outcome == "expired" || outcome == "stalled") ++worker->lost_leases;
   }
   const auto run = runs_.find(row.lease.task.run_id);
   if (run != runs_.end()) {
@@ -332,11 +332,11 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
                                   "a reason; see that worker's log");
   }
   if (!evidence || task->row.losses < options_.max_task_losses) return absl::OkStatus();
-  const auto worker = workers_.find(row.lease.worker_id);
+  const WorkerEntry* const worker = workers_.Find(row.lease.worker_id);
   return Pause(*run->second,
                absl::StrCat(row.lease.task.ToString(), ": ", task->row.losses,
                             " times its worker was lost, the last was ",
-                            worker == workers_.end() ? row.lease.worker_id : worker->second.row.name,
+                            worker == nullptr ? row.lease.worker_id : worker->row.name,
                             " (its lease has ", outcome,
                             "): it may end them, or need more memory than they have; look at their "
                             "logs, then resume the run"));
@@ -351,12 +351,12 @@ bool Coordinator::HasMemory(const RunEntry& run, const TaskEntry& task,
 std::string Coordinator::MemoryProblem(const RunEntry& run) {
   int64_t most = 0;
   std::string name;
-  for (const auto& [id, worker] : workers_) {
-    if (!Alive(worker)) continue;
-    if (run.TrainingBytes() <= worker.row.memory_bytes || worker.row.memory_bytes == 0) return "";
-    if (worker.row.memory_bytes <= most) continue;
-    most = worker.row.memory_bytes;
-    name = worker.row.name;
+  for (const WorkerEntry* const worker : workers_.HeardSince(AliveSince())) {
+    const WorkerRow& row = worker->row;
+    if (run.TrainingBytes() <= row.memory_bytes || row.memory_bytes == 0) return "";
+    if (row.memory_bytes <= most) continue;
+    most = row.memory_bytes;
+    name = row.name;
   }
   if (most == 0) return "";
   return absl::StrCat("no worker has the memory to train the student: weights, gradients and "
@@ -389,8 +389,7 @@ absl::Status Coordinator::RenewLease(const Lease& lease, int64_t sample_count,
   MutexLock lock(mutex_);
   DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(lease));
   leases_.Renew(row.lease.fencing_token, sample_count, !waiting_for.empty(), Now());
-  const auto worker = workers_.find(lease.worker_id);
-  if (worker != workers_.end()) worker->second.last_seen = Now();
+  if (WorkerEntry* const worker = workers_.Find(lease.worker_id)) workers_.Touch(worker, Now());
   RunEntry& run = *runs_.at(lease.task.run_id);
   if (run.waiting_for != reason) {
     run.waiting_for = reason;
@@ -452,6 +451,7 @@ absl::StatusOr<Coordinator::Standing> Coordinator::CheckResult(const std::string
     return Standing::kDuplicate;
   }
   if (id.kind == TaskKind::kTrain && id.round == run->row.completed_rounds && run->averaging &&
+      !run->damaged &&  // else it is the round before that is averaged, once more
       run->spec.sync.late_deltas != "weight" && run->averaged.count(RunEntry::KeyOf(id)) == 0) {
     return absl::AbortedError(
         absl::StrCat("round ", id.round, " is closed: a quorum was in, drop the task"));
@@ -556,8 +556,9 @@ absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlaceUpload(const UploadHea
   leases_.NoteUpload(header.lease.fencing_token);
   plan.incoming_path = folder_->Incoming();
   if (task.kind == TaskKind::kInitialise) return plan;
-  plan.expected_layout_path = folder_->Weights(task.run_id, run.FileRound(task.round));
-  if (standing == Standing::kSuperseded && !FileExists(plan.expected_layout_path)) {
+  plan.has_layout = true;
+  if (standing == Standing::kSuperseded &&
+      !FileExists(folder_->Weights(task.run_id, run.FileRound(task.round)))) {
     // So late that what it started from is gone: it is not compared.
     superseded_.erase(header.lease.fencing_token);
     UploadPlan nothing;

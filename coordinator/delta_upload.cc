@@ -10,14 +10,6 @@
 #include "common/weights/layout.h"
 
 namespace distillery {
-namespace {
-
-absl::StatusOr<WeightsLayout> LayoutOfFile(const std::string& path) {
-  DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(path));
-  return WeightsLayout::Parse(mapped->bytes());
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<DeltaUpload>> DeltaUpload::Begin(Coordinator* coordinator,
                                                                 UploadHeader header) {
@@ -26,8 +18,8 @@ absl::StatusOr<std::unique_ptr<DeltaUpload>> DeltaUpload::Begin(Coordinator* coo
       std::unique_ptr<IncomingFile> incoming,
       IncomingFile::Create(plan.duplicate ? "" : plan.incoming_path, header.byte_count));
   WeightsLayout expected;
-  if (!plan.expected_layout_path.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(expected, LayoutOfFile(plan.expected_layout_path));
+  if (plan.has_layout) {
+    DISTILLERY_ASSIGN_OR_RETURN(expected, coordinator->LayoutOf(header.lease.task.run_id));
   }
   return std::unique_ptr<DeltaUpload>(new DeltaUpload(
       coordinator, std::move(header), std::move(plan), std::move(expected), std::move(incoming)));
@@ -73,9 +65,10 @@ absl::Status DeltaUpload::NoteBad(const absl::Status& status) const {
 }
 
 absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::string& path) {
-  DISTILLERY_ASSIGN_OR_RETURN(const auto encoded, MappedFile::Open(path));
-  DISTILLERY_ASSIGN_OR_RETURN(auto decoded, OutputFile::Create(plan_.decoded_path));
-  DISTILLERY_RETURN_IF_ERROR(DecodeDelta(encoded->bytes(), expected_, plan_.buffer_names,
+  DISTILLERY_ASSIGN_OR_RETURN(const TensorSource encoded, TensorSource::OpenFile(path));
+  DISTILLERY_ASSIGN_OR_RETURN(auto decoded,
+                              OutputFile::Create(plan_.decoded_path, Readers::kOwner));
+  DISTILLERY_RETURN_IF_ERROR(DecodeDelta(encoded, expected_, plan_.buffer_names,
                                          plan_.encoding, [&](absl::string_view bytes) {
                                            scan_.Update(bytes);
                                            return decoded->Append(bytes);
@@ -85,9 +78,9 @@ absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::strin
 
 absl::Status DeltaUpload::CheckContent(const std::string& path) const {
   // Of a delta only the header is read.
-  DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(path));
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(mapped->bytes()));
-  const bool initialise = plan_.expected_layout_path.empty();
+  DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(path));
+  const WeightsLayout& layout = weights.layout();
+  const bool initialise = !plan_.has_layout;
   if (!initialise) DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(expected_, layout));
   if (!layout.canonical()) {
     return absl::InvalidArgumentError(
@@ -103,7 +96,7 @@ absl::Status DeltaUpload::CheckContent(const std::string& path) const {
                        ScalarTypeName(tensor.type), "; parameters are F32 or F64"));
     }
   }
-  return CheckFinite(layout, mapped->bytes());
+  return CheckFinite(weights);
 }
 
 }  // namespace distillery

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/disk_errors.h"
@@ -34,36 +35,56 @@ absl::Status DiskWatch::Note(const absl::Status& status) {
     if (on_failure_ == nullptr) EndProcess(status);
     on_failure_(status);
   }
-  if (!IsDiskFull(status)) return status;
+  const bool full = IsDiskFull(status);
+  if (!full && !IsOutOfDescriptors(status)) return status;
   {
     MutexLock lock(mutex_);
-    if (full_) return status;
-    full_ = true;
+    // A full disk is the worse of the two.
+    if (lack_ == Lack::kRoom || (!full && lack_ == Lack::kDescriptors)) return status;
+    lack_ = full ? Lack::kRoom : Lack::kDescriptors;
     next_probe_ = clock_->SteadyNow() + kBetweenProbes;
   }
-  statistics_->Add(Count::kDiskFullPauses);
-  statistics_->Note(
-      {"disk_full", "", {}, "", "no run goes on until there is room in the state folder's disk"});
+  if (full) {
+    statistics_->Add(Count::kDiskFullPauses);
+    statistics_->Note({"disk_full", "", {}, "",
+                       "no run goes on until there is room in the state folder's disk"});
+  } else {
+    statistics_->Note({"descriptors_used_up", "", {}, "",
+                       "no round is averaged until a file descriptor is free; see `ulimit -n`"});
+  }
   return status;
 }
 
-bool DiskWatch::full() const {
+DiskWatch::Lack DiskWatch::lack() const {
   MutexLock lock(mutex_);
-  return full_;
+  return lack_;
+}
+
+int64_t DiskWatch::recoveries() const {
+  MutexLock lock(mutex_);
+  return recoveries_;
 }
 
 void DiskWatch::Probe() {
   {
     MutexLock lock(mutex_);
-    if (!full_ || clock_->SteadyNow() < next_probe_) return;
+    if (lack_ == Lack::kNothing || clock_->SteadyNow() < next_probe_) return;
     next_probe_ = clock_->SteadyNow() + kBetweenProbes;
   }
-  if (!TryWrite().ok()) return;
+  const absl::Status status = TryWrite();
+  if (!status.ok()) {
+    (void)Note(status);
+    return;
+  }
+  Lack ended = Lack::kNothing;
   {
     MutexLock lock(mutex_);
-    full_ = false;
+    std::swap(ended, lack_);
+    ++recoveries_;
   }
-  statistics_->Note({"disk_has_room", "", {}, "", "runs go on"});
+  statistics_->Note(ended == Lack::kRoom
+                        ? Statistics::Event{"disk_has_room", "", {}, "", "runs go on"}
+                        : Statistics::Event{"descriptors_free", "", {}, "", "runs go on"});
 }
 
 absl::Status DiskWatch::TryWrite() const {

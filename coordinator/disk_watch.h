@@ -1,10 +1,12 @@
-// Knows whether what the coordinator writes can be kept. A full disk is waited for; fsync that
+// Knows whether what the coordinator writes can be kept, and whether it can open files. A full disk
+// and descriptors that are used up are waited for; fsync that
 // failed ends the process, since what was acknowledged may not be on disk and only a restart, which
 // reads what is, can tell.
 //
 // Threads: safe for all.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -28,11 +30,16 @@ class DiskWatch {
         statistics_(statistics),
         on_failure_(std::move(on_failure)) {}
 
-  // Looks at the outcome of a write, and returns it.
+  // What there was none of at the last write or probe.
+  enum class Lack { kNothing, kDescriptors, kRoom };
+
+  // Looks at the outcome of opening or writing a file, and returns it.
   absl::Status Note(const absl::Status& status);
-  // There was no room at the last write or probe.
-  bool full() const;
-  // While full: tries, at most every two seconds, whether there is room again.
+  Lack lack() const;
+  bool full() const { return lack() == Lack::kRoom; }
+  // How often what lacked has come back.
+  int64_t recoveries() const;
+  // While something lacks: tries, at most every two seconds, whether it still does.
   void Probe();
 
  private:
@@ -43,7 +50,8 @@ class DiskWatch {
   Statistics* const statistics_;
   const FailureHandler on_failure_;
   mutable Mutex mutex_;
-  bool full_ ABSL_GUARDED_BY(mutex_) = false;
+  Lack lack_ ABSL_GUARDED_BY(mutex_) = Lack::kNothing;
+  int64_t recoveries_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Duration next_probe_ ABSL_GUARDED_BY(mutex_);
 };
 

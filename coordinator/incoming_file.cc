@@ -10,7 +10,7 @@ absl::StatusOr<std::unique_ptr<IncomingFile>> IncomingFile::Create(const std::st
                                                                    int64_t byte_count) {
   std::unique_ptr<IncomingFile> incoming(new IncomingFile(byte_count));
   if (!path.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(incoming->file_, OutputFile::Create(path));
+    DISTILLERY_ASSIGN_OR_RETURN(incoming->file_, OutputFile::Create(path, Readers::kOwner));
   }
   return incoming;
 }

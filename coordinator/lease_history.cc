@@ -14,8 +14,9 @@ absl::StatusOr<std::vector<LeaseView>> Coordinator::ListLeases(const std::string
     LeaseView& view = views.emplace_back();
     view.row = std::move(row);
     const Lease& lease = view.row.lease;
-    const auto worker = workers_.find(lease.worker_id);
-    if (worker != workers_.end()) view.worker_name = worker->second.row.name;
+    const WorkerEntry* const worker = workers_.Find(lease.worker_id);
+    // The name of one that is forgotten went with it.
+    view.worker_name = worker == nullptr ? lease.worker_id : worker->row.name;
     if (lease.task.kind != TaskKind::kTrain || view.row.outcome != "done") continue;
     const absl::StatusOr<TaskRow> task = record_->TaskOf(lease.task);
     if (absl::IsNotFound(task.status())) continue;

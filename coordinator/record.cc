@@ -140,6 +140,9 @@ RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
 RowReader& operator>>(RowReader& in, PlanRow& r) { return in >> r.run_id >> r.shard_sizes; }
 RowWriter& operator<<(RowWriter& out, const PlanRow& r) { return out << r.run_id << r.shard_sizes; }
 
+RowReader& operator>>(RowReader& in, DeletedRow& r) { return in >> r.run_id; }
+RowWriter& operator<<(RowWriter& out, const DeletedRow& r) { return out << r.run_id; }
+
 constexpr char kMetricColumns[] =
     "sample_count INTEGER,step_count INTEGER,loss REAL,soft_loss REAL,hard_loss REAL,seconds REAL,"
     "teacher_wait_seconds REAL,teacher_failover_count INTEGER,dkd_target_loss REAL,"
@@ -208,6 +211,11 @@ TableShape ShapeOf<EvaluationRow>() {
 template <>
 TableShape ShapeOf<PlanRow>() {
   return {"plans", "run_id TEXT,shard_sizes TEXT", 1};
+}
+
+template <>
+TableShape ShapeOf<DeletedRow>() {
+  return {"deleted", "run_id TEXT", 1};
 }
 
 std::vector<std::string> Columns(const std::string& list) {
@@ -282,6 +290,7 @@ absl::StatusOr<std::unique_ptr<Record>> Record::Open(const std::string& path, Co
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(db, &record->workers_, &contents->workers));
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(db, &record->evaluations_, &contents->evaluations));
   DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(db, &record->plans_, &contents->plans));
+  DISTILLERY_RETURN_IF_ERROR(OpenAndLoad(db, &record->deleted_, &contents->deleted));
   return record;
 }
 
@@ -295,6 +304,7 @@ absl::Status Record::AddRow(const std::string& table,
   if (table == "workers") return AddTo(values, &contents->workers);
   if (table == "evaluations") return AddTo(values, &contents->evaluations);
   if (table == "plans") return AddTo(values, &contents->plans);
+  if (table == "deleted") return AddTo(values, &contents->deleted);
   return absl::OkStatus();
 }
 
@@ -329,8 +339,22 @@ absl::Status Record::DeleteRun(const std::string& run_id) {
                                plans_.get()}) {
       DISTILLERY_RETURN_IF_ERROR(table->Erase("run_id", run_id));
     }
+    DISTILLERY_RETURN_IF_ERROR(PutRow(deleted_.get(), DeletedRow{run_id}));
     return leases_->Erase("run_id", run_id,
                           "fencing_token < (SELECT MAX(fencing_token) FROM leases)");
+  });
+}
+
+absl::Status Record::FilesAreGone(const std::string& run_id) {
+  return deleted_->Erase("run_id", run_id);
+}
+
+absl::Status Record::ForgetWorkers(const std::vector<std::string>& worker_ids) {
+  return Transaction([&]() -> absl::Status {
+    for (const std::string& id : worker_ids) {
+      DISTILLERY_RETURN_IF_ERROR(workers_->Erase("worker_id", id));
+    }
+    return absl::OkStatus();
   });
 }
 

@@ -126,6 +126,11 @@ struct PlanRow {
   std::string shard_sizes;
 };
 
+// A run that was deleted and whose files may still be there.
+struct DeletedRow {
+  std::string run_id;
+};
+
 struct EvaluationRow {
   std::string run_id;
   int64_t round = 0;
@@ -145,6 +150,7 @@ class Record {
     std::vector<WorkerRow> workers;
     std::vector<EvaluationRow> evaluations;
     std::vector<PlanRow> plans;
+    std::vector<DeletedRow> deleted;
   };
   // DATA_LOSS for a damaged row, naming it; FAILED_PRECONDITION for another schema version.
   static absl::StatusOr<std::unique_ptr<Record>> Open(const std::string& path, Contents* contents);
@@ -178,9 +184,13 @@ class Record {
                                                  int64_t limit);
   // NOT_FOUND for a task without a recorded result or failure.
   absl::StatusOr<TaskRow> TaskOf(const TaskId& task);
-  // Forgets the run in all tables, in one durable step. The lease with the highest fencing token stays,
-  // so that none is ever given twice.
+  // Forgets the run in all tables but `deleted`, where it stays until FilesAreGone, in one durable step.
+  // The lease with the highest fencing token stays, so that none is ever given twice.
   absl::Status DeleteRun(const std::string& run_id);
+  // The deleted run's files are removed.
+  absl::Status FilesAreGone(const std::string& run_id);
+  // In one durable step.
+  absl::Status ForgetWorkers(const std::vector<std::string>& worker_ids);
 
  private:
   explicit Record(std::unique_ptr<Database> database) : database_(std::move(database)) {}
@@ -192,6 +202,7 @@ class Record {
   std::unique_ptr<Table> workers_;
   std::unique_ptr<Table> evaluations_;
   std::unique_ptr<Table> plans_;
+  std::unique_ptr<Table> deleted_;
 };
 
 }  // namespace distillery

@@ -1,9 +1,11 @@
 #include "coordinator/run_loader.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/run/evaluation_metrics.h"
 #include "common/run/sample_plan.h"
@@ -30,11 +32,26 @@ absl::Status CheckRow(const RunRow& row) {
   return absl::OkStatus();
 }
 
+// The fields of a spec that name files where it was submitted.
+template <typename Spec>
+auto FilesOf(Spec& spec) {
+  return std::array{&spec.teacher.model, &spec.student.model, &spec.student.initial_weights};
+}
+
+bool HasFolders(const RunSpec& spec) {
+  const auto files = FilesOf(spec);
+  return std::any_of(files.begin(), files.end(), [](const std::string* file) {
+    return file->find('/') != std::string::npos;
+  });
+}
+
 std::unique_ptr<RunEntry> MakeEntry(const RunRow& row) {
   const absl::StatusOr<RunSpec> spec = RunSpecFromJson(row.spec_json);
   RunSpec unread;
   unread.name = row.run_id;
-  auto run = std::make_unique<RunEntry>(row, spec.ok() ? *spec : unread);
+  auto run = std::make_unique<RunEntry>(row, spec.ok() ? WithoutFolders(*spec) : unread);
+  // A row of an older version; the coordinator writes it anew.
+  if (spec.ok() && HasFolders(*spec)) run->row.spec_json = RunSpecToJson(run->spec);
   if (!spec.ok()) {
     Damage(run.get(), absl::StrCat("its spec cannot be read: ",
                                    std::string(spec.status().message())));
@@ -62,6 +79,11 @@ absl::Status AddEvaluation(const EvaluationRow& row, bool newest, RunEntry* run)
 }
 
 }  // namespace
+
+RunSpec WithoutFolders(RunSpec spec) {
+  for (std::string* const file : FilesOf(spec)) *file = BaseName(*file);
+  return spec;
+}
 
 LoadedRuns LoadRuns(const Record::Contents& contents) {
   LoadedRuns loaded;

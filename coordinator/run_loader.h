@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/run/run_spec.h"
 #include "coordinator/record.h"
 #include "coordinator/run_entry.h"
 
@@ -20,6 +21,10 @@ struct LoadedRuns {
   // In the order of their submission.
   std::vector<RunEntry*> order;
 };
+
+// The spec without the folders that its files are in where it was submitted: they mean nothing to
+// workers, which go by digests, and are nobody's business. The names of the files stay, for people.
+RunSpec WithoutFolders(RunSpec spec);
 
 // The runs with their rounds, evaluations and sample plans, but without their tasks.
 LoadedRuns LoadRuns(const Record::Contents& contents);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/checksum.h"
 #include "common/base/files.h"
+#include "common/base/input_file.h"
 #include "common/base/status_macros.h"
 #include "coordinator/record.h"
 #include "coordinator/record_reader.h"
@@ -94,7 +95,8 @@ class StateChecker {
         {"tasks", "the task is done again"},
         {"leases", "it is given up"},
         {"workers", "the worker registers anew"},
-        {"evaluations", "it is done again if its weights are still kept"}};
+        {"evaluations", "it is done again if its weights are still kept"},
+        {"deleted", "the files of that run stay, and may be removed"}};
     const auto found = again->find(table);
     if (found == again->end()) {
       Damaged(what, kFromCopy);
@@ -286,6 +288,8 @@ class StateChecker {
 
   void FindLeftovers() {
     std::error_code ignored;
+    std::set<std::string> deleted;
+    for (const StoredRow& row : rows_["deleted"]) deleted.insert(row.Text("run_id"));
     for (const char* const part : {"weights", "spool", "incoming"}) {
       for (const auto& entry : fs::recursive_directory_iterator(folder_ + "/" + part, ignored)) {
         if (!entry.is_regular_file(ignored)) continue;
@@ -294,7 +298,7 @@ class StateChecker {
         const std::string run = entry.path().parent_path().filename().string();
         if (damaged_runs_.count(run) > 0) continue;
         Add("leftover", absl::StrCat(name, " is named by nothing"),
-            runs_.count(run) > 0 || absl::StartsWith(name, "incoming/")
+            runs_.count(run) > 0 || deleted.count(run) > 0 || absl::StartsWith(name, "incoming/")
                 ? "the coordinator removes it in time"
                 : "it may be removed");
       }
@@ -333,16 +337,20 @@ absl::StatusOr<StateReport> CheckState(const std::string& folder,
 }
 
 absl::Status CheckFileSha256(const std::string& path, const std::string& sha256, int64_t* bytes) {
-  constexpr size_t kStep = 4 << 20;
-  const auto file = MappedFile::Open(path);
+  constexpr int64_t kStep = 4 << 20;
+  const auto file = InputFile::Open(path);
   if (absl::IsNotFound(file.status())) {
     return absl::DataLossError(absl::StrCat(path, " is missing"));
   }
   if (!file.ok()) return file.status();
   Sha256 digest;
-  const absl::string_view content = (*file)->bytes();
-  for (size_t at = 0; at < content.size(); at += kStep) digest.Update(content.substr(at, kStep));
-  if (bytes != nullptr) *bytes += static_cast<int64_t>(content.size());
+  std::string piece;
+  for (int64_t at = 0; at < file->size(); at += kStep) {
+    piece.resize(static_cast<size_t>(std::min(kStep, file->size() - at)));
+    DISTILLERY_RETURN_IF_ERROR(file->ReadAt(at, static_cast<int64_t>(piece.size()), piece.data()));
+    digest.Update(piece);
+  }
+  if (bytes != nullptr) *bytes += file->size();
   if (digest.HexDigest() == sha256) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path, ": its SHA-256 differs from the record's"));
 }

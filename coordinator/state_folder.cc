@@ -13,13 +13,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/descriptor.h"
 #include "common/base/disk_errors.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
 namespace {
+
+// Where each run has a folder.
+constexpr const char* kRunParts[] = {"/weights", "/spool"};
 
 constexpr char kAbout[] =
     "State of a Distillery coordinator. Ask it with: sqlite3 -readonly record.sqlite3\n"
@@ -29,25 +31,35 @@ constexpr char kAbout[] =
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path) {
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(path, Readers::kOwner));
   DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(path));
   std::error_code ignored;
   std::filesystem::remove_all(path + "/incoming", ignored);
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + "/incoming"));
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + "/uploads"));
+  for (const char* const part : {"/incoming", "/uploads", "/weights", "/spool"}) {
+    DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + part, Readers::kOwner));
+    MakePrivate(path + part);
+  }
   if (!FileExists(path + "/README.txt")) {
-    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path + "/README.txt", kAbout));
+    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path + "/README.txt", kAbout, Readers::kOwner));
+  }
+  for (const char* const name : {"/README.txt", "/lock", "/record.sqlite3", "/record.sqlite3-wal",
+                                 "/record.sqlite3-shm"}) {
+    MakePrivate(path + name);
   }
   return std::unique_ptr<StateFolder>(new StateFolder(path, std::move(lock)));
 }
 
-absl::Status StateFolder::SyncRecord() const {
+absl::Status StateFolder::OpenRecordLog() {
   // A descriptor of our own: SQLite's locks are on other files, so that closing it releases none.
   const std::string path = RecordPath() + "-wal";
-  const Descriptor log(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!log.valid() || fdatasync(log.get()) != 0) {
-    return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", path));
-  }
-  return absl::OkStatus();
+  log_ = Descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!log_.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  return SyncFolder(path_);
+}
+
+absl::Status StateFolder::SyncRecordLog() const {
+  if (fdatasync(log_.get()) == 0) return absl::OkStatus();
+  return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", RecordPath(), "-wal"));
 }
 
 std::string StateFolder::Weights(const std::string& run_id, int64_t round) const {
@@ -96,9 +108,10 @@ std::string StateFolder::Incoming() const {
 }
 
 absl::Status StateFolder::MakeRunFolders(const std::string& run_id) const {
-  for (const char* const part : {"weights", "spool"}) {
-    DISTILLERY_RETURN_IF_ERROR(MakeFolders(absl::StrCat(path_, "/", part, "/", run_id)));
-    DISTILLERY_RETURN_IF_ERROR(SyncFolder(absl::StrCat(path_, "/", part)));
+  for (const char* const part : kRunParts) {
+    DISTILLERY_RETURN_IF_ERROR(
+        MakeFolders(absl::StrCat(path_, part, "/", run_id), Readers::kOwner));
+    DISTILLERY_RETURN_IF_ERROR(SyncFolder(absl::StrCat(path_, part)));
   }
   return SyncFolder(path_);
 }
@@ -132,8 +145,26 @@ std::vector<std::string> StateFolder::SpoolExcept(const std::string& run_id,
   return paths;
 }
 
-std::vector<std::string> StateFolder::RunFolders(const std::string& run_id) const {
-  return {absl::StrCat(path_, "/weights/", run_id), absl::StrCat(path_, "/spool/", run_id)};
+absl::Status StateFolder::RemoveRun(const std::string& run_id) const {
+  for (const char* const part : kRunParts) {
+    const std::string folder = absl::StrCat(path_, part, "/", run_id);
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+    if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot remove ", folder));
+  }
+  return absl::OkStatus();
+}
+
+void StateFolder::RemoveEmptyRunsExcept(
+    const std::function<bool(const std::string& run_id)>& known) const {
+  std::vector<std::filesystem::path> unknown;
+  std::error_code ignored;
+  for (const char* const part : kRunParts) {
+    for (const auto& entry : std::filesystem::directory_iterator(path_ + part, ignored)) {
+      if (!known(entry.path().filename().string())) unknown.push_back(entry.path());
+    }
+  }
+  for (const std::filesystem::path& folder : unknown) rmdir(folder.c_str());
 }
 
 }  // namespace distillery

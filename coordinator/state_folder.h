@@ -7,17 +7,19 @@
 //   spool/RUN/00000007-0002-41.safetensors  round 7, replica 2, fencing token 41: a taken delta
 //   uploads/SHA256.safetensors              weights that runs are to start from
 //   incoming/                               uploads under way; emptied at start
-//   lock                                    held by the running coordinator
+//   lock                                    held by the running coordinator, as the folder itself is
 //
-// Threads: immutable, safe for all.
+// Threads: safe for all once the log is open.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/descriptor.h"
 #include "common/base/files.h"
 #include "common/run/task.h"
 
@@ -25,13 +27,18 @@ namespace distillery {
 
 class StateFolder {
  public:
-  // Makes and locks the folder, empties incoming/. FAILED_PRECONDITION if another process has it.
+  // Makes and locks the folder, empties incoming/. What is in it is its owner's alone, also what an
+  // older version made. FAILED_PRECONDITION if another process has it.
   static absl::StatusOr<std::unique_ptr<StateFolder>> Open(const std::string& path);
 
   const std::string& path() const { return path_; }
   std::string RecordPath() const { return path_ + "/record.sqlite3"; }
-  // Brings SQLite's write-ahead log to the disk.
-  absl::Status SyncRecord() const;
+  // Opens SQLite's write-ahead log, which is there from the record's opening to its closing, for
+  // SyncRecordLog, and makes its name durable. Call once, before the first SyncRecordLog.
+  absl::Status OpenRecordLog();
+  // Brings the log to the disk. It stays open in between: to open a file may fail for reasons that have
+  // nothing to do with the disk.
+  absl::Status SyncRecordLog() const;
   std::string Weights(const std::string& run_id, int64_t round) const;
   // Named by the SHA-256 as well: a guard that goes back, or W_0 that is made again, gives a round
   // other weights.
@@ -56,14 +63,18 @@ class StateFolder {
   // spooled files of the run but those named in `keep` (relative names);
   std::vector<std::string> SpoolExcept(const std::string& run_id,
                                        const std::set<std::string>& keep) const;
-  // the folders of the run.
-  std::vector<std::string> RunFolders(const std::string& run_id) const;
+
+  // Removes all files of a run.
+  absl::Status RemoveRun(const std::string& run_id) const;
+  // Removes the folders without a file of runs that are not `known`.
+  void RemoveEmptyRunsExcept(const std::function<bool(const std::string& run_id)>& known) const;
 
  private:
   StateFolder(std::string path, std::unique_ptr<FolderLock> lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
   const std::string path_;
   const std::unique_ptr<FolderLock> lock_;
+  Descriptor log_;
 };
 
 }  // namespace distillery

@@ -126,8 +126,8 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, publ
   v1::WatchRunResponse message_;
 };
 
-// Header, chunks, trailer. The bytes go out from the mapped file, which all downloads of these weights
-// share with its checksums; while a message is on its way the next one is made.
+// Header, chunks, trailer. The bytes go out from chunks that all downloads of these weights share;
+// while a message is on its way the next one is made.
 class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public WatchedStream {
  public:
   DownloadReactor(const StreamContext& context, TaskPool* pool)
@@ -201,8 +201,8 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
   absl::Status Open() {
     absl::StatusOr<WeightsFile> weights = Find();
     if (!weights.ok()) return weights.status();
-    file_ = weights->file;
-    const auto size = static_cast<int64_t>(file_->bytes().size());
+    weights_ = *std::move(weights);
+    const int64_t size = weights_.file->size();
     offset_ = request_.start_offset();
     if (offset_ < 0 || offset_ > size) {
       return absl::InvalidArgumentError(
@@ -211,38 +211,42 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
     v1::DownloadWeightsResponse message;
     v1::WeightsHeader* const header = message.mutable_header();
     header->set_byte_count(size);
-    header->set_sha256(weights->sha256);
-    header->set_round(static_cast<int32_t>(weights->round));
-    for (const std::string& name : weights->buffer_names) header->add_buffer_names(name);
-    header->set_model_card(weights->model_card);
-    header->set_weights_sha256(weights->weights_sha256);
+    header->set_sha256(weights_.sha256);
+    header->set_round(static_cast<int32_t>(weights_.round));
+    for (const std::string& name : weights_.buffer_names) header->add_buffer_names(name);
+    header->set_model_card(weights_.model_card);
+    header->set_weights_sha256(weights_.weights_sha256);
     on_wire_ = SerializeMessage(message);
     return absl::OkStatus();
   }
 
   // The next chunk, or the trailer.
   void Make() {
-    const auto size = static_cast<int64_t>(file_->bytes().size());
-    if (offset_ == size) {
+    if (offset_ == weights_.file->size()) {
       v1::DownloadWeightsResponse message;
       v1::BytesTrailer* const trailer = message.mutable_trailer();
       trailer->set_chunk_count(chunks_);
       trailer->set_byte_count(offset_ - request_.start_offset());
-      trailer->set_crc32c(request_.start_offset() == 0 ? file_->Checksum() : crc_);
+      trailer->set_crc32c(request_.start_offset() == 0 ? weights_.file->Checksum() : crc_);
       next_ = SerializeMessage(message);
       trailer_made_ = true;
     } else {
       // Chunks end where those of a whole download do.
       const int64_t index = offset_ / BroadcastFile::kChunkBytes;
       const int64_t skipped = offset_ % BroadcastFile::kChunkBytes;
-      const absl::string_view data =
-          file_->Chunk(index).substr(static_cast<size_t>(skipped));
-      const uint32_t crc = skipped == 0 ? file_->ChecksumOfChunk(index) : Crc32c(data);
-      if (request_.start_offset() != 0) crc_ = Crc32c(data, crc_);
-      next_ = ChunkMessage(offset_, data, crc, file_);
-      offset_ += static_cast<int64_t>(data.size());
-      ++chunks_;
-      DISTILLERY_FAILPOINT("coordinator.download.chunk");
+      const auto chunk = weights_.file->Chunk(index);
+      if (chunk.ok()) {
+        const absl::string_view data =
+            absl::string_view((*chunk)->bytes).substr(static_cast<size_t>(skipped));
+        const uint32_t crc = skipped == 0 ? (*chunk)->crc32c : Crc32c(data);
+        if (request_.start_offset() != 0) crc_ = Crc32c(data, crc_);
+        next_ = ChunkMessage(offset_, data, crc, *chunk);
+        offset_ += static_cast<int64_t>(data.size());
+        ++chunks_;
+        DISTILLERY_FAILPOINT("coordinator.download.chunk");
+      } else {
+        unreadable_ = coordinator_->NoteUnreadable(weights_, chunk.status());
+      }
     }
     {
       MutexLock lock(mutex_);
@@ -266,6 +270,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
     }
     if (!idle.empty()) return End(absl::ResourceExhaustedError(idle));
     if (broken) return End(absl::CancelledError("the client went away"));
+    if (!unreadable_.ok()) return End(unreadable_);
     if (!next_.Valid()) return End(absl::OkStatus());
     on_wire_.Swap(&next_);
     next_.Clear();
@@ -287,13 +292,15 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
   TaskPool* const pool_;
   ClientLimits::Place place_;
   v1::DownloadWeightsRequest request_;
-  std::shared_ptr<const BroadcastFile> file_;
+  WeightsFile weights_;
   // Of whoever makes the next message, or writes when nobody does.
   grpc::ByteBuffer next_;
   int64_t offset_ = 0;
   int64_t chunks_ = 0;
   uint32_t crc_ = 0;
   bool trailer_made_ = false;
+  // Why the next chunk could not be made.
+  absl::Status unreadable_;
   // The message that gRPC writes.
   grpc::ByteBuffer on_wire_;
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/checksum.h"
 #include "common/base/disk_errors.h"
+#include "common/base/files.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -102,6 +103,12 @@ void BindRow(sqlite3_stmt* statement, const Row& row) {
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path) {
+  if (!FileExists(path)) {
+    // An empty file is an empty database. Its log and its index get the rights that it has.
+    // What is wrong with a path SQLite says below.
+    const auto file = OutputFile::Create(path, Readers::kOwner);
+    if (file.ok()) DISTILLERY_RETURN_IF_ERROR((*file)->Keep());
+  }
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(
       path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
@@ -126,6 +133,8 @@ absl::Status Database::Error(const std::string& what, int code) const {
   absl::Status status = absl::UnavailableError(text);
   if (full) {
     status = MarkDiskFull(absl::ResourceExhaustedError(text));
+  } else if ((code & 0xFF) == SQLITE_CANTOPEN && (error_number == EMFILE || error_number == ENFILE)) {
+    status = MarkNoDescriptors(status);
   } else if (detail == SQLITE_IOERR_FSYNC || detail == SQLITE_IOERR_DIR_FSYNC) {
     status = MarkSyncFailure(status);
   } else if ((code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB) {

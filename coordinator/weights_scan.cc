@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "common/weights/tensor_bytes.h"
+#include "common/base/status_macros.h"
 
 namespace distillery {
 namespace {
@@ -78,9 +78,12 @@ absl::Status WeightsScan::finite() const {
   return bad_tensor_.empty() ? absl::OkStatus() : NotFinite(bad_tensor_);
 }
 
-absl::Status CheckFinite(const WeightsLayout& layout, absl::string_view file) {
-  for (const TensorSpec& tensor : layout.tensors()) {
-    if (!AllFinite(tensor.type, TensorBytes(file, layout, tensor))) return NotFinite(tensor.name);
+absl::Status CheckFinite(const TensorSource& weights) {
+  for (const TensorSpec& tensor : weights.layout().tensors()) {
+    DISTILLERY_RETURN_IF_ERROR(
+        weights.ForEachPiece(tensor, [&](absl::string_view piece) {
+          return AllFinite(tensor.type, piece) ? absl::OkStatus() : NotFinite(tensor.name);
+        }));
   }
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/checksum.h"
 #include "common/weights/layout.h"
+#include "common/weights/tensor_source.h"
 
 namespace distillery {
 
@@ -37,7 +38,7 @@ class WeightsScan {
   std::string bad_tensor_;
 };
 
-// The same of a whole file.
-absl::Status CheckFinite(const WeightsLayout& layout, absl::string_view file);
+// The same of a whole file; errors of `weights`.
+absl::Status CheckFinite(const TensorSource& weights);
 
 }  // namespace distillery

@@ -1,10 +1,10 @@
 #include "coordinator/weights_upload.h"
 
 #include "absl/strings/str_cat.h"
-#include "common/base/checksum.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/weights/layout.h"
+#include "common/weights/tensor_source.h"
+#include "coordinator/state_check.h"
 #include "coordinator/weights_scan.h"
 
 namespace distillery {
@@ -29,16 +29,17 @@ absl::StatusOr<bool> WeightsUpload::Take() {
   if (duplicate_) return true;
   OutputFile& file = incoming().file();
   {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file.path()));
-    if (Sha256Hex(mapped->bytes()) != sha256_) {
+    const absl::Status same = CheckFileSha256(file.path(), sha256_);
+    if (absl::IsDataLoss(same)) {
       return absl::DataLossError("header.sha256 differs from that of the bytes received");
     }
-    DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(mapped->bytes()));
-    if (!layout.canonical()) {
+    DISTILLERY_RETURN_IF_ERROR(same);
+    DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(file.path()));
+    if (!weights.layout().canonical()) {
       return absl::InvalidArgumentError(
           "weights: not in canonical form (names sorted, no metadata, no gaps)");
     }
-    DISTILLERY_RETURN_IF_ERROR(CheckFinite(layout, mapped->bytes()));
+    DISTILLERY_RETURN_IF_ERROR(CheckFinite(weights));
   }
   DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file.Sync()));
   DISTILLERY_RETURN_IF_ERROR(coordinator_->CommitWeightsUpload(file.path(), sha256_));

@@ -46,10 +46,10 @@ bool LockFile(int descriptor) {
 
 absl::StatusOr<std::unique_ptr<UnfinishedLogitFile>> UnfinishedLogitFile::Create(
     const std::string& path, const LogitFileSpec& spec) {
-  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(path)));
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(FolderOf(path), Readers::kOwner));
   for (;;) {
     const std::string temporary = TemporaryLogitFilePath(path);
-    const int descriptor = open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    const int descriptor = open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot create ", temporary));
     std::unique_ptr<UnfinishedLogitFile> file(
         new UnfinishedLogitFile(path, spec, temporary, descriptor));

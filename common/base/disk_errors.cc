@@ -12,6 +12,7 @@ namespace distillery {
 namespace {
 
 constexpr char kDiskFull[] = "distillery/disk-full";
+constexpr char kNoDescriptors[] = "distillery/no-descriptors";
 constexpr char kSyncFailure[] = "distillery/sync-failure";
 
 }  // namespace
@@ -22,6 +23,15 @@ absl::Status MarkDiskFull(absl::Status status) {
 }
 
 bool IsDiskFull(const absl::Status& status) { return status.GetPayload(kDiskFull).has_value(); }
+
+absl::Status MarkNoDescriptors(absl::Status status) {
+  status.SetPayload(kNoDescriptors, absl::Cord());
+  return status;
+}
+
+bool IsOutOfDescriptors(const absl::Status& status) {
+  return status.GetPayload(kNoDescriptors).has_value();
+}
 
 absl::Status MarkSyncFailure(absl::Status status) {
   status.SetPayload(kSyncFailure, absl::Cord());
@@ -34,7 +44,7 @@ bool IsSyncFailure(const absl::Status& status) {
 
 absl::Status SyncErrnoStatus(int error_number, absl::string_view what) {
   const absl::Status status = ErrnoStatus(error_number, what);
-  return IsDiskFull(status) ? status : MarkSyncFailure(status);
+  return IsDiskFull(status) || IsOutOfDescriptors(status) ? status : MarkSyncFailure(status);
 }
 
 absl::StatusOr<int64_t> FreeBytes(const std::string& folder) {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
+#include "common/base/logging.h"
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 
@@ -23,6 +23,19 @@ namespace distillery {
 namespace {
 
 constexpr int64_t kWriteBehindBytes = 8 << 20;
+constexpr mode_t kOwnerFile = 0600;
+constexpr mode_t kOwnerFolder = 0700;
+
+// Those of the group and of others.
+void TakeRights(const std::string& path) {
+  constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 || (info.st_mode & kOthers) == 0) return;
+  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return;
+  constexpr mode_t kRights = 07777;
+  if (chmod(path.c_str(), info.st_mode & kRights & ~kOthers) == 0) return;
+  spdlog::warn("others may read {}: its rights cannot be changed: {}", path, std::strerror(errno));
+}
 
 absl::Status WriteAll(int descriptor, absl::Span<const absl::string_view> pieces,
                       const std::string& path) {
@@ -54,6 +67,17 @@ absl::Status WriteAll(int descriptor, absl::Span<const absl::string_view> pieces
   return absl::OkStatus();
 }
 
+absl::StatusOr<Descriptor> OpenFolder(const std::string& folder) {
+  Descriptor opened(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open folder ", folder));
+  return opened;
+}
+
+absl::Status Sync(const Descriptor& opened, const std::string& folder) {
+  if (fsync(opened.get()) == 0) return absl::OkStatus();
+  return SyncErrnoStatus(errno, absl::StrCat("cannot sync folder ", folder));
+}
+
 }  // namespace
 
 absl::Status ErrnoStatus(int error_number, absl::string_view what) {
@@ -62,16 +86,35 @@ absl::Status ErrnoStatus(int error_number, absl::string_view what) {
   if (error_number == ENOSPC || error_number == EDQUOT) {
     return MarkDiskFull(absl::ResourceExhaustedError(text));
   }
+  if (error_number == EMFILE || error_number == ENFILE) {
+    return MarkNoDescriptors(absl::UnavailableError(text));
+  }
   return absl::UnavailableError(text);
 }
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-absl::Status MakeFolders(const std::string& path) {
+absl::Status MakeFolders(const std::string& path, Readers readers) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const std::filesystem::path folder(path);
+  if (readers == Readers::kOwner && !folder.parent_path().empty()) {
+    std::filesystem::create_directories(folder.parent_path(), error);
+    // Private from the first moment on; that it is there already is seen below.
+    if (!error) (void)mkdir(path.c_str(), kOwnerFolder);
+  }
+  if (!error) std::filesystem::create_directories(folder, error);
   if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot make folder ", path));
+  if (readers == Readers::kOwner) TakeRights(path + "/.");  // a link is what it leads to
   return absl::OkStatus();
+}
+
+void MakePrivate(const std::string& path) {
+  TakeRights(path);
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(std::filesystem::symlink_status(path, ignored))) return;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path, ignored)) {
+    TakeRights(entry.path().string());
+  }
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
@@ -90,9 +133,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
   return bytes;
 }
 
-absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes) {
+absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes, Readers readers) {
   const std::string temporary = absl::StrCat(path, ".tmp-", getpid());
-  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<OutputFile> file, OutputFile::Create(temporary));
+  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<OutputFile> file,
+                              OutputFile::Create(temporary, readers));
   DISTILLERY_RETURN_IF_ERROR(file->Append(bytes));
   DISTILLERY_RETURN_IF_ERROR(file->Sync());
   DISTILLERY_RETURN_IF_ERROR(file->Keep());
@@ -100,22 +144,18 @@ absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes) 
 }
 
 absl::Status RenameDurably(const std::string& from, const std::string& to) {
+  const std::string folder = FolderOf(to);
+  DISTILLERY_ASSIGN_OR_RETURN(const Descriptor opened, OpenFolder(folder));
   if (rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot rename ", from, " to ", to));
   }
   DISTILLERY_FAILPOINT("files.renamed");
-  return SyncFolder(FolderOf(to));
+  return Sync(opened, folder);
 }
 
 absl::Status SyncFolder(const std::string& folder) {
-  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open folder ", folder));
-  const int result = fsync(descriptor);
-  const int error_number = errno;
-  close(descriptor);
-  if (result != 0)
-    return SyncErrnoStatus(error_number, absl::StrCat("cannot sync folder ", folder));
-  return absl::OkStatus();
+  DISTILLERY_ASSIGN_OR_RETURN(const Descriptor opened, OpenFolder(folder));
+  return Sync(opened, folder);
 }
 
 absl::Status RemoveFile(const std::string& path) {
@@ -139,8 +179,11 @@ std::string FolderOf(const std::string& path) {
 OutputFile::OutputFile(std::string path, int descriptor)
     : path_(std::move(path)), descriptor_(descriptor) {}
 
-absl::StatusOr<std::unique_ptr<OutputFile>> OutputFile::Create(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+absl::StatusOr<std::unique_ptr<OutputFile>> OutputFile::Create(const std::string& path,
+                                                               Readers readers) {
+  constexpr mode_t kAll = 0644;  // less the umask
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                              readers == Readers::kOwner ? kOwnerFile : kAll);
   if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot create ", path));
   return std::unique_ptr<OutputFile>(new OutputFile(path, descriptor));
 }
@@ -176,45 +219,27 @@ absl::Status OutputFile::Keep() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
-  struct stat info {};
-  DISTILLERY_ASSIGN_OR_RETURN(const Descriptor descriptor, OpenRegularFile(path, &info));
-  const auto size = static_cast<size_t>(info.st_size);
-  void* data = nullptr;
-  if (size > 0) {
-    data = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor.get(), 0);
-    if (data == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map ", path));
-  }
-  return std::unique_ptr<MappedFile>(new MappedFile(data, size));
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(data_, size_);
-}
-
 absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {
   DISTILLERY_RETURN_IF_ERROR(MakeFolders(folder));
+  DISTILLERY_ASSIGN_OR_RETURN(Descriptor opened, OpenFolder(folder));
+  // Some file systems lock no folders, and say so.
+  const bool others = flock(opened.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   const std::string path = absl::StrCat(folder, "/lock");
-  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
-  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kOwnerFile));
+  if (!file.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  if (others || flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     char holder[32] = {};
-    const ssize_t got = read(descriptor, holder, sizeof(holder) - 1);
-    close(descriptor);
+    const ssize_t got = read(file.get(), holder, sizeof(holder) - 1);
     return absl::FailedPreconditionError(absl::StrCat(
         "folder ", folder, " is in use by process ", got > 0 ? holder : "(unknown)",
         "; stop it, or choose another folder"));
   }
   const std::string process = std::to_string(getpid());
-  if (ftruncate(descriptor, 0) != 0 ||
-      pwrite(descriptor, process.data(), process.size(), 0) < 0) {
-    const int error_number = errno;
-    close(descriptor);
-    return ErrnoStatus(error_number, absl::StrCat("cannot write ", path));
+  if (ftruncate(file.get(), 0) != 0 ||
+      pwrite(file.get(), process.data(), process.size(), 0) < 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot write ", path));
   }
-  return std::unique_ptr<FolderLock>(new FolderLock(descriptor));
+  return std::unique_ptr<FolderLock>(new FolderLock(std::move(opened), std::move(file)));
 }
-
-FolderLock::~FolderLock() { close(descriptor_); }
 
 }  // namespace distillery

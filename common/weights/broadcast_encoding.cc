@@ -36,9 +36,9 @@ const std::vector<std::string>& BroadcastEncodingNames() {
   return *names;
 }
 
-absl::Status EncodeFloat16(absl::string_view weights, const std::vector<std::string>& buffers,
+absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::string>& buffers,
                            const std::function<absl::Status(absl::string_view)>& sink) {
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(weights));
+  const WeightsLayout& layout = weights.layout();
   DISTILLERY_ASSIGN_OR_RETURN(
       const WeightsLayout encoded,
       Retyped(layout, buffers, ScalarType::kFloat32, ScalarType::kFloat16));
@@ -47,16 +47,15 @@ absl::Status EncodeFloat16(absl::string_view weights, const std::vector<std::str
   std::string halves(2 * kPiece, '\0');
   for (const TensorSpec& tensor : encoded.tensors()) {
     const TensorSpec& source = *layout.Find(tensor.name);
-    const absl::string_view bytes = TensorBytes(weights, layout, source);
     if (source.type == tensor.type) {
-      DISTILLERY_RETURN_IF_ERROR(sink(bytes));
+      DISTILLERY_RETURN_IF_ERROR(weights.ForEachPiece(source, sink));
       continue;
     }
+    constexpr int64_t kSize = sizeof(float);
     for (int64_t first = 0; first < tensor.element_count; first += kPiece) {
       const int64_t count = std::min(kPiece, tensor.element_count - first);
-      // The file's bytes need not be aligned.
-      std::memcpy(floats.data(), bytes.data() + first * static_cast<int64_t>(sizeof(float)),
-                  static_cast<size_t>(count) * sizeof(float));
+      DISTILLERY_RETURN_IF_ERROR(weights.Read(source, first * kSize, count * kSize,
+                                              reinterpret_cast<char*>(floats.data())));
       FloatsToHalves(floats.data(), count, halves.data());
       DISTILLERY_RETURN_IF_ERROR(
           sink(absl::string_view(halves).substr(0, static_cast<size_t>(2 * count))));

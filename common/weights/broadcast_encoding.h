@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/weights/tensor_source.h"
 #include "common/weights/weights.h"
 
 namespace distillery {
@@ -18,9 +19,8 @@ namespace distillery {
 const std::vector<std::string>& BroadcastEncodingNames();
 
 // Gives the encoded file of the canonical safetensors file `weights` to `sink`, piece by piece.
-// `buffers`: sorted names of the tensors that are no parameters. INVALID_ARGUMENT if `weights` is
-// malformed; errors of `sink`.
-absl::Status EncodeFloat16(absl::string_view weights, const std::vector<std::string>& buffers,
+// `buffers`: sorted names of the tensors that are no parameters. Errors of `weights` and of `sink`.
+absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::string>& buffers,
                            const std::function<absl::Status(absl::string_view)>& sink);
 
 // The float32 weights of an encoded file. INVALID_ARGUMENT if it is malformed.

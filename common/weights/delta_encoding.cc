@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/status_macros.h"
-#include "common/weights/tensor_bytes.h"
 
 namespace distillery {
 namespace {
@@ -174,37 +173,46 @@ std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& bu
   return encoded.file();
 }
 
-absl::Status DecodeDelta(absl::string_view encoded, const WeightsLayout& expected,
+absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expected,
                          const std::vector<std::string>& buffers, DeltaEncoding encoding,
                          const std::function<absl::Status(absl::string_view)>& sink) {
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout found, WeightsLayout::Parse(encoded));
+  const WeightsLayout& found = encoded.layout();
   DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout wanted,
                               EncodedLayout(expected, buffers, encoding));
   DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(wanted, found));
-  const auto bytes_of = [&](const std::string& name) {
-    return TensorBytes(encoded, found, *found.Find(name));
-  };
   DISTILLERY_RETURN_IF_ERROR(sink(expected.Header()));
+  std::string source;
+  std::string scales;
   std::string piece;
   for (const TensorSpec& tensor : expected.tensors()) {
-    const absl::string_view source = bytes_of(tensor.name);
+    const TensorSpec& values = *found.Find(tensor.name);
     if (encoding == DeltaEncoding::kFloat32 || !IsEncoded(tensor, buffers)) {
-      DISTILLERY_RETURN_IF_ERROR(sink(source));
+      DISTILLERY_RETURN_IF_ERROR(encoded.ForEachPiece(values, sink));
       continue;
     }
-    absl::string_view scales;
-    if (encoding == DeltaEncoding::kInt8) scales = bytes_of(ScalesName(tensor.name));
+    const int64_t size = ScalarTypeSize(values.type);
     for (int64_t first = 0; first < tensor.element_count; first += kPiece) {
       const int64_t count = std::min(kPiece, tensor.element_count - first);
+      source.resize(static_cast<size_t>(count * size));
+      DISTILLERY_RETURN_IF_ERROR(
+          encoded.Read(values, first * size, count * size, source.data()));
+      if (encoding == DeltaEncoding::kInt8) {
+        constexpr int64_t kScaleSize = sizeof(float);
+        const int64_t bytes = BlockCount(count) * kScaleSize;
+        scales.resize(static_cast<size_t>(bytes));
+        DISTILLERY_RETURN_IF_ERROR(encoded.Read(*found.Find(ScalesName(tensor.name)),
+                                                first / kBlock * kScaleSize, bytes,
+                                                scales.data()));
+      }
       piece.resize(static_cast<size_t>(count) * sizeof(float));
       for (int64_t i = 0; i < count; ++i) {
         float value = 0;
         if (encoding == DeltaEncoding::kInt8) {
-          value = static_cast<float>(static_cast<int8_t>(source[static_cast<size_t>(first + i)])) *
-                  FloatAt(scales.data(), (first + i) / kBlock);
+          value = static_cast<float>(static_cast<int8_t>(source[static_cast<size_t>(i)])) *
+                  FloatAt(scales.data(), i / kBlock);
         } else {
           uint16_t half = 0;
-          std::memcpy(&half, source.data() + (first + i) * 2, sizeof(half));
+          std::memcpy(&half, source.data() + i * 2, sizeof(half));
           value = encoding == DeltaEncoding::kFloat16 ? HalfToFloat(half)
                                                       : FromBits(uint32_t{half} << 16);
         }

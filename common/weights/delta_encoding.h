@@ -22,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/philox.h"
 #include "common/weights/layout.h"
+#include "common/weights/tensor_source.h"
 #include "common/weights/ties.h"
 #include "common/weights/weights.h"
 
@@ -40,9 +41,9 @@ std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& bu
                         DeltaEncoding encoding, RandomStream random, const Ties& ties = {});
 
 // Gives the canonical safetensors file of a delta of layout `expected` to `sink`, piece by piece.
-// FAILED_PRECONDITION if the file is not of that layout in that encoding; INVALID_ARGUMENT if it is
-// malformed or a value is not finite; errors of `sink`.
-absl::Status DecodeDelta(absl::string_view encoded, const WeightsLayout& expected,
+// FAILED_PRECONDITION if the file is not of that layout in that encoding; INVALID_ARGUMENT if a value
+// is not finite; errors of `encoded` and of `sink`.
+absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expected,
                          const std::vector<std::string>& buffers, DeltaEncoding encoding,
                          const std::function<absl::Status(absl::string_view)>& sink);
 

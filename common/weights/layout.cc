@@ -284,18 +284,30 @@ absl::StatusOr<WeightsLayout> WeightsLayout::Create(std::vector<TensorSpec> tens
 
 absl::StatusOr<WeightsLayout> WeightsLayout::Parse(absl::string_view file,
                                                    const std::function<bool()>& cancelled) {
-  if (file.size() < 8) return Malformed("shorter than its header length");
+  return ParseHeader(file, static_cast<int64_t>(file.size()), cancelled);
+}
+
+absl::StatusOr<int64_t> WeightsLayout::HeaderBytes(absl::string_view start, int64_t file_size) {
+  if (file_size < kLengthBytes) return Malformed("shorter than its header length");
   uint64_t header_size = 0;
-  std::memcpy(&header_size, file.data(), sizeof(header_size));
-  if (header_size > static_cast<uint64_t>(kMaxHeaderBytes) - 8 || header_size > file.size() - 8) {
-    return Malformed(absl::StrCat("header of ", header_size, " bytes in a file of ", file.size(),
-                                  "; the most are ", kMaxHeaderBytes - 8));
+  std::memcpy(&header_size, start.data(), sizeof(header_size));
+  if (header_size > static_cast<uint64_t>(kMaxHeaderBytes - kLengthBytes) ||
+      header_size > static_cast<uint64_t>(file_size - kLengthBytes)) {
+    return Malformed(absl::StrCat("header of ", header_size, " bytes in a file of ", file_size,
+                                  "; the most are ", kMaxHeaderBytes - kLengthBytes));
   }
+  return kLengthBytes + static_cast<int64_t>(header_size);
+}
+
+absl::StatusOr<WeightsLayout> WeightsLayout::ParseHeader(absl::string_view start,
+                                                         int64_t file_size,
+                                                         const std::function<bool()>& cancelled) {
   WeightsLayout layout;
-  layout.data_start_ = static_cast<int64_t>(8 + header_size);
-  layout.data_size_ = static_cast<int64_t>(file.size()) - layout.data_start_;
+  DISTILLERY_ASSIGN_OR_RETURN(layout.data_start_, HeaderBytes(start, file_size));
+  layout.data_size_ = file_size - layout.data_start_;
+  const absl::string_view header = start.substr(0, static_cast<size_t>(layout.data_start_));
   DISTILLERY_ASSIGN_OR_RETURN(layout.tensors_,
-                              HeaderReader(cancelled).Read(file.substr(8, header_size)));
+                              HeaderReader(cancelled).Read(header.substr(kLengthBytes)));
   std::sort(layout.tensors_.begin(), layout.tensors_.end(),
             [](const TensorSpec& a, const TensorSpec& b) {
               return std::tie(a.offset, a.byte_count, a.name) <
@@ -313,7 +325,7 @@ absl::StatusOr<WeightsLayout> WeightsLayout::Parse(absl::string_view file,
     return Malformed(absl::StrCat("the data has ", layout.data_size_, " bytes, the header says ",
                                   end));
   }
-  layout.canonical_ = file.substr(0, 8 + header_size) == layout.Header();
+  layout.canonical_ = header == layout.Header();
   return layout;
 }
 

@@ -61,6 +61,14 @@ class WeightsLayout {
   // for a sort. Given `cancelled`, it is asked now and then: CANCELLED once it says true.
   static absl::StatusOr<WeightsLayout> Parse(absl::string_view file,
                                              const std::function<bool()>& cancelled = nullptr);
+  // The same of the start of a file of `file_size` bytes: at least its HeaderBytes.
+  static absl::StatusOr<WeightsLayout> ParseHeader(
+      absl::string_view start, int64_t file_size,
+      const std::function<bool()>& cancelled = nullptr);
+  // Where the data begin, by the file's first kLengthBytes, or all of a shorter one. INVALID_ARGUMENT
+  // if that is not in the file, or the header is larger than kMaxHeaderBytes.
+  static absl::StatusOr<int64_t> HeaderBytes(absl::string_view start, int64_t file_size);
+  static constexpr int64_t kLengthBytes = 8;
 
   // In the order of their places.
   const std::vector<TensorSpec>& tensors() const { return tensors_; }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -124,8 +125,9 @@ class Experiment {
     }
     DISTILLERY_ASSIGN_OR_RETURN(const WeightsFile file,
                                 coordinator_->OpenWeights(task.run_id, task.round));
-    DISTILLERY_ASSIGN_OR_RETURN(const Weights weights,
-                                Weights::FromFile(std::string(file.file->bytes())));
+    std::string bytes(static_cast<size_t>(file.file->size()), '\0');
+    DISTILLERY_RETURN_IF_ERROR(file.file->ReadAt(0, file.file->size(), bytes.data()));
+    DISTILLERY_ASSIGN_OR_RETURN(const Weights weights, Weights::FromFile(std::move(bytes)));
     if (task.kind == TaskKind::kEvaluate) {
       EvaluationJob job;
       job.spec = &spec_;

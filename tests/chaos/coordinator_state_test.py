@@ -12,7 +12,7 @@ import sys
 import unittest
 import urllib.request
 
-from bare_coordinator import BareCoordinatorCase, model_file, run, wait_for
+from bare_coordinator import BareCoordinatorCase, grpc, model_file, run, wait_for
 from metric_pages import listed_metrics
 
 PREFIX = "distillery_coordinator_"
@@ -133,6 +133,57 @@ class CoordinatorState(BareCoordinatorCase):
         done = self.state("export", self.path("state"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(json.loads(done.stdout)["runs"][0]["run_id"], run_id)
+
+    def test_fault66_without_the_lock_file_no_second_coordinator_gets_in(self):
+        coordinator = self.start_coordinator()
+        run_id = self.submit_run(self.stub(coordinator))
+        os.remove(self.path("state/lock"))
+        # The first attempt makes the file anew, so that the second one finds another than was locked.
+        for _ in range(2):
+            second = run("coordinator", "--state-dir", self.path("state"),
+                         "--listen", "127.0.0.1:0", check=False)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn("is in use by process", second.stderr)
+        self.assertEqual(self.get(self.stub(coordinator), run_id).run_id, run_id)
+        # A lock ends with its process, however that ends.
+        coordinator.kill()
+        self.assertEqual(self.get(self.stub(self.start_coordinator()), run_id).run_id, run_id)
+
+    def test_fault62_weights_damaged_while_it_runs_are_rebuilt_without_a_restart(self):
+        coordinator = self.start_coordinator()
+        stub = self.stub(coordinator)
+        run_id = self.submit_run(stub)
+        worker = self.register(stub)
+        for value in (1.0, 0.5, 0.25):
+            self.upload(stub, self.lease(stub, worker), model_file(value))
+        wait_for("the round", lambda: self.get(stub, run_id).completed_round_count == 1)
+        path = self.path(f"state/weights/{run_id}/00000001.safetensors")
+        with open(path, "rb") as file:
+            undisturbed = file.read()
+
+        def download():
+            return b"".join(message.chunk.data for message in stub.DownloadWeights(
+                self.messages.DownloadWeightsRequest(run_id=run_id, round=-1)))
+
+        def downloaded():
+            try:
+                return download()
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE, error.details())
+                return None
+
+        self.assertEqual(download(), undisturbed)
+        for round_, damage in enumerate((
+                lambda file: (file.seek(-1, os.SEEK_END), file.write(b"!")),
+                lambda file: file.truncate(len(undisturbed) // 2),
+                lambda file: file.truncate(0)), 1):
+            with open(path, "r+b") as file:
+                damage(file)
+            self.assertEqual(wait_for("the rebuilt weights", downloaded), undisturbed)
+            self.assertEqual(self.metric(coordinator, "digest_repairs_total", file="weights"), round_)
+        self.assertEqual(self.get(stub, run_id).state, self.messages.RUN_STATE_RUNNING)
+        self.upload(stub, self.lease(stub, worker), model_file(0.5))
+        self.assertEqual(coordinator.terminate(), 0)
 
     def test_after_kill_the_folder_is_sound(self):
         coordinator = self.start_coordinator()

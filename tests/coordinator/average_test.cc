@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <tuple>
 
 #include "common/base/checksum.h"
 #include "common/base/files.h"
+#include "tests/common/eaten_descriptors.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/common/tensor_file.h"
@@ -326,7 +329,7 @@ std::string OneElement(ScalarType type, const std::string& bytes) {
 }
 
 absl::Status Check(const std::string& file) {
-  return CheckFinite(*WeightsLayout::Parse(file), file);
+  return CheckFinite(*TensorSource::OfBytes(file));
 }
 
 struct FiniteCase {
@@ -362,6 +365,73 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(CheckFinite, IntegersAreNeverNan) {
   EXPECT_THAT(Check(OneElement(ScalarType::kInt64, std::string(8, '\xFF'))), IsOk());
 }
+
+// Fault 58: more replicas than the process may have files open.
+class ManyReplicas : public AverageTest,
+                     public ::testing::WithParamInterface<std::tuple<int, rlim_t, const char*>> {
+ protected:
+  void WritePlainly(const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+};
+
+TEST_P(ManyReplicas, Fault58_AreAveragedWithFewDescriptorsInTheOrderOfTheReplicas) {
+  const auto& [replicas, descriptors, method] = GetParam();
+  const Floats before = {1, -2, 0.125F};
+  SetWeights(MakeTensorFile({{"mean", {0}}, {"w", before}}));
+  request_.buffer_names = {"mean"};
+  request_.method = method;
+  std::vector<std::vector<double>> deltas(before.size());
+  std::vector<double> samples;
+  double total = 0;
+  for (int k = 0; k < replicas; ++k) {
+    Floats delta;
+    for (size_t i = 0; i < before.size(); ++i) {
+      // Sums of these depend on their order.
+      delta.push_back(std::ldexp(static_cast<float>((k * 7919 + 13) % 1009), (k + i) % 40 - 20));
+      deltas[i].push_back(delta[i]);
+    }
+    const std::string bytes = MakeTensorFile({{"mean", {1}}, {"w", delta}});
+    const std::string path = folder_.File("delta-" + std::to_string(k));
+    WritePlainly(path, bytes);
+    samples.push_back(100 + k % 7);
+    total += samples.back();
+    request_.deltas.push_back({path, samples.back(), Sha256Hex(bytes)});
+  }
+  {
+    const DescriptorLimit few(descriptors);
+    ASSERT_OK_AND_ASSIGN(const AverageResult result, Average());
+    EXPECT_FALSE(result.damaged());
+  }
+  Floats expected;
+  for (size_t i = 0; i < before.size(); ++i) {
+    double mean = 0;
+    if (request_.method == "mean") {
+      for (size_t k = 0; k < deltas[i].size(); ++k) mean += samples[k] / total * deltas[i][k];
+    } else {
+      std::sort(deltas[i].begin(), deltas[i].end());
+      const size_t half = deltas[i].size() / 2;
+      mean = (deltas[i][half - 1] + deltas[i][half]) / 2;
+    }
+    expected.push_back(static_cast<float>(before[i] + mean));
+  }
+  EXPECT_EQ(TensorValues<float>(NewWeights(), "w"), expected) << "to the last bit";
+
+  // One that is damaged is named, wherever it stands.
+  for (const int k : {0, replicas / 2, replicas - 1}) {
+    WritePlainly(request_.deltas[static_cast<size_t>(k)].path, "rotten");
+  }
+  const DescriptorLimit few(descriptors);
+  ASSERT_OK_AND_ASSIGN(const AverageResult damaged, Average());
+  EXPECT_THAT(damaged.damaged_replicas, ElementsAre(0, replicas / 2, replicas - 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(Limits, ManyReplicas,
+                         ::testing::Values(std::tuple(1100, 1024, "mean"),
+                                           std::tuple(1100, 256, "median"),
+                                           std::tuple(4096, 1024, "median"),
+                                           std::tuple(4096, 256, "mean"),
+                                           std::tuple(4096, 64, "mean")));
 
 }  // namespace
 }  // namespace distillery

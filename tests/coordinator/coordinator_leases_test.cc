@@ -266,7 +266,7 @@ TEST_F(Leases, PausedRunLeasesNothingAndGoesOnWhereItWas) {
   ASSERT_THAT(Send(last.lease, ModelFile({0, 4})), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
-  EXPECT_THAT(TensorValues<float>(std::string(weights.file->bytes()), "w"),
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
               ::testing::ElementsAre(1.5F, 4.0F));
 }
 

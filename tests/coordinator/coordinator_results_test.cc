@@ -15,7 +15,7 @@ class Results : public CoordinatorTest {
   std::vector<float> NewestW(const std::string& run_id) {
     const auto weights = coordinator_->OpenWeights(run_id, -1);
     EXPECT_THAT(weights, IsOk());
-    return weights.ok() ? TensorValues<float>(std::string(weights->file->bytes()), "w")
+    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w")
                         : std::vector<float>{};
   }
   const std::string delta_ = ModelFile({0.5, 0.5});

@@ -42,7 +42,7 @@ class Scheduling : public CoordinatorTest {
   std::vector<float> Weights(const std::string& run_id, int64_t round) {
     const auto weights = coordinator_->OpenWeights(run_id, round);
     EXPECT_THAT(weights, IsOk());
-    return weights.ok() ? TensorValues<float>(std::string(weights->file->bytes()), "w")
+    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w")
                         : std::vector<float>();
   }
 };
@@ -423,7 +423,7 @@ TEST_F(Guards, EarlyStopLeavesTheBestWeights) {
   EXPECT_THAT(Weights(run_id, -1), ElementsAre(2, 2));
   ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->OpenWeights(run_id, -1));
   EXPECT_EQ(newest.sha256, run.row.weights_sha256);
-  EXPECT_EQ(Sha256Hex(newest.file->bytes()), newest.sha256);
+  EXPECT_EQ(Sha256Hex(BytesOf(newest)), newest.sha256);
 }
 
 TEST_F(Guards, TheResultIsTheBestOfAllRounds) {

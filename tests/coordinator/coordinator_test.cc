@@ -119,7 +119,7 @@ TEST_F(Runs, WeightsOfARoundThatHasNotBegunAreRefused) {
   EXPECT_THAT(coordinator_->OpenWeights(run_id, -2), refused);
   ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->OpenWeights(run_id, -1));
   EXPECT_EQ(newest.round, 0);
-  EXPECT_EQ(newest.file->bytes(), ModelFile({1, 2}));
+  EXPECT_EQ(BytesOf(newest), ModelFile({1, 2}));
   EXPECT_THAT(newest.buffer_names, ElementsAre("mean", "steps"));
   EXPECT_EQ(newest.model_card, "{}");
 }
@@ -275,7 +275,7 @@ TEST_F(CoordinatorTest, OuterAdamKeepsItsMomentsFromRoundToRound) {
   TrainRound({ModelFile({2, 0}), ModelFile({2, 0})});
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 2));
   // m = 1, then 1.5; v = 2, then 3: W = 1 / (sqrt 2 + 1) + 1.5 / (sqrt 3 + 1)
-  EXPECT_NEAR(TensorValues<float>(std::string(weights.file->bytes()), "w")[0],
+  EXPECT_NEAR(TensorValues<float>(BytesOf(weights), "w")[0],
               1 / (std::sqrt(2.0) + 1) + 1.5 / (std::sqrt(3.0) + 1), 1e-6);
 }
 

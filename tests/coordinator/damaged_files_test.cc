@@ -87,7 +87,7 @@ TEST_F(DamagedFiles, Fault31_DamagedDeltaIsNeverAveragedAndItsTaskIsDoneAgain) {
     EXPECT_EQ(rounds[0].row.metrics.sample_count, 200) << "each replica counted once";
     // W_0 + mean, as the undisturbed round gives it.
     ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
-    EXPECT_EQ(weights.file->bytes(), ModelFile({1.5, 4}, 0.375, 1));
+    EXPECT_EQ(BytesOf(weights), ModelFile({1.5, 4}, 0.375, 1));
     ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
   }
 }
@@ -241,6 +241,150 @@ TEST_F(DamagedFiles, Fault31_OtherRunsGoOnMeanwhile) {
   const std::string other = Submit(SmallSpec());
   EXPECT_EQ(Take(Register()).lease.task.run_id, other);
 }
+
+// Faults of disks that show while the coordinator runs: what is done to the file, by name.
+class DamagedWhileItRuns : public DamagedFiles, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void Damage(const std::string& name) {
+    const std::string kind = GetParam();
+    if (kind == "rots") Flip(name);
+    if (kind == "rots_in_its_header") {
+      std::fstream file(StateFile(name), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(12);
+      file.put('!');
+    }
+    if (kind == "is_cut_short") {
+      std::filesystem::resize_file(StateFile(name),
+                                   std::filesystem::file_size(StateFile(name)) / 2);
+    }
+    if (kind == "is_emptied") std::filesystem::resize_file(StateFile(name), 0);
+    if (kind == "is_lost") Remove(name);
+  }
+  // What comes of reading the weights from their first byte on.
+  absl::Status ReadWeights(const std::string& run_id, int64_t round) {
+    const absl::StatusOr<WeightsFile> opened = coordinator_->OpenWeights(run_id, round);
+    if (!opened.ok()) return opened.status();
+    // It may have been verified before: the damage shows where the bytes are read.
+    const auto chunk = opened->file->Chunk(0);
+    return chunk.ok() ? chunk.status() : coordinator_->NoteUnreadable(*opened, chunk.status());
+  }
+};
+
+TEST_P(DamagedWhileItRuns, Fault62_NewestWeightsAreRebuiltWithoutARestartToTheSameBytes) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  TrainRound({b_, a_});
+  const std::string w2 = WeightsName(run_id, 2);
+  const std::string undisturbed = Sha256OfFile(w2);
+  // Somebody has read them before, and somebody reads them now.
+  ASSERT_OK_AND_ASSIGN(const WeightsFile reading, coordinator_->OpenWeights(run_id, -1));
+  const Lease lease = Take(Register()).lease;
+  Damage(w2);
+  EXPECT_THAT(ReadWeights(run_id, -1), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being rebuilt")));
+  EXPECT_EQ(Alarms("weights"), 1);
+  ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
+  EXPECT_FALSE(answer.grant.has_value()) << "nobody trains from damaged weights";
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Repairs("weights"), 1);
+  EXPECT_EQ(Sha256OfFile(w2), undisturbed);
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+  ASSERT_OK_AND_ASSIGN(const WeightsFile rebuilt, coordinator_->OpenWeights(run_id, -1));
+  EXPECT_EQ(Sha256Hex(BytesOf(rebuilt)), undisturbed);
+  // Who trains meanwhile loses nothing.
+  EXPECT_THAT(Send(lease, a_), IsOk());
+}
+
+TEST_P(DamagedWhileItRuns, Fault62_AWorkerIsNotBlamedForWeightsThatAreDamaged) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  const std::string undisturbed = Sha256OfFile(WeightsName(run_id, 1));
+  const std::string worker = Register();
+  const Lease lease = Take(worker).lease;
+  Damage(WeightsName(run_id, 1));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(Send(lease, a_), StatusIs(absl::StatusCode::kUnavailable));
+  }
+  EXPECT_EQ(coordinator_->statistics().Of(Count::kStrikes), 0);
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Sha256OfFile(WeightsName(run_id, 1)), undisturbed);
+  EXPECT_THAT(Send(lease, a_), IsOk());
+}
+
+TEST_P(DamagedWhileItRuns, Fault62_WhatCannotBeRebuiltPausesItsRunAlone) {
+  RunSpec other_spec = LongSpec();
+  other_spec.name = "other";
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  std::filesystem::copy(StateFile(WeightsName(run_id, 1)), folder_.File("copy"));
+  const Lease lease = Take(Register()).lease;
+  const std::string other = Submit(other_spec);
+  Damage(WeightsName(run_id, 1));
+  Remove(Spooled(run_id)[0]);
+  EXPECT_THAT(Send(lease, a_), StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
+  EXPECT_THAT(Run(run_id).row.state_reason,
+              AllOf(HasSubstr("weights of round 1 are damaged"), HasSubstr("resume")));
+  // Who asks is told, once, and is not sent away to come again.
+  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cannot be rebuilt")));
+  EXPECT_FALSE(coordinator_->AverageNext());
+  EXPECT_EQ(Take(Register()).lease.task.run_id, other);
+  std::filesystem::copy(folder_.File("copy"), StateFile(WeightsName(run_id, 1)),
+                        std::filesystem::copy_options::overwrite_existing);
+  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1), IsOk());
+}
+
+TEST_P(DamagedWhileItRuns, Fault62_OlderWeightsAndThoseOfAnEndedRunAreNamedAndNeverSent) {
+  const std::string run_id = StartRun(LongSpec());
+  TrainRound({a_, b_});
+  TrainRound({b_, a_});
+  Damage(WeightsName(run_id, 1));
+  const bool lost = std::string(GetParam()) == "is_lost";
+  const auto refused =
+      lost ? StatusIs(absl::StatusCode::kNotFound, HasSubstr("weights of round 1"))
+           : StatusIs(absl::StatusCode::kDataLoss, HasSubstr("weights of round 1 are damaged"));
+  EXPECT_THAT(ReadWeights(run_id, 1), refused);
+  EXPECT_THAT(ReadWeights(run_id, 2), IsOk());
+  EXPECT_FALSE(coordinator_->AverageNext()) << "nothing is rebuilt";
+  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  Damage(WeightsName(run_id, 2));
+  EXPECT_FALSE(ReadWeights(run_id, 2).ok());
+  EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
+}
+
+TEST_P(DamagedWhileItRuns, Fault62_WeightsThatAreSentAsFloat16AreEncodedAnew) {
+  const std::string run_id = StartRun(LongSpec());
+  std::string before;
+  {
+    ASSERT_OK_AND_ASSIGN(const WeightsFile half, coordinator_->OpenFloat16Weights(run_id, 0));
+    before = BytesOf(half);
+  }
+  std::string encoded;
+  for (const auto& entry : std::filesystem::directory_iterator(StateFile("weights/" + run_id))) {
+    const std::string name = entry.path().filename().string();
+    if (name.find("float16") != std::string::npos) encoded = "weights/" + run_id + "/" + name;
+  }
+  Damage(encoded);
+  const absl::StatusOr<WeightsFile> opened = coordinator_->OpenFloat16Weights(run_id, 0);
+  ASSERT_THAT(opened, IsOk());
+  const auto chunk = opened->file->Chunk(0);
+  if (!chunk.ok()) {
+    EXPECT_THAT(coordinator_->NoteUnreadable(*opened, chunk.status()),
+                StatusIs(absl::StatusCode::kUnavailable));
+  }
+  ASSERT_OK_AND_ASSIGN(const WeightsFile again, coordinator_->OpenFloat16Weights(run_id, 0));
+  EXPECT_EQ(BytesOf(again), before);
+  EXPECT_EQ(Alarms("weights"), 0) << "the weights themselves are sound";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, DamagedWhileItRuns,
+                         ::testing::Values("rots", "rots_in_its_header", "is_cut_short",
+                                           "is_emptied", "is_lost"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace distillery

@@ -53,7 +53,7 @@ TEST_F(DeltaUploadTest, ChunksOfAnySizeMakeTheSameFile) {
   ASSERT_TRUE(coordinator_->AverageNext());
   // W_0 = [1, 2], both deltas [0.5, 0.5].
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
-  EXPECT_THAT(TensorValues<float>(std::string(weights.file->bytes()), "w"),
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
               ::testing::ElementsAre(1.5F, 2.5F));
 }
 
@@ -240,7 +240,7 @@ TEST_F(EncodedDeltas, AreAveragedLikeAnyOther) {
     EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
     ASSERT_TRUE(coordinator_->AverageNext());
     ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
-    const std::string file(weights.file->bytes());
+    const std::string file = BytesOf(weights);
     // W_0 = [1, 2]; int8 rounds 0.25 to a multiple of 0.5 / 127.
     const std::vector<float> w = TensorValues<float>(file, "w");
     EXPECT_EQ(w[0], 1.5F);

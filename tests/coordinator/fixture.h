@@ -44,6 +44,13 @@ inline std::string ModelFile(std::vector<float> w, float mean = 0, int64_t steps
 }
 inline std::vector<std::string> ModelBuffers() { return {"mean", "steps"}; }
 
+// The whole file.
+inline std::string BytesOf(const WeightsFile& weights) {
+  std::string bytes(static_cast<size_t>(weights.file->size()), '\0');
+  EXPECT_THAT(weights.file->ReadAt(0, weights.file->size(), bytes.data()), IsOk());
+  return bytes;
+}
+
 // 300 of 397 right.
 inline EvaluationMetrics SomeEvaluation() {
   EvaluationMetrics metrics;

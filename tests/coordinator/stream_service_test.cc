@@ -2,6 +2,7 @@
 #include "coordinator/stream_service.h"
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -105,6 +106,38 @@ TEST_F(Downloads, EachChunkHasItsChecksum) {
     const v1::BytesChunk& chunk = download.messages[i].chunk();
     EXPECT_EQ(chunk.crc32c(), Crc32c(chunk.data()));
   }
+}
+
+TEST_F(Downloads, Fault62_WeightsThatRotOrAreCutShortUnderAReaderAreRebuiltAndThenSent) {
+  RunSpec spec = SmallSpec();
+  spec.training.rounds = 3;
+  const std::string run_id = StartRun(spec, LargeModel());
+  TrainRound({LargeModel(), LargeModel()});
+  const std::string path = StateFile("weights/" + run_id + "/00000001.safetensors");
+  const std::string sound = Get(run_id).Bytes();
+  for (const bool cut : {false, true}) {
+    // Held open, as by a download that is under way.
+    ASSERT_OK_AND_ASSIGN(const WeightsFile held, coordinator_->OpenWeights(run_id, -1));
+    if (cut) {
+      std::filesystem::resize_file(path, sound.size() / 2);
+    } else {
+      std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(sound.size()) / 2);
+      file.put('x');
+    }
+    const Download broken = Get(run_id);
+    EXPECT_THAT(broken.status,
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being rebuilt")));
+    EXPECT_TRUE(broken.Bytes() == sound.substr(0, broken.Bytes().size())) << "what came is sound";
+    EXPECT_FALSE(broken.messages.back().has_trailer());
+    EXPECT_THAT(Get(run_id).status, StatusIs(absl::StatusCode::kUnavailable));
+    ASSERT_TRUE(coordinator_->AverageNext());
+    // It goes on where it broke off, in the same bytes.
+    const Download rest = Get(run_id, -1, static_cast<int64_t>(broken.Bytes().size()));
+    ASSERT_THAT(rest.status, IsOk());
+    EXPECT_TRUE(broken.Bytes() + rest.Bytes() == sound);
+  }
+  EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
 
 TEST_F(Downloads, OffsetsOutsideTheFileAreRefused) {
@@ -243,7 +276,7 @@ TEST_F(Uploads, WholeRunGoesOverTheWire) {
   ASSERT_TRUE(coordinator_->AverageNext());
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
   // W_0 = [1, 2], both deltas [0.5, 0.5].
-  EXPECT_THAT(TensorValues<float>(std::string(weights.file->bytes()), "w"),
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
               ElementsAre(1.5F, 2.5F));
 }
 

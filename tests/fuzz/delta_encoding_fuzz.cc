@@ -23,19 +23,22 @@ WeightsLayout SmallLayout() {
 void TestOneInput(absl::string_view bytes) {
   static const WeightsLayout layout = SmallLayout();
   const auto encoding = static_cast<DeltaEncoding>(TakeByte(&bytes) % 4);
+  const auto source = TensorSource::OfBytes(bytes);
   int64_t written = 0;
   const absl::Status status =
-      DecodeDelta(bytes, layout, {"mean"}, encoding, [&](absl::string_view piece) {
-        written += static_cast<int64_t>(piece.size());
-        return absl::OkStatus();
-      });
+      source.ok() ? DecodeDelta(*source, layout, {"mean"}, encoding,
+                                [&](absl::string_view piece) {
+                                  written += static_cast<int64_t>(piece.size());
+                                  return absl::OkStatus();
+                                })
+                  : source.status();
   Require(written <= layout.file_size());
   if (status.ok()) Require(written == layout.file_size());
   const auto broadcast = DecodeFloat16(bytes, {"mean"});
   if (broadcast.ok()) Require(broadcast->layout().canonical());
   const auto parsed = WeightsLayout::Parse(bytes);
   if (!parsed.ok()) return;
-  (void)CheckFinite(*parsed, bytes);
+  (void)CheckFinite(*source);
   const auto weights = Weights::FromFile(std::string(bytes));
   if (weights.ok()) Require(weights->layout().canonical());
 }

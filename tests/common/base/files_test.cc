@@ -1,10 +1,15 @@
 #include "common/base/files.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 
+#include "common/base/disk_errors.h"
+#include "tests/common/eaten_descriptors.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 
@@ -77,16 +82,6 @@ TEST_F(FilesTest, OutputFileThatIsKeptStays) {
   EXPECT_EQ(*ReadFile(Path("a"), 9), "abc");
 }
 
-TEST_F(FilesTest, MappedFileShowsTheBytes) {
-  ASSERT_THAT(WriteFileDurably(Path("a"), "abc"), IsOk());
-  ASSERT_THAT(WriteFileDurably(Path("empty"), ""), IsOk());
-  ASSERT_OK_AND_ASSIGN(const auto mapped, MappedFile::Open(Path("a")));
-  ASSERT_OK_AND_ASSIGN(const auto empty, MappedFile::Open(Path("empty")));
-  EXPECT_EQ(mapped->bytes(), "abc");
-  EXPECT_EQ(empty->bytes(), "");
-  EXPECT_THAT(MappedFile::Open(Path("none")), StatusIs(absl::StatusCode::kNotFound));
-}
-
 TEST_F(FilesTest, RenamingAndRemoving) {
   ASSERT_THAT(WriteFileDurably(Path("a"), "abc"), IsOk());
   ASSERT_THAT(RenameDurably(Path("a"), Path("b")), IsOk());
@@ -120,6 +115,84 @@ TEST_F(FilesTest, FolderIsLockedForOneHolderAndNamesIt) {
                          HasSubstr("in use by process " + std::to_string(getpid()))));
   }
   EXPECT_THAT(FolderLock::Acquire(Path("state")), IsOk());
+}
+
+TEST_F(FilesTest, Fault66_RemovingTheLockFileLetsNobodyElseIn) {
+  ASSERT_OK_AND_ASSIGN(const auto held, FolderLock::Acquire(Path("state")));
+  ASSERT_THAT(RemoveFile(Path("state/lock")), IsOk());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(FolderLock::Acquire(Path("state")),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is in use by process")));
+  }
+}
+
+TEST_F(FilesTest, Fault66_ALockFileThatAnOlderVersionHoldsIsEnough) {
+  ASSERT_THAT(MakeFolders(Path("state")), IsOk());
+  const Descriptor older(open(Path("state/lock").c_str(), O_RDWR | O_CREAT, 0644));
+  ASSERT_EQ(flock(older.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_THAT(FolderLock::Acquire(Path("state")),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+mode_t RightsOf(const std::string& path) {
+  struct stat info {};
+  EXPECT_EQ(lstat(path.c_str(), &info), 0) << path;
+  return info.st_mode & 07777;
+}
+
+TEST_F(FilesTest, WhatIsForItsOwnerIsSoFromTheStartAndTheRestAsTheUmaskSays) {
+  const mode_t before = umask(022);
+  EXPECT_THAT(MakeFolders(Path("ours/deep"), Readers::kOwner), IsOk());
+  EXPECT_THAT(MakeFolders(Path("shared")), IsOk());
+  EXPECT_THAT(WriteFileDurably(Path("secret"), "x", Readers::kOwner), IsOk());
+  EXPECT_THAT(WriteFileDurably(Path("report"), "x"), IsOk());
+  umask(before);
+  EXPECT_EQ(RightsOf(Path("ours/deep")), 0700);
+  EXPECT_EQ(RightsOf(Path("ours")), 0755) << "those above it are nobody's";
+  EXPECT_EQ(RightsOf(Path("shared")), 0755);
+  EXPECT_EQ(RightsOf(Path("secret")), 0600);
+  EXPECT_EQ(RightsOf(Path("report")), 0644);
+}
+
+TEST_F(FilesTest, WhatWasOpenToOthersIsMadePrivateAndLinksAreNotFollowed) {
+  ASSERT_THAT(MakeFolders(Path("old/inner")), IsOk());
+  ASSERT_THAT(WriteFileDurably(Path("old/inner/file"), "x"), IsOk());
+  ASSERT_THAT(WriteFileDurably(Path("elsewhere"), "x"), IsOk());
+  ASSERT_EQ(chmod(Path("old/inner").c_str(), 0775), 0);
+  ASSERT_EQ(chmod(Path("old/inner/file").c_str(), 0664), 0);
+  ASSERT_EQ(chmod(Path("elsewhere").c_str(), 0644), 0);
+  ASSERT_EQ(symlink(Path("elsewhere").c_str(), Path("old/link").c_str()), 0);
+  MakePrivate(Path("old"));
+  EXPECT_EQ(RightsOf(Path("old")), 0700);
+  EXPECT_EQ(RightsOf(Path("old/inner")), 0700);
+  EXPECT_EQ(RightsOf(Path("old/inner/file")), 0600);
+  EXPECT_EQ(RightsOf(Path("elsewhere")), 0644);
+  MakePrivate(Path("not-there"));
+}
+
+TEST_F(FilesTest, Fault58_WithoutAFreeDescriptorNothingIsRenamedAndNoSyncHasFailed) {
+  ASSERT_THAT(WriteFileDurably(Path("a"), "abc"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto open, OutputFile::Create(Path("b")));
+  std::vector<absl::Status> refused;
+  absl::Status kept;
+  {
+    const EatenDescriptors eaten;
+    refused = {RenameDurably(Path("a"), Path("c")), SyncFolder(Path(".")),
+               ReadFile(Path("a"), 9).status(), OutputFile::Create(Path("d")).status(),
+               FolderLock::Acquire(Path(".")).status(), WriteFileDurably(Path("e"), "x")};
+    // What is open already is kept all the same.
+    kept = open->Append("x");
+    if (kept.ok()) kept = open->Sync();
+  }
+  EXPECT_THAT(kept, IsOk());
+  for (const absl::Status& status : refused) {
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
+    EXPECT_TRUE(IsOutOfDescriptors(status));
+    EXPECT_FALSE(IsSyncFailure(status));
+    EXPECT_FALSE(IsDiskFull(status));
+  }
+  EXPECT_TRUE(FileExists(Path("a")));
+  EXPECT_THAT(RenameDurably(Path("a"), Path("c")), IsOk());
 }
 
 }  // namespace

@@ -58,7 +58,6 @@ TEST_F(NoRegularFileTest, Fault67_EveryReaderNamesWhatItIsAndNoneWaits) {
     EXPECT_THAT(ReadFile(path, 100), refused);
     EXPECT_THAT(ReadTextFile(path, 100), refused);
     EXPECT_THAT(InputFile::Open(path), refused);
-    EXPECT_THAT(MappedFile::Open(path), refused);
     EXPECT_TRUE(NameIsTaken(path)) << name;
   }
 }

@@ -24,8 +24,10 @@ Weights SomeWeights() {
 }
 
 absl::StatusOr<std::string> Encode(absl::string_view file) {
+  const auto source = TensorSource::OfBytes(file);
+  if (!source.ok()) return source.status();
   std::string encoded;
-  const absl::Status status = EncodeFloat16(file, kBuffers, [&](absl::string_view bytes) {
+  const absl::Status status = EncodeFloat16(*source, kBuffers, [&](absl::string_view bytes) {
     encoded.append(bytes.data(), bytes.size());
     return absl::OkStatus();
   });
@@ -68,7 +70,9 @@ TEST(BroadcastEncoding, DamagedFilesAreRefused) {
 
 TEST(BroadcastEncoding, TheSinksErrorEndsIt) {
   const absl::Status full = absl::ResourceExhaustedError("full");
-  EXPECT_EQ(EncodeFloat16(SomeWeights().file(), kBuffers, [&](absl::string_view) { return full; }),
+  const Weights weights = SomeWeights();
+  EXPECT_EQ(EncodeFloat16(*TensorSource::OfBytes(weights.file()), kBuffers,
+                          [&](absl::string_view) { return full; }),
             full);
 }
 

@@ -30,8 +30,10 @@ RandomStream Random(uint64_t round = 0) { return RandomStream(1, "delta-rounding
 
 absl::StatusOr<std::string> Decode(const std::string& file, const Weights& like,
                                    DeltaEncoding encoding) {
+  const auto source = TensorSource::OfBytes(file);
+  if (!source.ok()) return source.status();
   std::string decoded;
-  const absl::Status status = DecodeDelta(file, like.layout(), kBuffers, encoding,
+  const absl::Status status = DecodeDelta(*source, like.layout(), kBuffers, encoding,
                                           [&](absl::string_view bytes) {
                                             decoded.append(bytes.data(), bytes.size());
                                             return absl::OkStatus();
