@@ -28,6 +28,7 @@ from services import run, wait_for
 from unlike_runs import RUNS, all_alone, train_teachers, write_datasets, write_specs, write_students
 
 LEASE = 2  # seconds
+EPOCHS = 10  # of a task: long enough that a worker is struck in the midst of it
 STRIKES = 20  # of each half of a seed
 FAILPOINTS = 6  # armed in each seed
 LONGEST = 900  # seconds for a half of a seed
@@ -42,7 +43,7 @@ class Alone:
         write_students(folder)
         write_datasets(self.data)
         self.teachers = train_teachers(folder)
-        self.halves = write_specs(folder, self.teachers)
+        self.halves = write_specs(folder, self.teachers, EPOCHS)
         self.expected = all_alone([path for half in self.halves for path in half], self.data)
 
 

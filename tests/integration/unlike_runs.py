@@ -59,7 +59,7 @@ class Counted(torch.nn.Module):
         return self.head(torch.flatten(x, 1)) * self.scale
 
 
-def draw(choose):
+def draw(choose, epochs):
     """A spec that may be submitted, without its name and teacher."""
     while True:
         loss = choose.choice(LOSSES)
@@ -80,7 +80,7 @@ dataset: {{name: {dataset}, shard_size: 128, train_split: {choose.choice(SPLITS)
 student: {{{choose.choice(STUDENTS)}}}
 loss: {{{loss}}}
 soft_targets: {{encoding: {soft}}}
-training: {{rounds: 2, replicas: {replicas}, local_epochs: 1, batch_size: 32, {optimizer}}}
+training: {{rounds: 2, replicas: {replicas}, local_epochs: {epochs}, batch_size: 32, {optimizer}}}
 evaluation: {{every_rounds: {choose.choice((0, 1))}}}
 """
 
@@ -116,8 +116,8 @@ def train_teachers(folder):
     return [first, second]
 
 
-def write_specs(folder, teachers):
-    """Paths of the RunSpecs of each teacher, half of RUNS each."""
+def write_specs(folder, teachers, epochs=1):
+    """Paths of the RunSpecs of each teacher, half of RUNS each, of tasks of so many epochs."""
     choose = random.Random(20)
     drawn = []
     for half, teacher in enumerate(teachers):
@@ -125,7 +125,7 @@ def write_specs(folder, teachers):
         for number in range(half * RUNS // 2, (half + 1) * RUNS // 2):
             drawn[half].append(os.path.join(folder, f"run-{number}.yaml"))
             with open(drawn[half][-1], "w") as file:
-                file.write(f"name: run-{number}\n{draw(choose)}"
+                file.write(f"name: run-{number}\n{draw(choose, epochs)}"
                            f"teacher: {{model: \"{teacher}\"}}\n")
     return drawn
 
