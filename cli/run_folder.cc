@@ -1,7 +1,7 @@
 #include "cli/run_folder.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <spdlog/spdlog.h>
+#include "common/base/logging.h"
 
 #include <filesystem>
 #include <map>
@@ -67,7 +67,7 @@ std::vector<float> TeacherEntropies(const v1::Run& run, const RunSources& source
   question.data_dir = sources.data_dir;
   auto entropies = ComputeEntropies(question, kMostSamples);
   if (entropies.ok()) return *std::move(entropies);
-  spdlog::warn("no entropies of the teacher: {}", std::string(entropies.status().message()));
+  LogWarning("no entropies of the teacher: {}", std::string(entropies.status().message()));
   return {};
 }
 

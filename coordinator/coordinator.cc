@@ -622,7 +622,7 @@ bool Coordinator::AverageNext() {
       statistics_.Add(Count::kRejectedDeltas, "norm");
       run.averaging = false;
       if (const absl::Status paused = Pause(run, std::string(norms.message())); !paused.ok()) {
-        spdlog::error("run {}: {}", run_id, std::string(paused.message()));
+        LogError("run {}: {}", run_id, std::string(paused.message()));
       }
       return true;
     }
@@ -633,11 +633,11 @@ bool Coordinator::AverageNext() {
     statistics_.NoteAveraging(Now() - started);
     run.averaging = false;
     if (const absl::Status advanced = Advance(run); !advanced.ok()) {
-      spdlog::error("run {}: {}", run_id, std::string(advanced.message()));
+      LogError("run {}: {}", run_id, std::string(advanced.message()));
     }
     return true;
   }
-  spdlog::error("run {}: averaging round {}: {}", run_id, round, std::string(status.message()));
+  LogError("run {}: averaging round {}: {}", run_id, round, std::string(status.message()));
   // Reasons are shown to clients, which need not know where the folder is.
   const std::string reason =
       absl::StrReplaceAll(status.message(), {{options_.state_dir, "the state folder"}});
@@ -718,7 +718,7 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
     if (lease == nullptr) continue;
     // The round stands on record already; at worst the lease is found open, and ended, at a restart.
     const absl::Status late = record_->Put(EndLease(LeaseRow(*lease), "late"));
-    if (!late.ok()) spdlog::error("{}", std::string(late.message()));
+    if (!late.ok()) LogError("{}", std::string(late.message()));
   }
   run.MakeTasks();
   CollectGarbage(run);

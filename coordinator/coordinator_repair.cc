@@ -51,11 +51,11 @@ void Coordinator::HandleDamage(RunEntry& run, const AverageResult& average) {
     statistics_.Add(Count::kDigestRepairs, "delta", static_cast<int64_t>(damaged.size()));
     return;
   }
-  spdlog::error("run {}: {}", run.row.run_id, std::string(redone.message()));
+  LogError("run {}: {}", run.row.run_id, std::string(redone.message()));
   if (disk_.full()) return;
   // Else the round would wait for nobody.
   if (const absl::Status paused = Pause(run, std::string(redone.message())); !paused.ok()) {
-    spdlog::error("run {}: {}", run.row.run_id, std::string(paused.message()));
+    LogError("run {}: {}", run.row.run_id, std::string(paused.message()));
   }
 }
 
@@ -228,7 +228,7 @@ void Coordinator::RebuildWeights(const std::string& run_id) {
                                                                              "the state folder"}}),
                                      "; put the file back from a copy, then resume the run"));
   }
-  if (!status.ok()) spdlog::error("run {}: {}", run_id, std::string(status.message()));
+  if (!status.ok()) LogError("run {}: {}", run_id, std::string(status.message()));
 }
 
 absl::Status Coordinator::InitialiseAgain(RunEntry& run) {
@@ -267,7 +267,7 @@ void Coordinator::FollowDisk() {
     Changed(*run);
     if (lack != DiskWatch::Lack::kNothing) continue;
     if (const absl::Status status = Advance(*run); !status.ok()) {
-      spdlog::error("run {}: {}", run->row.run_id, std::string(status.message()));
+      LogError("run {}: {}", run->row.run_id, std::string(status.message()));
     }
   }
 }

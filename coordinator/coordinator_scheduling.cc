@@ -45,7 +45,7 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
       if (!Fits(*run, worker, backup ? &wanted : &answer.wanted_numerics)) continue;
       if (backup) {
         const LogFields about(TaskLogFields(task->row.task));
-        spdlog::info("{} takes long: {} does it as well", task->row.task.ToString(),
+        LogInfo("{} takes long: {} does it as well", task->row.task.ToString(),
                      worker.row.name);
       }
       DISTILLERY_ASSIGN_OR_RETURN(answer.grant, Grant(*run, *task, worker, request_id));
@@ -157,7 +157,7 @@ void Coordinator::AdvanceOverdueRuns() {
     run->advance_after = absl::InfiniteDuration();
     const absl::Status advanced = Advance(*run);
     if (advanced.ok()) continue;
-    spdlog::error("run {}: {}", run->row.run_id, std::string(advanced.message()));
+    LogError("run {}: {}", run->row.run_id, std::string(advanced.message()));
     run->advance_after = Now() + kAdvanceAgainAfter;
   }
 }
@@ -313,7 +313,7 @@ absl::Status Coordinator::RollBack(RunEntry& run, int64_t best_round) {
   }));
   run.rounds.back() = round;
   run.row = row;
-  spdlog::info("run {}: the best weights, of round {}, take the place of round {}'s", row.run_id,
+  LogInfo("run {}: the best weights, of round {}, take the place of round {}'s", row.run_id,
                best_round, present);
   CollectGarbage(run);
   Changed(run);
@@ -344,7 +344,7 @@ absl::Status Coordinator::DeleteRun(const std::string& run_id) {
   // The record that no longer needs them is on disk. A process that ends here removes them at its
   // next start.
   if (const absl::Status removed = folder_->RemoveRun(run_id); !removed.ok()) {
-    spdlog::warn("{}; the next start tries again", std::string(removed.message()));
+    LogWarning("{}; the next start tries again", std::string(removed.message()));
     return absl::OkStatus();
   }
   MutexLock lock(mutex_);
@@ -371,7 +371,7 @@ absl::Status Coordinator::ForgetRun(const std::string& run_id) {
   runs_.erase(run_id);
   changed_.insert(run_id);
   Wake();
-  spdlog::info("run {} is deleted", run_id);
+  LogInfo("run {} is deleted", run_id);
   return absl::OkStatus();
 }
 

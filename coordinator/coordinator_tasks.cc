@@ -67,7 +67,7 @@ absl::StatusOr<WorkerRow> Coordinator::RegisterWorker(const std::string& request
   DISTILLERY_RETURN_IF_ERROR(ForgetWorkers(1));
   DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
   workers_.Add(row, Now());
-  spdlog::info("{} registered as {}", name, row.worker_id);
+  LogInfo("{} registered as {}", name, row.worker_id);
   return row;
 }
 
@@ -140,16 +140,16 @@ void Coordinator::Tick() {
       // A run that pauses for one takes back its others.
       if (leases_.Find(row.lease.fencing_token) == nullptr) continue;
       const absl::Status status = LoseLease(row, "expired");
-      if (!status.ok()) spdlog::error("{}", std::string(status.message()));
+      if (!status.ok()) LogError("{}", std::string(status.message()));
     }
     for (const LeaseRow& row :
          full ? std::vector<LeaseRow>() : leases_.Stalled(options_.stall_limit, Now())) {
       if (leases_.Find(row.lease.fencing_token) == nullptr) continue;
-      spdlog::warn("lease {} of {} on {} ended: renewed, but no progress in {}",
+      LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
                    row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
                    absl::FormatDuration(options_.stall_limit));
       const absl::Status status = LoseLease(row, "stalled");
-      if (!status.ok()) spdlog::error("{}", std::string(status.message()));
+      if (!status.ok()) LogError("{}", std::string(status.message()));
     }
     for (auto old = superseded_.begin(); old != superseded_.end();) {
       old = old->second.until <= Now() ? superseded_.erase(old) : std::next(old);
@@ -231,7 +231,7 @@ absl::StatusOr<TaskGrant> Coordinator::Grant(RunEntry& run, TaskEntry& task,
       run_row.numerics_fingerprint = worker.row.numerics_fingerprint;
     } else if (run_row.numerics_fingerprint != worker.row.numerics_fingerprint) {
       if (!run_row.inexact) {
-        spdlog::warn("run {} is inexact from here: {} computes with \"{}\", others with \"{}\"",
+        LogWarning("run {} is inexact from here: {} computes with \"{}\", others with \"{}\"",
                      run_row.run_id, worker.row.name, worker.row.numerics_fingerprint,
                      run_row.numerics_fingerprint);
       }
@@ -620,7 +620,7 @@ absl::Status Coordinator::CompareSuperseded(const Lease& lease, const std::strin
   const bool equal = superseded_.at(lease.fencing_token).delta_sha256 == sha256;
   superseded_.erase(lease.fencing_token);
   if (!equal) return RaiseNondeterminismAlarm(*runs_.at(lease.task.run_id), lease);
-  spdlog::info("{}: {} computed the same bits as the faster worker", lease.task.ToString(),
+  LogInfo("{}: {} computed the same bits as the faster worker", lease.task.ToString(),
                lease.worker_id);
   return absl::OkStatus();
 }

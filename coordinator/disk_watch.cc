@@ -23,7 +23,7 @@ constexpr int64_t kProbeBytes = 1 << 20;
       absl::StrCat(status.message(),
                    "; what was written last may not be on disk, so the coordinator stops. "
                    "Check the disk, then start it again: it goes on from what is recorded");
-  spdlog::critical("{}", text);
+  LogCritical("{}", text);
   _exit(1);
 }
 

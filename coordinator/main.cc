@@ -67,13 +67,13 @@ absl::Status Serve(const Flags& flags) {
       const auto exposer, MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
                                                 std::make_shared<CoordinatorMetrics>(
                                                     coordinator.get(), &requests, server.get())));
-  if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
+  if (exposer != nullptr) LogInfo("metrics at http://{}/metrics", exposer->address());
   coordinator->Start();
   server->SetServing(true);
-  spdlog::info("coordinator {} listens on {}, state in {}, lease {} s", DISTILLERY_VERSION,
+  LogInfo("coordinator {} listens on {}, state in {}, lease {} s", DISTILLERY_VERSION,
                server->address(), flags.state_dir, flags.lease_seconds);
   StopSignal::Wait();
-  spdlog::info("stopping; start again with --state-dir {} to go on", flags.state_dir);
+  LogInfo("stopping; start again with --state-dir {} to go on", flags.state_dir);
   server->SetServing(false);
   coordinator->Close();
   server->Shutdown(absl::Seconds(5));

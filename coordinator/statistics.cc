@@ -64,7 +64,7 @@ void Statistics::Note(Event event) {
   }
   {
     const LogFields about(std::move(fields));
-    spdlog::info("{}: {}", line, event.text);
+    LogInfo("{}: {}", line, event.text);
   }
   event.unix_millis = absl::ToUnixMillis(clock_->WallNow());
   MutexLock lock(mutex_);

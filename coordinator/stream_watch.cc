@@ -53,7 +53,7 @@ void StreamWatch::Run() {
 std::string NoteIdle(const std::string& what, absl::Duration limit, const std::string& client) {
   std::string message =
       absl::StrCat(what, " for ", absl::FormatDuration(limit), " (--stream-idle-seconds)");
-  spdlog::warn("ended a call of {}: {}", Printable(client), message);
+  LogWarning("ended a call of {}: {}", Printable(client), message);
   return message;
 }
 

@@ -46,7 +46,7 @@ absl::Status AnyTeacher::Ask(const std::string& what, TeacherSet::Question* ques
       return outlook.status;
     }
     if (!outlook.waiting_for.empty() && outlook.waiting_for != told) {
-      if (told.empty()) spdlog::warn("no teacher answers for {}; waiting", what);
+      if (told.empty()) LogWarning("no teacher answers for {}; waiting", what);
       told = outlook.waiting_for;
       waiting_(absl::StrCat("waiting for ", told));
       if (cancelled()) break;
@@ -62,19 +62,19 @@ void AnyTeacher::Learn(const std::string& what, const TeacherChannels::Teacher& 
   TeacherSet& set = teachers_->set();
   const std::string message(answer.status.message());
   if (answer.status.ok()) {
-    if (set.Succeeded(teacher.target)) spdlog::info("teacher {} is back", teacher.label);
+    if (set.Succeeded(teacher.target)) LogInfo("teacher {} is back", teacher.label);
   } else if (!answer.other_digest.empty()) {
     if (set.LeaveOut(teacher.target, question->teacher_digest, answer.other_digest)) {
-      spdlog::warn("teacher {} is left out: its digest is {}, expected {}", teacher.label,
+      LogWarning("teacher {} is left out: its digest is {}, expected {}", teacher.label,
                    answer.other_digest, question->teacher_digest);
     }
   } else if (!answer.final && IsPassing(answer.status)) {
     if (set.Failed(teacher.target, answer.status, answer.progress)) {
       const absl::Status cause = asked.connection->Explain(answer.status);
-      spdlog::warn("teacher {}: {}", teacher.label, std::string(cause.message()));
+      LogWarning("teacher {}: {}", teacher.label, std::string(cause.message()));
     }
   } else {
-    spdlog::debug("teacher {} refuses {}: {}", teacher.label, what, message);
+    LogDebug("teacher {} refuses {}: {}", teacher.label, what, message);
     question->refusals.emplace(teacher.target, answer.status);
   }
 }

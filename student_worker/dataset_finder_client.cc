@@ -39,7 +39,7 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
     // The teacher may have been given other files since. While none can be asked, what is kept serves.
     const absl::StatusOr<std::string> digest = remote.AskDigest(reference);
     if (digest.ok()) known = kept(*digest);
-    if (known == fetched_.end()) spdlog::info("data set {} has changed at the teacher", name);
+    if (known == fetched_.end()) LogInfo("data set {} has changed at the teacher", name);
   }
   if (known != fetched_.end()) {
     fetched_.splice(fetched_.begin(), fetched_, known);
@@ -48,7 +48,7 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
   absl::StatusOr<std::shared_ptr<const Dataset>> local = files_.Open(reference);
   if (!absl::IsNotFound(local.status()) || teachers_ == nullptr) return local;
   const std::string why(local.status().message());
-  spdlog::info("data set {} is not here ({}): asking the teacher for it", name, why);
+  LogInfo("data set {} is not here ({}): asking the teacher for it", name, why);
   absl::StatusOr<std::shared_ptr<const Dataset>> fetched =
       remote.Fetch(reference, expected_digest, seeker.cancelled);
   if (absl::IsResourceExhausted(fetched.status()) && !fetched_.empty()) {

@@ -89,7 +89,7 @@ absl::Status Work(Flags flags, char** argv) {
     DISTILLERY_ASSIGN_OR_RETURN(teachers,
                                 TeacherChannels::Open(flags.teachers, flags.transport, files));
   }
-  spdlog::info("student_worker {}: {}", DISTILLERY_VERSION, ComputeDescription(1));
+  LogInfo("student_worker {}: {}", DISTILLERY_VERSION, ComputeDescription(1));
   std::string wanted_numerics;
   {
     Worker worker(flags.worker, Connection::With(flags.worker.coordinator_address, files),
@@ -99,7 +99,7 @@ absl::Status Work(Flags flags, char** argv) {
         MetricsExposer::Start(MetricsOfSlot(flags.metrics), flags.transport.insecure,
                               std::make_shared<WorkerMetrics>(&worker.statistics(),
                                                               flags.worker.name)));
-    if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
+    if (exposer != nullptr) LogInfo("metrics at http://{}/metrics", exposer->address());
     std::thread stopper([&worker] {
       StopSignal::Wait();
       worker.Stop();
@@ -113,11 +113,11 @@ absl::Status Work(Flags flags, char** argv) {
     wanted_numerics = *ended;
     if (wanted_numerics.empty()) {
       stopper.join();
-      spdlog::info("stopped");
+      LogInfo("stopped");
       return absl::OkStatus();
     }
     stopper.detach();  // ends with the process image below
-    spdlog::info("tasks want numerics {}: starting anew", wanted_numerics);
+    LogInfo("tasks want numerics {}: starting anew", wanted_numerics);
     EnsureComputeEnvironment(wanted_numerics, argv);
   }
   return absl::InternalError("could not start anew");

@@ -114,11 +114,11 @@ class RemoteDatasetClient::Progress {
     const absl::Duration now = options_.clock->SteadyNow();
     if (now - last_ < options_.report_period) return;
     last_ = now;
-    spdlog::info("data set {}: {:.1f} of {:.1f} MB have come from the teacher", name_,
+    LogInfo("data set {}: {:.1f} of {:.1f} MB have come from the teacher", name_,
                  Megabytes(bytes), Megabytes(total_bytes_));
   }
   void Done(int64_t rows) {
-    spdlog::info("data set {}: {} samples, {:.1f} MB, came from the teacher in {:.1f} s", name_,
+    LogInfo("data set {}: {} samples, {:.1f} MB, came from the teacher in {:.1f} s", name_,
                  rows, Megabytes(total_bytes_),
                  absl::ToDoubleSeconds(options_.clock->SteadyNow() - start_));
   }

@@ -34,7 +34,7 @@ std::optional<ChildProcess> StartSlot(size_t index, char** argv) {
   options.death_signal = SIGTERM;
   absl::StatusOr<ChildProcess> process = ChildProcess::Start(options);
   if (process.ok()) return *std::move(process);
-  spdlog::error("slot {}: {}", index, std::string(process.status().message()));
+  LogError("slot {}: {}", index, std::string(process.status().message()));
   return std::nullopt;
 }
 
@@ -59,7 +59,7 @@ int SuperviseSlots(int slots, char** argv) {
           if (SteadyNow() - slot.started > kHealthy) slot.backoff.Reset();
           slot.restart_at = SteadyNow() + slot.backoff.Next();
           if (code != 0) break;
-          spdlog::warn("slot {} ended ({}); starting it again", i, end->ToString());
+          LogWarning("slot {} ended ({}); starting it again", i, end->ToString());
         }
       } else if (SteadyNow() >= slot.restart_at) {
         slot.process = StartSlot(i, argv);

@@ -193,7 +193,7 @@ void TeacherAddresses::LookUp(const std::shared_ptr<State>& state) {
       addresses.push_back({target, entry.host, absl::StrCat(target, " (", entry.host, ")")});
     }
     if (addresses != entry.addresses) {
-      spdlog::info("{}: teachers at {}", entry.given, absl::StrJoin(*found[i], ", "));
+      LogInfo("{}: teachers at {}", entry.given, absl::StrJoin(*found[i], ", "));
       entry.addresses = std::move(addresses);
     }
   }

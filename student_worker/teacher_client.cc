@@ -101,7 +101,7 @@ AnyTeacher::Answer TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>&
   read(&differs);
   if (differs) {
     // What the teacher keeps may be damaged, and would be at each try.
-    spdlog::warn("shard {}: {}; asking the teacher to compute it anew", request->shard,
+    LogWarning("shard {}: {}; asking the teacher to compute it anew", request->shard,
                  std::string(answer.status.message()));
     proto.set_discard_stored(true);
     read(nullptr);

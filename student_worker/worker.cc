@@ -134,7 +134,7 @@ absl::StatusOr<std::string> Worker::Run() {
         worker_id = registration->worker_id;
         admitted = true;
         poll = std::min(kLongestPoll, registration->lease_duration / 3);
-        spdlog::info("{} registered as {}", options_.name, worker_id);
+        LogInfo("{} registered as {}", options_.name, worker_id);
       }
     } else {
       absl::StatusOr<LeasedWork> work = coordinator_.LeaseTask(lease_request, worker_id, poll);
@@ -159,7 +159,7 @@ absl::StatusOr<std::string> Worker::Run() {
     }
     statistics_.SetConnected(status.ok());
     if (status.ok()) {
-      if (!reachable) spdlog::info("coordinator {} is back", options_.coordinator_address);
+      if (!reachable) LogInfo("coordinator {} is back", options_.coordinator_address);
       reachable = true;
       backoff.Reset();
       continue;
@@ -171,7 +171,7 @@ absl::StatusOr<std::string> Worker::Run() {
     }
     if (stopping_.load()) break;
     if (reachable) {
-      spdlog::warn("coordinator {}: {}; waiting for it", options_.coordinator_address,
+      LogWarning("coordinator {}: {}; waiting for it", options_.coordinator_address,
                    std::string(status.message()));
     }
     reachable = false;
@@ -198,8 +198,8 @@ bool Worker::Execute(const WorkerTask& task, Current* current) {
   const absl::Status status = DoTask(task, current, &outcome, &settled);
   statistics_.TaskEnds(outcome);
   if (!status.ok()) {
-    spdlog::log(options_.warn_of_failures ? spdlog::level::warn : spdlog::level::debug, "{}",
-                std::string(status.message()));
+    LogLine(options_.warn_of_failures ? LogLevel::kWarning : LogLevel::kDebug, "{}",
+            std::string(status.message()));
   }
   return settled;
 }
@@ -207,7 +207,7 @@ bool Worker::Execute(const WorkerTask& task, Current* current) {
 absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome,
                             bool* settled) {
   const std::string name = task.lease.task.ToString();
-  spdlog::debug("{} begins (token {})", name, task.lease.fencing_token);
+  LogDebug("{} begins (token {})", name, task.lease.fencing_token);
   DISTILLERY_FAILPOINT("worker.task.leased");
   std::thread keeper([&] { KeepLease(task, current); });
   absl::Status status;
@@ -224,7 +224,7 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   }
   keeper.join();
   if (status.ok()) {
-    spdlog::debug("{} is done (token {})", name, task.lease.fencing_token);
+    LogDebug("{} is done (token {})", name, task.lease.fencing_token);
     return absl::OkStatus();
   }
   if (current->lost.load() || absl::IsAborted(status)) {
@@ -239,12 +239,12 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   const absl::Status released = Release(task, failed, std::string(status.message()));
   *settled = Over(released);
   if (!failed) {
-    spdlog::info("{} given back{}", name,
+    LogInfo("{} given back{}", name,
                  released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
     return absl::OkStatus();
   }
   if (!*settled) {
-    spdlog::warn("{} failed, and the coordinator could not be told: {}", name,
+    LogWarning("{} failed, and the coordinator could not be told: {}", name,
                  std::string(released.message()));
   }
   return Annotate(status, absl::StrCat(name, " failed"));
@@ -289,7 +289,7 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
         coordinator_.RenewLease(task.lease, current->samples.load(), waiting_for);
     if (absl::IsAborted(status) || absl::IsPermissionDenied(status) ||
         absl::IsNotFound(status)) {
-      spdlog::warn("{}: {}", task.lease.task.ToString(), std::string(status.message()));
+      LogWarning("{}: {}", task.lease.task.ToString(), std::string(status.message()));
       current->lost.store(true);
       current->cancel.store(true);
       current->canceller.CancelAll();
@@ -313,7 +313,7 @@ absl::Status Worker::Persist(Current* current,
   for (bool again = false;; again = true) {
     const absl::Status status = call(again);
     if (!Passing(status)) return status;
-    spdlog::debug("{}; trying again", std::string(status.message()));
+    LogDebug("{}; trying again", std::string(status.message()));
     MutexLock lock(mutex_);
     if (!stop_requested_ && !current->cancel.load()) changed_.WaitFor(mutex_, backoff.Next());
     if (stop_requested_ || current->cancel.load()) return absl::CancelledError("cancelled");
@@ -430,7 +430,7 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
     const int64_t before = current->samples.exchange(samples);
     statistics_.AddTrainedSamples(samples - before);
     if (before == 0) {
-      spdlog::debug("{} trains (token {})", task.lease.task.ToString(), task.lease.fencing_token);
+      LogDebug("{} trains (token {})", task.lease.task.ToString(), task.lease.fencing_token);
     }
   };
   DISTILLERY_ASSIGN_OR_RETURN(const TrainResult result, TrainReplica(job));

@@ -36,7 +36,7 @@ std::shared_ptr<const CachedLogits> LogitCache::Find(const LogitKey& key, int64_
   }
   ++counts_.misses;
   if (!absl::IsNotFound(logits.status()) && !std::exchange(reading_fails_, true)) {
-    spdlog::warn("soft-target cache: {}", std::string(logits.status().message()));
+    LogWarning("soft-target cache: {}", std::string(logits.status().message()));
   }
   return nullptr;
 }
@@ -101,9 +101,9 @@ void LogitCache::Reject(const std::string& path, const FileVersion& version,
   if (!there) return;  // another thread or process was faster
   ++counts_.corrupt;
   if (const absl::Status removed = RemoveFile(full_path); removed.ok()) {
-    spdlog::warn("soft-target cache: removed a file: {}", std::string(reason.message()));
+    LogWarning("soft-target cache: removed a file: {}", std::string(reason.message()));
   } else if (!std::exchange(told_of_stuck_file_, true)) {
-    spdlog::warn("soft-target cache: {}: {}", std::string(reason.message()),
+    LogWarning("soft-target cache: {}: {}", std::string(reason.message()),
                  std::string(removed.message()));
   }
 }
@@ -177,7 +177,7 @@ absl::Status LogitCache::Reserve(int64_t bytes) {
     const std::string reason =
         absl::StrCat("a file of ", bytes, " bytes is larger than the cache of ", options_.max_bytes,
                      " bytes and is not cached; give the cache more room");
-    if (!std::exchange(told_of_large_file_, true)) spdlog::warn("soft-target cache: {}", reason);
+    if (!std::exchange(told_of_large_file_, true)) LogWarning("soft-target cache: {}", reason);
     return absl::ResourceExhaustedError(reason);
   }
   if (options_.clock->SteadyNow() < retry_at_) {
@@ -225,7 +225,7 @@ absl::Status LogitCache::Publish(const LogitFileSpec& spec, UnfinishedLogitFile*
       index_.Put(path,
                  {spec.file_bytes(), used, completed->version, {}, completed->checksums});
       if (std::exchange(writing_fails_, false)) {
-        spdlog::info("soft-target cache: {} can be written again", options_.folder);
+        LogInfo("soft-target cache: {} can be written again", options_.folder);
       }
       return absl::OkStatus();
     }
@@ -254,7 +254,7 @@ absl::Status LogitCache::Evict() {
 void LogitCache::PauseWriting(const absl::Status& reason) {
   retry_at_ = options_.clock->SteadyNow() + options_.retry_interval;
   if (std::exchange(writing_fails_, true)) return;
-  spdlog::warn("soft-target cache: {}; new logits are not cached until this is mended",
+  LogWarning("soft-target cache: {}; new logits are not cached until this is mended",
                std::string(reason.message()));
 }
 

@@ -122,14 +122,14 @@ class Models {
       DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<Teacher> teacher, Load(model.name));
       const TeacherInfo info = teacher->info();
       DISTILLERY_RETURN_IF_ERROR(registry.Set(model.name, std::move(teacher)));
-      spdlog::info("teacher {}: {} parameters, {} classes, digest {}", info.model_name,
+      LogInfo("teacher {}: {} parameters, {} classes, digest {}", info.model_name,
                    info.parameter_count, info.card.class_count(), info.digest);
       loaded(model.name);
     }
     for (const std::string& name : registry.Names()) {
       if (!registry.IsEnsemble(name)) continue;
       DISTILLERY_ASSIGN_OR_RETURN(const auto teacher, registry.Find(name));
-      spdlog::info("ensemble {}: digest {}", name, teacher->info().digest);
+      LogInfo("ensemble {}: digest {}", name, teacher->info().digest);
       loaded(name);
     }
     return absl::OkStatus();
@@ -182,7 +182,7 @@ absl::Status Warm(const Flags& flags, Models& models) {
   DISTILLERY_ASSIGN_OR_RETURN(job.view.augmentation, Augmentation::Parse(flags.warm_augmentation));
   DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
   DISTILLERY_RETURN_IF_ERROR(models.Declare(host->models()));
-  spdlog::info("{}", ComputeDescription(flags.compute_threads));
+  LogInfo("{}", ComputeDescription(flags.compute_threads));
   DISTILLERY_RETURN_IF_ERROR(models.LoadAll(host->models(), [](const std::string&) {}));
   const absl::StatusOr<WarmResult> result = WarmCache(*host, job);
   host->Close();
@@ -229,15 +229,15 @@ absl::Status Serve(Flags& flags, Models& models) {
       MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
                             std::make_shared<TeacherMetrics>(host.get(), &service.streams(),
                                                              server.get())));
-  if (exposer != nullptr) spdlog::info("metrics at http://{}/metrics", exposer->address());
-  spdlog::info("{}", ComputeDescription(flags.compute_threads));
+  if (exposer != nullptr) LogInfo("metrics at http://{}/metrics", exposer->address());
+  LogInfo("{}", ComputeDescription(flags.compute_threads));
   for (const std::string& name : host->models().Names()) server->SetServing(name, false);
   DISTILLERY_RETURN_IF_ERROR(models.LoadAll(
       host->models(), [&](const std::string& name) { server->SetServing(name, true); }));
   server->SetServing(true);
-  spdlog::info("teacher_service {} listens on {}", DISTILLERY_VERSION, server->address());
+  LogInfo("teacher_service {} listens on {}", DISTILLERY_VERSION, server->address());
   StopSignal::Wait();
-  spdlog::info("draining");
+  LogInfo("draining");
   server->SetServing(false);
   host->Drain();
   AwaitCalls(*host, service.streams(), absl::Seconds(5));

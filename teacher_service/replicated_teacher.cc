@@ -116,7 +116,7 @@ class ReplicatedTeacher : public Teacher {
       State& state = states_[index];
       if (state.left_out || ++state.failures < kMostFailures) continue;
       state.left_out = true;
-      spdlog::error("teacher {}: device {} is left out, {} batches in a row failed there alone: {}",
+      LogError("teacher {}: device {} is left out, {} batches in a row failed there alone: {}",
                     info_.model_name, replicas_[index].device, kMostFailures,
                     std::string(error.message()));
     }

@@ -422,7 +422,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     }
     const v1::DatasetSelector& data = request_.dataset();
     const absl::StatusOr<Encoding> encoding = ReadEncoding(request_.encoding());
-    spdlog::info(
+    LogInfo(
         "stream model={} client={} data={}/{}@{} shard={} view={} temperature={} encoding={} rows={}-{} "
         "bytes={} seconds={:.3f} status={}",
         Printable(request_.model_name()), ClientOf(*context_), Printable(data.name()),

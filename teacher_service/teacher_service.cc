@@ -298,7 +298,7 @@ absl::Status TeacherServiceImpl::Reload(const v1::ReloadModelRequest& request,
   if (!options_.load) return absl::FailedPreconditionError("this service loads no files");
   absl::StatusOr<std::shared_ptr<Teacher>> teacher = options_.load(name);
   if (!teacher.ok()) {
-    spdlog::warn("reload of model {} failed: {}", name, teacher.status().ToString());
+    LogWarning("reload of model {} failed: {}", name, teacher.status().ToString());
     // The text may name a local path.
     return absl::FailedPreconditionError(
         absl::StrCat("model ", name, " could not be loaded anew; the service's log says why. The "
@@ -307,7 +307,7 @@ absl::Status TeacherServiceImpl::Reload(const v1::ReloadModelRequest& request,
   const std::string digest = (*teacher)->info().digest;
   FillTeacher((*teacher)->info(), response->mutable_teacher());
   DISTILLERY_RETURN_IF_ERROR(host_->models().Set(name, *std::move(teacher)));
-  spdlog::info("reloaded model {}, digest {}", name, digest);
+  LogInfo("reloaded model {}, digest {}", name, digest);
   reloads_[request.request_id()] = *response;
   reload_order_.push_back(request.request_id());
   if (reload_order_.size() > kRemembered) {

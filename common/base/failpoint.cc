@@ -83,7 +83,7 @@ absl::Status ArmFailpoints(const std::string& text, const std::string& log_path)
   for (auto& hits : state.hits) hits.store(0);
   state.log_path = log_path;
   failpoint_internal::armed.store(true);
-  spdlog::warn("this process will be ended or stopped by {}={}", kVariable, text);
+  LogWarning("this process will be ended or stopped by {}={}", kVariable, text);
   return absl::OkStatus();
 }
 
@@ -111,7 +111,7 @@ void Hit(size_t index) {
                      getpid(), " ", arm.at, "\n");
     // One write, so that lines of several processes do not mix. Without the line the driver of the
     // test takes the death for a fault of ours, which is as it should be.
-    if (write(log.get(), line.data(), line.size()) < 0) spdlog::warn("failpoint log: no line");
+    if (write(log.get(), line.data(), line.size()) < 0) LogWarning("failpoint log: no line");
   }
   kill(getpid(), arm.signal);
   // The signal may reach another thread first.

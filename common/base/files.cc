@@ -34,7 +34,7 @@ void TakeRights(const std::string& path) {
   if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return;
   constexpr mode_t kRights = 07777;
   if (chmod(path.c_str(), info.st_mode & kRights & ~kOthers) == 0) return;
-  spdlog::warn("others may read {}: its rights cannot be changed: {}", path, std::strerror(errno));
+  LogWarning("others may read {}: its rights cannot be changed: {}", path, std::strerror(errno));
 }
 
 absl::Status WriteAll(int descriptor, absl::Span<const absl::string_view> pieces,

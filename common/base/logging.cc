@@ -3,6 +3,7 @@
 #include <spdlog/formatter.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <memory>
@@ -17,6 +18,17 @@ namespace {
 
 std::atomic<bool> json_lines{false};
 thread_local const LogFields* innermost = nullptr;
+
+spdlog::level::level_enum SpdlogLevel(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kWarning: return spdlog::level::warn;
+    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kCritical: break;
+  }
+  return spdlog::level::critical;
+}
 
 // The message of a line, for its pattern: whatever it holds, the line stays one.
 class PlainMessage final : public spdlog::custom_flag_formatter {
@@ -88,6 +100,12 @@ void ConfigureLogging(const std::string& program, const LogOptions& options) {
   spdlog::set_level(spdlog::level::from_str(options.level));
   // Each line at once: a process that is killed loses none.
   spdlog::flush_on(spdlog::get_level());
+}
+
+void LogFormatted(LogLevel level, fmt::string_view format, fmt::format_args arguments) {
+  spdlog::logger* const logger = spdlog::default_logger_raw();
+  const spdlog::level::level_enum spdlog_level = SpdlogLevel(level);
+  if (logger->should_log(spdlog_level)) logger->log(spdlog_level, fmt::vformat(format, arguments));
 }
 
 bool LogsAreJson() { return json_lines; }

@@ -6,9 +6,14 @@
 //
 // A message is made plain text (text.h), so that it stays one line whatever a file's name holds.
 // A program that answers by the log alone (a service) writes nothing else there.
+//
+//   LogInfo("run {}: round {} of {}", run_id, round, rounds);
+//
+// spdlog itself is included by logging.cc alone: its formatting, compiled in every unit that logs,
+// would take a third of that unit's time.
 #pragma once
 
-#include <spdlog/spdlog.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <string>
@@ -41,6 +46,37 @@ void ConfigureLogging(const std::string& program, const LogOptions& options);
 // Lines are JSON.
 bool LogsAreJson();
 
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kCritical };
+
+// Writes a line if `level` is at least the one that was set. Any thread. Use the functions below, whose
+// format is checked at compile time (fmt's syntax).
+void LogFormatted(LogLevel level, fmt::string_view format, fmt::format_args arguments);
+
+template <typename... Args>
+void LogLine(LogLevel level, fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(level, format, fmt::make_format_args(arguments...));
+}
+template <typename... Args>
+void LogDebug(fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(LogLevel::kDebug, format, fmt::make_format_args(arguments...));
+}
+template <typename... Args>
+void LogInfo(fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(LogLevel::kInfo, format, fmt::make_format_args(arguments...));
+}
+template <typename... Args>
+void LogWarning(fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(LogLevel::kWarning, format, fmt::make_format_args(arguments...));
+}
+template <typename... Args>
+void LogError(fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(LogLevel::kError, format, fmt::make_format_args(arguments...));
+}
+template <typename... Args>
+void LogCritical(fmt::format_string<Args...> format, Args&&... arguments) {
+  LogFormatted(LogLevel::kCritical, format, fmt::make_format_args(arguments...));
+}
+
 struct LogField {
   std::string name;
   std::variant<std::string, int64_t> value;
@@ -50,7 +86,7 @@ struct LogField {
 // say it in words. Inner ones add to outer ones; of one name, the innermost counts.
 //
 //   const LogFields about(TaskLogFields(task));
-//   spdlog::info("begins");
+//   LogInfo("begins");
 //
 // Threads: one, that which logs.
 class LogFields {

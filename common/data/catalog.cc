@@ -133,13 +133,13 @@ absl::StatusOr<Place> FindPlace(const std::string& name, const std::string& data
 void Warn(const StoredSamples& samples) {
   constexpr size_t kMostNamed = 20;
   if (!samples.left_out.empty()) {
-    spdlog::warn("data set {}: left out: {}", samples.name, JoinLeftOut(samples.left_out));
+    LogWarning("data set {}: left out: {}", samples.name, JoinLeftOut(samples.left_out));
   }
   std::vector<std::string> without = ClassesWithoutTraining(samples);
   if (without.empty()) return;
   const size_t count = without.size();
   without.resize(std::min(kMostNamed, count));
-  spdlog::warn("data set {}: {} of {} classes have no training samples: {}{}", samples.name, count,
+  LogWarning("data set {}: {} of {} classes have no training samples: {}{}", samples.name, count,
                samples.class_names.size(), absl::StrJoin(without, ", "),
                count > kMostNamed ? ", ..." : "");
 }
@@ -148,7 +148,7 @@ absl::StatusOr<StoredSamples> ReadSamples(const std::string& name, const std::st
   DISTILLERY_ASSIGN_OR_RETURN(const Place place, FindPlace(name, data_dir));
   if (place.format == nullptr) {
     if (!data_dir.empty() && IsFolder(absl::StrCat(data_dir, "/", name))) {
-      spdlog::warn(
+      LogWarning(
           "data set {}: this is the built-in one; its folder in --data-dir holds none of: {}", name,
           kFormatNames);
     }

@@ -132,7 +132,7 @@ void DigestFile::Store(const ShardDigests& digests) const {
     status = Write(path, text);
     if (status.ok()) return;
   }
-  spdlog::warn("the digest of a data set is computed anew each time it is opened: {}",
+  LogWarning("the digest of a data set is computed anew each time it is opened: {}",
                std::string(status.message()));
 }
 

@@ -244,7 +244,7 @@ class Pass {
     if (now - reported_ < kReportPeriod) return;
     reported_ = now;
     const int64_t row = done.first + done.count;
-    spdlog::info("data set {}: computing its digest, {} of {} samples read", name_, row,
+    LogInfo("data set {}: computing its digest, {} of {} samples read", name_, row,
                  rows_.size());
   }
 

@@ -127,7 +127,7 @@ int ParseFlags(CLI::App* app, int argc, char** argv) {
 int ReportStatus(const std::string& program, const absl::Status& status) {
   if (status.ok()) return kExitDone;
   if (LogsAreJson()) {
-    spdlog::critical("{}", std::string(status.message()));
+    LogCritical("{}", std::string(status.message()));
   } else {
     Print(stderr, "%s: %s\n", program.c_str(), std::string(status.message()).c_str());
   }

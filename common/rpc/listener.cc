@@ -92,7 +92,7 @@ void Listener::Run() {
     if (now - full_since >= options_.patience) {
       if (RefuseWaiting() == kRefusedAtOnce) continue;
       full_since = now;
-      spdlog::warn("closed {} new connections at {}: {}", refused_ - refused_before,
+      LogWarning("closed {} new connections at {}: {}", refused_ - refused_before,
                    sockets_.address, lacks);
       refused_before = refused_;
     }
@@ -177,7 +177,7 @@ void Listener::WarnOfCrowd(const std::string& host) {
   const absl::Duration now = options_.clock->SteadyNow();
   if (now - crowd_warned_ < kCrowdPeriod) return;
   crowd_warned_ = now;
-  spdlog::warn("closed a new connection of {} at {}: {} of it are open "
+  LogWarning("closed a new connection of {} at {}: {} of it are open "
                "(--max-connections-per-address)",
                host, sockets_.address, PerAddress());
 }

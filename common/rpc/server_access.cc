@@ -38,7 +38,7 @@ void ServerAccess::Log(const std::string& peer, const std::string& rpc,
     if (!first && now - at->second < kLogPeriod) return;
     at->second = now;
   }
-  spdlog::warn("refused {} of {}: {}", Printable(rpc), Printable(peer),
+  LogWarning("refused {} of {}: {}", Printable(rpc), Printable(peer),
                std::string(refusal.message()));
 }
 

@@ -28,7 +28,7 @@ std::string HowToRenew(const CertificateInfo& info) {
 void WarnOfTheEnd(const TlsPaths& paths, const CertificateInfo& info) {
   const absl::Duration left = info.not_after - absl::Now();
   if (left < std::min(kSoon, (info.not_after - info.not_before) / 10)) {
-    spdlog::warn("certificate {} expires at {}: {}", paths.certificate,
+    LogWarning("certificate {} expires at {}: {}", paths.certificate,
                  CertificateTime(info.not_after), HowToRenew(info));
   }
 }
@@ -84,11 +84,11 @@ std::shared_ptr<const TlsFiles> TlsFileWatch::Get() {
   versions_ = std::move(versions);
   absl::StatusOr<TlsFiles> files = ReadTlsFiles(paths_, absl::Now());
   if (!files.ok()) {
-    spdlog::warn("{}; the certificate read before stays in use",
+    LogWarning("{}; the certificate read before stays in use",
                  std::string(files.status().message()));
     return files_;
   }
-  spdlog::info("certificate of {} read anew from {}, valid until {}", WhoseCertificate(files->info),
+  LogInfo("certificate of {} read anew from {}, valid until {}", WhoseCertificate(files->info),
                paths_.certificate, CertificateTime(files->info.not_after));
   WarnOfTheEnd(paths_, files->info);
   files_ = std::make_shared<const TlsFiles>(*std::move(files));

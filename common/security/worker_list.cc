@@ -57,9 +57,9 @@ void WorkerList::Reload() {
   absl::StatusOr<std::set<std::string>> workers = Read();
   if (workers.ok()) {
     workers_ = *std::move(workers);
-    spdlog::info("{} allows {} workers now", path_, workers_.size());
+    LogInfo("{} allows {} workers now", path_, workers_.size());
   } else {
-    spdlog::warn("{}; the list of allowed workers stays as it was",
+    LogWarning("{}; the list of allowed workers stays as it was",
                  std::string(workers.status().message()));
   }
 }

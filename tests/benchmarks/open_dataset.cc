@@ -168,7 +168,7 @@ int Main(int argc, char** argv) {
     }
   }
   if (status.ok()) return 0;
-  spdlog::error("{}", std::string(status.message()));
+  LogError("{}", std::string(status.message()));
   return 1;
 }
 

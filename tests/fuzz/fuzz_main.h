@@ -1,6 +1,8 @@
 // The entry point of a libFuzzer target: define TestOneInput, then FUZZ_TARGET.
 #pragma once
 
+#include <spdlog/spdlog.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

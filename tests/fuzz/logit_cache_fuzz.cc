@@ -3,6 +3,7 @@
 // The first byte says what is put right before the bytes become the file: bit 0 the header's crc,
 // bit 1 the crc of the logits, bit 2 the rest of the header. So the checks behind them are reached
 // too.
+#include <spdlog/spdlog.h>
 #include <stdlib.h>
 
 #include <cstddef>

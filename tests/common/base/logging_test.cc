@@ -40,7 +40,7 @@ TEST(Logging, TextHasTimeLevelAndMessageAlone) {
   EXPECT_THAT(Output({},
                           [] {
                             const LogFields about(std::vector<LogField>{{"run", "a"}});
-                            spdlog::warn("run {} waits", "a");
+                            LogWarning("run {} waits", "a");
                           }),
               testing::MatchesRegex("[0-9-]+ [0-9:.]+ W run a waits\n"));
 }
@@ -49,15 +49,15 @@ TEST(Logging, ACommandsAnswerHasNoLogLinesInIt) {
   LogOptions options;
   options.to_standard_error = true;
   testing::internal::CaptureStderr();
-  EXPECT_EQ(Output(options, [] { spdlog::warn("late"); }), "");
+  EXPECT_EQ(Output(options, [] { LogWarning("late"); }), "");
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("W late"));
 }
 
 TEST(Logging, JsonHasOneObjectALine) {
   const std::string text = Output(Json(), [] {
-    spdlog::info("a \"b\"\n\xff");
-    spdlog::debug("not asked for");
-    spdlog::error("second");
+    LogInfo("a \"b\"\n\xff");
+    LogDebug("not asked for");
+    LogError("second");
   });
   std::istringstream lines(text);
   std::string line;
@@ -77,12 +77,12 @@ TEST(Logging, JsonHasOneObjectALine) {
 TEST(Logging, Fault56_WhateverAMessageHoldsItsLineStaysOneAndIsUtf8) {
   const std::string hostile = "a\xff\n2026-01-31 E forged\r\x1b[2J\xe6\x97";
   const std::string shown = "a\\xff\\n2026-01-31 E forged\\r\\x1b[2J\\xe6\\x97";
-  EXPECT_THAT(Output({}, [&] { spdlog::info("{}", hostile); }),
+  EXPECT_THAT(Output({}, [&] { LogInfo("{}", hostile); }),
               testing::MatchesRegex("[0-9-]+ [0-9:.]+ I a[^\n]*\n"));
-  EXPECT_THAT(Output({}, [&] { spdlog::info("{}", hostile); }), testing::HasSubstr(shown));
+  EXPECT_THAT(Output({}, [&] { LogInfo("{}", hostile); }), testing::HasSubstr(shown));
   const std::string text = Output(Json(), [&] {
     const LogFields about(std::vector<LogField>{{"run", hostile}});
-    spdlog::info("{}", hostile);
+    LogInfo("{}", hostile);
   });
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
   const json line = json::parse(text);
@@ -98,10 +98,10 @@ TEST(Logging, FieldsAreThoseOfTheThreadAndEndWithTheirScope) {
     {
       const LogFields outer(std::vector<LogField>{{"run", "outer"}, {"worker", "w"}});
       const LogFields inner(TaskLogFields(task));
-      spdlog::info("in");
-      std::thread([] { spdlog::info("elsewhere"); }).join();
+      LogInfo("in");
+      std::thread([] { LogInfo("elsewhere"); }).join();
     }
-    spdlog::info("after");
+    LogInfo("after");
   });
   std::istringstream lines(text);
   std::string line;
