@@ -104,7 +104,7 @@ void LogitCache::Reject(const std::string& path, const FileVersion& version,
     LogWarning("soft-target cache: removed a file: {}", std::string(reason.message()));
   } else if (!std::exchange(told_of_stuck_file_, true)) {
     LogWarning("soft-target cache: {}: {}", std::string(reason.message()),
-                 std::string(removed.message()));
+               std::string(removed.message()));
   }
 }
 
@@ -113,13 +113,17 @@ void LogitCache::Drop(const LogitFileSpec& spec, const CachedLogits& logits,
   Reject(LogitFilePath(spec.key, spec.type), logits.version(), reason);
 }
 
-void LogitCache::Discard(const LogitFileSpec& spec) {
+bool LogitCache::Discard(const LogitFileSpec& spec) {
   const std::string path = LogitFilePath(spec.key, spec.type);
   struct stat info {};
-  if (stat(FullPath(path).c_str(), &info) != 0) return;
+  if (stat(FullPath(path).c_str(), &info) != 0) return true;
+  const absl::Duration age = options_.clock->WallNow() - absl::TimeFromTimespec(info.st_mtim);
+  // From the future: the clock was set back, and says nothing.
+  if (age >= absl::ZeroDuration() && age < kDiscardInterval) return false;
   Reject(path, FileVersion::Of(info),
          absl::DataLossError(
              absl::StrCat("a client says that what it got of ", BaseName(path), " is damaged")));
+  return true;
 }
 
 absl::StatusOr<std::shared_ptr<LogitCache::Writer>> LogitCache::StartWriting(const LogitKey& key,

@@ -88,12 +88,15 @@ class LogitCache {
   // Removes the file that `logits` were read from, since a read said `reason`; Find then does not find
   // it. Others may go on reading what they have.
   void Drop(const LogitFileSpec& spec, const CachedLogits& logits, const absl::Status& reason);
-  // Removes the file, if there is one, whatever is in it: somebody has reported it as damaged.
-  void Discard(const LogitFileSpec& spec);
+  // Removes the file, if there is one, whatever is in it: somebody has reported it as damaged. False:
+  // it stays, since it was written less than a minute ago. So a client that reports without end costs
+  // the others one computation a minute; what is damaged on disk is found at each read anyway.
+  bool Discard(const LogitFileSpec& spec);
 
   Stats stats() const;
 
  private:
+  static constexpr absl::Duration kDiscardInterval = absl::Minutes(1);
   explicit LogitCache(const Options& options) : options_(options) {}
   std::string FullPath(const std::string& path) const { return options_.folder + "/" + path; }
 

@@ -232,9 +232,8 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
   DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
   const LogitFileSpec file = FileSpec(*teacher, *dataset, shard, range.count, view);
   std::shared_ptr<const CachedLogits> cached;
-  if (cache_ != nullptr && discard) {
-    cache_->Discard(file);
-  } else if (cache_ != nullptr) {
+  if (cache_ != nullptr && discard) discard = cache_->Discard(file);
+  if (cache_ != nullptr && !discard) {
     cached = cache_->Find(file.key, file.rows, file.classes, file.type);
   }
   std::shared_ptr<ShardLogits> shared;

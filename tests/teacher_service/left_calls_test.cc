@@ -110,7 +110,9 @@ TEST(LeftCalls, Fault25_AThousandCancelledStreamsLeaveNothingBehind) {
   EXPECT_LE(CountEntries("/proc/self/fd"), descriptors);
   // gRPC's own pool may add two threads a core; one a stream would be a thousand.
   EXPECT_LE(CountEntries("/proc/self/task"), threads + 8 + 2 * std::thread::hardware_concurrency());
-  if (!kAddressSanitizer) EXPECT_LE(ResidentBytes(), resident + (16 << 20));
+  if (!kAddressSanitizer) {
+    EXPECT_LE(ResidentBytes(), resident + (16 << 20));
+  }
 }
 
 }  // namespace
