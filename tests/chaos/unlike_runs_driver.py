@@ -13,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ import invariants
 from chaos_driver import PAUSE_SECONDS, ROLES
 from fleet import Fleet, Member, free_address
 from process_killer import ACTIONS, PAUSE, plan
-from services import run, wait_for
+from services import program, wait_for
 from unlike_runs import RUNS, all_alone, train_teachers, write_datasets, write_specs, write_students
 
 LEASE = 2  # seconds
@@ -152,19 +153,22 @@ class Seed:
         """The run's id. If a failpoint ends the coordinator meanwhile, the answer may be lost."""
         name = os.path.basename(path)[:-len(".yaml")]
         while time.monotonic() < deadline:
-            done = run("distillery", "submit", path, "--coordinator",
-                       self._addresses["coordinator"], check=False)
-            self._tend(time.monotonic() + 0.1, lambda: False)
-            if done.returncode == 0:
-                run_id = done.stdout.strip()
-            else:
+            with open(os.path.join(self._folder, "submit.log"), "a") as log:
+                submitting = subprocess.Popen(
+                    [program("distillery"), "submit", path, "--coordinator",
+                     self._addresses["coordinator"]], text=True, stdout=subprocess.PIPE, stderr=log)
+            # The coordinator comes back meanwhile.
+            self._tend(deadline, lambda: submitting.poll() is not None)
+            submitting.kill()
+            run_id = submitting.communicate()[0].strip()
+            if submitting.returncode != 0:
                 wait_for("the record", self._record.look)
                 run_id = next((known for known in self._record.runs
                                if known.rpartition("-")[0] == name), None)
             if run_id is not None:
                 self._paths[run_id] = path
                 return run_id
-        raise AssertionError(f"cannot submit {path}: {done.stderr}")
+        raise AssertionError(f"cannot submit {path}: see submit.log")
 
     def _done(self, run_ids):
         """How many of the runs have succeeded, and of others the part of their rounds."""
