@@ -74,7 +74,8 @@ class CertificatesCommand : public Command {
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<FolderFile> files,
                                 FillCertificateFolder(options_, absl::Now()));
     for (const FolderFile& file : files) {
-      Print(stdout, "%s %s: %s\n", file.made ? "made" : "kept", file.path.c_str(), file.what.c_str());
+      Print(stdout, "%s %s: %s\n", file.made ? "made" : "kept", file.path.c_str(),
+            file.what.c_str());
     }
     return absl::OkStatus();
   }

@@ -38,20 +38,26 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
   for (const char* const name : {"teacher_service", "coordinator"}) {
     DISTILLERY_RETURN_IF_ERROR(RemoveFile(cluster->AddressFile(name)));
   }
-  std::vector<std::string> teacher = {"teacher_service", "--model", options.teacher_model,
-                                      "--listen", "127.0.0.1:0", "--address-file",
-                                      cluster->AddressFile("teacher_service"), "--cache-dir",
-                                      options.folder + "/cache", "--device", options.device};
+  std::vector<std::string> teacher = {"teacher_service",
+                                      "--model",
+                                      options.teacher_model,
+                                      "--listen",
+                                      "127.0.0.1:0",
+                                      "--address-file",
+                                      cluster->AddressFile("teacher_service"),
+                                      "--cache-dir",
+                                      options.folder + "/cache",
+                                      "--device",
+                                      options.device};
   teacher.insert(teacher.end(), data.begin(), data.end());
   if (!options.teacher_card.empty()) {
     teacher.insert(teacher.end(), {"--card", options.teacher_card});
   }
   DISTILLERY_RETURN_IF_ERROR(cluster->StartMember("teacher_service", std::move(teacher)));
   DISTILLERY_RETURN_IF_ERROR(cluster->StartMember(
-      "coordinator",
-      {"coordinator", "--state-dir", options.folder + "/state", "--listen", "127.0.0.1:0",
-       "--address-file", cluster->AddressFile("coordinator"), "--lease-seconds",
-       absl::StrCat(absl::ToDoubleSeconds(options.lease))}));
+      "coordinator", {"coordinator", "--state-dir", options.folder + "/state", "--listen",
+                      "127.0.0.1:0", "--address-file", cluster->AddressFile("coordinator"),
+                      "--lease-seconds", absl::StrCat(absl::ToDoubleSeconds(options.lease))}));
   DISTILLERY_ASSIGN_OR_RETURN(cluster->teacher_address_,
                               cluster->AwaitAddress(cluster->AddressFile("teacher_service")));
   DISTILLERY_ASSIGN_OR_RETURN(cluster->coordinator_address_,
@@ -59,9 +65,14 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const Options& options) 
   DISTILLERY_RETURN_IF_ERROR(cluster->AwaitTeacher());
   for (int i = 1; i <= options.workers; ++i) {
     const std::string name = absl::StrCat("student_worker-", i);
-    std::vector<std::string> worker = {"student_worker", "--coordinator",
-                                       cluster->coordinator_address_, "--teacher",
-                                       cluster->teacher_address_, "--name", name, "--device",
+    std::vector<std::string> worker = {"student_worker",
+                                       "--coordinator",
+                                       cluster->coordinator_address_,
+                                       "--teacher",
+                                       cluster->teacher_address_,
+                                       "--name",
+                                       name,
+                                       "--device",
                                        options.device};
     worker.insert(worker.end(), data.begin(), data.end());
     DISTILLERY_RETURN_IF_ERROR(cluster->StartMember(name, std::move(worker)));
@@ -92,11 +103,10 @@ std::string Cluster::AddressFile(const std::string& name) const {
 absl::Status Cluster::StartMember(const std::string& name, std::vector<std::string> arguments) {
   arguments[0] = absl::StrCat(ProgramFolder(), "/", arguments[0]);
   ChildProcess::Options child;
-  // They and this process speak plain text over loopback, whatever certificates the user has set for
-  // other services.
-  child.environment = {{"DISTILLERY_TLS_CERTIFICATE", ""},
-                       {"DISTILLERY_TLS_KEY", ""},
-                       {"DISTILLERY_TLS_CA", ""}};
+  // They and this process speak plain text over loopback, whatever certificates the user has set
+  // for other services.
+  child.environment = {
+      {"DISTILLERY_TLS_CERTIFICATE", ""}, {"DISTILLERY_TLS_KEY", ""}, {"DISTILLERY_TLS_CA", ""}};
   child.arguments = std::move(arguments);
   child.log_path = absl::StrCat(options_.folder, "/logs/", name, ".log");
   // Ctrl-C is for this process: it ends the others in order.

@@ -24,8 +24,8 @@ std::string WordsAfter(const CLI::App& app) {
 // One case per command path, such as "runs compare".
 void AppendCases(const CLI::App& app, const std::string& path, std::string* script) {
   for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    const std::string inner = path.empty() ? command->get_name()
-                                           : absl::StrCat(path, " ", command->get_name());
+    const std::string inner =
+        path.empty() ? command->get_name() : absl::StrCat(path, " ", command->get_name());
     absl::StrAppend(script, "    '", inner, "') words='", WordsAfter(*command), "' ;;\n");
     AppendCases(*command, inner, script);
   }
@@ -39,12 +39,13 @@ std::string BashCompletion(const CLI::App& root) {
       "_distillery() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} path='' word words\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-      "    case $word in -*) ;; *[!a-z-]*) ;; *) [[ \" $path\" == *' '*' '* ]] || path+=\"${path:+ }$word\" ;; esac\n"
+      "    case $word in -*) ;; *[!a-z-]*) ;; *) [[ \" $path\" == *' '*' '* ]] || path+=\"${path:+ "
+      "}$word\" ;; esac\n"
       "  done\n"
       "  _distillery_words() {\n"
       "    case $1 in\n",
-      cases,
-      "    '') words='", WordsAfter(root), "' ;;\n"
+      cases, "    '') words='", WordsAfter(root),
+      "' ;;\n"
       "    *) return 1 ;;\n"
       "    esac\n"
       "  }\n"
@@ -52,7 +53,8 @@ std::string BashCompletion(const CLI::App& root) {
       "  if [[ $current == -* || -z $path || $words != -* ]]; then\n"
       "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
       "  fi\n"
-      "  [[ ${#COMPREPLY[@]} -gt 0 || $current == -* ]] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
+      "  [[ ${#COMPREPLY[@]} -gt 0 || $current == -* ]] || COMPREPLY=($(compgen -f -- "
+      "\"$current\"))\n"
       "}\n"
       "complete -o filenames -F _distillery distillery\n");
 }

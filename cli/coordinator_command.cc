@@ -12,8 +12,7 @@
 namespace distillery {
 
 CoordinatorCommand::CoordinatorCommand(CLI::App* parent, const std::string& name,
-                                       const std::string& description,
-                                       const std::string& examples)
+                                       const std::string& description, const std::string& examples)
     : Command(parent, name, description, examples) {
   flags_.AddTo(app_);
   app_->add_flag("--json", json_, "print the answer as JSON");
@@ -32,10 +31,10 @@ absl::StatusOr<std::vector<v1::GetRunResponse>> CoordinatorCommand::WatchToEnd(
   }));
   if (StopSignal::Requested()) {
     const bool one = run_ids.size() == 1;
-    return absl::CancelledError(absl::StrCat(
-        "no longer watching; the run", one ? " goes" : "s go", " on: distillery ",
-        one ? absl::StrCat("watch ", run_ids.front()) : std::string("runs"), " --coordinator ",
-        flags_.address));
+    return absl::CancelledError(
+        absl::StrCat("no longer watching; the run", one ? " goes" : "s go", " on: distillery ",
+                     one ? absl::StrCat("watch ", run_ids.front()) : std::string("runs"),
+                     " --coordinator ", flags_.address));
   }
   std::vector<v1::GetRunResponse> ended;
   for (const std::string& run_id : run_ids) {
@@ -51,8 +50,7 @@ absl::Status CoordinatorCommand::PrintEnded(const v1::GetRunResponse& ended) {
   } else if (run.state() == v1::RUN_STATE_SUCCEEDED) {
     if (!run.state_reason().empty()) Print(stdout, "%s\n", run.state_reason().c_str());
     Print(stdout, "%s: %s\nweights SHA-256 %s\n", run.run_id().c_str(),
-          DescribeEvaluation(run.latest_evaluation()).c_str(),
-          run.weights_sha256().c_str());
+          DescribeEvaluation(run.latest_evaluation()).c_str(), run.weights_sha256().c_str());
   }
   return RunOutcome(run);
 }

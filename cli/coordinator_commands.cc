@@ -113,10 +113,10 @@ class StateCommand : public CoordinatorCommand {
 class DeleteCommand : public CoordinatorCommand {
  public:
   explicit DeleteCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "delete",
-                           "Forget a run that has ended: its record and its weights.",
-                           "  distillery delete RUN\n"
-                           "A run that is still going on is cancelled first: distillery cancel RUN") {
+      : CoordinatorCommand(
+            parent, "delete", "Forget a run that has ended: its record and its weights.",
+            "  distillery delete RUN\n"
+            "A run that is still going on is cancelled first: distillery cancel RUN") {
     AddRunArgument();
   }
   absl::Status Run() override {

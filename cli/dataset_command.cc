@@ -27,9 +27,10 @@ class DatasetCommand : public Command {
                 "  distillery dataset inspect digits --sheet digits.png\n"
                 "  distillery dataset inspect mnist --data-dir data --split test --json") {
     app_->require_subcommand(1);
-    CLI::App* const inspect = app_->add_subcommand(
-        "inspect",
-        "Print counts by class, image sizes, shards, the digest and what was left out; draw samples.");
+    CLI::App* const inspect =
+        app_->add_subcommand("inspect",
+                             "Print counts by class, image sizes, shards, the digest and what was "
+                             "left out; draw samples.");
     inspect->add_option("dataset", reference_.name, "digits (built in), or a folder's name")
         ->required();
     inspect->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
@@ -73,10 +74,10 @@ class DatasetCommand : public Command {
   absl::StatusOr<Findings> Look(const Dataset& dataset, DatasetCatalog* catalog) const {
     Findings findings;
     findings.counts = CountByClass(dataset);
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const auto train, catalog->Open({reference_.name, "train", reference_.shard_size}));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const auto test, catalog->Open({reference_.name, "test", reference_.shard_size}));
+    DISTILLERY_ASSIGN_OR_RETURN(const auto train,
+                                catalog->Open({reference_.name, "train", reference_.shard_size}));
+    DISTILLERY_ASSIGN_OR_RETURN(const auto test,
+                                catalog->Open({reference_.name, "test", reference_.shard_size}));
     const std::vector<int64_t> trained = CountByClass(*train);
     for (size_t i = 0; i < trained.size(); ++i) {
       if (trained[i] == 0) findings.untrained.push_back(dataset.class_names()[i]);
@@ -101,8 +102,9 @@ class DatasetCommand : public Command {
       absl::StrAppend(&text, "left out: ", JoinLeftOut(dataset.left_out()), "\n");
     }
     if (!findings.untrained.empty()) {
-      absl::StrAppend(&text, "classes without training samples: ",
-                      absl::StrJoin(findings.untrained, ", "), "\n");
+      absl::StrAppend(&text,
+                      "classes without training samples: ", absl::StrJoin(findings.untrained, ", "),
+                      "\n");
     }
     absl::StrAppend(&text, findings.test_samples_in_train, " of ", findings.test_samples,
                     " test images are also among the training images\n\n");

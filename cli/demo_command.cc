@@ -51,8 +51,7 @@ class DemoCommand : public Command {
     app_->add_option("--workers", workers_, "student_worker processes")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
-    app_->add_option("--device", device_,
-                     "where teacher and students compute: cpu, cuda or cuda:N")
+    app_->add_option("--device", device_, "where teacher and students compute: cpu, cuda or cuda:N")
         ->capture_default_str();
     app_->add_option("--seeds", seeds_,
                      "repeat both students with so many seeds and give the paired difference")
@@ -82,11 +81,11 @@ class DemoCommand : public Command {
     DISTILLERY_ASSIGN_OR_RETURN(report.distilled_int8, Measure("student_int8.pt"));
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(folder_ + "/metrics.json", ReportToJson(report)));
     DISTILLERY_RETURN_IF_ERROR(WriteResults(
-        ReportToResults(report,
-                        absl::StrCat("distillery demo --dataset ", dataset_, " --seeds ", seeds_,
-                                     device_ == "cpu" ? "" : " --device " + device_, " --output ",
-                                     folder_),
-                        absl::ToDoubleSeconds(SteadyNow() - start)),
+        ReportToResults(
+            report,
+            absl::StrCat("distillery demo --dataset ", dataset_, " --seeds ", seeds_,
+                         device_ == "cpu" ? "" : " --device " + device_, " --output ", folder_),
+            absl::ToDoubleSeconds(SteadyNow() - start)),
         folder_ + "/results.json"));
     DISTILLERY_RETURN_IF_ERROR(WriteNote(report));
     if (json_) {
@@ -232,12 +231,12 @@ class DemoCommand : public Command {
     const std::string data =
         data_dir_.empty() ? "" : absl::StrCat(" --dataset ", dataset_, " --data-dir ", data_dir_);
     return absl::StrCat(
-        "\nworth trying next:\n",
-        "  distillery evaluate ", folder_, "/student.pt --teacher ", folder_, "/teacher.pt", data,
-        "\n  teacher_service --model ", folder_, "/teacher.pt",
+        "\nworth trying next:\n", "  distillery evaluate ", folder_, "/student.pt --teacher ",
+        folder_, "/teacher.pt", data, "\n  teacher_service --model ", folder_, "/teacher.pt",
         data_dir_.empty() ? "" : absl::StrCat(" --data-dir ", data_dir_),
         "\n  distillery run deploy/examples/digits.yaml\n"
-        "  distillery report ", folder_, " -o report.html",
+        "  distillery report ",
+        folder_, " -o report.html",
         data_dir_.empty() ? "" : absl::StrCat(" --data-dir ", data_dir_), "\n",
         "  sqlite3 -readonly ", folder_, "/state/record.sqlite3 'SELECT * FROM leases'\n");
   }

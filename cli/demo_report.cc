@@ -86,21 +86,20 @@ std::string FormatGrid(const std::vector<GridPoint>& grid, const StudentPair& ch
 }
 
 std::string FormatReport(const DemoReport& report) {
-  std::string text = FormatTable({{"", "parameters", "size", "test accuracy", "errors",
-                                   "agrees with teacher"},
-                                  ModelRow("teacher", report.teacher),
-                                  ModelRow("student, hard labels", report.hard),
-                                  ModelRow("student, distilled", report.distilled),
-                                  ModelRow("student, distilled, int8", report.distilled_int8)});
+  std::string text =
+      FormatTable({{"", "parameters", "size", "test accuracy", "errors", "agrees with teacher"},
+                   ModelRow("teacher", report.teacher),
+                   ModelRow("student, hard labels", report.hard),
+                   ModelRow("student, distilled", report.distilled),
+                   ModelRow("student, distilled, int8", report.distilled_int8)});
   const size_t seeds = report.hard_runs.size();
   if (seeds > 1) {
     const PairedDifference difference = ErrorDifference(report);
-    absl::StrAppendFormat(
-        &text,
-        "\nover %d seeds: %.1f errors with hard labels, %.1f distilled; "
-        "paired difference %.1f +- %.1f (95 %% interval)\n",
-        seeds, MeanErrors(report.hard_runs), MeanErrors(report.distilled_runs), difference.mean,
-        difference.half_width);
+    absl::StrAppendFormat(&text,
+                          "\nover %d seeds: %.1f errors with hard labels, %.1f distilled; "
+                          "paired difference %.1f +- %.1f (95 %% interval)\n",
+                          seeds, MeanErrors(report.hard_runs), MeanErrors(report.distilled_runs),
+                          difference.mean, difference.half_width);
   }
   return text;
 }

@@ -29,8 +29,8 @@ struct DemoReport {
 
 // The grid of learning rates, one line per student.
 std::string FormatGrid(const std::vector<GridPoint>& grid, const StudentPair& chosen);
-// Teacher, both students and the int8 one: parameters, size, accuracy, errors, agreement; then, with
-// more than one seed, the paired difference of the errors.
+// Teacher, both students and the int8 one: parameters, size, accuracy, errors, agreement; then,
+// with more than one seed, the paired difference of the errors.
 std::string FormatReport(const DemoReport& report);
 // Test errors of the hard student minus those of the distilled one, seed by seed.
 PairedDifference ErrorDifference(const DemoReport& report);

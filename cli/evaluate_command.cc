@@ -18,12 +18,13 @@ namespace {
 class EvaluateCommand : public Command {
  public:
   explicit EvaluateCommand(CLI::App* parent)
-      : Command(parent, "evaluate",
-                "Measure a TorchScript model on a data set: accuracy, errors by class, calibration, "
-                "and agreement with a teacher. --json gives the confusion matrix as well.",
-                "  distillery evaluate student.pt\n"
-                "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
-                "--data-dir data --json") {
+      : Command(
+            parent, "evaluate",
+            "Measure a TorchScript model on a data set: accuracy, errors by class, calibration, "
+            "and agreement with a teacher. --json gives the confusion matrix as well.",
+            "  distillery evaluate student.pt\n"
+            "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
+            "--data-dir data --json") {
     app_->add_option("model", question_.model_path, "TorchScript file")->required();
     app_->add_option("--card", question_.card_path,
                      "model card (JSON) for a file that carries none");
@@ -79,8 +80,7 @@ class EvaluateCommand : public Command {
     if (metrics.agreement_count >= 0) {
       Print(stdout, "agreement with %s: %s, KL(teacher || student) %.4f\n",
             question_.teacher_path.c_str(),
-            FormatShare(metrics.agreement_count, metrics.sample_count).c_str(),
-            metrics.teacher_kl);
+            FormatShare(metrics.agreement_count, metrics.sample_count).c_str(), metrics.teacher_kl);
     }
     std::fputs(("\n" + FormatClassErrors(metrics, figures.class_names)).c_str(), stdout);
     return absl::OkStatus();

@@ -22,8 +22,8 @@ using Table = std::vector<std::vector<std::string>>;
 constexpr size_t kGap = 2;
 constexpr int kBarCells = 10;
 
-// Column 0 is the name; `wanted` are the others' positions, those that matter most first: as many as
-// fit are shown, in their own order. `left`: those that are text.
+// Column 0 is the name; `wanted` are the others' positions, those that matter most first: as many
+// as fit are shown, in their own order. `left`: those that are text.
 std::vector<std::string> Layout(Table rows, const std::vector<size_t>& wanted,
                                 const std::set<size_t>& left, size_t width) {
   constexpr size_t kLeastName = 12;
@@ -73,8 +73,10 @@ std::string Number(double value) {
 std::string TaskText(const v1::TaskLease& lease) {
   const std::string& run = lease.run_id();
   switch (lease.kind()) {
-    case v1::TASK_KIND_INITIALISE: return absl::StrCat(run, " W_0");
-    case v1::TASK_KIND_EVALUATE: return absl::StrCat(run, " evaluates W_", lease.round());
+    case v1::TASK_KIND_INITIALISE:
+      return absl::StrCat(run, " W_0");
+    case v1::TASK_KIND_EVALUATE:
+      return absl::StrCat(run, " evaluates W_", lease.round());
     default:
       return absl::StrCat(run, " round ", lease.round() + 1, " replica ", lease.replica());
   }
@@ -113,10 +115,10 @@ size_t LineCount(const std::vector<std::vector<std::string>>& rows) {
   return count;
 }
 
-// The lines of one part: title, the rows that fit into `most` lines, of the last the beginning if no more
-// does, what was left out.
-void Append(const std::string& title, const std::vector<std::vector<std::string>>& rows, size_t most,
-            std::vector<std::string>* lines) {
+// The lines of one part: title, the rows that fit into `most` lines, of the last the beginning if
+// no more does, what was left out.
+void Append(const std::string& title, const std::vector<std::vector<std::string>>& rows,
+            size_t most, std::vector<std::string>* lines) {
   lines->push_back("");
   lines->push_back(title);
   const bool all = LineCount(rows) <= most;
@@ -165,14 +167,14 @@ FleetView::Table FleetView::RunTable(const FleetSnapshot& snapshot,
     }
     const v1::EvaluationMetrics& evaluation = run->latest_evaluation();
     const v1::TrainMetrics& train = run->latest_round().train();
-    rows.push_back(
-        {run->run_id(), RunStateName(*run), Bar(done, rounds), absl::StrCat(done, "/", rounds),
-         FormatShare(evaluation.correct_count(), evaluation.sample_count()),
-         train.sample_count() > 0 ? absl::StrFormat("%.4f", train.loss()) : "",
-         StandsStill(*run) ? "" : Number(run->samples_per_second()), left,
-         absl::StrCat(run->active_lease_count()), absl::StrCat(run->lost_lease_count()),
-         absl::StrFormat("%g", run->spec().loss().temperature()),
-         absl::StrFormat("%g", run->spec().loss().alpha())});
+    rows.push_back({run->run_id(), RunStateName(*run), Bar(done, rounds),
+                    absl::StrCat(done, "/", rounds),
+                    FormatShare(evaluation.correct_count(), evaluation.sample_count()),
+                    train.sample_count() > 0 ? absl::StrFormat("%.4f", train.loss()) : "",
+                    StandsStill(*run) ? "" : Number(run->samples_per_second()), left,
+                    absl::StrCat(run->active_lease_count()), absl::StrCat(run->lost_lease_count()),
+                    absl::StrFormat("%g", run->spec().loss().temperature()),
+                    absl::StrFormat("%g", run->spec().loss().alpha())});
     reasons->push_back(PlainText(run->state_reason()));
   }
   return rows;
@@ -244,31 +246,32 @@ FleetView::Table FleetView::TeacherTable(const FleetSnapshot& snapshot) {
 
 std::vector<std::string> FleetView::Lines(const FleetSnapshot& snapshot, size_t width,
                                           size_t height) {
-  const auto going = static_cast<size_t>(
-      std::count_if(snapshot.runs.begin(), snapshot.runs.end(),
-                    [](const v1::Run& run) { return !StandsStill(run); }));
-  const auto answering = static_cast<size_t>(
-      std::count_if(snapshot.teachers.begin(), snapshot.teachers.end(),
-                    [](const auto& teacher) { return teacher.answer.ok(); }));
-  const auto gone = static_cast<size_t>(
-      std::count_if(snapshot.workers.begin(), snapshot.workers.end(),
-                    [](const v1::Worker& worker) { return worker.gone(); }));
+  const auto going =
+      static_cast<size_t>(std::count_if(snapshot.runs.begin(), snapshot.runs.end(),
+                                        [](const v1::Run& run) { return !StandsStill(run); }));
+  const auto answering =
+      static_cast<size_t>(std::count_if(snapshot.teachers.begin(), snapshot.teachers.end(),
+                                        [](const auto& teacher) { return teacher.answer.ok(); }));
+  const auto gone =
+      static_cast<size_t>(std::count_if(snapshot.workers.begin(), snapshot.workers.end(),
+                                        [](const v1::Worker& worker) { return worker.gone(); }));
   const std::string clock = absl::FormatTime("%H:%M:%S", snapshot.at, absl::LocalTimeZone());
-  const std::string title =
-      absl::StrCat("Distillery  ", snapshot.coordinator, "  ",
-                   going == 0 ? std::string("no run goes on")
-                              : absl::StrCat(Plural(going, "run"), going == 1 ? " goes on" : " go on"),
-                   ", ", Plural(snapshot.workers.size() - gone, "worker"),
-                   gone == 0 ? std::string() : absl::StrCat(" (", gone, " gone)"), ", ",
-                   Plural(answering, "teacher"));
+  const std::string title = absl::StrCat(
+      "Distillery  ", snapshot.coordinator, "  ",
+      going == 0 ? std::string("no run goes on")
+                 : absl::StrCat(Plural(going, "run"), going == 1 ? " goes on" : " go on"),
+      ", ", Plural(snapshot.workers.size() - gone, "worker"),
+      gone == 0 ? std::string() : absl::StrCat(" (", gone, " gone)"), ", ",
+      Plural(answering, "teacher"));
   std::vector<std::string> lines;
   lines.push_back(WidthOf(title) + kGap + clock.size() <= width
                       ? Pad(title, width - clock.size(), false) + clock
                       : Fit(title, width));
   if (!snapshot.status.ok()) {
     constexpr size_t kMostLines = 3;
-    for (std::string& line : Wrap(
-             PlainText(absl::StrCat("! ", std::string(snapshot.status.message()))), width, kMostLines)) {
+    for (std::string& line :
+         Wrap(PlainText(absl::StrCat("! ", std::string(snapshot.status.message()))), width,
+              kMostLines)) {
       lines.push_back(std::move(line));
     }
   }

@@ -1,5 +1,5 @@
-// A terminal's alternate screen, on which something is drawn again and again; keys come at once and are
-// not shown. What was on the terminal comes back at the end.
+// A terminal's alternate screen, on which something is drawn again and again; keys come at once and
+// are not shown. What was on the terminal comes back at the end.
 //
 // Threads: one.
 #pragma once

@@ -14,11 +14,12 @@ namespace {
 class HealthcheckCommand : public Command {
  public:
   explicit HealthcheckCommand(CLI::App* parent)
-      : Command(parent, "healthcheck",
-                "Ask a service for its health (grpc.health.v1). Exit code 0 if it serves; a teacher "
-                "serves once its model is warm.",
-                "  distillery healthcheck --address 127.0.0.1:7001\n"
-                "  distillery healthcheck --address coordinator:7002 --insecure --timeout 2") {
+      : Command(
+            parent, "healthcheck",
+            "Ask a service for its health (grpc.health.v1). Exit code 0 if it serves; a teacher "
+            "serves once its model is warm.",
+            "  distillery healthcheck --address 127.0.0.1:7001\n"
+            "  distillery healthcheck --address coordinator:7002 --insecure --timeout 2") {
     app_->add_option("--address", address_, "the service, HOST:PORT")->required();
     app_->add_option("--timeout", timeout_seconds_, "seconds to wait for the answer")
         ->check(CLI::Range(0.1, 600.0))
@@ -28,8 +29,7 @@ class HealthcheckCommand : public Command {
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
   absl::Status Run() override {
-    DISTILLERY_RETURN_IF_ERROR(
-        CheckHealth(address_, transport_, absl::Seconds(timeout_seconds_)));
+    DISTILLERY_RETURN_IF_ERROR(CheckHealth(address_, transport_, absl::Seconds(timeout_seconds_)));
     Print(stdout, "%s is SERVING\n", address_.c_str());
     return absl::OkStatus();
   }

@@ -19,8 +19,8 @@ absl::Status UploadInitialWeights(const RunClient& client, RunSpec* spec) {
   std::string& sha256 = spec->student.initial_weights_sha256;
   const std::string found = weights.Sha256();
   if (!sha256.empty() && sha256 != found) {
-    return absl::InvalidArgumentError(absl::StrCat("student.initial_weights_sha256 is ", sha256,
-                                                   ", but ", path, " has ", found));
+    return absl::InvalidArgumentError(
+        absl::StrCat("student.initial_weights_sha256 is ", sha256, ", but ", path, " has ", found));
   }
   sha256 = found;
   CallCanceller canceller;

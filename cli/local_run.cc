@@ -65,14 +65,13 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
   progress.Finish();
   DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse ended, client.Get(begun.run_id()));
   if (!StandsStill(ended.run())) {
-    return absl::CancelledError(absl::StrCat("stopped after round ",
-                                             ended.run().completed_round_count(), "; ",
-                                             run.resume_hint));
+    return absl::CancelledError(absl::StrCat(
+        "stopped after round ", ended.run().completed_round_count(), "; ", run.resume_hint));
   }
   DISTILLERY_RETURN_IF_ERROR(RunOutcome(ended.run(), run.resume_hint));
-  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
-      client, ended, run.folder,
-      {run.spec.needs_teacher() ? run.spec.teacher.model : "", "", run.data_dir}));
+  DISTILLERY_RETURN_IF_ERROR(
+      WriteRunFolder(client, ended, run.folder,
+                     {run.spec.needs_teacher() ? run.spec.teacher.model : "", "", run.data_dir}));
   return ended;
 }
 

@@ -38,8 +38,9 @@ class InProcess : public LocalServices {
     coordinator.lease_duration = absl::Seconds(6);
     DISTILLERY_ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(coordinator));
     coordinator_service_ = std::make_unique<CoordinatorServiceImpl>(coordinator_.get());
-    DISTILLERY_ASSIGN_OR_RETURN(coordinator_server_,
-                                StartServer({v1::CoordinatorService::service_full_name(), coordinator_service_.get()}));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        coordinator_server_,
+        StartServer({v1::CoordinatorService::service_full_name(), coordinator_service_.get()}));
     coordinator_->Start();
     std::unique_ptr<TeacherChannels> teachers;
     std::optional<ModelCard> teacher_card;
@@ -60,14 +61,15 @@ class InProcess : public LocalServices {
       DISTILLERY_RETURN_IF_ERROR(host_->models().Declare(teacher.name));
       DISTILLERY_RETURN_IF_ERROR(host_->models().Set(teacher.name, std::move(loaded)));
       teacher_ = std::make_unique<TeacherServiceImpl>(TeacherServiceImpl::Options(), host_.get());
-      DISTILLERY_ASSIGN_OR_RETURN(teacher_server_, StartServer({v1::TeacherService::service_full_name(), teacher_.get()}));
+      DISTILLERY_ASSIGN_OR_RETURN(
+          teacher_server_, StartServer({v1::TeacherService::service_full_name(), teacher_.get()}));
       teachers = TeacherChannels::Of(teacher_server_->InProcessChannel(), "of this process");
     }
     Worker::Options worker;
     worker.name = "in-process";
     worker.data_dir = options.data_dir;
     worker.data_from_teachers = false;  // the teacher here has the same folder
-    worker.warn_of_failures = false;  // a run that fails ends with the reason
+    worker.warn_of_failures = false;    // a run that fails ends with the reason
     worker.student_dir = options.student_dir;
     worker.device = options.device;
     DISTILLERY_ASSIGN_OR_RETURN(worker.numerics_fingerprint, ComputeFingerprint(options.device));
@@ -77,10 +79,10 @@ class InProcess : public LocalServices {
       // By the worker, which keeps the data for its tasks.
       DISTILLERY_ASSIGN_OR_RETURN(const auto data, worker_->OpenRunData(*options.run));
       if (teacher_card.has_value()) {
-        DISTILLERY_RETURN_IF_ERROR(CheckTeacherFitsData(
-            absl::StrCat("teacher.model ", options.teacher_model), teacher_card->input_shape,
-            teacher_card->class_count(), options.run->dataset.name, data->shape(),
-            data->class_count()));
+        DISTILLERY_RETURN_IF_ERROR(
+            CheckTeacherFitsData(absl::StrCat("teacher.model ", options.teacher_model),
+                                 teacher_card->input_shape, teacher_card->class_count(),
+                                 options.run->dataset.name, data->shape(), data->class_count()));
       }
     }
     worker_thread_ = std::thread([this] { (void)worker_->Run(); });

@@ -1,7 +1,8 @@
 // Teacher, coordinator and worker in this process, over in-process channels: no port is opened.
 //
 // Gives the same weights as separate programs: the parts are the same, only the channel differs.
-// Threads: safe for all. The destructor stops the worker (which gives its task back) and the services.
+// Threads: safe for all. The destructor stops the worker (which gives its task back) and the
+// services.
 #pragma once
 
 #include <grpcpp/channel.h>

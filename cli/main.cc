@@ -28,9 +28,10 @@ constexpr char kExamples[] =
     "distillery COMMAND --help says more of each.";
 
 int Main(int argc, char** argv) {
-  CLI::App app("Knowledge distillation as a service: teachers stream soft targets, workers train "
-               "students, a coordinator averages.",
-               "distillery");
+  CLI::App app(
+      "Knowledge distillation as a service: teachers stream soft targets, workers train "
+      "students, a coordinator averages.",
+      "distillery");
   LogOptions log;
   log.level = "warning";
   log.to_standard_error = true;

@@ -68,8 +68,8 @@ absl::StatusOr<std::string> Fetch(const std::string& url) {
   curl_easy_cleanup(handle);
   if (StopSignal::Requested()) return absl::CancelledError("download stopped");
   if (code == CURLE_OK) return bytes;
-  return absl::UnavailableError(absl::StrCat(
-      url, ": ", error[0] != '\0' ? error : curl_easy_strerror(code)));
+  return absl::UnavailableError(
+      absl::StrCat(url, ": ", error[0] != '\0' ? error : curl_easy_strerror(code)));
 }
 
 // Fetches one file from the first mirror that has the right bytes.
@@ -78,8 +78,7 @@ absl::Status FetchFile(const File& file, const std::string& folder) {
   absl::Status status;
   for (const char* const mirror : kMirrors) {
     const absl::Duration start = SteadyNow();
-    const absl::StatusOr<std::string> packed =
-        Fetch(absl::StrCat(mirror, "/", file.name, ".gz"));
+    const absl::StatusOr<std::string> packed = Fetch(absl::StrCat(mirror, "/", file.name, ".gz"));
     status = packed.status();
     if (absl::IsCancelled(status)) return status;
     if (!status.ok()) continue;
@@ -90,8 +89,7 @@ absl::Status FetchFile(const File& file, const std::string& folder) {
       continue;
     }
     Print(stderr, "downloaded %s.gz, %.1f MB in %s\n", file.name,
-          static_cast<double>(packed->size()) / 1e6,
-          ShortDuration(SteadyNow() - start).c_str());
+          static_cast<double>(packed->size()) / 1e6, ShortDuration(SteadyNow() - start).c_str());
     return WriteFileDurably(path, *packed);
   }
   return status;
@@ -117,7 +115,8 @@ absl::Status EnsureMnist(const std::string& data_dir) {
     if (absl::IsUnavailable(status)) {
       return absl::UnavailableError(
           absl::StrCat("cannot download MNIST (", std::string(status.message()), "): put ",
-                       file.name, ".gz and its three sisters into ", folder, ", or name the "
+                       file.name, ".gz and its three sisters into ", folder,
+                       ", or name the "
                        "folder that holds them with --data-dir"));
     }
     DISTILLERY_RETURN_IF_ERROR(status);

@@ -46,8 +46,7 @@ class ModelCommand : public Command {
         "%s\n%s%s, %.1f KB, SHA-256 %s\n\n"
         "architecture  %s\ninput         %s, (pixel - mean) / deviation, pixel 0..1\n"
         "mean          %s\ndeviation     %s\nclasses       %d: %s\noutput        %s\n\n",
-        PlainText(path_),
-        DescribeParameters(model.parameter_count, model.frozen_parameter_count),
+        PlainText(path_), DescribeParameters(model.parameter_count, model.frozen_parameter_count),
         model.int8 ? ", int8 weights with a float32 scale per channel" : "",
         static_cast<double>(model.file_bytes) / 1000, model.sha256,
         card.architecture.empty() ? "(made elsewhere)" : PlainText(card.architecture),
@@ -59,12 +58,12 @@ class ModelCommand : public Command {
     for (const ModelDescription::Tensor& tensor : model.tensors) {
       const int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1},
                                             std::multiplies<>());
-      rows.push_back({absl::StrCat(tensor.name, tensor.buffer ? " (buffer)" : "",
-                                   tensor.frozen ? " (frozen)" : "",
-                                   tensor.tied_to.empty() ? "" : " (is ", tensor.tied_to,
-                                   tensor.tied_to.empty() ? "" : ")"),
-                      tensor.shape.empty() ? "scalar" : absl::StrJoin(tensor.shape, " x "),
-                      absl::StrCat(count)});
+      rows.push_back(
+          {absl::StrCat(tensor.name, tensor.buffer ? " (buffer)" : "",
+                        tensor.frozen ? " (frozen)" : "", tensor.tied_to.empty() ? "" : " (is ",
+                        tensor.tied_to, tensor.tied_to.empty() ? "" : ")"),
+           tensor.shape.empty() ? "scalar" : absl::StrJoin(tensor.shape, " x "),
+           absl::StrCat(count)});
     }
     return text + FormatTable(rows);
   }
@@ -79,9 +78,10 @@ class ModelCommand : public Command {
     json["int8"] = model.int8;
     json["card"] = nlohmann::ordered_json::parse(ModelCardToJson(model.card));
     for (const ModelDescription::Tensor& tensor : model.tensors) {
-      json["tensors"].push_back(
-          {{"name", tensor.name}, {"shape", tensor.shape}, {"buffer", tensor.buffer},
-           {"frozen", tensor.frozen}});
+      json["tensors"].push_back({{"name", tensor.name},
+                                 {"shape", tensor.shape},
+                                 {"buffer", tensor.buffer},
+                                 {"frozen", tensor.frozen}});
       if (!tensor.tied_to.empty()) json["tensors"].back()["tied_to"] = tensor.tied_to;
     }
     return JsonText(json, 2) + "\n";
@@ -107,7 +107,8 @@ class PredictCommand : public Command {
     app_->add_option("--top", top_, "classes shown per image")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
-    app_->add_flag("--invert", invert_, "the images are dark on light, the model's data the reverse");
+    app_->add_flag("--invert", invert_,
+                   "the images are dark on light, the model's data the reverse");
     app_->add_flag("--json", json_, "print the predictions as JSON");
   }
 
@@ -116,16 +117,14 @@ class PredictCommand : public Command {
     const std::vector<std::string>& names = predictor->card().class_names;
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
     for (const std::string& image : images_) {
-      DISTILLERY_ASSIGN_OR_RETURN(
-          const Sample sample,
-          ReadImageSample(image, predictor->card().input_shape, invert_));
+      DISTILLERY_ASSIGN_OR_RETURN(const Sample sample,
+                                  ReadImageSample(image, predictor->card().input_shape, invert_));
       DISTILLERY_ASSIGN_OR_RETURN(const std::vector<float> probabilities,
                                   predictor->Probabilities(sample));
       std::vector<size_t> order(names.size());
       std::iota(order.begin(), order.end(), size_t{0});
-      std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-        return probabilities[a] > probabilities[b];
-      });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
       order.resize(std::min(order.size(), static_cast<size_t>(top_)));
       std::vector<std::string> shown;
       nlohmann::ordered_json classes;

@@ -28,10 +28,11 @@ absl::StatusOr<std::string> Serialize(const torch::jit::Module& module, const Mo
   if (absl::EndsWith(path, ".pt")) return SerializeModel(module, card);
   if (HasInt8Weights(module)) return NoInt8Form(path);
   if (weights.layout().tensors().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model has no parameters that ", path, " could hold: those of a frozen model "
-                     "are constants of its code, without names. Export the model that was frozen, or "
-                     "write .pt or .ptl"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model has no parameters that ", path,
+        " could hold: those of a frozen model "
+        "are constants of its code, without names. Export the model that was frozen, or "
+        "write .pt or .ptl"));
   }
   if (absl::EndsWith(path, ".safetensors")) return weights.file();
   if (card.architecture.empty()) {
@@ -70,18 +71,18 @@ absl::Status CheckExportTarget(const ExportTarget& target) {
     if (!absl::EndsWith(target.path, ending)) continue;
     return target.int8 ? NoInt8Form(target.path) : absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot tell the format of ", target.path, ": end it in .pt (TorchScript), .ptl (mobile), "
-      ".safetensors or .onnx"));
+  return absl::InvalidArgumentError(absl::StrCat("cannot tell the format of ", target.path,
+                                                 ": end it in .pt (TorchScript), .ptl (mobile), "
+                                                 ".safetensors or .onnx"));
 }
 
 absl::StatusOr<ExportedFile> ExportStudentTo(const StudentExport& student,
                                              const ExportTarget& target) {
   DISTILLERY_RETURN_IF_ERROR(CheckExportTarget(target));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(student.card));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      torch::jit::Module module,
-      BuildStudent({student.architecture, student.file, student.digest}, card, /*seed=*/std::nullopt));
+  DISTILLERY_ASSIGN_OR_RETURN(torch::jit::Module module,
+                              BuildStudent({student.architecture, student.file, student.digest},
+                                           card, /*seed=*/std::nullopt));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(*student.weights, module));
   return Export(module, card, *student.weights, target);
 }

@@ -48,7 +48,9 @@ class GraphBuilder {
       case Layer::Kind::kDropout:  // in training alone
         values_[layer.output] = Value(layer.input);
         return absl::OkStatus();
-      case Layer::Kind::kRelu: AddNode(layer, "Relu"); return absl::OkStatus();
+      case Layer::Kind::kRelu:
+        AddNode(layer, "Relu");
+        return absl::OkStatus();
       case Layer::Kind::kGlobalAveragePool:
         AddNode(layer, "GlobalAveragePool");
         return absl::OkStatus();
@@ -146,8 +148,7 @@ void Describe(onnx::ValueInfoProto* value, const std::string& name,
 absl::StatusOr<std::string> SerializeOnnx(const std::string& architecture, const ModelCard& card,
                                           const Weights& weights) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Layer> layers,
-                              PlanArchitecture(architecture, card.input_shape,
-                                               card.class_count()));
+                              PlanArchitecture(architecture, card.input_shape, card.class_count()));
   onnx::ModelProto model;
   model.set_ir_version(kIrVersion);
   model.set_producer_name("distillery");

@@ -37,8 +37,7 @@ std::string FiguresLine(const v1::Run& run, absl::Duration time_left) {
   if (train.sample_count() > 0) {
     absl::StrAppendFormat(&line, "  loss %.4f", train.loss());
     if (run.spec().loss().alpha() > 0) {
-      absl::StrAppendFormat(&line, " (soft %.4f, hard %.4f)", train.soft_loss(),
-                            train.hard_loss());
+      absl::StrAppendFormat(&line, " (soft %.4f, hard %.4f)", train.soft_loss(), train.hard_loss());
     }
   }
   if (train.teacher_wait_seconds() >= kWorthSaying * train.seconds() && train.seconds() > 0) {
@@ -61,8 +60,8 @@ std::string FiguresLine(const v1::Run& run, absl::Duration time_left) {
   return PlainText(line);
 }
 
-// The figures on one line of a terminal, which cuts them where it is too narrow, and whole below them
-// the reason.
+// The figures on one line of a terminal, which cuts them where it is too narrow, and whole below
+// them the reason.
 void AppendLines(const std::string& figures, const std::string& reason, size_t width,
                  std::vector<std::string>* lines) {
   constexpr size_t kMostReasonLines = 8;
@@ -116,7 +115,8 @@ void ProgressView::Show(const std::vector<v1::Run>& runs) {
       seen.first_round = run.completed_round_count();
     }
     if (terminal_) {
-      AppendLines(FiguresLine(run, TimeLeft(run, seen)), ReasonOf(run), TerminalWidth(out_), &lines);
+      AppendLines(FiguresLine(run, TimeLeft(run, seen)), ReasonOf(run), TerminalWidth(out_),
+                  &lines);
     } else {
       ShowPlain(run, &seen);
     }
@@ -125,8 +125,8 @@ void ProgressView::Show(const std::vector<v1::Run>& runs) {
 }
 
 void ProgressView::ShowPlain(const v1::Run& run, Seen* seen) {
-  const bool news = run.completed_round_count() != seen->round ||
-                    run.state_reason() != seen->reason;
+  const bool news =
+      run.completed_round_count() != seen->round || run.state_reason() != seen->reason;
   const bool still = StandsStill(run);
   const bool ended = still && !seen->ended;
   if (!ended && (!news || SteadyNow() - seen->printed < kPlainPeriod || still)) return;

@@ -1,5 +1,5 @@
-// Live progress of runs on standard error: lines redrawn in place at a terminal, else a plain line now
-// and then.
+// Live progress of runs on standard error: lines redrawn in place at a terminal, else a plain line
+// now and then.
 //
 // Threads: one.
 #pragma once

@@ -26,7 +26,8 @@ class QueryCommand : public Command {
                 "  distillery query photo.png --temperature 1 --temperature 20\n"
                 "  distillery query --dataset mnist --data-dir data --index 5 --svg five.svg") {
     app_->add_option("image", image_path_, "PNG, JPEG or PGM file; resized to the teacher's input");
-    app_->add_flag("--invert", invert_, "the image is dark on light, the teacher's data the reverse");
+    app_->add_flag("--invert", invert_,
+                   "the image is dark on light, the teacher's data the reverse");
     app_->add_option("--dataset", dataset_, "data set of the sample")->capture_default_str();
     app_->add_option("--split", split_, "train, test, fit or validation")->capture_default_str();
     app_->add_option("--index", index_, "position of the sample in the split's order");
@@ -54,9 +55,9 @@ class QueryCommand : public Command {
     view.class_names.assign(about.class_names().begin(), about.class_names().end());
     view.label = sample.label;
     if (view.label.has_value()) {
-      DISTILLERY_RETURN_IF_ERROR(CheckSameClasses(
-          {"the teacher", view.class_names},
-          {absl::StrCat("data set ", dataset_), sample.class_names}));
+      DISTILLERY_RETURN_IF_ERROR(
+          CheckSameClasses({"the teacher", view.class_names},
+                           {absl::StrCat("data set ", dataset_), sample.class_names}));
     }
     for (const double temperature : temperatures_) {
       DISTILLERY_ASSIGN_OR_RETURN(std::vector<float> probabilities,
@@ -76,9 +77,8 @@ class QueryCommand : public Command {
     if (about.input_shape_size() != 3) {
       return absl::FailedPreconditionError("the teacher's input is no image");
     }
-    return ReadImageSample(image_path_,
-                           {about.input_shape(0), about.input_shape(1), about.input_shape(2)},
-                           invert_);
+    return ReadImageSample(
+        image_path_, {about.input_shape(0), about.input_shape(1), about.input_shape(2)}, invert_);
   }
 
   std::string image_path_;

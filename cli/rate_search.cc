@@ -32,8 +32,7 @@ std::vector<RunSpec> RateGrid(const std::vector<double>& rates, const StudentPai
 absl::StatusOr<std::vector<GridPoint>> ChooseRates(const DoRuns& do_runs,
                                                    const std::vector<double>& rates,
                                                    StudentPair* pair) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, 
-                              do_runs(RateGrid(rates, *pair)));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<v1::Run> runs, do_runs(RateGrid(rates, *pair)));
   std::vector<GridPoint> grid;
   size_t next = 0;
   for (RunSpec* const student : {&pair->hard, &pair->distilled}) {

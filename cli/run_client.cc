@@ -181,9 +181,8 @@ absl::StatusOr<v1::Run> RunClient::Resume(const std::string& run_id) const {
   return response.run();
 }
 
-absl::Status RunClient::Watch(
-    const std::vector<std::string>& run_ids,
-    const std::function<bool(const std::vector<v1::Run>&)>& show) const {
+absl::Status RunClient::Watch(const std::vector<std::string>& run_ids,
+                              const std::function<bool(const std::vector<v1::Run>&)>& show) const {
   // Polling serves any number of runs with one thread; WatchRun is for tools that want each change.
   constexpr absl::Duration kPeriod = absl::Milliseconds(200);
   std::vector<v1::Run> runs(run_ids.size());
@@ -223,11 +222,13 @@ std::string RunStateName(const v1::Run& run) {
 }
 
 absl::Status RunOutcome(const v1::Run& run, const std::string& go_on) {
-  const std::string what = absl::StrCat("run ", run.run_id(), " (", run.spec().name(), ") ",
-                                        RunStateName(run));
+  const std::string what =
+      absl::StrCat("run ", run.run_id(), " (", run.spec().name(), ") ", RunStateName(run));
   switch (run.state()) {
-    case v1::RUN_STATE_SUCCEEDED: return absl::OkStatus();
-    case v1::RUN_STATE_CANCELLED: return absl::AbortedError(what);
+    case v1::RUN_STATE_SUCCEEDED:
+      return absl::OkStatus();
+    case v1::RUN_STATE_CANCELLED:
+      return absl::AbortedError(what);
     case v1::RUN_STATE_PAUSED: {
       const std::string way =
           go_on.empty() ? absl::StrCat("distillery resume ", run.run_id()) : go_on;
@@ -238,9 +239,11 @@ absl::Status RunOutcome(const v1::Run& run, const std::string& go_on) {
       return absl::AbortedError(absl::StrCat(
           what, ": ", run.state_reason(),
           "; if the RunSpec is wrong, change it and begin anew with that; if it is not, mend the "
-          "cause, then: ", way));
+          "cause, then: ",
+          way));
     }
-    default: return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
+    default:
+      return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
   }
 }
 

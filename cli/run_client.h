@@ -76,7 +76,8 @@ bool HasEnded(const v1::Run& run);
 bool StandsStill(const v1::Run& run);
 // "pending", "running", "succeeded", "failed", "cancelled", "paused".
 std::string RunStateName(const v1::Run& run);
-// OK for a run that succeeded; else its reason, and of a paused one `go_on`, by default the command.
+// OK for a run that succeeded; else its reason, and of a paused one `go_on`, by default the
+// command.
 absl::Status RunOutcome(const v1::Run& run, const std::string& go_on = "");
 
 }  // namespace distillery

@@ -27,8 +27,7 @@ class RunCommand : public Command {
         ->default_str("runs/NAME");
     app_->add_option("--data-dir", data_dir_,
                      "folder of data sets, such as DIR/mnist; digits is built in");
-    app_->add_option("--device", device_,
-                     "where teacher and student compute: cpu, cuda or cuda:N")
+    app_->add_option("--device", device_, "where teacher and student compute: cpu, cuda or cuda:N")
         ->capture_default_str();
     app_->add_flag("--json", json_, "print the finished run as JSON");
   }
@@ -60,8 +59,7 @@ class RunCommand : public Command {
     if (json_) {
       std::printf("%s\n", ToJson(ended).c_str());
     } else {
-      Print(stdout, "%s: %s\nweights SHA-256 %s\nstudent in %s/student.pt\n",
-            spec_.name.c_str(),
+      Print(stdout, "%s: %s\nweights SHA-256 %s\nstudent in %s/student.pt\n", spec_.name.c_str(),
             DescribeEvaluation(ended.run().latest_evaluation()).c_str(),
             ended.run().weights_sha256().c_str(), run.folder.c_str());
     }

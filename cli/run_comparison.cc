@@ -8,8 +8,8 @@
 #include "cli/run_client.h"
 #include "cli/run_folder.h"
 #include "cli/text_table.h"
-#include "common/rpc/proto_conversion.h"
 #include "common/base/terminal.h"
+#include "common/rpc/proto_conversion.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -78,8 +78,9 @@ std::string FormatComparison(const v1::GetRunResponse& a, const v1::GetRunRespon
   if (rows.size() == 1) rows.push_back({"(the RunSpecs are equal)"});
   rows.push_back({});
   static const std::vector<std::string> kNames = {
-      "state", "rounds", "test accuracy", "test errors", "cross entropy", "agrees with teacher",
-      "training loss", "lost leases", "weights SHA-256"};
+      "state",         "rounds",        "test accuracy",
+      "test errors",   "cross entropy", "agrees with teacher",
+      "training loss", "lost leases",   "weights SHA-256"};
   const std::vector<std::string> left = OutcomeColumn(a.run());
   const std::vector<std::string> right = OutcomeColumn(b.run());
   for (size_t i = 0; i < kNames.size(); ++i) rows.push_back({kNames[i], left[i], right[i]});

@@ -24,9 +24,10 @@ absl::Status RunDataCheck::Check(const RunSpec& spec) {
   if (unchecked_.count(spec.dataset.name) > 0) return absl::OkStatus();
   const auto unchecked = [&](absl::string_view why) {
     unchecked_.insert(spec.dataset.name);
-    LogWarning("the run is not checked against data set {}: {}; name a folder with --data-dir or "
-                 "a teacher with --teacher, or the first task will say what does not fit",
-                 spec.dataset.name, std::string(why));
+    LogWarning(
+        "the run is not checked against data set {}: {}; name a folder with --data-dir or "
+        "a teacher with --teacher, or the first task will say what does not fit",
+        spec.dataset.name, std::string(why));
     return absl::OkStatus();
   };
   if (options_.teacher.empty()) return unchecked("it is not here");

@@ -24,8 +24,7 @@ class RunDataCheck {
     bool teacher_is_named = false;
     TransportOptions transport;
   };
-  explicit RunDataCheck(const Options& options)
-      : options_(options), catalog_(options.data_dir) {}
+  explicit RunDataCheck(const Options& options) : options_(options), catalog_(options.data_dir) {}
 
   // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one
   // that the run does not fit (CheckFitsData); else errors of the files or of the teacher. A

@@ -22,10 +22,9 @@ struct NamedCard {
 // The cards of the files that carry one.
 absl::StatusOr<std::vector<NamedCard>> CardsOf(const RunSpec& spec, const std::string& teacher) {
   std::vector<NamedCard> cards;
-  for (const auto& [owner, path] :
-       {std::pair<std::string, std::string>("teacher", teacher),
-        {"student", spec.student.model},
-        {"student.initial_weights", spec.student.initial_weights}}) {
+  for (const auto& [owner, path] : {std::pair<std::string, std::string>("teacher", teacher),
+                                    {"student", spec.student.model},
+                                    {"student.initial_weights", spec.student.initial_weights}}) {
     if (path.empty() || !FileExists(path)) continue;
     DISTILLERY_ASSIGN_OR_RETURN(std::optional<ModelCard> card, ReadCardOf(path));
     if (card.has_value()) {
@@ -35,8 +34,7 @@ absl::StatusOr<std::vector<NamedCard>> CardsOf(const RunSpec& spec, const std::s
   return cards;
 }
 
-absl::Status Check(const RunSpec& spec, const std::string& teacher,
-                   const std::string& data_dir) {
+absl::Status Check(const RunSpec& spec, const std::string& teacher, const std::string& data_dir) {
   const bool student_file = !spec.student.model.empty();
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<NamedCard> cards, CardsOf(spec, teacher));
   if (!student_file && cards.empty()) return absl::OkStatus();

@@ -1,7 +1,6 @@
 #include "cli/run_folder.h"
 
 #include <google/protobuf/util/json_util.h>
-#include "common/base/logging.h"
 
 #include <filesystem>
 #include <map>
@@ -13,6 +12,7 @@
 #include "cli/student_model.h"
 #include "cli/text_table.h"
 #include "common/base/files.h"
+#include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/weights/optimizer_state.h"
 #include "student_worker/coordinator_client.h"
@@ -119,21 +119,21 @@ absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& r
                               client.ListLeases(final.run_id()));
   DISTILLERY_RETURN_IF_ERROR(
       WriteFileDurably(absl::StrCat(folder, "/leases.json"), ToJson(leases) + "\n"));
-  DISTILLERY_RETURN_IF_ERROR(WriteTensorBoard(client, run, leases, sources,
-                                              absl::StrCat(folder, "/tensorboard")));
+  DISTILLERY_RETURN_IF_ERROR(
+      WriteTensorBoard(client, run, leases, sources, absl::StrCat(folder, "/tensorboard")));
   return WriteFileDurably(
       absl::StrCat(folder, "/README.txt"),
-      absl::StrCat("Run ", final.spec().name(), ": ",
-                   DescribeEvaluation(final.latest_evaluation()), ".\n\n",
-                   "student.pt           the student, TorchScript with its model card; ",
-                   "torch.jit.load reads it\n", int8,
-                   "student.safetensors  the same weights; SHA-256 ", final.weights_sha256(), "\n",
-                   "metrics.json         the RunSpec and the figures of each round\n",
-                   "leases.json          who did which task when, and what was lost and done again\n",
-                   "tensorboard/         the same figures as event files: tensorboard --logdir ",
-                   folder, "/tensorboard\n",
-                   "state/               the coordinator's record, if the run was made here; ",
-                   "safe to delete now\n"));
+      absl::StrCat(
+          "Run ", final.spec().name(), ": ", DescribeEvaluation(final.latest_evaluation()), ".\n\n",
+          "student.pt           the student, TorchScript with its model card; ",
+          "torch.jit.load reads it\n", int8, "student.safetensors  the same weights; SHA-256 ",
+          final.weights_sha256(), "\n",
+          "metrics.json         the RunSpec and the figures of each round\n",
+          "leases.json          who did which task when, and what was lost and done again\n",
+          "tensorboard/         the same figures as event files: tensorboard --logdir ", folder,
+          "/tensorboard\n",
+          "state/               the coordinator's record, if the run was made here; ",
+          "safe to delete now\n"));
 }
 
 std::string ToJson(const google::protobuf::Message& message) {
@@ -148,9 +148,8 @@ std::string ToJson(const google::protobuf::Message& message) {
 std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics) {
   if (metrics.sample_count() == 0) return "not evaluated";
   const int64_t errors = metrics.sample_count() - metrics.correct_count();
-  return absl::StrCat("accuracy ",
-                      FormatShare(metrics.correct_count(), metrics.sample_count()), " (",
-                      errors, " errors of ", metrics.sample_count(), ")");
+  return absl::StrCat("accuracy ", FormatShare(metrics.correct_count(), metrics.sample_count()),
+                      " (", errors, " errors of ", metrics.sample_count(), ")");
 }
 
 }  // namespace distillery

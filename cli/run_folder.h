@@ -24,8 +24,8 @@ struct RunSources {
   std::string data_dir;
 };
 
-// Writes student.pt, student.safetensors, metrics.json, leases.json, tensorboard/ and README.txt of a
-// run that succeeded, and student_int8.pt where the student has an int8 form.
+// Writes student.pt, student.safetensors, metrics.json, leases.json, tensorboard/ and README.txt of
+// a run that succeeded, and student_int8.pt where the student has an int8 form.
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,
                             const std::string& folder, const RunSources& sources = {});
 

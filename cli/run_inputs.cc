@@ -27,8 +27,7 @@ std::string RunInputs::Difference(const v1::Run& run) const {
   std::string difference = Compare("teacher", run.teacher_digest(), teacher_digest_);
   if (!difference.empty() || run.dataset_digest().empty()) return difference;
   const v1::RunDataset& data = run.spec().dataset();
-  const auto dataset =
-      datasets_->Open({data.name(), data.train_split(), data.shard_size()});
+  const auto dataset = datasets_->Open({data.name(), data.train_split(), data.shard_size()});
   return dataset.ok() ? Compare("data set", run.dataset_digest(), (*dataset)->digest()) : "";
 }
 

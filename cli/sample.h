@@ -22,7 +22,8 @@ struct Sample {
   std::vector<std::string> class_names;
 };
 
-// The index-th sample of "NAME/SPLIT" in its order. NOT_FOUND for an unknown data set, split or index.
+// The index-th sample of "NAME/SPLIT" in its order. NOT_FOUND for an unknown data set, split or
+// index.
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
                                          const std::string& data_dir, int64_t index);
 
@@ -32,8 +33,8 @@ absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& datase
                                                        const std::string& data_dir,
                                                        const std::vector<int64_t>& indexes);
 
-// A PNG, JPEG or PGM file, resized to `shape` if it has another size, and inverted (dark on light to
-// light on dark) if asked for. DATA_LOSS if it is corrupt, naming the file.
+// A PNG, JPEG or PGM file, resized to `shape` if it has another size, and inverted (dark on light
+// to light on dark) if asked for. DATA_LOSS if it is corrupt, naming the file.
 absl::StatusOr<Sample> ReadImageSample(const std::string& path, const ImageShape& shape,
                                        bool invert);
 

@@ -42,7 +42,8 @@ std::string Bar(double share, size_t width) {
 }
 
 std::string Escape(const std::string& text) {
-  return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+  return absl::StrReplaceAll(text,
+                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 // 0.0312 -> "3.12 %"; tiny values keep two digits: "2.1e-07 %".
@@ -88,24 +89,23 @@ std::string FormatSvg(const SoftTargetView& view) {
   for (size_t p = 0; p < panels.size(); ++p) {
     const int left = 20 + kPanelWidth * static_cast<int>(p);
     const bool hard = panels[p].title == "hard label";
-    absl::StrAppendFormat(&svg,
-                          "<text x=\"%d\" y=\"54\" font-weight=\"600\" fill=\"#52606d\">%s</text>\n",
-                          left, panels[p].title);
+    absl::StrAppendFormat(
+        &svg, "<text x=\"%d\" y=\"54\" font-weight=\"600\" fill=\"#52606d\">%s</text>\n", left,
+        panels[p].title);
     for (size_t i = 0; i < panels[p].values.size(); ++i) {
       const float value = panels[p].values[i];
       const int y = kTop + kRow * static_cast<int>(i);
       std::string name = view.class_names[i];
       name = Fit(name, kLongestName);
-      absl::StrAppendFormat(
-          &svg,
-          "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#1f2933\">%s</text>"
-          "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"14\" fill=\"#eef2f6\"/>"
-          "<rect x=\"%d\" y=\"%d\" width=\"%.2f\" height=\"14\" fill=\"%s\"/>"
-          "<text x=\"%d\" y=\"%d\" fill=\"#52606d\">%s</text>\n",
-          left + kNameWidth, y + 11, Escape(name), left + kNameWidth + 8, y, kBarWidth,
-          left + kNameWidth + 8, y, kBarWidth * static_cast<double>(value),
-          hard ? "#9aa5b1" : "#2f6fde", left + kNameWidth + kBarWidth + 14, y + 11,
-          Percent(value));
+      absl::StrAppendFormat(&svg,
+                            "<text x=\"%d\" y=\"%d\" text-anchor=\"end\" fill=\"#1f2933\">%s</text>"
+                            "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"14\" fill=\"#eef2f6\"/>"
+                            "<rect x=\"%d\" y=\"%d\" width=\"%.2f\" height=\"14\" fill=\"%s\"/>"
+                            "<text x=\"%d\" y=\"%d\" fill=\"#52606d\">%s</text>\n",
+                            left + kNameWidth, y + 11, Escape(name), left + kNameWidth + 8, y,
+                            kBarWidth, left + kNameWidth + 8, y,
+                            kBarWidth * static_cast<double>(value), hard ? "#9aa5b1" : "#2f6fde",
+                            left + kNameWidth + kBarWidth + 14, y + 11, Percent(value));
     }
   }
   return svg + "</svg>\n";

@@ -24,8 +24,8 @@ absl::Status ResolveStudent(const std::string& spec_path, RunSpec* spec) {
   const std::string digest = Sha256Hex(bytes);
   if (!student.digest.empty() && student.digest != digest) {
     return absl::InvalidArgumentError(absl::StrCat(spec_path, ": student.digest is ",
-                                                   student.digest, ", but ", student.model,
-                                                   " has ", digest));
+                                                   student.digest, ", but ", student.model, " has ",
+                                                   digest));
   }
   student.digest = digest;
   return absl::OkStatus();

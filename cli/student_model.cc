@@ -41,15 +41,15 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
         teacher, LoadModelWithCard(question.teacher_path, question.teacher_card_path));
     DISTILLERY_RETURN_IF_ERROR(Annotate(CheckFits(teacher->card, *dataset), question.teacher_path));
     // Data without names fit both.
-    DISTILLERY_RETURN_IF_ERROR(CheckSameClasses({question.model_path, model.card.class_names},
-                                                {question.teacher_path, teacher->card.class_names}));
+    DISTILLERY_RETURN_IF_ERROR(
+        CheckSameClasses({question.model_path, model.card.class_names},
+                         {question.teacher_path, teacher->card.class_names}));
     teacher_logits = [&](int64_t shard, int64_t count, std::vector<float>* rows) -> absl::Status {
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
       std::vector<int64_t> indexes(static_cast<size_t>(count));
       std::iota(indexes.begin(), indexes.end(), range.first);
       DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, indexes, View{}));
-      const at::Tensor logits =
-          ForwardLogits(teacher->module, teacher->card, inputs).contiguous();
+      const at::Tensor logits = ForwardLogits(teacher->module, teacher->card, inputs).contiguous();
       rows->resize(static_cast<size_t>(logits.numel()));
       std::memcpy(rows->data(), logits.data_ptr<float>(), rows->size() * sizeof(float));
       return absl::OkStatus();
@@ -99,8 +99,7 @@ absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& questio
       std::vector<int64_t> rows(static_cast<size_t>(std::min(kRows, count - first)));
       std::iota(rows.begin(), rows.end(), first);
       DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, rows, View{}));
-      const at::Tensor log_p =
-          at::log_softmax(ForwardLogits(model.module, model.card, inputs), 1);
+      const at::Tensor log_p = at::log_softmax(ForwardLogits(model.module, model.card, inputs), 1);
       const at::Tensor entropy = (log_p.exp() * log_p).sum(1).neg().contiguous();
       const auto* const values = entropy.data_ptr<float>();
       entropies.insert(entropies.end(), values, values + entropy.numel());
@@ -170,8 +169,7 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Load(const std::string& mo
                                                            const std::string& card_path) {
   ConfigureTorch(1);
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModelWithCard(model_path, card_path));
-  return std::unique_ptr<Predictor>(
-      new Predictor(std::make_unique<Model>(std::move(loaded))));
+  return std::unique_ptr<Predictor>(new Predictor(std::make_unique<Model>(std::move(loaded))));
 }
 
 const ModelCard& Predictor::card() const { return model_->card(); }

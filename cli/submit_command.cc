@@ -25,24 +25,27 @@ namespace {
 class SubmitCommand : public CoordinatorCommand {
  public:
   explicit SubmitCommand(CLI::App* parent)
-      : CoordinatorCommand(parent, "submit", "Give a run, or a sweep of runs, to a coordinator.",
-                           "  distillery submit deploy/examples/digits.yaml\n"
-                           "  distillery submit run.yaml --wait --output runs/first\n"
-                           "  distillery submit deploy/examples/sweep.yaml --wait\n"
-                           "A RunSpec with a key `sweep` stands for a run of each combination.\n"
-                           "A run that its data does not fit is refused: digits is known, other data "
-                           "sets are\nlooked for in --data-dir, or asked of a teacher.") {
+      : CoordinatorCommand(
+            parent, "submit", "Give a run, or a sweep of runs, to a coordinator.",
+            "  distillery submit deploy/examples/digits.yaml\n"
+            "  distillery submit run.yaml --wait --output runs/first\n"
+            "  distillery submit deploy/examples/sweep.yaml --wait\n"
+            "A RunSpec with a key `sweep` stands for a run of each combination.\n"
+            "A run that its data does not fit is refused: digits is known, other data "
+            "sets are\nlooked for in --data-dir, or asked of a teacher.") {
     app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
     app_->add_flag("--wait", wait_, "watch until the runs have ended");
-    app_->add_option("--output", folder_,
-                     "with --wait: folder for the student and the figures; of a sweep one in it for "
-                     "each run");
+    app_->add_option(
+        "--output", folder_,
+        "with --wait: folder for the student and the figures; of a sweep one in it for "
+        "each run");
     app_->add_option("--data-dir", data_.data_dir,
                      "folder of data sets, such as DIR/mnist, if they are on this machine too: the "
                      "spec and what its files say are compared with the data");
-    app_->add_option("--teacher", data_.teacher,
-                     "teacher service to ask of the data, HOST:PORT (default: 127.0.0.1:7001 if the "
-                     "coordinator is on this machine)");
+    app_->add_option(
+        "--teacher", data_.teacher,
+        "teacher service to ask of the data, HOST:PORT (default: 127.0.0.1:7001 if the "
+        "coordinator is on this machine)");
     app_->add_option("--request-id", request_id_,
                      "submitting again with the same id gives the same runs");
   }
@@ -123,8 +126,8 @@ class SubmitCommand : public CoordinatorCommand {
 
   void PrintIds(const std::vector<v1::Run>& runs) const {
     if (json_) {
-      std::printf("%s\n", runs.size() == 1 ? ToJson(runs.front()).c_str()
-                                           : SweepToJson(runs).c_str());
+      std::printf("%s\n",
+                  runs.size() == 1 ? ToJson(runs.front()).c_str() : SweepToJson(runs).c_str());
       return;
     }
     const std::string& sweep = runs.front().spec().scheduling().sweep();

@@ -27,8 +27,7 @@ double AccuracyOf(const v1::Run& run) {
 
 void SortBestFirst(std::vector<v1::Run>* runs) {
   const auto order = [](const v1::Run& run) {
-    return std::make_tuple(-AccuracyOf(run), run.latest_evaluation().cross_entropy(),
-                           run.run_id());
+    return std::make_tuple(-AccuracyOf(run), run.latest_evaluation().cross_entropy(), run.run_id());
   };
   std::sort(runs->begin(), runs->end(),
             [&](const v1::Run& a, const v1::Run& b) { return order(a) < order(b); });

@@ -23,7 +23,8 @@ class WatchCommand : public CoordinatorCommand {
   explicit WatchCommand(CLI::App* parent)
       : CoordinatorCommand(
             parent, "watch",
-            "Show a run's progress until it has ended or is paused; without a run, all runs, workers "
+            "Show a run's progress until it has ended or is paused; without a run, all runs, "
+            "workers "
             "and teachers on a full screen.",
             "  distillery watch RUN\n"
             "      exit code 0 if the run succeeded; Ctrl-C ends watching, not the run\n"

@@ -74,7 +74,8 @@ class DeltaFiles {
   std::vector<File> files_;
 };
 
-// How many deltas may stay open: a part of what the process may open, for connections need the rest.
+// How many deltas may stay open: a part of what the process may open, for connections need the
+// rest.
 size_t MostOpenDeltas() {
   constexpr rlim_t kMost = 256;
   rlimit limit{};
@@ -98,7 +99,8 @@ void SetElement(std::string* bytes, int64_t index, double value) {
 // Moments of the outer optimizer, read from the last round's file and written to this round's.
 class MomentFile {
  public:
-  absl::Status Open(const std::string& input, const std::string& output, const std::string& header) {
+  absl::Status Open(const std::string& input, const std::string& output,
+                    const std::string& header) {
     if (!input.empty()) {
       DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(input));
       input_.emplace(std::move(file));
@@ -179,7 +181,8 @@ class Averager {
       damage.damaged_replicas = damaged_replicas_;
       return damage;
     }
-    DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(request_.weights_output, Readers::kOwner));
+    DISTILLERY_ASSIGN_OR_RETURN(output_,
+                                OutputFile::Create(request_.weights_output, Readers::kOwner));
     if (KeepsMomentum(request_.outer_optimizer)) {
       DISTILLERY_RETURN_IF_ERROR(
           momentum_.Open(request_.momentum_path, request_.momentum_output, header_));
@@ -244,8 +247,8 @@ class Averager {
     for (size_t k = 0; k < deltas_.size(); ++k) {
       double squares = 0;
       const std::string& expected = request_.deltas[k].sha256;
-      const absl::Status read = deltas_.missing(k) ? absl::DataLossError("")
-                                                   : ReadDelta(k, expected, &squares);
+      const absl::Status read =
+          deltas_.missing(k) ? absl::DataLossError("") : ReadDelta(k, expected, &squares);
       if (!read.ok()) {
         if (!IsDamage(read) || expected.empty()) return read;
         damaged_replicas_.push_back(static_cast<int64_t>(k));
@@ -292,10 +295,10 @@ class Averager {
     const bool buffer = IsBuffer(tensor);
     // The robust methods hold all replicas' fragments at once: smaller ones then.
     const int64_t step =
-        Robust(buffer) ? std::max(kLeastFragmentBytes,
-                                  kFragmentBytes / static_cast<int64_t>(deltas_.size()) /
-                                      kLeastFragmentBytes * kLeastFragmentBytes)
-                       : kFragmentBytes;
+        Robust(buffer)
+            ? std::max(kLeastFragmentBytes, kFragmentBytes / static_cast<int64_t>(deltas_.size()) /
+                                                kLeastFragmentBytes * kLeastFragmentBytes)
+            : kFragmentBytes;
     for (int64_t done = 0; done < tensor.byte_count; done += step) {
       const int64_t offset = layout_.data_start() + tensor.offset + done;
       const int64_t size = std::min(step, tensor.byte_count - done);
@@ -368,7 +371,8 @@ class Averager {
     for (int64_t i = 0; i < count; ++i) {
       const auto row = rows_.begin() + i * static_cast<int64_t>(replicas);
       std::sort(row, row + static_cast<int64_t>(replicas));
-      for (size_t k = trimmed; k < replicas - trimmed; ++k) mean_[i] += row[static_cast<int64_t>(k)];
+      for (size_t k = trimmed; k < replicas - trimmed; ++k)
+        mean_[i] += row[static_cast<int64_t>(k)];
       mean_[i] /= left;
     }
     return absl::OkStatus();
@@ -390,10 +394,10 @@ class Averager {
       DISTILLERY_RETURN_IF_ERROR(variance_.Read(offset, size));
       const double beta2 = request_.outer_beta2;
       for (int64_t i = 0; i < count; ++i) {
-        const double m = momentum_.Set<T>(
-            i, momentum * momentum_.Get<T>(i) + (1 - momentum) * mean_[i]);
-        const double v = variance_.Set<T>(
-            i, beta2 * variance_.Get<T>(i) + (1 - beta2) * mean_[i] * mean_[i]);
+        const double m =
+            momentum_.Set<T>(i, momentum * momentum_.Get<T>(i) + (1 - momentum) * mean_[i]);
+        const double v =
+            variance_.Set<T>(i, beta2 * variance_.Get<T>(i) + (1 - beta2) * mean_[i] * mean_[i]);
         mean_[i] = Element<T>(fragment_, i) + rate * m / (std::sqrt(v) + request_.outer_epsilon);
       }
       return absl::OkStatus();

@@ -1,8 +1,8 @@
 // Averaging of replicas' deltas in replica order, and the outer optimizer that applies it.
 //
-// Everything streams through fragments of about one megabyte, so memory does not grow with the model
-// or the number of replicas, whatever the method; sums are in double and in replica order, so the
-// bytes do not depend on arrival order, on thread count or on restarts.
+// Everything streams through fragments of about one megabyte, so memory does not grow with the
+// model or the number of replicas, whatever the method; sums are in double and in replica order, so
+// the bytes do not depend on arrival order, on thread count or on restarts.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct AverageRequest {
   std::vector<std::string> buffer_names;
   // How the deltas become one, element by element:
   // "mean":         avg = sum_k (n_k / sum n) delta_k
-  // "trimmed_mean": the mean, without weights, of what is left when the floor(trim * K) smallest and as
+  // "trimmed_mean": the mean, without weights, of what is left when the floor(trim * K) smallest
+  // and as
   //                 many largest are taken out (Yin et al. 2018, "Byzantine-robust distributed
   //                 learning", definition 2)
   // "median":       the middle one, or the mean of the two in the middle (definition 1 there)
@@ -42,8 +43,8 @@ struct AverageRequest {
   double trim = 0;
   // A delta whose parameters' L2 norm is larger is scaled down to it; 0: never.
   double clip_norm = 0;
-  // "sgd":      W += rate * avg                                 (rate 1: FedAvg, McMahan et al. 2017)
-  // "momentum": g = -avg; m = momentum m + g; W -= rate m       (FedAvgM, Hsu et al. 2019)
+  // "sgd":      W += rate * avg                                 (rate 1: FedAvg, McMahan et al.
+  // 2017) "momentum": g = -avg; m = momentum m + g; W -= rate m       (FedAvgM, Hsu et al. 2019)
   // "nesterov": g = -avg; m = momentum m + g; W -= rate (g + momentum m)  (DiLoCo, Douillard 2023)
   // "adam":     m = momentum m + (1 - momentum) avg; v = beta2 v + (1 - beta2) avg^2;
   //             W += rate m / (sqrt(v) + epsilon)               (FedAdam, Reddi et al. 2021)
@@ -86,8 +87,8 @@ struct AverageResult {
   bool damaged() const { return weights_damaged || !damaged_replicas.empty(); }
 };
 
-// FAILED_PRECONDITION if a layout differs; DATA_LOSS if the outcome is not finite or a file is damaged;
-// errors of the file system.
+// FAILED_PRECONDITION if a layout differs; DATA_LOSS if the outcome is not finite or a file is
+// damaged; errors of the file system.
 absl::StatusOr<AverageResult> AverageDeltas(const AverageRequest& request);
 
 }  // namespace distillery

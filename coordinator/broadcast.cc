@@ -22,8 +22,7 @@ absl::StatusOr<BroadcastFile::Checksums> BroadcastFile::Verify(const InputFile& 
   std::string chunk;
   for (int64_t at = 0; at < file.size(); at += kChunkBytes) {
     chunk.resize(static_cast<size_t>(std::min(kChunkBytes, file.size() - at)));
-    DISTILLERY_RETURN_IF_ERROR(
-        file.ReadAt(at, static_cast<int64_t>(chunk.size()), chunk.data()));
+    DISTILLERY_RETURN_IF_ERROR(file.ReadAt(at, static_cast<int64_t>(chunk.size()), chunk.data()));
     digest.Update(chunk);
     checksums.chunks.push_back(Crc32c(chunk));
     checksums.whole = Crc32c(chunk, checksums.whole);
@@ -41,8 +40,8 @@ absl::StatusOr<std::shared_ptr<const BroadcastChunk>> BroadcastFile::Chunk(int64
     MutexLock lock(mutex_);
     if (auto held = held_[place].lock()) return held;
   }
-  // Without the lock: a disk that is slow at one place holds nobody up at another. That two read the
-  // same bytes does no harm.
+  // Without the lock: a disk that is slow at one place holds nobody up at another. That two read
+  // the same bytes does no harm.
   auto chunk = std::make_shared<BroadcastChunk>();
   const int64_t at = index * kChunkBytes;
   chunk->bytes.resize(static_cast<size_t>(std::min(kChunkBytes, size() - at)));
@@ -51,8 +50,8 @@ absl::StatusOr<std::shared_ptr<const BroadcastChunk>> BroadcastFile::Chunk(int64
   if (status.ok()) {
     chunk->crc32c = Crc32c(chunk->bytes);
     if (chunk->crc32c != checksums_->chunks[place]) {
-      status = absl::DataLossError(absl::StrCat(
-          file_.name(), ": the megabyte at ", at, " is not what it was when it was verified"));
+      status = absl::DataLossError(absl::StrCat(file_.name(), ": the megabyte at ", at,
+                                                " is not what it was when it was verified"));
     }
   }
   if (absl::IsDataLoss(status)) damaged_ = true;
@@ -77,10 +76,10 @@ absl::Status BroadcastFile::ReadAt(int64_t offset, int64_t bytes, char* output) 
 
 absl::StatusOr<TensorSource> TensorsOf(std::shared_ptr<const BroadcastFile> file) {
   const int64_t size = file->size();
-  return TensorSource::Open(size, [file = std::move(file)](int64_t offset, int64_t bytes,
-                                                           char* output) {
-    return file->ReadAt(offset, bytes, output);
-  });
+  return TensorSource::Open(size,
+                            [file = std::move(file)](int64_t offset, int64_t bytes, char* output) {
+                              return file->ReadAt(offset, bytes, output);
+                            });
 }
 
 std::shared_ptr<Broadcasts::Entry> Broadcasts::Find(Key key) {
@@ -113,8 +112,8 @@ absl::StatusOr<std::shared_ptr<const BroadcastFile>> Broadcasts::Open(const std:
   if (held != nullptr && !held->damaged()) return held;
   DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   // Bytes that were damaged may have been put back in the same file.
-  const bool verified = held == nullptr && entry->checksums != nullptr &&
-                        entry->checksums->size == file.size();
+  const bool verified =
+      held == nullptr && entry->checksums != nullptr && entry->checksums->size == file.size();
   if (!verified) {
     entry->checksums = nullptr;
     DISTILLERY_ASSIGN_OR_RETURN(BroadcastFile::Checksums checksums,

@@ -1,6 +1,7 @@
-// Weights as they are sent to all replicas of a round. A file is read once to see that it is what the
-// record says; from then on each chunk is compared, at each read, with what it was at that time, so
-// that no damaged byte is sent. All who send a chunk at the same time share the memory it is in.
+// Weights as they are sent to all replicas of a round. A file is read once to see that it is what
+// the record says; from then on each chunk is compared, at each read, with what it was at that
+// time, so that no damaged byte is sent. All who send a chunk at the same time share the memory it
+// is in.
 //
 // Never mapped: a mapped file that is cut short ends the process by SIGBUS.
 #pragma once
@@ -72,8 +73,8 @@ absl::StatusOr<TensorSource> TensorsOf(std::shared_ptr<const BroadcastFile> file
 // Threads: safe for all.
 class Broadcasts {
  public:
-  // DATA_LOSS if the file's SHA-256 is not `sha256`; other errors as InputFile's. Reads the whole file
-  // if nobody has since the start; others who ask for the same one wait for that.
+  // DATA_LOSS if the file's SHA-256 is not `sha256`; other errors as InputFile's. Reads the whole
+  // file if nobody has since the start; others who ask for the same one wait for that.
   absl::StatusOr<std::shared_ptr<const BroadcastFile>> Open(const std::string& path,
                                                             const std::string& sha256);
 

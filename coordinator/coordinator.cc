@@ -27,8 +27,8 @@ namespace {
 
 constexpr absl::Duration kRetryAfterDiskError = absl::Seconds(2);
 
-// Of a spec as it was submitted. What is empty is left out, as a client leaves it out that does not know
-// the field: a later version gives its request the same digest.
+// Of a spec as it was submitted. What is empty is left out, as a client leaves it out that does not
+// know the field: a later version gives its request the same digest.
 std::string DigestOf(const RunSpec& spec) {
   nlohmann::json json = nlohmann::json::parse(RunSpecToJson(spec));
   const auto empty = [](const nlohmann::json& value) {
@@ -83,8 +83,12 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
   for (RunEntry* const run : run_order_) {
     if (!run->damage.empty()) {
       any_damaged = true;
-      statistics_.Note({"run_damaged", run->row.run_id, {}, "",
-                        absl::StrCat(run->damage, "; `coordinator state check` says what can be done")});
+      statistics_.Note(
+          {"run_damaged",
+           run->row.run_id,
+           {},
+           "",
+           absl::StrCat(run->damage, "; `coordinator state check` says what can be done")});
     }
     run->MakeTasks();
   }
@@ -117,8 +121,7 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     leases_.SkipTokens(row.lease.fencing_token);
     if (row.outcome != "active") continue;
     const auto run = runs_.find(row.lease.task.run_id);
-    TaskEntry* const task =
-        run == runs_.end() ? nullptr : run->second->Find(row.lease.task);
+    TaskEntry* const task = run == runs_.end() ? nullptr : run->second->Find(row.lease.task);
     if (task == nullptr || task->row.done) continue;
     task->tokens.push_back(row.lease.fencing_token);
     leases_.Add(row, Now(), /*recovered=*/true);
@@ -133,8 +136,7 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     run->round_began = Now();
     share_.Join(run->row.run_id, run->spec.scheduling.priority);
     if (const absl::Status status = CheckDependencies(*run); !status.ok()) {
-      DISTILLERY_RETURN_IF_ERROR(
-          EndRun(*run, RunState::kFailed, std::string(status.message())));
+      DISTILLERY_RETURN_IF_ERROR(EndRun(*run, RunState::kFailed, std::string(status.message())));
       continue;
     }
     DISTILLERY_RETURN_IF_ERROR(folder_->MakeRunFolders(run->row.run_id));
@@ -146,11 +148,12 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     for (const auto& [path, sha256] : NewestFiles(*run)) {
       const absl::Status sound = CheckFileSha256(path, sha256);
       if (sound.ok()) continue;
-      if (!absl::IsDataLoss(sound)) run->damaged = true;  // as far as is known, and without an alarm
+      if (!absl::IsDataLoss(sound))
+        run->damaged = true;  // as far as is known, and without an alarm
       QueueRebuild(*run);
     }
-    run->weights_bytes = FileBytes(
-        folder_->Weights(run->row.run_id, run->FileRound(run->row.completed_rounds)));
+    run->weights_bytes =
+        FileBytes(folder_->Weights(run->row.run_id, run->FileRound(run->row.completed_rounds)));
     CollectGarbage(*run);
     DISTILLERY_RETURN_IF_ERROR(Advance(*run));
   }
@@ -158,8 +161,8 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     if (!folder_->RemoveRun(deleted.run_id).ok()) continue;
     DISTILLERY_RETURN_IF_ERROR(record_->FilesAreGone(deleted.run_id));
   }
-  // Of runs whose submission was not recorded. What holds a file stays: it may be of a run of which an
-  // older copy of the record, put back by a person, knows nothing.
+  // Of runs whose submission was not recorded. What holds a file stays: it may be of a run of which
+  // an older copy of the record, put back by a person, knows nothing.
   folder_->RemoveEmptyRunsExcept([this](const std::string& run_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
                                      mutex_) { return runs_.count(run_id) > 0; });
   // What a run that cannot be read starts from is not known.
@@ -258,7 +261,8 @@ RunView Coordinator::ViewOf(const RunEntry& run, bool with_details) {
   if (disk_.lack() == DiskWatch::Lack::kDescriptors && view.row.state == RunState::kRunning &&
       view.row.state_reason.empty() && (run.damaged || run.ReadyToAverage(Now()))) {
     view.row.state_reason =
-        "averaging waits: the coordinator has no free file descriptor; goes on by itself once it has";
+        "averaging waits: the coordinator has no free file descriptor; goes on by itself once it "
+        "has";
   }
   if (!Ended(view.row.state) && view.row.state_reason.empty() && view.live_workers == 0) {
     view.row.state_reason = "no worker is connected: start student_worker";
@@ -270,8 +274,7 @@ RunView Coordinator::ViewOf(const RunEntry& run, bool with_details) {
   return view;
 }
 
-absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
-                                               const RunSpec& spec) {
+absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id, const RunSpec& spec) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request_id, 64));
   DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(spec));
   const std::string request_sha256 = DigestOf(spec);
@@ -317,7 +320,10 @@ absl::StatusOr<RunView> Coordinator::SubmitRun(const std::string& request_id,
   share_.Join(row.run_id, resolved.scheduling.priority);
   statistics_.Add(Count::kRunsSubmitted);
   statistics_.Note(
-      {"run_submitted", row.run_id, {}, "",
+      {"run_submitted",
+       row.run_id,
+       {},
+       "",
        absl::StrCat(spec.training.rounds, " rounds of ", spec.training.replicas, " replicas")});
   Changed(*run);
   run_order_.push_back(run.get());
@@ -412,18 +418,18 @@ absl::StatusOr<RunView> Coordinator::ResumeRun(const std::string& run_id) {
   RunRow row = run->row;
   row.state = row.weights_sha256.empty() ? RunState::kPending : RunState::kRunning;
   row.state_reason.clear();
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    for (auto& [key, task] : run->tasks) {
-      if (task.row.failures == 0 && task.row.losses == 0) continue;
-      TaskRow forgiven = task.row;
-      forgiven.failures = 0;
-      forgiven.losses = 0;
-      forgiven.failed_workers.clear();
-      DISTILLERY_RETURN_IF_ERROR(record_->Put(forgiven));
-    }
-    return record_->Put(row);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        for (auto& [key, task] : run->tasks) {
+          if (task.row.failures == 0 && task.row.losses == 0) continue;
+          TaskRow forgiven = task.row;
+          forgiven.failures = 0;
+          forgiven.losses = 0;
+          forgiven.failed_workers.clear();
+          DISTILLERY_RETURN_IF_ERROR(record_->Put(forgiven));
+        }
+        return record_->Put(row);
+      }));
   for (auto& [key, task] : run->tasks) {
     task.row.failures = 0;
     task.row.losses = 0;
@@ -440,16 +446,16 @@ absl::StatusOr<RunView> Coordinator::ResumeRun(const std::string& run_id) {
 
 absl::Status Coordinator::PutRunWithoutLeases(const RunRow& row, const std::string& outcome) {
   const std::vector<LeaseRow> leases = leases_.OfRun(row.run_id);
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
-    for (LeaseRow ended : leases) {
-      ended.outcome = outcome;
-      ended.ended_unix_millis = WallMillis();
-      DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
-    }
-    return absl::OkStatus();
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
+        for (LeaseRow ended : leases) {
+          ended.outcome = outcome;
+          ended.ended_unix_millis = WallMillis();
+          DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
+        }
+        return absl::OkStatus();
+      }));
   for (const LeaseRow& lease : leases) leases_.Remove(lease.lease.fencing_token);
   statistics_.Add(Count::kLeasesEnded, outcome, static_cast<int64_t>(leases.size()));
   return absl::OkStatus();
@@ -468,7 +474,10 @@ absl::Status Coordinator::EndRun(RunEntry& run, RunState state, const std::strin
   run.last_round.clear();
   run.samples.reset();
   CollectGarbage(run);
-  statistics_.Note({"run_ended", row.run_id, {}, "",
+  statistics_.Note({"run_ended",
+                    row.run_id,
+                    {},
+                    "",
                     absl::StrCat(state == RunState::kSucceeded ? "succeeded" : "not finished",
                                  reason.empty() ? "" : ": ", reason)});
   Changed(run);
@@ -504,9 +513,8 @@ absl::Status Coordinator::Advance(RunEntry& run) {
 }
 
 void Coordinator::CollectGarbage(const RunEntry& run) {
-  AddGarbage(folder_->WeightsBefore(run.row.run_id,
-                                    run.row.completed_rounds + 1 - options_.kept_rounds,
-                                    run.RoundsToKeep()));
+  AddGarbage(folder_->WeightsBefore(
+      run.row.run_id, run.row.completed_rounds + 1 - options_.kept_rounds, run.RoundsToKeep()));
   std::set<std::string> spooled;
   for (const auto& [key, task] : run.tasks) {
     if (task.row.done) spooled.insert(task.row.delta_file);
@@ -692,20 +700,20 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
   if (round_row.delta_count - round_row.late_delta_count < run.spec.training.replicas) {
     row.inexact = true;
   }
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(round_row));
-    if (run.spec.needs_quorum()) {
-      for (const RunEntry::TaskKey& key : run.averaged) {
-        TaskRow counted = run.tasks.at(key).row;
-        counted.counted = true;
-        DISTILLERY_RETURN_IF_ERROR(record_->Put(counted));
-      }
-    }
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
-    DISTILLERY_FAILPOINT("coordinator.round.recording");
-    return absl::OkStatus();
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(round_row));
+        if (run.spec.needs_quorum()) {
+          for (const RunEntry::TaskKey& key : run.averaged) {
+            TaskRow counted = run.tasks.at(key).row;
+            counted.counted = true;
+            DISTILLERY_RETURN_IF_ERROR(record_->Put(counted));
+          }
+        }
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
+        DISTILLERY_FAILPOINT("coordinator.round.recording");
+        return absl::OkStatus();
+      }));
   DISTILLERY_FAILPOINT("coordinator.round.recorded");
   run.row = row;
   run.rounds.push_back(round_row);
@@ -716,7 +724,8 @@ absl::Status Coordinator::RecordAverage(const std::string& run_id, int64_t round
   for (const int64_t token : dropped) {
     const LeaseRow* const lease = leases_.Find(token);
     if (lease == nullptr) continue;
-    // The round stands on record already; at worst the lease is found open, and ended, at a restart.
+    // The round stands on record already; at worst the lease is found open, and ended, at a
+    // restart.
     const absl::Status late = record_->Put(EndLease(LeaseRow(*lease), "late"));
     if (!late.ok()) LogError("{}", std::string(late.message()));
   }
@@ -742,9 +751,8 @@ absl::StatusOr<WeightsFile> Coordinator::OpenWeights(const std::string& run_id, 
                                                         run->row.completed_rounds));
     }
     if (!run->damage.empty() && !run->RoundsWhole()) {
-      return absl::DataLossError(
-          absl::StrCat("run ", run_id, " is damaged: ", run->damage,
-                       "; `coordinator state export` may have its weights"));
+      return absl::DataLossError(absl::StrCat("run ", run_id, " is damaged: ", run->damage,
+                                              "; `coordinator state export` may have its weights"));
     }
     weights.run_id = run_id;
     weights.round = round;
@@ -771,8 +779,7 @@ absl::StatusOr<WeightsLayout> Coordinator::LayoutOf(const std::string& run_id) {
 absl::StatusOr<WeightsFile> Coordinator::OpenFloat16Weights(const std::string& run_id,
                                                             int64_t round) {
   DISTILLERY_ASSIGN_OR_RETURN(WeightsFile weights, OpenWeights(run_id, round));
-  const std::string path =
-      folder_->Float16Weights(run_id, weights.round, weights.weights_sha256);
+  const std::string path = folder_->Float16Weights(run_id, weights.round, weights.weights_sha256);
   for (bool again = false;; again = true) {
     const auto tensors = TensorsOf(weights.file);
     if (!tensors.ok()) return NoteUnreadable(weights, tensors.status());

@@ -1,9 +1,9 @@
-// The coordinator's domain: plans runs as tasks, leases the tasks, takes results, averages rounds, and
-// keeps all of it in a durable record from which a restart goes on.
+// The coordinator's domain: plans runs as tasks, leases the tasks, takes results, averages rounds,
+// and keeps all of it in a durable record from which a restart goes on.
 //
-// Talks to nobody: the gRPC skin, the file system and SQLite are below and above it. Threads: safe for
-// all. One thread of its own watches deadlines and hands tasks to waiting workers, one averages.
-// Methods block for the disk; callbacks come from its threads, never under its lock.
+// Talks to nobody: the gRPC skin, the file system and SQLite are below and above it. Threads: safe
+// for all. One thread of its own watches deadlines and hands tasks to waiting workers, one
+// averages. Methods block for the disk; callbacks come from its threads, never under its lock.
 //
 //   auto coordinator = *Coordinator::Open({.state_dir = "state"});
 //   coordinator->Start();
@@ -153,8 +153,8 @@ class Coordinator {
     Clock* clock = Clock::Real();
   };
 
-  // Locks the state folder, reads the record, goes on with every run. FAILED_PRECONDITION if another
-  // process has the folder; DATA_LOSS names a damaged row.
+  // Locks the state folder, reads the record, goes on with every run. FAILED_PRECONDITION if
+  // another process has the folder; DATA_LOSS names a damaged row.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Open(const Options& options);
   // Close, then joins.
   ~Coordinator();
@@ -170,8 +170,8 @@ class Coordinator {
   bool AverageNext();
 
   // ALREADY_EXISTS never: the same request_id gives the same run. INVALID_ARGUMENT for a bad spec;
-  // FAILED_PRECONDITION if its initial weights have not been uploaded, or a run that it depends on is
-  // not known or has ended without success.
+  // FAILED_PRECONDITION if its initial weights have not been uploaded, or a run that it depends on
+  // is not known or has ended without success.
   absl::StatusOr<RunView> SubmitRun(const std::string& request_id, const RunSpec& spec);
   // NOT_FOUND. `with_details`: with the details of the latest evaluation, which may be large.
   absl::StatusOr<RunView> GetRun(const std::string& run_id, bool with_details = false);
@@ -193,16 +193,16 @@ class Coordinator {
   // The worker's place in lists: by name, then by id.
   static std::string PlaceOf(const WorkerRow& worker);
   absl::StatusOr<RunView> CancelRun(const std::string& run_id);
-  // Forgets a run that has ended, its weights too. FAILED_PRECONDITION if it has not, or if another run
-  // waits for it.
+  // Forgets a run that has ended, its weights too. FAILED_PRECONDITION if it has not, or if another
+  // run waits for it.
   absl::Status DeleteRun(const std::string& run_id);
   // Takes back the run's tasks and leases no more; nothing if it is paused or has ended.
   absl::StatusOr<RunView> PauseRun(const std::string& run_id);
   // Goes on with a paused run and forgets the failures and losses of its tasks. FAILED_PRECONDITION
   // if its record is damaged.
   absl::StatusOr<RunView> ResumeRun(const std::string& run_id);
-  // Called when the run has changed while the listener lives, ten times a second at most, and at once
-  // when it ends or pauses. NOT_FOUND.
+  // Called when the run has changed while the listener lives, ten times a second at most, and at
+  // once when it ends or pauses. NOT_FOUND.
   absl::Status Watch(const std::string& run_id, const std::shared_ptr<RunListener>& listener);
   bool closing();
 
@@ -216,12 +216,11 @@ class Coordinator {
   // OK if a caller with this certificate may act as the worker ("": no caller has certificates).
   // Else PERMISSION_DENIED, or NOT_FOUND for a worker that must register again.
   absl::Status CheckCaller(const std::string& worker_id, const std::string& certificate);
-  // Calls `done` once: with a task, with nothing after max_wait, or with NOT_FOUND (unknown worker),
-  // UNAVAILABLE (closing) or CANCELLED (CancelWait). A worker holds one lease: asking with a new
-  // request_id gives up the one before. Returns an id for CancelWait; 0 if `done` was called.
+  // Calls `done` once: with a task, with nothing after max_wait, or with NOT_FOUND (unknown
+  // worker), UNAVAILABLE (closing) or CANCELLED (CancelWait). A worker holds one lease: asking with
+  // a new request_id gives up the one before. Returns an id for CancelWait; 0 if `done` was called.
   int64_t LeaseTask(const std::string& request_id, const std::string& worker_id,
-                    absl::Duration max_wait,
-                    std::function<void(absl::StatusOr<LeaseAnswer>)> done);
+                    absl::Duration max_wait, std::function<void(absl::StatusOr<LeaseAnswer>)> done);
   void CancelWait(int64_t wait_id);
   // ABORTED: the lease has ended; PERMISSION_DENIED: it is another worker's.
   absl::Status RenewLease(const Lease& lease, int64_t sample_count, const std::string& waiting_for);
@@ -240,8 +239,8 @@ class Coordinator {
   void NoteBadResult(const Lease& lease, const std::string& reason, const absl::Status& status);
 
   // round -1: the newest. NOT_FOUND: run, or weights no longer kept; FAILED_PRECONDITION: the round
-  // has not begun; UNAVAILABLE: they are damaged and being rebuilt; DATA_LOSS: they cannot be rebuilt.
-  // May block for the disk.
+  // has not begun; UNAVAILABLE: they are damaged and being rebuilt; DATA_LOSS: they cannot be
+  // rebuilt. May block for the disk.
   absl::StatusOr<WeightsFile> OpenWeights(const std::string& run_id, int64_t round);
   // The layout that all weights and deltas of the run have; errors as OpenWeights.
   absl::StatusOr<WeightsLayout> LayoutOf(const std::string& run_id);
@@ -250,8 +249,8 @@ class Coordinator {
   // The same in half the bytes (see EncodedWeights). May block for the disk.
   absl::StatusOr<WeightsFile> OpenFloat16Weights(const std::string& run_id, int64_t round);
 
-  // Weights to start from: WeightsUpload (weights_upload.h) drives these two. NOT_FOUND if there are
-  // none of that SHA-256; RESOURCE_EXHAUSTED for more than the size limit.
+  // Weights to start from: WeightsUpload (weights_upload.h) drives these two. NOT_FOUND if there
+  // are none of that SHA-256; RESOURCE_EXHAUSTED for more than the size limit.
   absl::StatusOr<WeightsFile> OpenUploadedWeights(const std::string& sha256);
   absl::StatusOr<std::string> PlanWeightsUpload(int64_t byte_count, const std::string& sha256);
   // Takes the checked and synced file at `path`.
@@ -282,12 +281,11 @@ class Coordinator {
                                         const EvaluationMetrics& metrics);
 
  private:
-  // Holds mutex_. What was recorded until then is on disk when the destructor returns, which waits for
-  // that without the mutex. For all that acknowledges; what only looks takes a MutexLock.
+  // Holds mutex_. What was recorded until then is on disk when the destructor returns, which waits
+  // for that without the mutex. For all that acknowledges; what only looks takes a MutexLock.
   class ABSL_SCOPED_LOCKABLE RecordLock {
    public:
-    explicit RecordLock(Coordinator* coordinator)
-        ABSL_EXCLUSIVE_LOCK_FUNCTION(coordinator->mutex_)
+    explicit RecordLock(Coordinator* coordinator) ABSL_EXCLUSIVE_LOCK_FUNCTION(coordinator->mutex_)
         : coordinator_(coordinator) {
       coordinator_->mutex_.Lock();
     }
@@ -347,8 +345,8 @@ class Coordinator {
 
   absl::StatusOr<LeaseAnswer> TryLease(const std::string& request_id, const std::string& worker_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What this worker may do, or do as well, a task of each run that has one: the run whose turn it is
-  // first.
+  // What this worker may do, or do as well, a task of each run that has one: the run whose turn it
+  // is first.
   std::vector<std::pair<RunEntry*, TaskEntry*>> TasksByTurn(const WorkerEntry& worker, bool backup)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The task of the run that this worker should do next, or null.

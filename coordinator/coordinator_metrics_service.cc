@@ -191,7 +191,8 @@ std::vector<prometheus::MetricFamily> CoordinatorMetrics::Collect() const {
                "Connections closed at once: too many were open, or no file descriptor was left.",
                static_cast<double>(connections.refused_count));
   const CallQuota::Statistics calls = server_->calls();
-  list.Gauge("open_calls", "Calls under way, streams and cancelled ones not yet cleared away included.",
+  list.Gauge("open_calls",
+             "Calls under way, streams and cancelled ones not yet cleared away included.",
              static_cast<double>(calls.live_count));
   list.Counter("refused_calls_total", "Calls refused because too many were under way.",
                static_cast<double>(calls.refused_count));

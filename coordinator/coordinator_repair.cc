@@ -110,7 +110,8 @@ absl::Status Coordinator::NoteUnreadable(const WeightsFile& weights, const absl:
   if (weights.run_id.empty()) return status;
   const bool missing = absl::IsNotFound(status);
   if (!missing && !absl::IsDataLoss(status)) return status;
-  const std::string what = absl::StrCat("run ", weights.run_id, ": weights of round ", weights.round);
+  const std::string what =
+      absl::StrCat("run ", weights.run_id, ": weights of round ", weights.round);
   if (weights.sha256 != weights.weights_sha256) {
     return absl::UnavailableError(absl::StrCat(what, " are being encoded anew"));
   }
@@ -118,8 +119,8 @@ absl::Status Coordinator::NoteUnreadable(const WeightsFile& weights, const absl:
   const auto found = runs_.find(weights.run_id);
   if (found == runs_.end()) return status;
   RunEntry& run = *found->second;
-  const bool newest = weights.round == run.row.completed_rounds &&
-                      weights.weights_sha256 == run.row.weights_sha256;
+  const bool newest =
+      weights.round == run.row.completed_rounds && weights.weights_sha256 == run.row.weights_sha256;
   if (newest && !Ended(run.row.state) && run.damage.empty()) {
     // A run that was damaged when it paused waits for a person.
     if (run.row.state == RunState::kPaused && run.damaged && !run.averaging) {
@@ -130,8 +131,9 @@ absl::Status Coordinator::NoteUnreadable(const WeightsFile& weights, const absl:
   }
   if (missing) return absl::NotFoundError(absl::StrCat(what, " are no longer kept"));
   return absl::DataLossError(
-      absl::StrCat(what, " are damaged: their SHA-256 differs from the record's; put the file back "
-                         "from a copy of the state folder"));
+      absl::StrCat(what,
+                   " are damaged: their SHA-256 differs from the record's; put the file back "
+                   "from a copy of the state folder"));
 }
 
 bool Coordinator::WaitsForDisk(RunEntry& run, const absl::Status& status) {
@@ -146,7 +148,10 @@ void Coordinator::QueueRebuild(RunEntry& run) {
   if (!run.damaged) {
     run.damaged = true;
     statistics_.Add(Count::kDigestFailures, "weights");
-    statistics_.Note({"weights_damaged", run.row.run_id, {}, "",
+    statistics_.Note({"weights_damaged",
+                      run.row.run_id,
+                      {},
+                      "",
                       absl::StrCat("the file of round ", run.row.completed_rounds,
                                    " is missing or its SHA-256 differs")});
   }
@@ -165,7 +170,8 @@ void Coordinator::RebuildWeights(const std::string& run_id) {
     if (found == runs_.end()) return;
     files = NewestFiles(*found->second);
   }
-  // What is not damaged but cannot be read now is not rebuilt from other things: OK, DATA_LOSS or wait.
+  // What is not damaged but cannot be read now is not rebuilt from other things: OK, DATA_LOSS or
+  // wait.
   absl::Status sound;
   for (const auto& [path, sha256] : files) {
     if (sound.ok()) sound = CheckFileSha256(path, sha256);
@@ -216,17 +222,21 @@ void Coordinator::RebuildWeights(const std::string& run_id) {
   if (status.ok()) {
     run.damaged = false;
     statistics_.Add(Count::kDigestRepairs, "weights");
-    statistics_.Note({"weights_repaired", run_id, {}, "",
+    statistics_.Note({"weights_repaired",
+                      run_id,
+                      {},
+                      "",
                       absl::StrCat("those of round ", run.row.completed_rounds,
                                    " are as the record says again")});
     Changed(run);
     status = Advance(run);
   } else if (!WaitsForDisk(run, status) && run.row.state != RunState::kPaused) {
-    status = Pause(run, absl::StrCat("the weights of round ", run.row.completed_rounds,
-                                     " are damaged and cannot be rebuilt: ",
-                                     absl::StrReplaceAll(status.message(), {{options_.state_dir,
-                                                                             "the state folder"}}),
-                                     "; put the file back from a copy, then resume the run"));
+    status = Pause(
+        run, absl::StrCat(
+                 "the weights of round ", run.row.completed_rounds,
+                 " are damaged and cannot be rebuilt: ",
+                 absl::StrReplaceAll(status.message(), {{options_.state_dir, "the state folder"}}),
+                 "; put the file back from a copy, then resume the run"));
   }
   if (!status.ok()) LogError("run {}: {}", run_id, std::string(status.message()));
 }
@@ -283,7 +293,10 @@ void Coordinator::NoteBadResult(const Lease& lease, const std::string& reason,
   if (!strikes_.Strike(lease.worker_id, Now())) return;
   statistics_.Add(Count::kWorkersSetAside);
   statistics_.Note(
-      {"worker_set_aside", "", {}, lease.worker_id,
+      {"worker_set_aside",
+       "",
+       {},
+       lease.worker_id,
        absl::StrCat(StrikeBook::kMost,
                     " results in a row were none: it gets no task "
                     "for ",

@@ -45,8 +45,7 @@ absl::StatusOr<LeaseAnswer> Coordinator::TryLease(const std::string& request_id,
       if (!Fits(*run, worker, backup ? &wanted : &answer.wanted_numerics)) continue;
       if (backup) {
         const LogFields about(TaskLogFields(task->row.task));
-        LogInfo("{} takes long: {} does it as well", task->row.task.ToString(),
-                     worker.row.name);
+        LogInfo("{} takes long: {} does it as well", task->row.task.ToString(), worker.row.name);
       }
       DISTILLERY_ASSIGN_OR_RETURN(answer.grant, Grant(*run, *task, worker, request_id));
       if (backup) statistics_.Add(Count::kBackupLeases);
@@ -73,8 +72,8 @@ std::vector<std::pair<RunEntry*, TaskEntry*>> Coordinator::TasksByTurn(const Wor
     // Of many runs few have one: their shares alone are looked at.
     TaskEntry* const task = backup ? StragglerFor(*run, worker) : TaskFor(*run, worker);
     if (task == nullptr) continue;
-    const absl::Duration in_flight = leases_.AgesOfRun(
-        run->row.run_id, run->MedianTaskTime().value_or(kUnknownTaskTime), Now());
+    const absl::Duration in_flight =
+        leases_.AgesOfRun(run->row.run_id, run->MedianTaskTime().value_or(kUnknownTaskTime), Now());
     candidates.push_back({share_.SharedSeconds(run->row.run_id, in_flight), run, task});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -140,7 +139,8 @@ absl::Duration Coordinator::NextWake() {
       continue;
     }
     for (const auto& [key, task] : run->tasks) {
-      if (std::get<0>(key) != TaskKind::kTrain || task.row.done || task.tokens.size() != 1) continue;
+      if (std::get<0>(key) != TaskKind::kTrain || task.row.done || task.tokens.size() != 1)
+        continue;
       const absl::Duration due = Now() - leases_.Age(task.tokens.front(), Now()) + backup_after;
       // One that was due before was offered to whoever waits.
       if (due > offered_) next = std::min(next, due);
@@ -172,9 +172,7 @@ bool Coordinator::Rests(const WorkerEntry& worker) {
   return Now() < worker.pace.rests_until() || strikes_.Rests(worker.row.worker_id, Now());
 }
 
-bool Coordinator::Alive(const WorkerEntry& worker) {
-  return worker.last_seen >= AliveSince();
-}
+bool Coordinator::Alive(const WorkerEntry& worker) { return worker.last_seen >= AliveSince(); }
 
 int64_t Coordinator::CountLiveWorkers() { return workers_.CountHeardSince(AliveSince()); }
 
@@ -241,9 +239,8 @@ bool Coordinator::Fits(const RunEntry& run, const WorkerEntry& worker, std::stri
 absl::Status Coordinator::ResolveDependencies(RunSpec* spec) {
   for (std::string& name : spec->scheduling.depends_on) {
     if (runs_.count(name) > 0) continue;
-    const auto newest =
-        std::find_if(run_order_.rbegin(), run_order_.rend(),
-                     [&](const RunEntry* run) { return run->spec.name == name; });
+    const auto newest = std::find_if(run_order_.rbegin(), run_order_.rend(),
+                                     [&](const RunEntry* run) { return run->spec.name == name; });
     if (newest == run_order_.rend()) {
       return absl::FailedPreconditionError(
           absl::StrCat("scheduling.depends_on: no run has the id or the name \"", name, "\""));
@@ -277,8 +274,7 @@ absl::Status Coordinator::UpdateDependents(const std::string& ended) {
     }
     const absl::Status standing = CheckDependencies(*run);
     if (!standing.ok()) {
-      DISTILLERY_RETURN_IF_ERROR(
-          EndRun(*run, RunState::kFailed, std::string(standing.message())));
+      DISTILLERY_RETURN_IF_ERROR(EndRun(*run, RunState::kFailed, std::string(standing.message())));
     }
     Changed(*run);
   }
@@ -306,15 +302,15 @@ absl::Status Coordinator::RollBack(RunEntry& run, int64_t best_round) {
   round.rolled_back_to = best_round;
   RunRow row = run.row;
   row.weights_sha256 = run.WeightsSha256(best_round);
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(round));
-    return record_->Put(row);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(round));
+        return record_->Put(row);
+      }));
   run.rounds.back() = round;
   run.row = row;
   LogInfo("run {}: the best weights, of round {}, take the place of round {}'s", row.run_id,
-               best_round, present);
+          best_round, present);
   CollectGarbage(run);
   Changed(run);
   return absl::OkStatus();
@@ -326,17 +322,15 @@ absl::Status Coordinator::RaiseNondeterminismAlarm(RunEntry& run, const Lease& l
       " computed other weights than the worker whose result was taken: equal bits are no longer "
       "promised; compare the workers' hardware and versions");
   statistics_.Add(Count::kNondeterminismAlarms);
-  statistics_.Note(
-      {"nondeterminism", lease.task.run_id, lease.task, lease.worker_id, reason});
+  statistics_.Note({"nondeterminism", lease.task.run_id, lease.task, lease.worker_id, reason});
   RunRow row = run.row;
   ++row.nondeterminism_alarms;
   row.inexact = true;
   DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
   run.row = row;
   Changed(run);
-  return run.spec.exact && !Ended(row.state) && row.state != RunState::kPaused
-             ? Pause(run, reason)
-             : absl::OkStatus();
+  return run.spec.exact && !Ended(row.state) && row.state != RunState::kPaused ? Pause(run, reason)
+                                                                               : absl::OkStatus();
 }
 
 absl::Status Coordinator::DeleteRun(const std::string& run_id) {

@@ -30,9 +30,11 @@ constexpr int32_t kLargestPage = 1000;
 constexpr int32_t kLargestRoundPage = 10'000;
 constexpr int32_t kLargestWorkerPage = 5000;
 
-// What an answer's list may hold, so that the whole stays below the limit of 4 MiB of stock clients.
+// What an answer's list may hold, so that the whole stays below the limit of 4 MiB of stock
+// clients.
 constexpr size_t kListBytes = 3 << 20;
-// Besides a list, one run may take so much; its spec alone may be larger if an older version took it.
+// Besides a list, one run may take so much; its spec alone may be larger if an older version took
+// it.
 constexpr size_t kRunBytes = 3 << 20;
 
 // What part of a list is asked for: what comes after the number `token`; 0: from the start.
@@ -129,7 +131,9 @@ std::string DigestOf(const Request& request) {
 class LeaseReactor : public grpc::ServerUnaryReactor {
  public:
   LeaseReactor(Coordinator* coordinator, RequestLedger* requests, v1::LeaseTaskResponse* response)
-      : coordinator_(coordinator), requests_(requests), shared_(std::make_shared<Shared>()),
+      : coordinator_(coordinator),
+        requests_(requests),
+        shared_(std::make_shared<Shared>()),
         response_(response) {}
 
   // `allowed`: whether the caller may act as the worker.
@@ -240,8 +244,7 @@ absl::Status CoordinatorServiceImpl::CallOnce(
   // The ledger keeps it.
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request.request_id(), 64));
   const std::string digest = DigestOf(request);
-  DISTILLERY_ASSIGN_OR_RETURN(const bool repeated,
-                              requests_.Repeats(request.request_id(), digest));
+  DISTILLERY_ASSIGN_OR_RETURN(const bool repeated, requests_.Repeats(request.request_id(), digest));
   DISTILLERY_RETURN_IF_ERROR(call(repeated));
   requests_.Note(request.request_id(), digest);
   return absl::OkStatus();
@@ -286,8 +289,8 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetRun(Context* context,
                                                          const v1::GetRunRequest* request,
                                                          v1::GetRunResponse* response) {
   return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const Page page, PageOf(*request, kLargestPage, kLargestRoundPage, "GetRun"));
+    DISTILLERY_ASSIGN_OR_RETURN(const Page page,
+                                PageOf(*request, kLargestPage, kLargestRoundPage, "GetRun"));
     const bool first_page = page.token == 0;
     DISTILLERY_ASSIGN_OR_RETURN(
         const RunView view,
@@ -341,11 +344,10 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListLeases(Context* context,
                                                              const v1::ListLeasesRequest* request,
                                                              v1::ListLeasesResponse* response) {
   return Unary(context, [=]() -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const Page page, PageOf(*request, kLargestPage, kLargestPage, "ListLeases"));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const std::vector<LeaseView> views,
-        coordinator_->ListLeases(request->run_id(), page.token, page.size));
+    DISTILLERY_ASSIGN_OR_RETURN(const Page page,
+                                PageOf(*request, kLargestPage, kLargestPage, "ListLeases"));
+    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<LeaseView> views,
+                                coordinator_->ListLeases(request->run_id(), page.token, page.size));
     size_t bytes = 0;
     for (const LeaseView& view : views) {
       v1::LeaseRecord lease;
@@ -361,8 +363,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListLeases(Context* context,
   });
 }
 
-grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(
-    Context* context, const v1::ListWorkersRequest* request, v1::ListWorkersResponse* response) {
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(Context* context,
+                                                              const v1::ListWorkersRequest* request,
+                                                              v1::ListWorkersResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const int64_t page_size,
                                 PageSizeOf(*request, kLargestWorkerPage, kLargestWorkerPage));
@@ -389,8 +392,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::CancelRun(Context* context,
   return ChangeRun(context, request, response, &Coordinator::CancelRun);
 }
 
-grpc::ServerUnaryReactor* CoordinatorServiceImpl::DeleteRun(
-    Context* context, const v1::DeleteRunRequest* request, v1::DeleteRunResponse* /*response*/) {
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::DeleteRun(Context* context,
+                                                            const v1::DeleteRunRequest* request,
+                                                            v1::DeleteRunResponse* /*response*/) {
   return Once(context, request, [=](bool repeated) {
     return repeated ? absl::OkStatus() : coordinator_->DeleteRun(request->run_id());
   });
@@ -501,10 +505,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(
   return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
     DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const bool duplicate,
-        coordinator_->ReportEvaluation(request->request_id(), lease,
-                                       FromProto(request->metrics())));
+    DISTILLERY_ASSIGN_OR_RETURN(const bool duplicate,
+                                coordinator_->ReportEvaluation(request->request_id(), lease,
+                                                               FromProto(request->metrics())));
     response->set_duplicate(duplicate);
     return absl::OkStatus();
   });

@@ -1,5 +1,5 @@
-// The gRPC skin of Coordinator: unpacks, makes one domain call, packs. Blocking work runs on its own
-// pools; reactors never block.
+// The gRPC skin of Coordinator: unpacks, makes one domain call, packs. Blocking work runs on its
+// own pools; reactors never block.
 #pragma once
 
 #include "common/base/task_pool.h"
@@ -23,7 +23,8 @@ class CoordinatorServiceImpl final
   struct Options {
     // A client that neither reads nor sends for so long loses its stream.
     absl::Duration stream_idle_limit = absl::Seconds(60);
-    // Watches, downloads and uploads of weights to start from that one client may have, of each kind.
+    // Watches, downloads and uploads of weights to start from that one client may have, of each
+    // kind.
     int64_t max_streams_per_client = 1024;
   };
   // The coordinator must outlive the service. Shut the server down before destroying this.

@@ -82,9 +82,8 @@ absl::Status Coordinator::CheckCaller(const std::string& worker_id,
     return absl::NotFoundError("worker_id is not known: register again");
   }
   if (found->row.certificate == certificate) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat("worker ", worker_id, " was not registered with the certificate of \"",
-                   certificate, "\""));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "worker ", worker_id, " was not registered with the certificate of \"", certificate, "\""));
 }
 
 int64_t Coordinator::LeaseTask(const std::string& request_id, const std::string& worker_id,
@@ -95,8 +94,7 @@ int64_t Coordinator::LeaseTask(const std::string& request_id, const std::string&
     const RecordLock lock(this);
     answer = closing_ ? absl::UnavailableError("the coordinator is stopping")
                       : TryLease(request_id, worker_id);
-    const bool empty =
-        answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
+    const bool empty = answer.ok() && !answer->grant.has_value() && answer->wanted_numerics.empty();
     const int64_t waits =
         std::count_if(waiters_.begin(), waiters_.end(),
                       [&](const Waiter& waiter) { return waiter.worker_id == worker_id; });
@@ -146,8 +144,8 @@ void Coordinator::Tick() {
          full ? std::vector<LeaseRow>() : leases_.Stalled(options_.stall_limit, Now())) {
       if (leases_.Find(row.lease.fencing_token) == nullptr) continue;
       LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
-                   row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
-                   absl::FormatDuration(options_.stall_limit));
+                 row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
+                 absl::FormatDuration(options_.stall_limit));
       const absl::Status status = LoseLease(row, "stalled");
       if (!status.ok()) LogError("{}", std::string(status.message()));
     }
@@ -156,10 +154,11 @@ void Coordinator::Tick() {
     }
     if (!full) AdvanceOverdueRuns();
     offered_ = Now();
-    // Where one found nothing, others that are started alike need not look, unless a task that failed on
-    // one may be done by another.
-    const bool any_failed = !waiters_.empty() && std::any_of(
-        run_order_.begin(), run_order_.end(), [](const RunEntry* run) {
+    // Where one found nothing, others that are started alike need not look, unless a task that
+    // failed on one may be done by another.
+    const bool any_failed =
+        !waiters_.empty() &&
+        std::any_of(run_order_.begin(), run_order_.end(), [](const RunEntry* run) {
           return std::any_of(run->tasks.begin(), run->tasks.end(),
                              [](const auto& task) { return task.second.row.failures > 0; });
         });
@@ -167,13 +166,12 @@ void Coordinator::Tick() {
     for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
       const bool over = Now() >= waiter->deadline;
       const WorkerEntry* const worker = workers_.Find(waiter->worker_id);
-      const auto kind = worker == nullptr
-                            ? std::pair<std::string, std::string>()
-                            : std::pair(worker->row.numerics,
-                                        absl::StrCat(worker->row.numerics_fingerprint, " ",
-                                                     worker->row.memory_bytes));
-      // A call that has waited since before its worker got a task does not ask for another: only a later
-      // one gives the task up.
+      const auto kind = worker == nullptr ? std::pair<std::string, std::string>()
+                                          : std::pair(worker->row.numerics,
+                                                      absl::StrCat(worker->row.numerics_fingerprint,
+                                                                   " ", worker->row.memory_bytes));
+      // A call that has waited since before its worker got a task does not ask for another: only a
+      // later one gives the task up.
       const LeaseRow* const held = leases_.FindByWorker(waiter->worker_id);
       const bool has_task = held != nullptr && held->request_id != waiter->request_id;
       if (!over && (has_task || idle.count(kind) > 0)) {
@@ -232,17 +230,17 @@ absl::StatusOr<TaskGrant> Coordinator::Grant(RunEntry& run, TaskEntry& task,
     } else if (run_row.numerics_fingerprint != worker.row.numerics_fingerprint) {
       if (!run_row.inexact) {
         LogWarning("run {} is inexact from here: {} computes with \"{}\", others with \"{}\"",
-                     run_row.run_id, worker.row.name, worker.row.numerics_fingerprint,
-                     run_row.numerics_fingerprint);
+                   run_row.run_id, worker.row.name, worker.row.numerics_fingerprint,
+                   run_row.numerics_fingerprint);
       }
       run_row.inexact = true;
     }
   }
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
-    return record_->Put(run_row);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(row));
+        return record_->Put(run_row);
+      }));
   DISTILLERY_FAILPOINT("coordinator.lease.granted");
   run.row = run_row;
   task.tokens.push_back(row.lease.fencing_token);
@@ -324,12 +322,12 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
   if (evidence) ++task->row.losses;
   EndLease(row, outcome);
   if (failed) task->row = changed.row;
-  statistics_.Note({"lease_lost", row.lease.task.run_id, row.lease.task,
-                    row.lease.worker_id,
+  statistics_.Note({"lease_lost", row.lease.task.run_id, row.lease.task, row.lease.worker_id,
                     absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
   if (failed) {
-    return NoteFailure(row.lease, "its worker asked for another task without a result of this one or "
-                                  "a reason; see that worker's log");
+    return NoteFailure(row.lease,
+                       "its worker asked for another task without a result of this one or "
+                       "a reason; see that worker's log");
   }
   if (!evidence || task->row.losses < options_.max_task_losses) return absl::OkStatus();
   const WorkerEntry* const worker = workers_.Find(row.lease.worker_id);
@@ -342,8 +340,7 @@ absl::Status Coordinator::LoseLease(const LeaseRow& row, const std::string& outc
                             "logs, then resume the run"));
 }
 
-bool Coordinator::HasMemory(const RunEntry& run, const TaskEntry& task,
-                            const WorkerEntry& worker) {
+bool Coordinator::HasMemory(const RunEntry& run, const TaskEntry& task, const WorkerEntry& worker) {
   return task.row.task.kind != TaskKind::kTrain || worker.row.memory_bytes == 0 ||
          run.TrainingBytes() <= worker.row.memory_bytes;
 }
@@ -359,10 +356,11 @@ std::string Coordinator::MemoryProblem(const RunEntry& run) {
     name = row.name;
   }
   if (most == 0) return "";
-  return absl::StrCat("no worker has the memory to train the student: weights, gradients and "
-                      "optimizer take ",
-                      run.TrainingBytes() >> 20, " MiB at the least, the largest worker, ", name,
-                      ", has ", most >> 20, " MiB");
+  return absl::StrCat(
+      "no worker has the memory to train the student: weights, gradients and "
+      "optimizer take ",
+      run.TrainingBytes() >> 20, " MiB at the least, the largest worker, ", name, ", has ",
+      most >> 20, " MiB");
 }
 
 absl::StatusOr<LeaseRow> Coordinator::CheckLease(const Lease& lease) {
@@ -410,11 +408,11 @@ absl::Status Coordinator::ReleaseTask(const Lease& lease, bool failed, const std
   ended.ended_unix_millis = WallMillis();
   TaskEntry changed = task == nullptr ? TaskEntry() : *task;
   if (failed) changed.NoteFailure(lease.worker_id);
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
-    return failed && task != nullptr ? record_->Put(changed.row) : absl::OkStatus();
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(ended));
+        return failed && task != nullptr ? record_->Put(changed.row) : absl::OkStatus();
+      }));
   EndLease(row, ended.outcome);
   if (task != nullptr) task->row = changed.row;
   if (!request_id.empty()) counted_requests_.insert(request_id);
@@ -425,8 +423,8 @@ absl::Status Coordinator::NoteFailure(const Lease& lease, const std::string& why
   constexpr size_t kLongestReason = 1000;
   RunEntry& run = *runs_.at(lease.task.run_id);
   const TaskEntry& task = *run.Find(lease.task);
-  const std::string reason = absl::StrCat(lease.task.ToString(), " failed: ",
-                                          CutText(PlainText(why), kLongestReason));
+  const std::string reason =
+      absl::StrCat(lease.task.ToString(), " failed: ", CutText(PlainText(why), kLongestReason));
   statistics_.Note({"task_failed", lease.task.run_id, lease.task, lease.worker_id,
                     absl::StrCat(reason, " (failure ", task.row.failures, ")")});
   const int64_t needed =
@@ -442,9 +440,9 @@ absl::StatusOr<Coordinator::Standing> Coordinator::CheckResult(const std::string
   DISTILLERY_ASSIGN_OR_RETURN(RunEntry * run, FindRun(lease.task.run_id));
   const TaskId& id = lease.task;
   if (id.kind != TaskKind::kInitialise && id.round > run->row.completed_rounds) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("round ", id.round, " has not begun; run ", id.run_id, " is in round ",
-                     run->row.completed_rounds));
+    return absl::FailedPreconditionError(absl::StrCat("round ", id.round, " has not begun; run ",
+                                                      id.run_id, " is in round ",
+                                                      run->row.completed_rounds));
   }
   TaskEntry* const task = run->Find(id);
   if (task != nullptr && task->row.done && task->row.request_id == request_id) {
@@ -550,8 +548,7 @@ absl::StatusOr<Coordinator::UploadPlan> Coordinator::PlaceUpload(const UploadHea
   const RunEntry& run = *runs_.at(task.run_id);
   DISTILLERY_RETURN_IF_ERROR(CheckDigests(run, header));
   if (task.kind == TaskKind::kInitialise) {
-    DISTILLERY_RETURN_IF_ERROR(
-        SamplePlan::Create(run.spec, header.samples_per_shard).status());
+    DISTILLERY_RETURN_IF_ERROR(SamplePlan::Create(run.spec, header.samples_per_shard).status());
   }
   leases_.NoteUpload(header.lease.fencing_token);
   plan.incoming_path = folder_->Incoming();
@@ -602,8 +599,8 @@ absl::StatusOr<bool> Coordinator::CommitUpload(const UploadHeader& header, const
           absl::StrCat(id.ToString(), ": a result is being recorded, ask again"));
     }
   }
-  // Without the lock, so that the disk does this for many results at once. What is not recorded in the
-  // end goes with the run's next garbage.
+  // Without the lock, so that the disk does this for many results at once. What is not recorded in
+  // the end goes with the run's next garbage.
   absl::Status renamed;
   if (open) {
     DISTILLERY_FAILPOINT("coordinator.spool.synced");
@@ -621,7 +618,7 @@ absl::Status Coordinator::CompareSuperseded(const Lease& lease, const std::strin
   superseded_.erase(lease.fencing_token);
   if (!equal) return RaiseNondeterminismAlarm(*runs_.at(lease.task.run_id), lease);
   LogInfo("{}: {} computed the same bits as the faster worker", lease.task.ToString(),
-               lease.worker_id);
+          lease.worker_id);
   return absl::OkStatus();
 }
 
@@ -671,23 +668,23 @@ absl::StatusOr<bool> Coordinator::RecordResult(const UploadHeader& header,
     const LeaseRow* const other = leases_.Find(token);
     if (other != nullptr && token != header.lease.fencing_token) slower.push_back(*other);
   }
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(task_row));
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
-    for (LeaseRow other : slower) {
-      other.outcome = "superseded";
-      other.ended_unix_millis = lease_row.ended_unix_millis;
-      DISTILLERY_RETURN_IF_ERROR(record_->Put(other));
-    }
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(run_row));
-    if (initialise && !header.samples_per_shard.empty()) {
-      DISTILLERY_RETURN_IF_ERROR(record_->Put(
-          PlanRow{run_row.run_id, ShardSizesToText(header.samples_per_shard)}));
-    }
-    DISTILLERY_FAILPOINT("coordinator.result.recording");
-    return absl::OkStatus();
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(task_row));
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
+        for (LeaseRow other : slower) {
+          other.outcome = "superseded";
+          other.ended_unix_millis = lease_row.ended_unix_millis;
+          DISTILLERY_RETURN_IF_ERROR(record_->Put(other));
+        }
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(run_row));
+        if (initialise && !header.samples_per_shard.empty()) {
+          DISTILLERY_RETURN_IF_ERROR(
+              record_->Put(PlanRow{run_row.run_id, ShardSizesToText(header.samples_per_shard)}));
+        }
+        DISTILLERY_FAILPOINT("coordinator.result.recording");
+        return absl::OkStatus();
+      }));
   DISTILLERY_FAILPOINT("coordinator.result.recorded");
   for (const LeaseRow& other : slower) {
     superseded_[other.lease.fencing_token] = {other.lease, sha256,
@@ -739,14 +736,13 @@ absl::StatusOr<bool> Coordinator::ReportEvaluation(const std::string& request_id
   LeaseRow lease_row = active;
   lease_row.outcome = "done";
   lease_row.ended_unix_millis = WallMillis();
-  DISTILLERY_RETURN_IF_ERROR(record_->Transaction([&]()
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    DISTILLERY_RETURN_IF_ERROR(
-        record_->Put(EvaluationRow{run.row.run_id, lease.task.round, metrics,
-                                   DetailsToJson(metrics).dump()}));
-    DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
-    return record_->Put(task_row);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(
+      record_->Transaction([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(EvaluationRow{
+            run.row.run_id, lease.task.round, metrics, DetailsToJson(metrics).dump()}));
+        DISTILLERY_RETURN_IF_ERROR(record_->Put(lease_row));
+        return record_->Put(task_row);
+      }));
   DISTILLERY_FAILPOINT("coordinator.evaluation.recorded");
   EndLease(active, "done");
   counted_requests_.insert(request_id);

@@ -68,8 +68,8 @@ absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::strin
   DISTILLERY_ASSIGN_OR_RETURN(const TensorSource encoded, TensorSource::OpenFile(path));
   DISTILLERY_ASSIGN_OR_RETURN(auto decoded,
                               OutputFile::Create(plan_.decoded_path, Readers::kOwner));
-  DISTILLERY_RETURN_IF_ERROR(DecodeDelta(encoded, expected_, plan_.buffer_names,
-                                         plan_.encoding, [&](absl::string_view bytes) {
+  DISTILLERY_RETURN_IF_ERROR(DecodeDelta(encoded, expected_, plan_.buffer_names, plan_.encoding,
+                                         [&](absl::string_view bytes) {
                                            scan_.Update(bytes);
                                            return decoded->Append(bytes);
                                          }));
@@ -91,9 +91,9 @@ absl::Status DeltaUpload::CheckContent(const std::string& path) const {
     const bool buffer = std::find(header_.buffer_names.begin(), header_.buffer_names.end(),
                                   tensor.name) != header_.buffer_names.end();
     if (!buffer && tensor.type != ScalarType::kFloat32 && tensor.type != ScalarType::kFloat64) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("weights: parameter \"", tensor.name, "\" is ",
-                       ScalarTypeName(tensor.type), "; parameters are F32 or F64"));
+      return absl::InvalidArgumentError(absl::StrCat("weights: parameter \"", tensor.name, "\" is ",
+                                                     ScalarTypeName(tensor.type),
+                                                     "; parameters are F32 or F64"));
     }
   }
   return CheckFinite(weights);

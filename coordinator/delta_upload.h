@@ -1,6 +1,6 @@
-// The upload of a task's result: checks layout and values, decodes the delta to float32, and hands the
-// synced file to the coordinator. What it can it does while the bytes come in, so that memory holds
-// no more of the file than a chunk, and nobody reads it again before it is averaged.
+// The upload of a task's result: checks layout and values, decodes the delta to float32, and hands
+// the synced file to the coordinator. What it can it does while the bytes come in, so that memory
+// holds no more of the file than a chunk, and nobody reads it again before it is averaged.
 #pragma once
 
 #include <memory>

@@ -46,10 +46,13 @@ absl::Status DiskWatch::Note(const absl::Status& status) {
   }
   if (full) {
     statistics_->Add(Count::kDiskFullPauses);
-    statistics_->Note({"disk_full", "", {}, "",
-                       "no run goes on until there is room in the state folder's disk"});
+    statistics_->Note(
+        {"disk_full", "", {}, "", "no run goes on until there is room in the state folder's disk"});
   } else {
-    statistics_->Note({"descriptors_used_up", "", {}, "",
+    statistics_->Note({"descriptors_used_up",
+                       "",
+                       {},
+                       "",
                        "no round is averaged until a file descriptor is free; see `ulimit -n`"});
   }
   return status;

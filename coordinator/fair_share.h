@@ -20,8 +20,8 @@ class FairShare {
   void Leave(const std::string& run_id) { runs_.erase(run_id); }
   // A task of the run took a worker for so long.
   void Charge(const std::string& run_id, absl::Duration used);
-  // Worker time per priority, that of tasks under way (`in_flight`) included: the run with the least is
-  // next. REQUIRES: the run takes part.
+  // Worker time per priority, that of tasks under way (`in_flight`) included: the run with the
+  // least is next. REQUIRES: the run takes part.
   double SharedSeconds(const std::string& run_id, absl::Duration in_flight) const;
 
  private:

@@ -1,6 +1,6 @@
 // Group commit: transactions that several callers have committed become durable together, by one
-// fdatasync of SQLite's write-ahead log, while nobody holds the lock that guards the database. (Gray and
-// Reuter 1993, section 10.3.) A caller answers only after WaitUntilDurable.
+// fdatasync of SQLite's write-ahead log, while nobody holds the lock that guards the database.
+// (Gray and Reuter 1993, section 10.3.) A caller answers only after WaitUntilDurable.
 //
 // Threads: safe for all.
 #pragma once
@@ -16,8 +16,8 @@ namespace distillery {
 
 class GroupCommit {
  public:
-  // `sync` makes all that was committed before it durable. `on_failure` is told where it fails; nothing
-  // that was waited for may be acknowledged then (see DiskWatch).
+  // `sync` makes all that was committed before it durable. `on_failure` is told where it fails;
+  // nothing that was waited for may be acknowledged then (see DiskWatch).
   GroupCommit(std::function<absl::Status()> sync,
               std::function<void(const absl::Status&)> on_failure)
       : sync_(std::move(sync)), on_failure_(std::move(on_failure)) {}

@@ -54,9 +54,8 @@ GuardVerdict JudgeRun(const RunSpec& spec,
     }
   } else if (spec.guard.patience > 0 && since_best >= spec.guard.patience) {
     verdict.action = GuardVerdict::Action::kStop;
-    verdict.reason = absl::StrCat("stopped early: no better held-out ", spec.guard.metric,
-                                  " in ", since_best, " evaluations since round ",
-                                  verdict.best_round);
+    verdict.reason = absl::StrCat("stopped early: no better held-out ", spec.guard.metric, " in ",
+                                  since_best, " evaluations since round ", verdict.best_round);
   }
   return verdict;
 }

@@ -1,7 +1,7 @@
 // The guard of a run: what the evaluations of its held-out split say of it.
 //
-// A pure function of the spec and the evaluations, so that a coordinator that was restarted decides as
-// the one before did.
+// A pure function of the spec and the evaluations, so that a coordinator that was restarted decides
+// as the one before did.
 #pragma once
 
 #include <cstdint>

@@ -17,9 +17,9 @@ absl::StatusOr<std::unique_ptr<IncomingFile>> IncomingFile::Create(const std::st
 
 absl::Status IncomingFile::BeginStream(int64_t start_offset) {
   if (start_offset != bytes_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("header.start_offset is ", start_offset, ", received are ", bytes_,
-                     " bytes: ask GetUpload"));
+    return absl::InvalidArgumentError(absl::StrCat("header.start_offset is ", start_offset,
+                                                   ", received are ", bytes_,
+                                                   " bytes: ask GetUpload"));
   }
   stream_start_ = start_offset;
   chunks_ = 0;
@@ -40,8 +40,8 @@ absl::Status IncomingFile::Append(int64_t offset, absl::Span<const absl::string_
     found = Crc32c(piece, found);
   }
   if (size == 0 || size > byte_count_ - bytes_) {
-    return absl::InvalidArgumentError(absl::StrCat("chunk.data has ", size, " bytes, ",
-                                                   byte_count_ - bytes_, " are left"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("chunk.data has ", size, " bytes, ", byte_count_ - bytes_, " are left"));
   }
   if (crc32c != 0 && crc32c != found) {
     return absl::DataLossError(
@@ -56,10 +56,9 @@ absl::Status IncomingFile::Append(int64_t offset, absl::Span<const absl::string_
 
 absl::Status IncomingFile::EndStream(int64_t chunk_count, int64_t byte_count, uint32_t crc32c) {
   if (chunk_count != chunks_ || byte_count != bytes_ - stream_start_ || bytes_ != byte_count_) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("trailer says ", chunk_count, " chunks and ", byte_count,
-                     " bytes, header says ", byte_count_ - stream_start_, " bytes; got ", chunks_,
-                     " and ", bytes_ - stream_start_));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "trailer says ", chunk_count, " chunks and ", byte_count, " bytes, header says ",
+        byte_count_ - stream_start_, " bytes; got ", chunks_, " and ", bytes_ - stream_start_));
   }
   if (crc32c != crc_) return absl::DataLossError("trailer.crc32c differs from the bytes received");
   return absl::OkStatus();

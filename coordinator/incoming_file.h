@@ -25,14 +25,14 @@ class IncomingFile {
 
   // A stream begins, or goes on: INVALID_ARGUMENT unless start_offset is received_bytes().
   absl::Status BeginStream(int64_t start_offset);
-  // The chunk's bytes, in pieces. INVALID_ARGUMENT for a chunk out of order, twice, empty, or beyond the announced size; DATA_LOSS
-  // if `crc32c` is not its CRC-32C (0: not given).
+  // The chunk's bytes, in pieces. INVALID_ARGUMENT for a chunk out of order, twice, empty, or
+  // beyond the announced size; DATA_LOSS if `crc32c` is not its CRC-32C (0: not given).
   absl::Status Append(int64_t offset, absl::Span<const absl::string_view> data, uint32_t crc32c);
   absl::Status Append(int64_t offset, absl::string_view data, uint32_t crc32c) {
     return Append(offset, {&data, 1}, crc32c);
   }
-  // The stream's trailer: INVALID_ARGUMENT if counts differ or bytes are missing, DATA_LOSS if the CRC
-  // over this stream's bytes does.
+  // The stream's trailer: INVALID_ARGUMENT if counts differ or bytes are missing, DATA_LOSS if the
+  // CRC over this stream's bytes does.
   absl::Status EndStream(int64_t chunk_count, int64_t byte_count, uint32_t crc32c);
 
   // After the last stream. REQUIRES: a path was given.

@@ -49,13 +49,13 @@ class LeaseBook {
                            absl::Duration now) const;
   // The age of the run's oldest lease; minus infinity if it has none.
   absl::Duration OldestOfRun(const std::string& run_id, absl::Duration now) const;
-  // Leases whose deadline is `now` or before, oldest token first. Not const, nor is Stalled: what they
-  // find saves them the look at every lease until the next can be due.
+  // Leases whose deadline is `now` or before, oldest token first. Not const, nor is Stalled: what
+  // they find saves them the look at every lease until the next can be due.
   std::vector<LeaseRow> Expired(absl::Duration now);
   // Training leases that are renewed but have not got on for `limit`, oldest token first.
   std::vector<LeaseRow> Stalled(absl::Duration limit, absl::Duration now);
-  // No lease ends before; it may be earlier than the nearest deadline, since renewals do not move it
-  // until Expired has looked, nor do leases that end. Infinite before the first.
+  // No lease ends before; it may be earlier than the nearest deadline, since renewals do not move
+  // it until Expired has looked, nor do leases that end. Infinite before the first.
   absl::Duration NextDeadline() const { return earliest_deadline_; }
 
  private:

@@ -62,7 +62,9 @@ absl::Status Serve(const Flags& flags) {
   RequestStatistics requests;
   RpcServer::Options serving = flags.server;
   serving.request_statistics = &requests;
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(serving, {{v1::CoordinatorService::service_full_name(), &service}}));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto server,
+      RpcServer::Start(serving, {{v1::CoordinatorService::service_full_name(), &service}}));
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto exposer, MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
                                                 std::make_shared<CoordinatorMetrics>(
@@ -71,7 +73,7 @@ absl::Status Serve(const Flags& flags) {
   coordinator->Start();
   server->SetServing(true);
   LogInfo("coordinator {} listens on {}, state in {}, lease {} s", DISTILLERY_VERSION,
-               server->address(), flags.state_dir, flags.lease_seconds);
+          server->address(), flags.state_dir, flags.lease_seconds);
   StopSignal::Wait();
   LogInfo("stopping; start again with --state-dir {} to go on", flags.state_dir);
   server->SetServing(false);
@@ -84,8 +86,7 @@ absl::Status Serve(const Flags& flags) {
 CLI::App* AddHealthCheck(CLI::App* app, Flags* flags) {
   CLI::App* const health = app->add_subcommand(
       "healthcheck", "ask a running coordinator for its health; exit code 0 if it serves");
-  health->add_option("--address", flags->health_address, "the coordinator, HOST:PORT")
-      ->required();
+  health->add_option("--address", flags->health_address, "the coordinator, HOST:PORT")->required();
   health->add_option("--timeout", flags->health_timeout_seconds, "seconds to wait for the answer")
       ->check(CLI::Range(0.1, 600.0))
       ->capture_default_str();
@@ -112,9 +113,10 @@ int Main(int argc, char** argv) {
                  "a worker that is silent for so long loses its task")
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str();
-  app.add_option("--stall-seconds", flags.stall_seconds,
-                 "a worker that answers but has trained on nothing more for so long loses its task; "
-                 "0: never")
+  app.add_option(
+         "--stall-seconds", flags.stall_seconds,
+         "a worker that answers but has trained on nothing more for so long loses its task; "
+         "0: never")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   app.add_option("--stream-idle-seconds", flags.stream_idle_seconds,
@@ -153,9 +155,9 @@ int Main(int argc, char** argv) {
 }  // namespace distillery
 
 int main(int argc, char** argv) {
-  // Calls end on other threads than they began on. With an arena for each thread the memory of calls
-  // that are over piles up in all of them, 60 MiB after some ten thousand, and this program's is
-  // promised; with one it is taken up again, and calls take no longer.
+  // Calls end on other threads than they began on. With an arena for each thread the memory of
+  // calls that are over piles up in all of them, 60 MiB after some ten thousand, and this program's
+  // is promised; with one it is taken up again, and calls take no longer.
   mallopt(M_ARENA_MAX, 1);
   return distillery::Main(argc, argv);
 }

@@ -1,5 +1,5 @@
-// Uploads whose stream broke off, kept for a minute so that the next stream need not send again what
-// was received.
+// Uploads whose stream broke off, kept for a minute so that the next stream need not send again
+// what was received.
 //
 // Threads: safe for all.
 #pragma once
@@ -19,8 +19,8 @@ class ParkedUploads {
  public:
   explicit ParkedUploads(Clock* clock) : clock_(clock) {}
 
-  // Keeps the upload under its request_id, in place of one that is there. The one that is closest to
-  // its end is dropped when there are too many.
+  // Keeps the upload under its request_id, in place of one that is there. The one that is closest
+  // to its end is dropped when there are too many.
   void Park(std::unique_ptr<Upload> upload);
   // Null if there is none.
   std::unique_ptr<Upload> Take(const std::string& request_id);

@@ -85,14 +85,14 @@ RowReader& operator>>(RowReader& in, RunRow& r) {
 }
 RowWriter& operator<<(RowWriter& out, const RunRow& r) {
   return out << r.run_id << r.number << r.request_id << r.spec_json << r.state << r.state_reason
-             << r.completed_rounds << r.initial_weights_sha256 << r.weights_sha256
-             << r.buffer_names << r.model_card << r.teacher_digest << r.dataset_digest
-             << r.numerics_fingerprint << r.inexact << r.lost_leases << r.submitted_unix_seconds
-             << r.nondeterminism_alarms << r.request_sha256;
+             << r.completed_rounds << r.initial_weights_sha256 << r.weights_sha256 << r.buffer_names
+             << r.model_card << r.teacher_digest << r.dataset_digest << r.numerics_fingerprint
+             << r.inexact << r.lost_leases << r.submitted_unix_seconds << r.nondeterminism_alarms
+             << r.request_sha256;
 }
 RowReader& operator>>(RowReader& in, TaskRow& r) {
-  return in >> r.task >> r.done >> r.request_id >> r.worker_id >> r.delta_file >>
-         r.delta_sha256 >> r.metrics >> r.failures >> r.failed_workers >> r.counted >> r.losses;
+  return in >> r.task >> r.done >> r.request_id >> r.worker_id >> r.delta_file >> r.delta_sha256 >>
+         r.metrics >> r.failures >> r.failed_workers >> r.counted >> r.losses;
 }
 RowWriter& operator<<(RowWriter& out, const TaskRow& r) {
   return out << r.task << r.done << r.request_id << r.worker_id << r.delta_file << r.delta_sha256
@@ -172,15 +172,18 @@ TableShape ShapeOf<RunRow>() {
 template <>
 TableShape ShapeOf<TaskRow>() {
   return {"tasks",
-          absl::StrCat(kTaskColumns, ",done INTEGER,request_id TEXT,worker_id TEXT,delta_file TEXT,"
-                       "delta_sha256 TEXT,", kMetricColumns,
+          absl::StrCat(kTaskColumns,
+                       ",done INTEGER,request_id TEXT,worker_id TEXT,delta_file TEXT,"
+                       "delta_sha256 TEXT,",
+                       kMetricColumns,
                        ",failures INTEGER,failed_workers TEXT,counted INTEGER,losses INTEGER"),
           4};
 }
 template <>
 TableShape ShapeOf<LeaseRow>() {
   return {"leases",
-          absl::StrCat("fencing_token INTEGER,", kTaskColumns, ",worker_id TEXT,request_id TEXT,"
+          absl::StrCat("fencing_token INTEGER,", kTaskColumns,
+                       ",worker_id TEXT,request_id TEXT,"
                        "granted_unix_millis INTEGER,ended_unix_millis INTEGER,outcome TEXT"),
           1};
 }
@@ -251,8 +254,7 @@ absl::Status OpenAndLoad(Database* database, std::unique_ptr<Table>* table, std:
 }
 
 template <typename T>
-absl::Status AddTo(const std::vector<std::pair<std::string, Value>>& values,
-                   std::vector<T>* rows) {
+absl::Status AddTo(const std::vector<std::pair<std::string, Value>>& values, std::vector<T>* rows) {
   Row row;
   for (const std::string& column : Columns(ShapeOf<T>().columns)) {
     const std::string name = column.substr(0, column.find(' '));
@@ -335,8 +337,8 @@ absl::StatusOr<TaskRow> Record::TaskOf(const TaskId& task) {
 
 absl::Status Record::DeleteRun(const std::string& run_id) {
   return Transaction([&]() -> absl::Status {
-    for (Table* const table : {runs_.get(), tasks_.get(), rounds_.get(), evaluations_.get(),
-                               plans_.get()}) {
+    for (Table* const table :
+         {runs_.get(), tasks_.get(), rounds_.get(), evaluations_.get(), plans_.get()}) {
       DISTILLERY_RETURN_IF_ERROR(table->Erase("run_id", run_id));
     }
     DISTILLERY_RETURN_IF_ERROR(PutRow(deleted_.get(), DeletedRow{run_id}));

@@ -84,8 +84,8 @@ struct LeaseRow {
   int64_t granted_unix_millis = 0;
   // 0 while active.
   int64_t ended_unix_millis = 0;
-  // "active", "done", "expired", "stalled", "released", "failed", "abandoned", "superseded" (another
-  // worker was faster), "late" (a quorum ended the round), "paused", "cancelled".
+  // "active", "done", "expired", "stalled", "released", "failed", "abandoned", "superseded"
+  // (another worker was faster), "late" (a quorum ended the round), "paused", "cancelled".
   std::string outcome = "active";
 };
 
@@ -178,14 +178,14 @@ class Record {
   absl::Status Put(const WorkerRow& row);
   absl::Status Put(const EvaluationRow& row);
   absl::Status Put(const PlanRow& row);
-  // The run's leases with tokens above `after`, in the order of their tokens, at most `limit`; those that
-  // have ended too.
+  // The run's leases with tokens above `after`, in the order of their tokens, at most `limit`;
+  // those that have ended too.
   absl::StatusOr<std::vector<LeaseRow>> LeasesOf(const std::string& run_id, int64_t after,
                                                  int64_t limit);
   // NOT_FOUND for a task without a recorded result or failure.
   absl::StatusOr<TaskRow> TaskOf(const TaskId& task);
-  // Forgets the run in all tables but `deleted`, where it stays until FilesAreGone, in one durable step.
-  // The lease with the highest fencing token stays, so that none is ever given twice.
+  // Forgets the run in all tables but `deleted`, where it stays until FilesAreGone, in one durable
+  // step. The lease with the highest fencing token stays, so that none is ever given twice.
   absl::Status DeleteRun(const std::string& run_id);
   // The deleted run's files are removed.
   absl::Status FilesAreGone(const std::string& run_id);

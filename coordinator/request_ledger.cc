@@ -24,8 +24,8 @@ void RequestLedger::Note(const std::string& request_id, const std::string& diges
 }
 
 absl::Status RequestLedger::OtherRequest(const std::string& request_id) {
-  return absl::InvalidArgumentError(absl::StrCat("request_id \"", Printable(request_id),
-                                                 "\" was used for another request: take a new one"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "request_id \"", Printable(request_id), "\" was used for another request: take a new one"));
 }
 
 }  // namespace distillery

@@ -254,11 +254,10 @@ void RunEntry::NoteEvaluation(int64_t round, EvaluationMetrics metrics) {
 
 std::string RunEntry::Divergence() const {
   if (diverged_round_ == 0) return "";
-  return absl::StrCat("diverged: the evaluation after ", diverged_round_,
-                      " rounds gives a cross entropy of ",
-                      evaluations.at(diverged_round_).cross_entropy,
-                      ": lower training.learning_rate (", spec.training.learning_rate,
-                      ") or set training.max_gradient_norm");
+  return absl::StrCat(
+      "diverged: the evaluation after ", diverged_round_, " rounds gives a cross entropy of ",
+      evaluations.at(diverged_round_).cross_entropy, ": lower training.learning_rate (",
+      spec.training.learning_rate, ") or set training.max_gradient_norm");
 }
 
 bool RunEntry::RoundsWhole() const {

@@ -107,7 +107,8 @@ class RunEntry {
   void NoteTaskTime(absl::Duration time);
   // Median of the last training tasks; nothing before there are three.
   const std::optional<absl::Duration>& MedianTaskTime() const { return median_task_time_; }
-  // For how long a training task may be under way before a second worker is given it; infinite: for ever.
+  // For how long a training task may be under way before a second worker is given it; infinite: for
+  // ever.
   absl::Duration BackupAfter() const;
 
   // Details are kept of the newest evaluation alone: they would fill the memory in a long run.
@@ -120,8 +121,8 @@ class RunEntry {
   // The least memory that training takes: weights, gradients and the optimizer's moments; in bytes,
   // 0 if it is not known yet.
   int64_t TrainingBytes() const;
-  // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio times
-  // the median of the last rounds'.
+  // INVALID_ARGUMENT naming the first replica whose norm is more than averaging.max_norm_ratio
+  // times the median of the last rounds'.
   absl::Status CheckNorms(const std::vector<double>& delta_norms) const;
   // Sorted names of the student's tensors that are no parameters.
   std::vector<std::string> BufferNames() const;

@@ -25,8 +25,8 @@ absl::Status CheckRow(const RunRow& row) {
         absl::StrCat("its state is ", static_cast<int>(row.state), ", which is none"));
   }
   const auto names = nlohmann::json::parse(row.buffer_names, nullptr, /*allow_exceptions=*/false);
-  if (!names.is_array() || !std::all_of(names.begin(), names.end(),
-                                        [](const auto& name) { return name.is_string(); })) {
+  if (!names.is_array() ||
+      !std::all_of(names.begin(), names.end(), [](const auto& name) { return name.is_string(); })) {
     return absl::DataLossError("its buffer_names are no list of names");
   }
   return absl::OkStatus();
@@ -40,9 +40,8 @@ auto FilesOf(Spec& spec) {
 
 bool HasFolders(const RunSpec& spec) {
   const auto files = FilesOf(spec);
-  return std::any_of(files.begin(), files.end(), [](const std::string* file) {
-    return file->find('/') != std::string::npos;
-  });
+  return std::any_of(files.begin(), files.end(),
+                     [](const std::string* file) { return file->find('/') != std::string::npos; });
 }
 
 std::unique_ptr<RunEntry> MakeEntry(const RunRow& row) {
@@ -53,8 +52,8 @@ std::unique_ptr<RunEntry> MakeEntry(const RunRow& row) {
   // A row of an older version; the coordinator writes it anew.
   if (spec.ok() && HasFolders(*spec)) run->row.spec_json = RunSpecToJson(run->spec);
   if (!spec.ok()) {
-    Damage(run.get(), absl::StrCat("its spec cannot be read: ",
-                                   std::string(spec.status().message())));
+    Damage(run.get(),
+           absl::StrCat("its spec cannot be read: ", std::string(spec.status().message())));
   }
   if (const absl::Status status = CheckRow(row); !status.ok()) {
     Damage(run.get(), std::string(status.message()));
@@ -113,11 +112,11 @@ LoadedRuns LoadRuns(const Record::Contents& contents) {
     const EvaluationRow& row = contents.evaluations[i];
     RunEntry* const run = find(row.run_id);
     if (run == nullptr) continue;
-    const bool newest = i + 1 == contents.evaluations.size() ||
-                        contents.evaluations[i + 1].run_id != row.run_id;
+    const bool newest =
+        i + 1 == contents.evaluations.size() || contents.evaluations[i + 1].run_id != row.run_id;
     if (const absl::Status status = AddEvaluation(row, newest, run); !status.ok()) {
-      Damage(run, absl::StrCat("the evaluation after ", row.round, " rounds cannot be read: ",
-                               std::string(status.message())));
+      Damage(run, absl::StrCat("the evaluation after ", row.round,
+                               " rounds cannot be read: ", std::string(status.message())));
     }
   }
   for (RunEntry* const run : loaded.order) {

@@ -183,8 +183,9 @@ class StateChecker {
     for (const RunEntry* const run : LoadRuns(contents).order) {
       const std::string& id = run->row.run_id;
       if (run->damage.empty() || told_runs_.count(id) > 0) continue;
-      Damaged(absl::StrCat("record: run ", id, ": ", run->damage),
-              absl::StrCat(kFromCopy, ", or --forget-run ", id, "; the other runs go on as they are"));
+      Damaged(
+          absl::StrCat("record: run ", id, ": ", run->damage),
+          absl::StrCat(kFromCopy, ", or --forget-run ", id, "; the other runs go on as they are"));
       damaged_runs_.insert(id);
     }
   }

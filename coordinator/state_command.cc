@@ -76,7 +76,8 @@ absl::StatusOr<int> StateCommand::Check() const {
       Print(stdout, "%-8s  %s; %s\n", finding.kind.c_str(), finding.what.c_str(),
             finding.remedy.c_str());
     }
-    Print(stdout, "%s: %lld rows and %lld files (%.1f MiB) read, %lld damaged, %lld mended, "
+    Print(stdout,
+          "%s: %lld rows and %lld files (%.1f MiB) read, %lld damaged, %lld mended, "
           "%lld left over\n",
           report.sound() ? "sound" : "DAMAGED", static_cast<long long>(report.row_count),
           static_cast<long long>(report.file_count),

@@ -55,7 +55,8 @@ Json ToJson(const std::string& table, const std::string& column, const Value& va
   return parsed.is_discarded() ? Json(text) : parsed;
 }
 
-// With what stands in such a column one could act in a worker's place; it is nothing for others to see.
+// With what stands in such a column one could act in a worker's place; it is nothing for others to
+// see.
 bool Acts(const std::string& table, const std::string& column, bool active_lease) {
   if (column == "request_id") return table == "leases" || table == "workers";
   return active_lease && column == "fencing_token";

@@ -42,8 +42,8 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
   if (!FileExists(path + "/README.txt")) {
     DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path + "/README.txt", kAbout, Readers::kOwner));
   }
-  for (const char* const name : {"/README.txt", "/lock", "/record.sqlite3", "/record.sqlite3-wal",
-                                 "/record.sqlite3-shm"}) {
+  for (const char* const name :
+       {"/README.txt", "/lock", "/record.sqlite3", "/record.sqlite3-wal", "/record.sqlite3-shm"}) {
     MakePrivate(path + name);
   }
   return std::unique_ptr<StateFolder>(new StateFolder(path, std::move(lock)));

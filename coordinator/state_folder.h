@@ -7,7 +7,8 @@
 //   spool/RUN/00000007-0002-41.safetensors  round 7, replica 2, fencing token 41: a taken delta
 //   uploads/SHA256.safetensors              weights that runs are to start from
 //   incoming/                               uploads under way; emptied at start
-//   lock                                    held by the running coordinator, as the folder itself is
+//   lock                                    held by the running coordinator, as the folder itself
+//   is
 //
 // Threads: safe for all once the log is open.
 #pragma once
@@ -36,8 +37,8 @@ class StateFolder {
   // Opens SQLite's write-ahead log, which is there from the record's opening to its closing, for
   // SyncRecordLog, and makes its name durable. Call once, before the first SyncRecordLog.
   absl::Status OpenRecordLog();
-  // Brings the log to the disk. It stays open in between: to open a file may fail for reasons that have
-  // nothing to do with the disk.
+  // Brings the log to the disk. It stays open in between: to open a file may fail for reasons that
+  // have nothing to do with the disk.
   absl::Status SyncRecordLog() const;
   std::string Weights(const std::string& run_id, int64_t round) const;
   // Named by the SHA-256 as well: a guard that goes back, or W_0 that is made again, gives a round
@@ -50,7 +51,8 @@ class StateFolder {
   std::string SpoolName(const Lease& lease) const;
   std::string Absolute(const std::string& relative) const { return path_ + "/" + relative; }
   std::string UploadedWeights(const std::string& sha256) const;
-  // Removes uploaded weights but those named in `wanted`, oldest first, until `keep` others are left.
+  // Removes uploaded weights but those named in `wanted`, oldest first, until `keep` others are
+  // left.
   void RemoveUploadedWeightsExcept(const std::set<std::string>& wanted, size_t keep) const;
   // A new file for an upload under way.
   std::string Incoming() const;

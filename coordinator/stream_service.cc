@@ -19,7 +19,9 @@ namespace {
 class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, public WatchedStream {
  public:
   WatchReactor(const StreamContext& context, std::string run_id)
-      : context_(context), coordinator_(context.coordinator), run_id_(std::move(run_id)),
+      : context_(context),
+        coordinator_(context.coordinator),
+        run_id_(std::move(run_id)),
         listener_(std::make_shared<Listener>(this)) {
     context_.watch->Add(this);
   }
@@ -143,9 +145,10 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
     }
     place_ = *std::move(place);
     grpc::ByteBuffer copy(request);
-    if (!grpc::SerializationTraits<v1::DownloadWeightsRequest>::Deserialize(&copy, &request_).ok()) {
-      Finish(ToGrpcStatus(
-          absl::InternalError("the request's bytes are no message of this method")));
+    if (!grpc::SerializationTraits<v1::DownloadWeightsRequest>::Deserialize(&copy, &request_)
+             .ok()) {
+      Finish(
+          ToGrpcStatus(absl::InternalError("the request's bytes are no message of this method")));
       return;
     }
     pool_->Add([this] {

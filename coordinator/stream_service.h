@@ -1,4 +1,5 @@
-// The streams out of the coordinator's gRPC skin. Each function returns a reactor that deletes itself.
+// The streams out of the coordinator's gRPC skin. Each function returns a reactor that deletes
+// itself.
 #pragma once
 
 #include "common/base/task_pool.h"
@@ -20,8 +21,8 @@ struct StreamContext {
 
 grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(const StreamContext& context,
                                                            const std::string& run_id);
-// `request` is a DownloadWeightsRequest, and what is written are DownloadWeightsResponses, as bytes. The
-// file is read on `pool`.
+// `request` is a DownloadWeightsRequest, and what is written are DownloadWeightsResponses, as
+// bytes. The file is read on `pool`.
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(const StreamContext& context,
                                                           const grpc::ByteBuffer& request,
                                                           TaskPool* pool);

@@ -20,8 +20,8 @@ namespace distillery {
 class WatchedStream {
  public:
   virtual ~WatchedStream() = default;
-  // Ends it if its client has done nothing for `limit`, or if nobody wants it any more. Must not block
-  // for the network or the disk.
+  // Ends it if its client has done nothing for `limit`, or if nobody wants it any more. Must not
+  // block for the network or the disk.
   virtual void EndIfIdle(absl::Duration now, absl::Duration limit) = 0;
 };
 

@@ -20,8 +20,8 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// A text of the row in which no two rows look alike, but for what SQLite keeps alike: it stores -0.0
-// as 0 and any NaN as NULL.
+// A text of the row in which no two rows look alike, but for what SQLite keeps alike: it stores
+// -0.0 as 0 and any NaN as NULL.
 std::string Serialise(const Row& row) {
   std::string text;
   for (const Value& value : row) {
@@ -65,15 +65,18 @@ int64_t RowChecksum(const Row& row) { return static_cast<int64_t>(Crc32c(Seriali
 
 Value ColumnValue(sqlite3_stmt* statement, int column) {
   switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER: return static_cast<int64_t>(sqlite3_column_int64(statement, column));
-    case SQLITE_FLOAT: return sqlite3_column_double(statement, column);
-    case SQLITE_NULL: return kNan;  // Put binds no other NULL
+    case SQLITE_INTEGER:
+      return static_cast<int64_t>(sqlite3_column_int64(statement, column));
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement, column);
+    case SQLITE_NULL:
+      return kNan;  // Put binds no other NULL
     default: {
       const void* const bytes = sqlite3_column_blob(statement, column);
       const int size = sqlite3_column_bytes(statement, column);
-      return bytes == nullptr ? std::string()
-                              : std::string(static_cast<const char*>(bytes),
-                                            static_cast<size_t>(size));
+      return bytes == nullptr
+                 ? std::string()
+                 : std::string(static_cast<const char*>(bytes), static_cast<size_t>(size));
     }
   }
 }
@@ -110,9 +113,9 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
     if (file.ok()) DISTILLERY_RETURN_IF_ERROR((*file)->Keep());
   }
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(
-      path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<Database> database(new Database(handle));
   if (code != SQLITE_OK) return database->Error(absl::StrCat("cannot open ", path), code);
   sqlite3_busy_timeout(handle, 5000);
@@ -133,7 +136,8 @@ absl::Status Database::Error(const std::string& what, int code) const {
   absl::Status status = absl::UnavailableError(text);
   if (full) {
     status = MarkDiskFull(absl::ResourceExhaustedError(text));
-  } else if ((code & 0xFF) == SQLITE_CANTOPEN && (error_number == EMFILE || error_number == ENFILE)) {
+  } else if ((code & 0xFF) == SQLITE_CANTOPEN &&
+             (error_number == EMFILE || error_number == ENFILE)) {
     status = MarkNoDescriptors(status);
   } else if (detail == SQLITE_IOERR_FSYNC || detail == SQLITE_IOERR_DIR_FSYNC) {
     status = MarkSyncFailure(status);
@@ -162,7 +166,8 @@ absl::Status Database::Transaction(const std::function<absl::Status()>& body) {
 }
 
 absl::Status Database::DeferSync(GroupCommit* group) {
-  // WAL mode with NORMAL syncs at checkpoints alone, and those it still does itself, in their order.
+  // WAL mode with NORMAL syncs at checkpoints alone, and those it still does itself, in their
+  // order.
   DISTILLERY_RETURN_IF_ERROR(Execute("PRAGMA synchronous=NORMAL"));
   group_ = group;
   return absl::OkStatus();
@@ -259,10 +264,9 @@ absl::StatusOr<Table> Table::Prepare(Database* database, const std::string& name
     if (column.find(' ') != std::string::npos) table.types_.push_back(EmptyValue(column).index());
   }
   const std::vector<std::string> marks(columns.size() + 1, "?");
-  const std::string put = absl::StrCat("INSERT OR REPLACE INTO ", name, " VALUES (",
-                                       absl::StrJoin(marks, ", "), ")");
-  const std::string load =
-      absl::StrCat("SELECT * FROM ", name, " ORDER BY ", table.keys_);
+  const std::string put =
+      absl::StrCat("INSERT OR REPLACE INTO ", name, " VALUES (", absl::StrJoin(marks, ", "), ")");
+  const std::string load = absl::StrCat("SELECT * FROM ", name, " ORDER BY ", table.keys_);
   const auto prepare = [&](const std::string& sql, sqlite3_stmt** statement) {
     const int code = sqlite3_prepare_v2(database->handle_, sql.c_str(), -1, statement, nullptr);
     return code == SQLITE_OK ? absl::OkStatus() : database->Error(sql, code);
@@ -323,8 +327,8 @@ absl::StatusOr<std::vector<Row>> Table::Load() {
 
 absl::StatusOr<std::vector<Row>> Table::Select(const std::string& condition, const Row& values,
                                                int64_t limit) {
-  const std::string sql = absl::StrCat("SELECT * FROM ", name_, " WHERE ", condition,
-                                       " ORDER BY ", keys_, " LIMIT ", limit);
+  const std::string sql = absl::StrCat("SELECT * FROM ", name_, " WHERE ", condition, " ORDER BY ",
+                                       keys_, " LIMIT ", limit);
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v2(database_->handle_, sql.c_str(), -1, &statement, nullptr);
   if (code != SQLITE_OK) return database_->Error(sql, code);

@@ -32,8 +32,8 @@ Value ColumnValue(sqlite3_stmt* statement, int column);
 // reset.
 void BindRow(sqlite3_stmt* statement, const Row& row);
 
-// One database file in WAL mode with synchronous=FULL: what Commit returned OK for survives a crash;
-// after DeferSync it survives one once the GroupCommit says so.
+// One database file in WAL mode with synchronous=FULL: what Commit returned OK for survives a
+// crash; after DeferSync it survives one once the GroupCommit says so.
 class Database {
  public:
   // UNAVAILABLE with SQLite's reason; RESOURCE_EXHAUSTED if the disk is full, DATA_LOSS if the file
@@ -42,8 +42,8 @@ class Database {
   ~Database();
 
   absl::Status Execute(const std::string& sql);
-  // From now on commits are in the operating system's hands when they return, and `group` is told of
-  // each. It must outlive this.
+  // From now on commits are in the operating system's hands when they return, and `group` is told
+  // of each. It must outlive this.
   absl::Status DeferSync(GroupCommit* group);
   // Called with each error, from then on.
   void SetErrorObserver(std::function<void(const absl::Status&)> observer) {
@@ -68,10 +68,10 @@ class Database {
 
 class Table {
  public:
-  // `columns` as in CREATE TABLE ("run_id TEXT"), the first `key_columns` of them the primary key; a
-  // column `crc` is added. The table is made if it is not there. One that an older version made, with
-  // fewer columns, is brought up to these in one transaction: its rows are checked, and what they lack
-  // becomes 0 or "". FAILED_PRECONDITION for one with columns that are not known here.
+  // `columns` as in CREATE TABLE ("run_id TEXT"), the first `key_columns` of them the primary key;
+  // a column `crc` is added. The table is made if it is not there. One that an older version made,
+  // with fewer columns, is brought up to these in one transaction: its rows are checked, and what
+  // they lack becomes 0 or "". FAILED_PRECONDITION for one with columns that are not known here.
   static absl::StatusOr<Table> Open(Database* database, const std::string& name,
                                     const std::vector<std::string>& columns, int key_columns);
   Table(Table&&) noexcept;
@@ -79,13 +79,15 @@ class Table {
 
   // Inserts or replaces the row of the same key. REQUIRES: one value per column.
   absl::Status Put(const Row& row);
-  // Removes the rows whose `column` is `value`, those alone for which the SQL `condition` holds if one
-  // is given.
+  // Removes the rows whose `column` is `value`, those alone for which the SQL `condition` holds if
+  // one is given.
   absl::Status Erase(const std::string& column, const std::string& value,
                      const std::string& condition = "");
-  // All rows in key order. DATA_LOSS names the table and the key of the first row whose crc differs.
+  // All rows in key order. DATA_LOSS names the table and the key of the first row whose crc
+  // differs.
   absl::StatusOr<std::vector<Row>> Load();
-  // Those for which the SQL `condition` holds, its ? being `values` in order; the first `limit` of them.
+  // Those for which the SQL `condition` holds, its ? being `values` in order; the first `limit` of
+  // them.
   absl::StatusOr<std::vector<Row>> Select(const std::string& condition, const Row& values,
                                           int64_t limit);
 
@@ -99,7 +101,10 @@ class Table {
                               const std::vector<std::string>& old_names,
                               const std::vector<std::string>& columns, int key_columns);
   Table(Database* database, std::string name, size_t columns, int key_columns, std::string keys)
-      : database_(database), name_(std::move(name)), columns_(columns), key_columns_(key_columns),
+      : database_(database),
+        name_(std::move(name)),
+        columns_(columns),
+        key_columns_(key_columns),
         keys_(std::move(keys)) {}
   Database* database_;
   std::string name_;

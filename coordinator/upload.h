@@ -39,8 +39,8 @@ class Upload {
   absl::Status Append(int64_t offset, absl::string_view data, uint32_t crc32c = 0) {
     return Append(offset, {&data, 1}, crc32c);
   }
-  // Checks the trailer, then takes the file: it is on disk and recorded when this returns OK. True: it
-  // had been before.
+  // Checks the trailer, then takes the file: it is on disk and recorded when this returns OK. True:
+  // it had been before.
   absl::StatusOr<bool> Finish(int64_t chunk_count, int64_t byte_count, uint32_t crc32c) {
     const absl::Status ended = incoming_->EndStream(chunk_count, byte_count, crc32c);
     if (!ended.ok()) return ended;

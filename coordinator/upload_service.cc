@@ -30,7 +30,7 @@ absl::StatusOr<UploadHeader> ReadHeader(const v1::DeltaHeader& proto) {
   header.model_card = proto.model_card();
   header.delta_encoding = proto.delta_encoding();
   header.samples_per_shard.assign(proto.samples_per_shard().begin(),
-                                    proto.samples_per_shard().end());
+                                  proto.samples_per_shard().end());
   return header;
 }
 
@@ -49,8 +49,7 @@ absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
 
 // Whether the caller may send it.
 absl::Status CheckCaller(const UploadContext& context, const UploadHeader& header) {
-  return context.coordinator->CheckCaller(header.lease.worker_id,
-                                          CertificateNameOf(*context.call));
+  return context.coordinator->CheckCaller(header.lease.worker_id, CertificateNameOf(*context.call));
 }
 absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& /*header*/) {
   return absl::OkStatus();
@@ -136,7 +135,8 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
       return absl::InternalError("the request's bytes are no message of this method");
     }
     switch (message_.message_case()) {
-      case Request::kHeader: return BeginStream();
+      case Request::kHeader:
+        return BeginStream();
       case Request::kChunk:
         if (upload_ == nullptr) return absl::InvalidArgumentError("chunk: sent before the header");
         return Append(message_.chunk().offset(), message_.chunk().data(),
@@ -155,7 +155,8 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
         finished_ = true;
         return absl::OkStatus();
       }
-      default: return absl::InvalidArgumentError("message: none is set");
+      default:
+        return absl::InvalidArgumentError("message: none is set");
     }
   }
 

@@ -9,8 +9,8 @@
 namespace distillery {
 namespace {
 
-// IEEE formats are not finite exactly when all exponent bits are set. Without a branch on the values,
-// so that compilers use vectors.
+// IEEE formats are not finite exactly when all exponent bits are set. Without a branch on the
+// values, so that compilers use vectors.
 template <typename Bits>
 bool AllFinite(absl::string_view bytes, Bits exponent) {
   Bits bad = 0;
@@ -24,11 +24,16 @@ bool AllFinite(absl::string_view bytes, Bits exponent) {
 
 bool AllFinite(ScalarType type, absl::string_view bytes) {
   switch (type) {
-    case ScalarType::kFloat32: return AllFinite<uint32_t>(bytes, 0x7F800000U);
-    case ScalarType::kFloat64: return AllFinite<uint64_t>(bytes, 0x7FF0000000000000U);
-    case ScalarType::kFloat16: return AllFinite<uint16_t>(bytes, 0x7C00U);
-    case ScalarType::kBFloat16: return AllFinite<uint16_t>(bytes, 0x7F80U);
-    default: return true;
+    case ScalarType::kFloat32:
+      return AllFinite<uint32_t>(bytes, 0x7F800000U);
+    case ScalarType::kFloat64:
+      return AllFinite<uint64_t>(bytes, 0x7FF0000000000000U);
+    case ScalarType::kFloat16:
+      return AllFinite<uint16_t>(bytes, 0x7C00U);
+    case ScalarType::kBFloat16:
+      return AllFinite<uint16_t>(bytes, 0x7F80U);
+    default:
+      return true;
   }
 }
 
@@ -80,10 +85,9 @@ absl::Status WeightsScan::finite() const {
 
 absl::Status CheckFinite(const TensorSource& weights) {
   for (const TensorSpec& tensor : weights.layout().tensors()) {
-    DISTILLERY_RETURN_IF_ERROR(
-        weights.ForEachPiece(tensor, [&](absl::string_view piece) {
-          return AllFinite(tensor.type, piece) ? absl::OkStatus() : NotFinite(tensor.name);
-        }));
+    DISTILLERY_RETURN_IF_ERROR(weights.ForEachPiece(tensor, [&](absl::string_view piece) {
+      return AllFinite(tensor.type, piece) ? absl::OkStatus() : NotFinite(tensor.name);
+    }));
   }
   return absl::OkStatus();
 }

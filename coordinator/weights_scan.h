@@ -1,5 +1,5 @@
-// Looks at the bytes of a safetensors file while they come in, in whatever pieces, so that nobody has
-// to read the file again: its SHA-256, and whether all its numbers are finite.
+// Looks at the bytes of a safetensors file while they come in, in whatever pieces, so that nobody
+// has to read the file again: its SHA-256, and whether all its numbers are finite.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class WeightsScan {
 
   // The next bytes of the file.
   void Update(absl::string_view bytes);
-  // INVALID_ARGUMENT naming the first tensor of a float type that holds NaN or infinity, as the layout
-  // has it: whether the file is of that layout is for others to check.
+  // INVALID_ARGUMENT naming the first tensor of a float type that holds NaN or infinity, as the
+  // layout has it: whether the file is of that layout is for others to check.
   absl::Status finite() const;
   // Of all bytes. Call once, last.
   std::string HexDigest() { return digest_.HexDigest(); }

@@ -41,8 +41,8 @@ class WorkerBook {
   void Touch(WorkerEntry* worker, absl::Duration now);
   void Remove(const std::string& worker_id);
   size_t size() const { return workers_.size(); }
-  // That which has been silent for longest, of several the one that registered first. REQUIRES: there
-  // is one.
+  // That which has been silent for longest, of several the one that registered first. REQUIRES:
+  // there is one.
   const WorkerEntry& MostSilent() const;
   // Those that were heard of at `since` or later.
   std::vector<const WorkerEntry*> HeardSince(absl::Duration since) const;

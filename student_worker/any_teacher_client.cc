@@ -66,7 +66,7 @@ void AnyTeacher::Learn(const std::string& what, const TeacherChannels::Teacher& 
   } else if (!answer.other_digest.empty()) {
     if (set.LeaveOut(teacher.target, question->teacher_digest, answer.other_digest)) {
       LogWarning("teacher {} is left out: its digest is {}, expected {}", teacher.label,
-                   answer.other_digest, question->teacher_digest);
+                 answer.other_digest, question->teacher_digest);
     }
   } else if (!answer.final && IsPassing(answer.status)) {
     if (set.Failed(teacher.target, answer.status, answer.progress)) {

@@ -1,5 +1,5 @@
-// Asks for something until a teacher has given it: of the best one first; when that one fails or breaks
-// off, of the next at once. Only when none is left does it wait, and says so.
+// Asks for something until a teacher has given it: of the best one first; when that one fails or
+// breaks off, of the next at once. Only when none is left does it wait, and says so.
 //
 // Threads: Ask by any; each asks for itself.
 #pragma once

@@ -62,18 +62,14 @@ TrainBatch::TrainBatch(int64_t batch_size, const ImageShape& shape, TargetBatch 
 BatchLoader::BatchLoader(const TrainJob& job, const SampleSelection& selection,
                          std::vector<ShardUse> uses, Augmentation augmentation,
                          DeviceRuntime* device)
-    : job_(job),
-      selection_(selection),
-      uses_(std::move(uses)),
-      free_(kBatches),
-      ready_(kBatches) {
+    : job_(job), selection_(selection), uses_(std::move(uses)), free_(kBatches), ready_(kBatches) {
   view_.augmentation = std::move(augmentation);
   view_.seed = job.spec->seed;
   for (size_t i = 0; i < kBatches; ++i) {
     const int64_t size = job.spec->training.batch_size;
     TargetBatch targets(size, job.dataset->class_count(), job.spec->soft_target_format());
-    (void)free_.Push(std::make_unique<TrainBatch>(size, job.dataset->shape(), std::move(targets),
-                                                  device));
+    (void)free_.Push(
+        std::make_unique<TrainBatch>(size, job.dataset->shape(), std::move(targets), device));
   }
   if (job.spec->needs_teacher()) {
     prefetcher_.emplace(job.teacher, MakeRequests(job, uses_), *job.cancel);
@@ -100,8 +96,7 @@ absl::StatusOr<std::unique_ptr<TrainBatch>> BatchLoader::Next() {
   if (!loaded.has_value()) return std::unique_ptr<TrainBatch>();
   DISTILLERY_RETURN_IF_ERROR(loaded->status());
   // Of the time waited here, what the loader itself waited for soft targets of this batch.
-  const absl::Duration for_teacher =
-      std::min(waited, (*loaded)->teacher_waited - loader_waited_);
+  const absl::Duration for_teacher = std::min(waited, (*loaded)->teacher_waited - loader_waited_);
   loader_waited_ = (*loaded)->teacher_waited;
   teacher_waited_ += for_teacher;
   data_waited_ += waited - for_teacher;

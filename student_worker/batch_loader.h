@@ -2,7 +2,8 @@
 // samples, normalises them, and gathers the soft targets that a Prefetcher streams. At most three
 // batches exist at a time, and no more than three shards of soft targets.
 //
-// Batches are cut at fixed places of the replica's stream of samples, so they do not depend on timing.
+// Batches are cut at fixed places of the replica's stream of samples, so they do not depend on
+// timing.
 //
 // Threads: the public methods by one thread. The destructor stops loading and joins.
 #pragma once
@@ -29,8 +30,7 @@
 namespace distillery {
 
 struct TrainBatch {
-  TrainBatch(int64_t batch_size, const ImageShape& shape, TargetBatch empty,
-             DeviceRuntime* device);
+  TrainBatch(int64_t batch_size, const ImageShape& shape, TargetBatch empty, DeviceRuntime* device);
   // Those of the samples that the batch holds.
   at::Tensor Inputs() const { return inputs.narrow(0, 0, size); }
   at::Tensor Labels() const { return labels.narrow(0, 0, size); }

@@ -47,10 +47,10 @@ absl::StatusOr<Response> Call(const std::shared_ptr<grpc::Channel>& channel,
 
 // One upload: header, the chunks from header.start_offset on, and the trailer.
 template <typename Request, typename Response, typename Header>
-absl::Status SendFile(const std::shared_ptr<grpc::Channel>& channel, CallCanceller* canceller,
-                      std::unique_ptr<grpc::ClientWriter<Request>> (Stub::*method)(
-                          grpc::ClientContext*, Response*),
-                      const Header& header, const std::string& file) {
+absl::Status SendFile(
+    const std::shared_ptr<grpc::Channel>& channel, CallCanceller* canceller,
+    std::unique_ptr<grpc::ClientWriter<Request>> (Stub::*method)(grpc::ClientContext*, Response*),
+    const Header& header, const std::string& file) {
   const auto stub = v1::CoordinatorService::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kTransferDeadline));
@@ -64,8 +64,7 @@ absl::Status SendFile(const std::shared_ptr<grpc::Channel>& channel, CallCancell
   int64_t chunks = 0;
   uint32_t crc = 0;
   const auto start = static_cast<size_t>(header.start_offset());
-  const auto chunk_bytes =
-      static_cast<size_t>(UploadChunkBytes(static_cast<int64_t>(file.size())));
+  const auto chunk_bytes = static_cast<size_t>(UploadChunkBytes(static_cast<int64_t>(file.size())));
   for (size_t offset = start; open && offset < file.size(); ++chunks) {
     const absl::string_view data = absl::string_view(file).substr(offset, chunk_bytes);
     v1::BytesChunk* const chunk = message.mutable_chunk();
@@ -259,7 +258,7 @@ absl::Status CoordinatorClient::UploadDelta(const ResultHeader& result, const st
   header.set_model_card(result.model_card);
   header.set_delta_encoding(result.delta_encoding);
   header.mutable_samples_per_shard()->Add(result.samples_per_shard.begin(),
-                                            result.samples_per_shard.end());
+                                          result.samples_per_shard.end());
   if (again) header.set_start_offset(ReceivedBytes(result.request_id));
   return SendFile(channel(), canceller_, &Stub::UploadDelta, header, file);
 }
@@ -274,8 +273,7 @@ absl::Status CoordinatorClient::UploadWeights(const std::string& request_id,
   return SendFile(channel(), canceller_, &Stub::UploadWeights, header, file);
 }
 
-absl::Status CoordinatorClient::ReportEvaluation(const std::string& request_id,
-                                                 const Lease& lease,
+absl::Status CoordinatorClient::ReportEvaluation(const std::string& request_id, const Lease& lease,
                                                  const EvaluationMetrics& metrics) {
   v1::ReportEvaluationRequest request;
   request.set_request_id(request_id);

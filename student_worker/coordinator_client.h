@@ -80,15 +80,14 @@ class CoordinatorClient {
                                               const std::string& fingerprint,
                                               const std::string& numerics,
                                               int64_t memory_bytes = 0);
-  absl::StatusOr<LeasedWork> LeaseTask(const std::string& request_id,
-                                       const std::string& worker_id, absl::Duration max_wait);
-  absl::Status RenewLease(const Lease& lease, int64_t sample_count,
-                          const std::string& waiting_for);
+  absl::StatusOr<LeasedWork> LeaseTask(const std::string& request_id, const std::string& worker_id,
+                                       absl::Duration max_wait);
+  absl::Status RenewLease(const Lease& lease, int64_t sample_count, const std::string& waiting_for);
   absl::Status ReleaseTask(const std::string& request_id, const Lease& lease, bool failed,
                            const std::string& message);
   // round -1: the newest. Verifies chunks, trailer and SHA-256: DATA_LOSS if they differ.
-  // UNAVAILABLE: call again with the same `partial`, and it goes on where it broke off. `encoding`: of
-  // what travels, "float32" or "float16".
+  // UNAVAILABLE: call again with the same `partial`, and it goes on where it broke off. `encoding`:
+  // of what travels, "float32" or "float16".
   absl::StatusOr<DownloadedWeights> DownloadWeights(const std::string& run_id, int64_t round,
                                                     PartialDownload* partial = nullptr,
                                                     const std::string& encoding = "float32");

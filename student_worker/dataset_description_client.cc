@@ -26,8 +26,8 @@ absl::Status CheckSizes(const DatasetReference& reference, const DatasetDescript
   if (row_count > max_bytes / image_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat(reference.ToString(), ": ", row_count, " images of ", image_bytes,
-                     " bytes are more than the ", max_bytes, " bytes that a worker takes: ",
-                     "give it the files (--data-dir)"));
+                     " bytes are more than the ", max_bytes,
+                     " bytes that a worker takes: ", "give it the files (--data-dir)"));
   }
   return absl::OkStatus();
 }
@@ -39,9 +39,8 @@ absl::StatusOr<std::vector<int64_t>> StoredIndexes(const v1::DescribeDatasetResp
       tensor.shape(0) != response.sample_count() ||
       static_cast<int64_t>(data.size() / sizeof(int32_t)) != response.sample_count() ||
       data.size() % sizeof(int32_t) != 0) {
-    return absl::DataLossError(absl::StrCat("stored_indexes of ", data.size(),
-                                            " bytes are not INT32 [", response.sample_count(),
-                                            "]"));
+    return absl::DataLossError(absl::StrCat(
+        "stored_indexes of ", data.size(), " bytes are not INT32 [", response.sample_count(), "]"));
   }
   std::vector<int32_t> indexes(data.size() / sizeof(int32_t));
   std::memcpy(indexes.data(), data.data(), data.size());
@@ -60,9 +59,9 @@ absl::StatusOr<DatasetDescription> Read(const DatasetReference& reference,
   const std::vector<int64_t> shape(response.input_shape().begin(), response.input_shape().end());
   if (const auto size = CheckedElementCount(shape, kMaxStoredBytes);
       shape.size() != 3 || !size.ok()) {
-    return absl::DataLossError(absl::StrCat("input_shape is no image's: ",
-                                            size.ok() ? "three sizes are needed"
-                                                      : std::string(size.status().message())));
+    return absl::DataLossError(
+        absl::StrCat("input_shape is no image's: ",
+                     size.ok() ? "three sizes are needed" : std::string(size.status().message())));
   }
   description.shape = {shape[0], shape[1], shape[2]};
   if (description.pixel_max < 1 || description.pixel_max > kLargestByte) {

@@ -1,4 +1,5 @@
-// What a teacher says of a split of its data, checked: nothing is allocated on an unchecked word of it.
+// What a teacher says of a split of its data, checked: nothing is allocated on an unchecked word of
+// it.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct DatasetDescription {
 
 void FillSelector(const DatasetReference& reference, v1::DatasetSelector* selector);
 
-// DATA_LOSS for what describes no data set; RESOURCE_EXHAUSTED, with the sizes, for one of more than
-// `max_bytes` of pixels or with images too large for a message.
+// DATA_LOSS for what describes no data set; RESOURCE_EXHAUSTED, with the sizes, for one of more
+// than `max_bytes` of pixels or with images too large for a message.
 absl::StatusOr<DatasetDescription> ReadDescription(const DatasetReference& reference,
                                                    const v1::DescribeDatasetResponse& response,
                                                    int64_t max_bytes);

@@ -21,13 +21,12 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
     const DatasetReference& reference, const std::string& expected_digest, const Seeker& seeker) {
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
   const std::string name = reference.ToString();
-  RemoteDatasetClient remote(options_.remote, teachers_, seeker.canceller,
-                             [&](const std::string& waiting_for) {
-                               seeker.waiting(waiting_for.empty()
-                                                  ? ""
-                                                  : absl::StrCat("data set ", name,
-                                                                 " is not here; ", waiting_for));
-                             });
+  RemoteDatasetClient remote(
+      options_.remote, teachers_, seeker.canceller, [&](const std::string& waiting_for) {
+        seeker.waiting(waiting_for.empty()
+                           ? ""
+                           : absl::StrCat("data set ", name, " is not here; ", waiting_for));
+      });
   const auto kept = [&](const std::string& digest) {
     return std::find_if(fetched_.begin(), fetched_.end(), [&](const auto& dataset) {
       return dataset->reference().ToString() == name &&
@@ -36,7 +35,8 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
   };
   auto known = kept(expected_digest);
   if (known != fetched_.end() && expected_digest.empty()) {
-    // The teacher may have been given other files since. While none can be asked, what is kept serves.
+    // The teacher may have been given other files since. While none can be asked, what is kept
+    // serves.
     const absl::StatusOr<std::string> digest = remote.AskDigest(reference);
     if (digest.ok()) known = kept(*digest);
     if (known == fetched_.end()) LogInfo("data set {} has changed at the teacher", name);
@@ -56,8 +56,8 @@ absl::StatusOr<std::shared_ptr<const Dataset>> DatasetFinder::Find(
     fetched = remote.Fetch(reference, expected_digest, seeker.cancelled);
   }
   if (absl::IsNotFound(fetched.status())) {
-    return absl::NotFoundError(absl::StrCat("the worker: ", why,
-                                            "; the teacher: ", fetched.status().message()));
+    return absl::NotFoundError(
+        absl::StrCat("the worker: ", why, "; the teacher: ", fetched.status().message()));
   }
   if (fetched.ok()) Keep(*fetched);
   return fetched;

@@ -1,8 +1,8 @@
 // The data of a worker's tasks: from its own files, else from the teachers.
 //
-// Each split is fetched once and kept, the last ones used, as long as all together take no more than
-// one may. A kept split is used only if its digest is right: that of the task or, if the task names
-// none, the one that the teacher has now. While no teacher can be asked, it is used as it is.
+// Each split is fetched once and kept, the last ones used, as long as all together take no more
+// than one may. A kept split is used only if its digest is right: that of the task or, if the task
+// names none, the one that the teacher has now. While no teacher can be asked, it is used as it is.
 // Threads: one. Find blocks: it reads files, or waits for a teacher.
 #pragma once
 
@@ -34,9 +34,9 @@ class DatasetFinder {
     std::function<void(const std::string&)> waiting;
     CancelCheck cancelled;
   };
-  // Errors of DatasetCatalog::Open, and of RemoteDatasetClient::Fetch if the files have no such data
-  // set; NOT_FOUND with the words of both if neither has. `expected_digest`, if not empty: asked of
-  // the teachers; the caller compares that of the files.
+  // Errors of DatasetCatalog::Open, and of RemoteDatasetClient::Fetch if the files have no such
+  // data set; NOT_FOUND with the words of both if neither has. `expected_digest`, if not empty:
+  // asked of the teachers; the caller compares that of the files.
   absl::StatusOr<std::shared_ptr<const Dataset>> Find(const DatasetReference& reference,
                                                       const std::string& expected_digest,
                                                       const Seeker& seeker);

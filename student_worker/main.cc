@@ -68,8 +68,8 @@ MetricsExposer::Options MetricsOfSlot(MetricsExposer::Options options) {
   if (slot < 0 || options.address.empty()) return options;
   const size_t colon = options.address.rfind(':');
   int port = 0;
-  if (colon != std::string::npos &&
-      absl::SimpleAtoi(options.address.substr(colon + 1), &port) && port > 0) {
+  if (colon != std::string::npos && absl::SimpleAtoi(options.address.substr(colon + 1), &port) &&
+      port > 0) {
     options.address = absl::StrCat(options.address.substr(0, colon + 1), port + slot);
   }
   if (!options.address_file.empty()) absl::StrAppend(&options.address_file, ".", slot);
@@ -96,9 +96,9 @@ absl::Status Work(Flags flags, char** argv) {
                   std::move(teachers));
     DISTILLERY_ASSIGN_OR_RETURN(
         const auto exposer,
-        MetricsExposer::Start(MetricsOfSlot(flags.metrics), flags.transport.insecure,
-                              std::make_shared<WorkerMetrics>(&worker.statistics(),
-                                                              flags.worker.name)));
+        MetricsExposer::Start(
+            MetricsOfSlot(flags.metrics), flags.transport.insecure,
+            std::make_shared<WorkerMetrics>(&worker.statistics(), flags.worker.name)));
     if (exposer != nullptr) LogInfo("metrics at http://{}/metrics", exposer->address());
     std::thread stopper([&worker] {
       StopSignal::Wait();
@@ -163,8 +163,8 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   // A worker that restarted itself for other numerics keeps them.
   distillery::EnsureComputeEnvironment(distillery::ProcessNumerics(), argv);
-  // What one thread loads another frees. With an arena for each thread that takes 12 MiB more, or not,
-  // as the threads happen to meet, and a worker's memory is promised.
+  // What one thread loads another frees. With an arena for each thread that takes 12 MiB more, or
+  // not, as the threads happen to meet, and a worker's memory is promised.
   mallopt(M_ARENA_MAX, 1);
   return distillery::Main(argc, argv);
 }

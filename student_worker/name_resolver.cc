@@ -25,9 +25,8 @@ absl::StatusOr<std::vector<std::string>> SystemResolver::Resolve(const std::stri
     std::set<std::string> addresses;
     for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
       std::array<char, NI_MAXHOST> text{};
-      if (entry->ai_family == family &&
-          getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                      NI_NUMERICHOST) == 0) {
+      if (entry->ai_family == family && getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(),
+                                                    text.size(), nullptr, 0, NI_NUMERICHOST) == 0) {
         addresses.insert(text.data());
       }
     }

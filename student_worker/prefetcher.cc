@@ -2,7 +2,6 @@
 
 #include "common/base/clock.h"
 
-
 namespace distillery {
 
 Prefetcher::Prefetcher(SoftTargetSource* source, std::vector<ShardRequest> requests,

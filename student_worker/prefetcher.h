@@ -1,7 +1,7 @@
 // Reads soft targets one shard ahead of training, in a thread of its own.
 //
-// Threads: Next by one thread. The destructor, or Stop, ends reading, also a source that waits for an
-// absent teacher; the destructor joins.
+// Threads: Next by one thread. The destructor, or Stop, ends reading, also a source that waits for
+// an absent teacher; the destructor joins.
 #pragma once
 
 #include <atomic>

@@ -50,17 +50,17 @@ class RemoteDatasetClient::Received {
   // Why pixels could not be kept: no teacher's fault.
   const absl::Status& spool_status() const { return spool_status_; }
 
-  // Appends the rows of a chunk: how many they were; or DATA_LOSS or spool_status(), as before then.
+  // Appends the rows of a chunk: how many they were; or DATA_LOSS or spool_status(), as before
+  // then.
   absl::StatusOr<int64_t> Append(const v1::SoftTargetChunk& chunk, int64_t max_rows) {
     const v1::Tensor& inputs = chunk.inputs();
     const v1::Tensor& labels = chunk.labels();
     const int64_t rows = labels.shape_size() == 1 ? labels.shape(0) : 0;
     if (rows < 1 || rows > max_rows || labels.data_type() != v1::DATA_TYPE_INT32 ||
         static_cast<int64_t>(labels.data().size()) != rows * int64_t{sizeof(int32_t)}) {
-      return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(), " on: ",
-                                              labels.data().size(),
-                                              " bytes are not those of 1 to ", max_rows,
-                                              " rows"));
+      return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(),
+                                              " on: ", labels.data().size(),
+                                              " bytes are not those of 1 to ", max_rows, " rows"));
     }
     const ImageShape& shape = samples_.shape;
     const std::vector<int64_t> expected = {rows, shape.channels, shape.height, shape.width};
@@ -68,9 +68,9 @@ class RemoteDatasetClient::Received {
         !std::equal(inputs.shape().begin(), inputs.shape().end(), expected.begin(),
                     expected.end()) ||
         static_cast<int64_t>(inputs.data().size()) != rows * shape.size()) {
-      return absl::DataLossError(absl::StrCat("inputs of row ", chunk.start_row(), " on: ",
-                                              inputs.data().size(), " bytes are not those of ",
-                                              rows, " images of ", shape.size()));
+      return absl::DataLossError(
+          absl::StrCat("inputs of row ", chunk.start_row(), " on: ", inputs.data().size(),
+                       " bytes are not those of ", rows, " images of ", shape.size()));
     }
     std::vector<int32_t> values(static_cast<size_t>(rows));
     std::memcpy(values.data(), labels.data().data(), labels.data().size());
@@ -107,20 +107,22 @@ class RemoteDatasetClient::Received {
 class RemoteDatasetClient::Progress {
  public:
   Progress(const Options& options, const DatasetReference& reference, int64_t total_bytes)
-      : options_(options), name_(reference.ToString()), total_bytes_(total_bytes),
-        start_(options.clock->SteadyNow()), last_(start_) {}
+      : options_(options),
+        name_(reference.ToString()),
+        total_bytes_(total_bytes),
+        start_(options.clock->SteadyNow()),
+        last_(start_) {}
 
   void Report(int64_t bytes) {
     const absl::Duration now = options_.clock->SteadyNow();
     if (now - last_ < options_.report_period) return;
     last_ = now;
-    LogInfo("data set {}: {:.1f} of {:.1f} MB have come from the teacher", name_,
-                 Megabytes(bytes), Megabytes(total_bytes_));
+    LogInfo("data set {}: {:.1f} of {:.1f} MB have come from the teacher", name_, Megabytes(bytes),
+            Megabytes(total_bytes_));
   }
   void Done(int64_t rows) {
-    LogInfo("data set {}: {} samples, {:.1f} MB, came from the teacher in {:.1f} s", name_,
-                 rows, Megabytes(total_bytes_),
-                 absl::ToDoubleSeconds(options_.clock->SteadyNow() - start_));
+    LogInfo("data set {}: {} samples, {:.1f} MB, came from the teacher in {:.1f} s", name_, rows,
+            Megabytes(total_bytes_), absl::ToDoubleSeconds(options_.clock->SteadyNow() - start_));
   }
 
  private:
@@ -159,10 +161,9 @@ absl::StatusOr<std::shared_ptr<const Dataset>> RemoteDatasetClient::Fetch(
       Dataset::FromRows(std::move(received).Finish(), std::move(description.stored_indexes),
                         description.stored_size, reference));
   if (dataset->digest() != description.digest) {
-    return absl::DataLossError(absl::StrCat("data set ", reference.ToString(),
-                                            ": what the teacher sent has the digest ",
-                                            dataset->digest(), ", it had promised ",
-                                            description.digest));
+    return absl::DataLossError(
+        absl::StrCat("data set ", reference.ToString(), ": what the teacher sent has the digest ",
+                     dataset->digest(), ", it had promised ", description.digest));
   }
   progress.Done(dataset->size());
   return dataset;
@@ -179,16 +180,16 @@ absl::StatusOr<std::string> RemoteDatasetClient::AskDigest(const DatasetReferenc
   return description.digest;
 }
 
-absl::StatusOr<DatasetDescription> RemoteDatasetClient::Describe(
-    const DatasetReference& reference, const std::string& expected_digest,
-    const CancelCheck& cancelled) {
+absl::StatusOr<DatasetDescription> RemoteDatasetClient::Describe(const DatasetReference& reference,
+                                                                 const std::string& expected_digest,
+                                                                 const CancelCheck& cancelled) {
   TeacherSet::Question question = QuestionOf(reference);
   DatasetDescription description;
-  DISTILLERY_RETURN_IF_ERROR(teachers_.Ask(
-      absl::StrCat("data set ", reference.ToString()), &question, cancelled,
-      [&](const std::shared_ptr<grpc::Channel>& channel) {
-        return DescribeOnce(channel, reference, expected_digest, &description);
-      }));
+  DISTILLERY_RETURN_IF_ERROR(
+      teachers_.Ask(absl::StrCat("data set ", reference.ToString()), &question, cancelled,
+                    [&](const std::shared_ptr<grpc::Channel>& channel) {
+                      return DescribeOnce(channel, reference, expected_digest, &description);
+                    }));
   return description;
 }
 
@@ -246,29 +247,28 @@ absl::Status RemoteDatasetClient::ReadShard(const DatasetReference& reference,
         Printable(header.dataset_digest()), ", expected ", row_count, " of ", description.digest));
   };
   handlers.chunk = [&](const v1::SoftTargetChunk& chunk) -> absl::StatusOr<int64_t> {
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const int64_t rows,
-        received->Append(chunk, first_row + row_count - received->size()));
+    DISTILLERY_ASSIGN_OR_RETURN(const int64_t rows,
+                                received->Append(chunk, first_row + row_count - received->size()));
     progress->Report(received->pixel_bytes());
     return rows;
   };
   TeacherSet::Question question;
   question.key = {description.digest, shard, 0};
-  return teachers_.Ask(
-      absl::StrCat("shard ", shard, " of data set ", reference.ToString()), &question, cancelled,
-      [&](const std::shared_ptr<grpc::Channel>& channel) {
-        const int64_t held = received->size();
-        request.set_start_row(held - first_row);
-        AnyTeacher::Answer answer;
-        answer.status = ReadShardStream(channel, request, row_count, canceller_, handlers);
-        if (absl::IsDataLoss(answer.status)) received->Truncate(held);
-        answer.progress = received->size() > held;
-        if (!received->spool_status().ok()) {
-          answer.status = Annotate(received->spool_status(), reference.ToString());
-          answer.final = true;  // another teacher would not make room here
-        }
-        return answer;
-      });
+  return teachers_.Ask(absl::StrCat("shard ", shard, " of data set ", reference.ToString()),
+                       &question, cancelled, [&](const std::shared_ptr<grpc::Channel>& channel) {
+                         const int64_t held = received->size();
+                         request.set_start_row(held - first_row);
+                         AnyTeacher::Answer answer;
+                         answer.status =
+                             ReadShardStream(channel, request, row_count, canceller_, handlers);
+                         if (absl::IsDataLoss(answer.status)) received->Truncate(held);
+                         answer.progress = received->size() > held;
+                         if (!received->spool_status().ok()) {
+                           answer.status = Annotate(received->spool_status(), reference.ToString());
+                           answer.final = true;  // another teacher would not make room here
+                         }
+                         return answer;
+                       });
 }
 
 }  // namespace distillery

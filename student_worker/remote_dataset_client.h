@@ -1,10 +1,11 @@
 // Gets a split of a data set from the teachers, for a worker that has no copy.
 //
-// The samples come as stored, shard by shard, each from the teacher that rendezvous hashing names or
-// from another when that one fails, and go on at the first row that is missing. The Dataset made of
-// them is the one that the files would give, bit for bit: its digest is checked. So augmentation,
-// order and weights are those of a worker with the files. Pixels go into a temporary file without a
-// name, in $TMPDIR or /tmp, and are read on demand: memory holds the labels and the order alone.
+// The samples come as stored, shard by shard, each from the teacher that rendezvous hashing names
+// or from another when that one fails, and go on at the first row that is missing. The Dataset made
+// of them is the one that the files would give, bit for bit: its digest is checked. So
+// augmentation, order and weights are those of a worker with the files. Pixels go into a temporary
+// file without a name, in $TMPDIR or /tmp, and are read on demand: memory holds the labels and the
+// order alone.
 //
 // Threads: Fetch by one at a time; it blocks, for as long as no teacher answers.
 #pragma once
@@ -37,9 +38,9 @@ class RemoteDatasetClient {
                       std::function<void(const std::string&)> waiting);
 
   // `expected_digest` may be empty: any. CANCELLED; NOT_FOUND if the teachers have no such split;
-  // FAILED_PRECONDITION if they have another one; RESOURCE_EXHAUSTED if it is too large, or the disk
-  // is full; DATA_LOSS if what came is damaged, or not what was described; UNAVAILABLE if there is no
-  // place for a temporary file.
+  // FAILED_PRECONDITION if they have another one; RESOURCE_EXHAUSTED if it is too large, or the
+  // disk is full; DATA_LOSS if what came is damaged, or not what was described; UNAVAILABLE if
+  // there is no place for a temporary file.
   absl::StatusOr<std::shared_ptr<const Dataset>> Fetch(const DatasetReference& reference,
                                                        const std::string& expected_digest,
                                                        const CancelCheck& cancelled);

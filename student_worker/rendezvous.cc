@@ -14,8 +14,8 @@ std::vector<std::string> RendezvousOrder(const RendezvousKey& key, std::vector<s
   std::vector<std::pair<std::string, std::string>> weighted;
   weighted.reserve(names.size());
   for (std::string& name : names) {
-    std::string weight = Sha256Hex(
-        absl::StrCat(name, "\n", key.dataset_digest, "\n", key.shard, "\n", key.view));
+    std::string weight =
+        Sha256Hex(absl::StrCat(name, "\n", key.dataset_digest, "\n", key.shard, "\n", key.view));
     weighted.emplace_back(std::move(weight), std::move(name));
   }
   std::sort(weighted.begin(), weighted.end(), std::greater<>());

@@ -1,8 +1,9 @@
-// Rendezvous hashing (highest random weight; Thaler and Ravishankar 1998): who serves a shard, agreed
-// on by all who know the same names, without any table.
+// Rendezvous hashing (highest random weight; Thaler and Ravishankar 1998): who serves a shard,
+// agreed on by all who know the same names, without any table.
 //
-// Each name has a weight for each shard, a hash of both. The highest is preferred, the next is where
-// to go when it fails. When a name goes, only the shards that it served move, evenly to the others.
+// Each name has a weight for each shard, a hash of both. The highest is preferred, the next is
+// where to go when it fails. When a name goes, only the shards that it served move, evenly to the
+// others.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// One stream of a shard's rows from one teacher: its framing, its order and its checksum. What the rows
-// hold is the handlers' affair.
+// One stream of a shard's rows from one teacher: its framing, its order and its checksum. What the
+// rows hold is the handlers' affair.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -22,9 +22,9 @@ struct ShardHandlers {
 };
 
 // Reads from request.start_row() to the end of the shard, which has `row_count` rows. Blocks. What
-// the handlers say, or the teacher; ABORTED if the stream ends before its trailer; DATA_LOSS if it is
-// no whole stream: what came in it is not to be trusted then. `differs`, if given, is set if it came
-// to its end but is not what its trailer says.
+// the handlers say, or the teacher; ABORTED if the stream ends before its trailer; DATA_LOSS if it
+// is no whole stream: what came in it is not to be trusted then. `differs`, if given, is set if it
+// came to its end but is not what its trailer says.
 absl::Status ReadShardStream(const std::shared_ptr<grpc::Channel>& channel,
                              const v1::StreamSoftTargetsRequest& request, int64_t row_count,
                              CallCanceller* canceller, const ShardHandlers& handlers,

@@ -1,5 +1,5 @@
-// Several worker processes under one: LibTorch's generator is shared by a process's threads, so each
-// slot is a process of its own.
+// Several worker processes under one: LibTorch's generator is shared by a process's threads, so
+// each slot is a process of its own.
 #pragma once
 
 namespace distillery {

@@ -35,10 +35,10 @@ using CancelCheck = std::function<bool()>;
 class SoftTargetSource {
  public:
   virtual ~SoftTargetSource() = default;
-  // Reads the whole shard into `rows`, in place of what was there, and sets request->teacher_digest.
-  // Waits for an absent teacher and resumes broken streams at the next row until `cancelled` says
-  // so. CANCELLED then; FAILED_PRECONDITION if a digest or a count differs; DATA_LOSS if the rows are
-  // not what the format says; else what the teacher says.
+  // Reads the whole shard into `rows`, in place of what was there, and sets
+  // request->teacher_digest. Waits for an absent teacher and resumes broken streams at the next row
+  // until `cancelled` says so. CANCELLED then; FAILED_PRECONDITION if a digest or a count differs;
+  // DATA_LOSS if the rows are not what the format says; else what the teacher says.
   virtual absl::Status ReadShard(ShardRequest* request, const CancelCheck& cancelled,
                                  SoftTargetRows* rows) = 0;
 };

@@ -42,9 +42,9 @@ class TeacherAddresses {
     absl::Duration longest_goodbye = absl::Seconds(1);
     Clock* clock = Clock::Real();
   };
-  // `list`: "HOST:PORT[,HOST:PORT...]". IP addresses, "localhost" and unix sockets are taken as they
-  // are; other hosts are looked up, and stand for all their addresses. INVALID_ARGUMENT names what is
-  // no address.
+  // `list`: "HOST:PORT[,HOST:PORT...]". IP addresses, "localhost" and unix sockets are taken as
+  // they are; other hosts are looked up, and stand for all their addresses. INVALID_ARGUMENT names
+  // what is no address.
   static absl::StatusOr<std::unique_ptr<TeacherAddresses>> Create(
       const std::string& list, std::shared_ptr<NameResolver> resolver, const Options& options);
   // One that never changes.

@@ -10,9 +10,9 @@ TeacherChannels::TeacherChannels(std::unique_ptr<TeacherSet> teachers, Factory f
 absl::StatusOr<std::unique_ptr<TeacherChannels>> TeacherChannels::Open(
     const std::string& list, const TransportOptions& transport,
     const std::shared_ptr<TlsFileWatch>& files) {
-  DISTILLERY_ASSIGN_OR_RETURN(
-      auto addresses,
-      TeacherAddresses::Create(list, std::make_shared<SystemResolver>(), TeacherAddresses::Options()));
+  DISTILLERY_ASSIGN_OR_RETURN(auto addresses,
+                              TeacherAddresses::Create(list, std::make_shared<SystemResolver>(),
+                                                       TeacherAddresses::Options()));
   // Wrong flags show at the start: what a name stands for is known later.
   for (const std::string& given : addresses->given()) {
     DISTILLERY_RETURN_IF_ERROR(CheckTransport(given, transport));
@@ -26,8 +26,8 @@ absl::StatusOr<std::unique_ptr<TeacherChannels>> TeacherChannels::Open(
   });
 }
 
-std::unique_ptr<TeacherChannels> TeacherChannels::Of(
-    const std::shared_ptr<grpc::Channel>& channel, const std::string& label) {
+std::unique_ptr<TeacherChannels> TeacherChannels::Of(const std::shared_ptr<grpc::Channel>& channel,
+                                                     const std::string& label) {
   auto set = std::make_unique<TeacherSet>(TeacherAddresses::Fixed({label, "", label}),
                                           TeacherSet::Options());
   return std::make_unique<TeacherChannels>(
@@ -42,7 +42,8 @@ void TeacherChannels::WatchConnections() {
       continue;
     }
     switch (link.channel->GetState(/*try_to_connect=*/false)) {
-      case GRPC_CHANNEL_SHUTDOWN: break;  // what a channel inside the process says
+      case GRPC_CHANNEL_SHUTDOWN:
+        break;  // what a channel inside the process says
       case GRPC_CHANNEL_READY:
         if (link.lost) set_->ConnectionBack(target);
         link.lost = false;

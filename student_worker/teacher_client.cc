@@ -37,8 +37,8 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
                          std::string* other_digest) {
   if (!request.teacher_digest.empty() && header.teacher_digest() != request.teacher_digest) {
     *other_digest = header.teacher_digest();
-    return absl::FailedPreconditionError(absl::StrCat(
-        "teacher digest is ", header.teacher_digest(), ", expected ", request.teacher_digest));
+    return absl::FailedPreconditionError(absl::StrCat("teacher digest is ", header.teacher_digest(),
+                                                      ", expected ", request.teacher_digest));
   }
   if (header.row_count() != request.row_count || header.class_count() != request.class_count) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -46,8 +46,8 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
         " classes, ours ", request.row_count, " of ", request.class_count));
   }
   if (!request.dataset_digest.empty() && header.dataset_digest() != request.dataset_digest) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "dataset digest is ", header.dataset_digest(), ", expected ", request.dataset_digest));
+    return absl::FailedPreconditionError(absl::StrCat("dataset digest is ", header.dataset_digest(),
+                                                      ", expected ", request.dataset_digest));
   }
   return absl::OkStatus();
 }
@@ -102,7 +102,7 @@ AnyTeacher::Answer TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>&
   if (differs) {
     // What the teacher keeps may be damaged, and would be at each try.
     LogWarning("shard {}: {}; asking the teacher to compute it anew", request->shard,
-                 std::string(answer.status.message()));
+               std::string(answer.status.message()));
     proto.set_discard_stored(true);
     read(nullptr);
   }

@@ -23,8 +23,7 @@ void TeacherSet::Refresh() {
 
 bool TeacherSet::IsLeftOut(const Teacher& teacher, const std::string& digest) {
   const auto left_out = teacher.left_out.find(digest);
-  return left_out != teacher.left_out.end() &&
-         options_.clock->SteadyNow() < left_out->second.until;
+  return left_out != teacher.left_out.end() && options_.clock->SteadyNow() < left_out->second.until;
 }
 
 std::optional<TeacherAddress> TeacherSet::Pick(const Question& question) {
@@ -59,11 +58,11 @@ TeacherSet::Outlook TeacherSet::Consider(const Question& question) {
       outlook.wait = absl::ZeroDuration();
       return outlook;
     }
-    outlook.wait =
-        std::min(outlook.wait, std::max(absl::ZeroDuration(),
-                                        teacher.failed_until - options_.clock->SteadyNow()));
-    awaited.push_back(absl::StrCat("teacher ", teacher.address.label, ": ",
-                                   teacher.failure.message()));
+    outlook.wait = std::min(
+        outlook.wait,
+        std::max(absl::ZeroDuration(), teacher.failed_until - options_.clock->SteadyNow()));
+    awaited.push_back(
+        absl::StrCat("teacher ", teacher.address.label, ": ", teacher.failure.message()));
   }
   if (first_look_up) return outlook;
   for (const std::string& name : missing) awaited.push_back(absl::StrCat("teacher ", name));
@@ -80,13 +79,13 @@ absl::Status TeacherSet::WrongDigests(const std::string& expected) {
     const auto left_out = teacher.left_out.find(expected);
     if (left_out == teacher.left_out.end()) continue;
     if (teachers_.size() == 1) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "teacher digest is ", left_out->second.found, ", expected ", expected));
+      return absl::FailedPreconditionError(
+          absl::StrCat("teacher digest is ", left_out->second.found, ", expected ", expected));
     }
     found.push_back(absl::StrCat(teacher.address.label, " has ", left_out->second.found));
   }
-  return absl::FailedPreconditionError(absl::StrCat("no teacher has digest ", expected, ": ",
-                                                    absl::StrJoin(found, ", ")));
+  return absl::FailedPreconditionError(
+      absl::StrCat("no teacher has digest ", expected, ": ", absl::StrJoin(found, ", ")));
 }
 
 bool TeacherSet::Succeeded(const std::string& target) {

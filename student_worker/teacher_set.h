@@ -1,6 +1,6 @@
-// How each teacher fares, and whom to ask for a shard: live ones in rendezvous order. One that failed
-// is left alone for a time that grows with each failure; one that serves another digest than a run's
-// is left out for that run.
+// How each teacher fares, and whom to ask for a shard: live ones in rendezvous order. One that
+// failed is left alone for a time that grows with each failure; one that serves another digest than
+// a run's is left out for that run.
 //
 // Threads: safe for all. Nothing blocks but AwaitNews.
 #pragma once
@@ -43,8 +43,8 @@ class TeacherSet {
 
   // What to do when Pick gave nothing.
   struct Outlook {
-    // Not OK: no teacher can ever answer. The refusal if there was one, else FAILED_PRECONDITION with
-    // the digests.
+    // Not OK: no teacher can ever answer. The refusal if there was one, else FAILED_PRECONDITION
+    // with the digests.
     absl::Status status;
     // What there is to wait for: "teacher a:1: its reason". Empty while it is too early to tell.
     std::string waiting_for;

@@ -19,8 +19,7 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
       BuildStudent({job.spec->student.architecture, job.student_file, job.spec->student.digest},
                    *job.card, /*seed=*/std::nullopt));
   DISTILLERY_RETURN_IF_ERROR(LoadWeights(ModelPart(*job.weights), module));
-  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
-                              ParseDevice(job.device, job.devices));
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device, ParseDevice(job.device, job.devices));
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     if (!device.is_cpu()) module.to(device.tensors);
     return absl::OkStatus();
@@ -36,8 +35,8 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
       request.class_count = job.dataset->class_count();
       request.teacher_digest = job.teacher_digest;
       SoftTargetRows soft;
-      DISTILLERY_RETURN_IF_ERROR(
-          job.teacher->ReadShard(&request, [&] { return job.cancel->load(); }, &soft));
+      DISTILLERY_RETURN_IF_ERROR(job.teacher->ReadShard(
+          &request, [&] { return job.cancel->load(); }, &soft));
       *rows = std::move(soft.values);
       return absl::OkStatus();
     };
@@ -45,8 +44,7 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
   return EvaluateModel(module, *job.card, *job.dataset, teacher, *job.cancel);
 }
 
-absl::StatusOr<std::string> ComputeFingerprint(const std::string& device,
-                                               DeviceRuntime* devices) {
+absl::StatusOr<std::string> ComputeFingerprint(const std::string& device, DeviceRuntime* devices) {
   DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice parsed, ParseDevice(device, devices));
   return NumericsFingerprint(parsed.kind);
 }

@@ -108,8 +108,8 @@ class Training {
   TrainMetrics metrics() const {
     TrainMetrics result = sums_;
     const auto samples = static_cast<double>(std::max<int64_t>(1, sums_.sample_count));
-    for (double* const mean : {&result.loss, &result.soft_loss, &result.dkd_target_loss,
-                               &result.dkd_other_loss}) {
+    for (double* const mean :
+         {&result.loss, &result.soft_loss, &result.dkd_target_loss, &result.dkd_other_loss}) {
       *mean /= samples;
     }
     result.hard_loss /= static_cast<double>(std::max<int64_t>(1, labelled_));
@@ -149,7 +149,8 @@ class Training {
     return TrainingLogits(module_, inputs, job_.dataset->class_count());
   }
 
-  // Returns the loss. The one place in a step that waits for the device: it has all its work by then.
+  // Returns the loss. The one place in a step that waits for the device: it has all its work by
+  // then.
   double Count(const TrainBatch& batch, const DistillationLoss& loss) {
     const auto samples = static_cast<double>(batch.size);
     const auto labelled = static_cast<double>(batch.labelled);
@@ -173,12 +174,12 @@ class Training {
     return value[0];
   }
 
-  // A finite loss that tells of no learning any more. All classes alike cost ln(classes), in the terms
-  // of the loss and on the targets of this very batch; a million times that means logits some million
-  // nats apart. There float32 holds no tenth of a nat, softmax is 0 or 1, and the gradient says as much
-  // as a coin: such weights do not come back, though each number in them is finite. A step of a rate
-  // that is too high, from which training does come back, stays far below. A run whose guard says what an
-  // explosion is goes by its guard.
+  // A finite loss that tells of no learning any more. All classes alike cost ln(classes), in the
+  // terms of the loss and on the targets of this very batch; a million times that means logits some
+  // million nats apart. There float32 holds no tenth of a nat, softmax is 0 or 1, and the gradient
+  // says as much as a coin: such weights do not come back, though each number in them is finite. A
+  // step of a rate that is too high, from which training does come back, stays far below. A run
+  // whose guard says what an explosion is goes by its guard.
   bool Exploded(double value, const TrainBatch& batch, const at::Tensor& logits,
                 const at::Tensor& labels) const {
     if (value <= kExplosion || spec_.guard.max_loss_ratio > 0) return false;
@@ -189,11 +190,11 @@ class Training {
   }
 
   absl::Status Diverged(const std::string& what, const TrainBatch& batch) const {
-    return absl::InvalidArgumentError(absl::StrCat(
-        what, " at batch ", sums_.step_count, " (from shard ", batch.first_shard, " of ",
-        job_.dataset->reference().ToString(), ") of round ", job_.round, ", replica ",
-        job_.replica, ": lower training.learning_rate (", spec_.training.learning_rate,
-        ") or set training.max_gradient_norm"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " at batch ", sums_.step_count, " (from shard ", batch.first_shard,
+                     " of ", job_.dataset->reference().ToString(), ") of round ", job_.round,
+                     ", replica ", job_.replica, ": lower training.learning_rate (",
+                     spec_.training.learning_rate, ") or set training.max_gradient_norm"));
   }
 
   const TrainJob& job_;
@@ -208,8 +209,7 @@ class Training {
 };
 
 // The student with W_r on the device, and what of W_r is the optimizer's.
-absl::StatusOr<torch::jit::Module> LoadStudent(const TrainJob& job,
-                                               const ComputeDevice& device) {
+absl::StatusOr<torch::jit::Module> LoadStudent(const TrainJob& job, const ComputeDevice& device) {
   const RunSpec& spec = *job.spec;
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
@@ -231,7 +231,8 @@ std::vector<std::string> BuffersOf(const torch::jit::Module& module, const Weigh
 
 // The module's weights, with the optimizer's state if the run carries it.
 absl::StatusOr<Weights> AllWeights(const RunSpec& spec, const torch::jit::Module& module,
-                                   const FlatOptimizer& optimizer, std::vector<std::string>* buffers) {
+                                   const FlatOptimizer& optimizer,
+                                   std::vector<std::string>* buffers) {
   DISTILLERY_ASSIGN_OR_RETURN(Weights weights, WeightsOf(module));
   if (!spec.carries_optimizer_state()) {
     *buffers = BufferNames(module);
@@ -249,8 +250,7 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
   DISTILLERY_RETURN_IF_ERROR(
       Annotate(spec.soft_target_format().Validate(job.dataset->class_count()), "soft_targets"));
-  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device,
-                              ParseDevice(job.device, job.devices));
+  DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device, ParseDevice(job.device, job.devices));
   DISTILLERY_ASSIGN_OR_RETURN(torch::jit::Module module, LoadStudent(job, device));
   DISTILLERY_ASSIGN_OR_RETURN(FlatOptimizer optimizer,
                               FlatOptimizer::Create(module, OptimizerOf(spec)));
@@ -284,15 +284,15 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
     loader.Recycle(std::move(batch));
   }
   std::vector<std::string> buffers;
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const Weights trained, AllWeights(spec, training.module(), training.optimizer(), &buffers));
+  DISTILLERY_ASSIGN_OR_RETURN(const Weights trained,
+                              AllWeights(spec, training.module(), training.optimizer(), &buffers));
   TrainResult result{Delta(*job.weights, trained, buffers), "", loader.teacher_digest(),
                      training.metrics()};
-  result.encoded_delta = EncodeDelta(
-      result.delta, buffers, *ParseDeltaEncoding(spec.training.delta_encoding),
-      RandomStream(spec.seed, "delta-rounding", static_cast<uint64_t>(job.round),
-                   static_cast<uint64_t>(job.replica)),
-      TiesOf(training.module()));
+  result.encoded_delta =
+      EncodeDelta(result.delta, buffers, *ParseDeltaEncoding(spec.training.delta_encoding),
+                  RandomStream(spec.seed, "delta-rounding", static_cast<uint64_t>(job.round),
+                               static_cast<uint64_t>(job.replica)),
+                  TiesOf(training.module()));
   result.metrics.teacher_wait_seconds = absl::ToDoubleSeconds(loader.teacher_waited());
   result.metrics.data_wait_seconds = absl::ToDoubleSeconds(loader.data_waited());
   result.metrics.seconds = absl::ToDoubleSeconds(SteadyNow() - start);
@@ -315,8 +315,7 @@ absl::StatusOr<InitialWeights> Initialise(const RunSpec& spec, const Dataset& da
     const Weights weights = ModelPart(*trained);
     const absl::Status agree = CheckTiesAgree(weights, TiesOf(module));
     DISTILLERY_RETURN_IF_ERROR(Annotate(agree, "student.initial_weights"));
-    DISTILLERY_RETURN_IF_ERROR(
-        Annotate(LoadWeights(weights, module), "student.initial_weights"));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(LoadWeights(weights, module), "student.initial_weights"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(const FlatOptimizer optimizer,
                               FlatOptimizer::Create(module, OptimizerOf(spec)));

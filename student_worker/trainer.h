@@ -23,9 +23,9 @@ struct TrainResult {
   TrainMetrics metrics;
 };
 
-// Local training on the distillation loss. CANCELLED when *cancel becomes true; INVALID_ARGUMENT for a
-// spec that does not fit the data, or a loss or weights that are not finite, naming the batch; errors
-// of the teacher.
+// Local training on the distillation loss. CANCELLED when *cancel becomes true; INVALID_ARGUMENT
+// for a spec that does not fit the data, or a loss or weights that are not finite, naming the
+// batch; errors of the teacher.
 absl::StatusOr<TrainResult> TrainReplica(const TrainJob& job);
 
 struct InitialWeights {
@@ -34,8 +34,8 @@ struct InitialWeights {
   ModelCard card;
 };
 
-// W_0 and the card of the spec's student for the data: pure in student, data and seed. A student that
-// is a file starts from the weights in it; `trained`, if not null, takes their place
+// W_0 and the card of the spec's student for the data: pure in student, data and seed. A student
+// that is a file starts from the weights in it; `trained`, if not null, takes their place
 // (FAILED_PRECONDITION if it is of another student).
 absl::StatusOr<InitialWeights> MakeInitialWeights(const RunSpec& spec, const Dataset& dataset,
                                                   const std::string& student_file = "",

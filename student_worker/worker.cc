@@ -12,11 +12,11 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/model/environment.h"
 #include "common/run/run_data.h"
 #include "common/run/sample_plan.h"
 #include "common/run/sample_selection.h"
 #include "common/run/task_log_fields.h"
-#include "common/model/environment.h"
 #include "student_worker/teacher_client.h"
 #include "student_worker/torch_tasks.h"
 
@@ -33,7 +33,8 @@ bool Passing(const absl::Status& status) {
 // The coordinator took the task back, or it had done so before.
 bool Over(const absl::Status& released) { return released.ok() || absl::IsAborted(released); }
 
-// Waiting does not help: the certificates are wrong, or the list of workers, or it is no coordinator.
+// Waiting does not help: the certificates are wrong, or the list of workers, or it is no
+// coordinator.
 bool NotLetIn(const absl::Status& status) {
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
          absl::IsFailedPrecondition(status) || absl::IsUnimplemented(status);
@@ -125,10 +126,9 @@ absl::StatusOr<std::string> Worker::Run() {
   while (!stopping_.load()) {
     absl::Status status;
     if (worker_id.empty()) {
-      const auto registration =
-          coordinator_.RegisterWorker(register_request, options_.name,
-                                      options_.numerics_fingerprint, ProcessNumerics(),
-                                      options_.memory_bytes);
+      const auto registration = coordinator_.RegisterWorker(
+          register_request, options_.name, options_.numerics_fingerprint, ProcessNumerics(),
+          options_.memory_bytes);
       status = registration.status();
       if (status.ok()) {
         worker_id = registration->worker_id;
@@ -172,7 +172,7 @@ absl::StatusOr<std::string> Worker::Run() {
     if (stopping_.load()) break;
     if (reachable) {
       LogWarning("coordinator {}: {}; waiting for it", options_.coordinator_address,
-                   std::string(status.message()));
+                 std::string(status.message()));
     }
     reachable = false;
     Pause(backoff.Next());
@@ -212,9 +212,15 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   std::thread keeper([&] { KeepLease(task, current); });
   absl::Status status;
   switch (task.lease.task.kind) {
-    case TaskKind::kInitialise: status = Initialise(task, current); break;
-    case TaskKind::kTrain: status = Train(task, current); break;
-    case TaskKind::kEvaluate: status = Evaluate(task, current); break;
+    case TaskKind::kInitialise:
+      status = Initialise(task, current);
+      break;
+    case TaskKind::kTrain:
+      status = Train(task, current);
+      break;
+    case TaskKind::kEvaluate:
+      status = Evaluate(task, current);
+      break;
   }
   {
     MutexLock lock(mutex_);
@@ -229,8 +235,8 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   }
   if (current->lost.load() || absl::IsAborted(status)) {
     *outcome = TaskOutcome::kDropped;
-    // The lease may go on where the result alone was refused: asking for another task without a word
-    // would count as a failure.
+    // The lease may go on where the result alone was refused: asking for another task without a
+    // word would count as a failure.
     if (!current->lost.load()) *settled = Over(Release(task, /*failed=*/false, "dropped"));
     return Annotate(status, absl::StrCat(name, " is dropped, its lease has ended"));
   }
@@ -240,12 +246,12 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   *settled = Over(released);
   if (!failed) {
     LogInfo("{} given back{}", name,
-                 released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
+            released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
     return absl::OkStatus();
   }
   if (!*settled) {
     LogWarning("{} failed, and the coordinator could not be told: {}", name,
-                 std::string(released.message()));
+               std::string(released.message()));
   }
   return Annotate(status, absl::StrCat(name, " failed"));
 }
@@ -287,8 +293,7 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
     }
     const absl::Status status =
         coordinator_.RenewLease(task.lease, current->samples.load(), waiting_for);
-    if (absl::IsAborted(status) || absl::IsPermissionDenied(status) ||
-        absl::IsNotFound(status)) {
+    if (absl::IsAborted(status) || absl::IsPermissionDenied(status) || absl::IsNotFound(status)) {
       LogWarning("{}: {}", task.lease.task.ToString(), std::string(status.message()));
       current->lost.store(true);
       current->cancel.store(true);
@@ -296,8 +301,8 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
       return;
     }
     // Ask again soon while the coordinator is away.
-    wait = status.ok() ? task.lease_duration / 3
-                       : std::min(absl::Seconds(1), task.lease_duration / 6);
+    wait =
+        status.ok() ? task.lease_duration / 3 : std::min(absl::Seconds(1), task.lease_duration / 6);
   }
 }
 
@@ -350,10 +355,10 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
   weights_.reset();
   PartialDownload partial;
   DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
-    DISTILLERY_ASSIGN_OR_RETURN(DownloadedWeights weights,
-                                coordinator_.DownloadWeights(task.lease.task.run_id,
-                                                             task.lease.task.round, &partial,
-                                                             encoding));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        DownloadedWeights weights,
+        coordinator_.DownloadWeights(task.lease.task.run_id, task.lease.task.round, &partial,
+                                     encoding));
     DISTILLERY_RETURN_IF_ERROR(CheckPromised(task, weights));
     weights_ = std::make_unique<DownloadedWeights>(std::move(weights));
     weights_key_ = std::move(key);
@@ -364,16 +369,15 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
 }
 
 absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
-  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, current, task.spec.TrainingData(),
-                                          task.expected_dataset_digest));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto dataset,
+      OpenDataset(task, current, task.spec.TrainingData(), task.expected_dataset_digest));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string student_file, FindStudent(task.spec));
   std::optional<DownloadedWeights> trained;
   if (const std::string& sha256 = task.spec.student.initial_weights_sha256; !sha256.empty()) {
     PartialDownload partial;
     DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
-      DISTILLERY_ASSIGN_OR_RETURN(trained,
-                                  coordinator_.DownloadUploadedWeights(sha256, &partial));
+      DISTILLERY_ASSIGN_OR_RETURN(trained, coordinator_.DownloadUploadedWeights(sha256, &partial));
       return absl::OkStatus();
     }));
   }
@@ -391,8 +395,7 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
                               SampleSelection::Create(task.spec, *dataset));
   header.samples_per_shard = selection.shard_sizes();
   // Said here, it is no bad result.
-  DISTILLERY_RETURN_IF_ERROR(
-      SamplePlan::Create(task.spec, header.samples_per_shard).status());
+  DISTILLERY_RETURN_IF_ERROR(SamplePlan::Create(task.spec, header.samples_per_shard).status());
   DISTILLERY_FAILPOINT("worker.initialise.done");
   DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
     return coordinator_.UploadDelta(header, initial.weights.file(), again);
@@ -402,15 +405,14 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
 }
 
 absl::Status Worker::Train(const WorkerTask& task, Current* current) {
-  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, current, task.spec.TrainingData(),
-                                          task.expected_dataset_digest));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto dataset,
+      OpenDataset(task, current, task.spec.TrainingData(), task.expected_dataset_digest));
   if (task.spec.needs_teacher() && teachers_ == nullptr) {
     return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
   }
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const DownloadedWeights* weights,
-      FetchWeights(task, task.spec.training.broadcast_encoding, current));
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights,
+                              FetchWeights(task, task.spec.training.broadcast_encoding, current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
@@ -454,7 +456,8 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
 absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
                               OpenDataset(task, current, task.spec.EvaluationData(), ""));
-  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(task, "float32", current));
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights,
+                              FetchWeights(task, "float32", current));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
   TeacherClient teacher(teachers_.get(), &current->canceller,
                         [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });

@@ -1,7 +1,8 @@
 // A worker: leases a task, does it, returns the result, for ever.
 //
-// Talks to a coordinator and a teacher. Threads: Run in one thread (it computes there), a second one
-// renews leases; Stop from any. Holds no state: whatever it loses is done again, with equal bits.
+// Talks to a coordinator and a teacher. Threads: Run in one thread (it computes there), a second
+// one renews leases; Stop from any. Holds no state: whatever it loses is done again, with equal
+// bits.
 #pragma once
 
 #include <atomic>
@@ -63,14 +64,16 @@ class Worker {
   bool Execute(const WorkerTask& task, Current* current);
   // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them;
   // `settled`: as Execute.
-  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome, bool* settled);
+  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome,
+                      bool* settled);
   // Gives the task back. Tries for as long as the lease lasts, or only once if the worker is
   // stopping.
   absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
   absl::Status Initialise(const WorkerTask& task, Current* current);
   absl::Status Train(const WorkerTask& task, Current* current);
   absl::Status Evaluate(const WorkerTask& task, Current* current);
-  // Adds the figures of the guard's split; `job` is that of the evaluation split, `metrics` its result.
+  // Adds the figures of the guard's split; `job` is that of the evaluation split, `metrics` its
+  // result.
   absl::Status EvaluateHeldOut(const WorkerTask& task, Current* current, EvaluationJob job,
                                EvaluationMetrics* metrics);
   // Renews the lease until the task is over or lost.

@@ -60,7 +60,8 @@ std::vector<prometheus::MetricFamily> WorkerMetrics::Collect() const {
         now.teacher_failovers);
   count("uploads_total", "Results that the coordinator has taken.", now.uploads);
   count("uploaded_bytes_total", "Bytes of these results.", now.uploaded_bytes);
-  count("downloaded_bytes_total", "Bytes of the weights fetched, as float32.", now.downloaded_bytes);
+  count("downloaded_bytes_total", "Bytes of the weights fetched, as float32.",
+        now.downloaded_bytes);
   return list.Take();
 }
 

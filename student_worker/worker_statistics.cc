@@ -4,10 +4,14 @@ namespace distillery {
 
 absl::string_view TaskOutcomeName(TaskOutcome outcome) {
   switch (outcome) {
-    case TaskOutcome::kDone: return "done";
-    case TaskOutcome::kDropped: return "dropped";
-    case TaskOutcome::kReleased: return "released";
-    case TaskOutcome::kFailed: return "failed";
+    case TaskOutcome::kDone:
+      return "done";
+    case TaskOutcome::kDropped:
+      return "dropped";
+    case TaskOutcome::kReleased:
+      return "released";
+    case TaskOutcome::kFailed:
+      return "failed";
   }
   return "unknown";
 }

@@ -30,9 +30,8 @@ ComputeScheduler::ComputeScheduler(const Options& options, Clock* clock)
 ComputeScheduler::~ComputeScheduler() { Close(); }
 
 absl::Status ComputeScheduler::AddQuery(Query query) {
-  DISTILLERY_RETURN_IF_ERROR(CheckPixels(query.inputs, query.rows,
-                                         query.teacher->info().card.input_shape,
-                                         query.any_finite_pixels));
+  DISTILLERY_RETURN_IF_ERROR(CheckPixels(
+      query.inputs, query.rows, query.teacher->info().card.input_shape, query.any_finite_pixels));
   MutexLock lock(mutex_);
   if (closed_) return absl::UnavailableError("the teacher is draining");
   absl::Status status = queue_.AddQuery(std::move(query), clock_->SteadyNow());
@@ -271,8 +270,8 @@ absl::Status ComputeScheduler::ComputeOrSplit(Teacher& teacher, const ComputeRow
   return status;
 }
 
-void ComputeScheduler::Count(const Teacher& teacher, Lane lane, int64_t rows, int64_t passes, bool ok,
-                             absl::Duration taken) {
+void ComputeScheduler::Count(const Teacher& teacher, Lane lane, int64_t rows, int64_t passes,
+                             bool ok, absl::Duration taken) {
   MutexLock lock(mutex_);
   ModelStatistics& statistics = Statistics(teacher);
   statistics.compute_time += taken;

@@ -72,10 +72,11 @@ class ComputeScheduler {
   // Ends what waits with UNAVAILABLE, lets what computes end, joins.
   void Close();
 
-  // ComputeLogits; a batch that the device has no memory for is split in two once, and each half tried
-  // again. Rows that are not finite stay as they are. For CutWork::run, which counts its own work
-  // with it.
-  absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits, Lane lane);
+  // ComputeLogits; a batch that the device has no memory for is split in two once, and each half
+  // tried again. Rows that are not finite stay as they are. For CutWork::run, which counts its own
+  // work with it.
+  absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits,
+                       Lane lane);
   // The same with ComputeLogitsOfBytes.
   absl::Status ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max, int64_t rows,
                             float* logits, Lane lane);

@@ -38,8 +38,7 @@ class EnsembleTeacher : public Teacher {
     }
     for (size_t i = 0; i < size; ++i) {
       const bool is_logit = mean_ == EnsembleOptions::Mean::kLogits || std::isnan(sums[i]);
-      logits[i] =
-          static_cast<float>(is_logit ? sums[i] : std::log(std::max(sums[i], kLeast)));
+      logits[i] = static_cast<float>(is_logit ? sums[i] : std::log(std::max(sums[i], kLeast)));
     }
     return absl::OkStatus();
   }
@@ -88,8 +87,7 @@ absl::StatusOr<std::vector<EnsembleMember>> ParseEnsembleMembers(const std::stri
   std::vector<EnsembleMember> members;
   double total = 0;
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
-    const std::pair<std::string, std::string> split =
-        absl::StrSplit(part, absl::MaxSplits(':', 1));
+    const std::pair<std::string, std::string> split = absl::StrSplit(part, absl::MaxSplits(':', 1));
     EnsembleMember member{split.first, 1};
     if (member.model_name.empty()) {
       return absl::InvalidArgumentError(

@@ -22,12 +22,12 @@ struct EnsembleOptions {
   std::vector<EnsembleMember> members;
 };
 
-// Reads "a:0.7,b:0.3" or "a,b" (equal weights); weights are scaled to sum to 1. INVALID_ARGUMENT for
-// an empty name, a name twice, or a weight that is not finite and > 0.
+// Reads "a:0.7,b:0.3" or "a,b" (equal weights); weights are scaled to sum to 1. INVALID_ARGUMENT
+// for an empty name, a name twice, or a weight that is not finite and > 0.
 absl::StatusOr<std::vector<EnsembleMember>> ParseEnsembleMembers(const std::string& text);
 
-// `teachers` in the order of options.members. FAILED_PRECONDITION if inputs, classes or batch cuts of
-// two of them differ. The digest covers the members' digests, weights and kind of mean.
+// `teachers` in the order of options.members. FAILED_PRECONDITION if inputs, classes or batch cuts
+// of two of them differ. The digest covers the members' digests, weights and kind of mean.
 absl::StatusOr<std::shared_ptr<Teacher>> MakeEnsembleTeacher(
     const std::string& name, const EnsembleOptions& options,
     std::vector<std::shared_ptr<Teacher>> teachers);

@@ -28,8 +28,10 @@ std::vector<int64_t> ShapeOf(InferenceOutput output, int64_t rows, int64_t class
   switch (output) {
     case InferenceOutput::kSoftTargets:
       return {rows, parameters.classification > 0 ? parameters.classification : classes};
-    case InferenceOutput::kTailMass: return {rows};
-    default: return {rows, parameters.top_k};
+    case InferenceOutput::kTailMass:
+      return {rows};
+    default:
+      return {rows, parameters.top_k};
   }
 }
 
@@ -65,8 +67,8 @@ std::vector<int32_t> LargestClasses(const float* logits, int64_t rows, int64_t c
 TopK MakeTopK(const float* logits, int64_t rows, int64_t classes,
               const InferenceParameters& parameters) {
   const std::string dense =
-      EncodeSoftTargets(logits, rows, classes,
-                        Format(parameters, Representation::kProbabilities)).values;
+      EncodeSoftTargets(logits, rows, classes, Format(parameters, Representation::kProbabilities))
+          .values;
   const std::vector<int32_t> largest =
       LargestClasses(logits, rows, classes, parameters, parameters.top_k);
   std::vector<float> row(static_cast<size_t>(classes));
@@ -98,8 +100,8 @@ std::vector<std::string> MakeClassifications(const float* logits, int64_t rows,
     const int64_t row = static_cast<int64_t>(texts.size()) / count;
     float value = 0;
     std::memcpy(&value, values.data() + (row * classes + index) * 4, sizeof(value));
-    texts.push_back(absl::StrFormat("%.9g:%d:%s", value, index,
-                                    class_names[static_cast<size_t>(index)]));
+    texts.push_back(
+        absl::StrFormat("%.9g:%d:%s", value, index, class_names[static_cast<size_t>(index)]));
   }
   return texts;
 }
@@ -128,8 +130,8 @@ absl::StatusOr<std::vector<InferenceOutput>> ChooseInferenceOutputs(
           absl::StrCat("outputs[", i, "].name: \"", *found, "\" is asked for twice"));
     }
     if (output != InferenceOutput::kSoftTargets && parameters.top_k == 0) {
-      return absl::InvalidArgumentError(absl::StrCat("outputs[", i, "].name: \"", *found,
-                                                     "\" needs the parameter top_k"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("outputs[", i, "].name: \"", *found, "\" needs the parameter top_k"));
     }
     outputs.push_back(output);
   }
@@ -189,12 +191,12 @@ std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t r
     tensor.shape = ShapeOf(output, rows, classes, parameters);
     switch (output) {
       case InferenceOutput::kSoftTargets:
-        tensor.data = EncodeSoftTargets(logits, rows, classes,
-                                        Format(parameters, parameters.representation)).values;
+        tensor.data =
+            EncodeSoftTargets(logits, rows, classes, Format(parameters, parameters.representation))
+                .values;
         if (parameters.classification > 0) {
           tensor.datatype = "BYTES";
-          tensor.texts =
-              MakeClassifications(logits, rows, class_names, parameters, tensor.data);
+          tensor.texts = MakeClassifications(logits, rows, class_names, parameters, tensor.data);
           tensor.data.clear();
         }
         break;
@@ -202,8 +204,12 @@ std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t r
         tensor.datatype = "INT32";
         tensor.data.swap(top.classes);
         break;
-      case InferenceOutput::kProbabilities: tensor.data.swap(top.probabilities); break;
-      case InferenceOutput::kTailMass: tensor.data.swap(top.tail_mass); break;
+      case InferenceOutput::kProbabilities:
+        tensor.data.swap(top.probabilities);
+        break;
+      case InferenceOutput::kTailMass:
+        tensor.data.swap(top.tail_mass);
+        break;
     }
     tensors.push_back(std::move(tensor));
   }

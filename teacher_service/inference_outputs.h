@@ -17,8 +17,8 @@ enum class InferenceOutput { kSoftTargets, kClasses, kProbabilities, kTailMass }
 // "soft_targets", "classes", "probabilities", "tail_mass", in the order of the enum.
 const std::vector<std::string>& InferenceOutputNames();
 
-// The outputs of these names; of no names, all that the parameters call for. INVALID_ARGUMENT for an
-// unknown name, one that is given twice, and one that needs top_k without it.
+// The outputs of these names; of no names, all that the parameters call for. INVALID_ARGUMENT for
+// an unknown name, one that is given twice, and one that needs top_k without it.
 absl::StatusOr<std::vector<InferenceOutput>> ChooseInferenceOutputs(
     const std::vector<std::string>& names, const InferenceParameters& parameters);
 
@@ -42,12 +42,12 @@ int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names
                        const InferenceParameters& parameters,
                        const std::vector<InferenceOutput>& outputs);
 
-// logits z [rows, classes] -> soft_targets [rows, classes]: z/T by float32 division, or softmax(z/T);
-// classes [rows, top_k] with the largest z/T, of equal ones the lower class first; probabilities
-// [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum of the others', added up by themselves.
-// With `classification`, soft_targets is BYTES [rows, classification]: the largest elements of each
-// row, chosen and ordered as those of `classes`, as "VALUE:CLASS:NAME" with all digits of a
-// float32.
+// logits z [rows, classes] -> soft_targets [rows, classes]: z/T by float32 division, or
+// softmax(z/T); classes [rows, top_k] with the largest z/T, of equal ones the lower class first;
+// probabilities [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum of the others', added
+// up by themselves. With `classification`, soft_targets is BYTES [rows, classification]: the
+// largest elements of each row, chosen and ordered as those of `classes`, as "VALUE:CLASS:NAME"
+// with all digits of a float32.
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
                                                   const std::vector<std::string>& class_names,
                                                   const InferenceParameters& parameters,

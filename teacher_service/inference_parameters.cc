@@ -16,8 +16,8 @@ namespace distillery {
 namespace {
 
 bool IsTritons(const std::string& name) {
-  static const auto* const names = new std::set<std::string>{
-      "headers", "priority", "sequence_end", "sequence_id", "sequence_start"};
+  static const auto* const names = new std::set<std::string>{"headers", "priority", "sequence_end",
+                                                             "sequence_id", "sequence_start"};
   return names->count(name) > 0 || absl::StartsWith(name, "triton_");
 }
 
@@ -87,21 +87,21 @@ absl::StatusOr<InferenceParameters> ReadInferenceParameters(
       }
     } else if (name == "pixel_max") {
       DISTILLERY_ASSIGN_OR_RETURN(parameters.pixel_max, ReadNumber(name, value));
-      DISTILLERY_RETURN_IF_ERROR(
-          Annotate(CheckPixelMax(parameters.pixel_max), "parameters"));
+      DISTILLERY_RETURN_IF_ERROR(Annotate(CheckPixelMax(parameters.pixel_max), "parameters"));
     } else if (name == "allow_out_of_range") {
       DISTILLERY_ASSIGN_OR_RETURN(parameters.allow_out_of_range, ReadTruth(name, value));
     } else if (name == "timeout") {
       DISTILLERY_ASSIGN_OR_RETURN(const int64_t microseconds, ReadWhole(name, value));
       if (microseconds < 0) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "parameters[\"timeout\"] must be >= 0 microseconds, got ", microseconds));
+        return absl::InvalidArgumentError(
+            absl::StrCat("parameters[\"timeout\"] must be >= 0 microseconds, got ", microseconds));
       }
       if (microseconds > 0) parameters.timeout = absl::Microseconds(microseconds);
     } else if (!IsTritons(name)) {
-      return absl::InvalidArgumentError(UnknownName(
-          "parameter", name,
-          {"temperature", "representation", "top_k", "pixel_max", "allow_out_of_range", "timeout"}));
+      return absl::InvalidArgumentError(
+          UnknownName("parameter", name,
+                      {"temperature", "representation", "top_k", "pixel_max", "allow_out_of_range",
+                       "timeout"}));
     }
   }
   SoftTargetFormat format;

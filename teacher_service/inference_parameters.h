@@ -16,8 +16,7 @@
 namespace distillery {
 
 // Nothing, if the sender set no value.
-using ParameterValue =
-    std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string>;
+using ParameterValue = std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string>;
 
 struct InferenceParameters {
   double temperature = 1;
@@ -35,9 +34,9 @@ struct InferenceParameters {
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
-// INVALID_ARGUMENT names the parameter: one that is unknown, with the nearest name, or a value of the
-// wrong kind or out of range. Names that Triton keeps for itself (sequence_id, priority, triton_...)
-// pass: its client libraries send some of them unasked, and none changes an answer.
+// INVALID_ARGUMENT names the parameter: one that is unknown, with the nearest name, or a value of
+// the wrong kind or out of range. Names that Triton keeps for itself (sequence_id, priority,
+// triton_...) pass: its client libraries send some of them unasked, and none changes an answer.
 absl::StatusOr<InferenceParameters> ReadInferenceParameters(
     const std::map<std::string, ParameterValue>& values, int64_t classes);
 

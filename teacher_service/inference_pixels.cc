@@ -3,8 +3,8 @@
 #include <cstring>
 #include <vector>
 
-#include "common/base/names.h"
 #include "common/base/half.h"
+#include "common/base/names.h"
 
 namespace distillery {
 namespace {
@@ -34,8 +34,12 @@ int64_t PixelBytes(PixelType type) {
 void DecodePixels(absl::string_view raw, PixelType type, float* pixels) {
   const auto count = static_cast<int64_t>(raw.size()) / PixelBytes(type);
   switch (type) {
-    case PixelType::kFloat32: std::memcpy(pixels, raw.data(), raw.size()); break;
-    case PixelType::kFloat16: HalvesToFloats(raw.data(), count, pixels); break;
+    case PixelType::kFloat32:
+      std::memcpy(pixels, raw.data(), raw.size());
+      break;
+    case PixelType::kFloat16:
+      HalvesToFloats(raw.data(), count, pixels);
+      break;
     case PixelType::kFloat64:
       for (int64_t i = 0; i < count; ++i) {
         double value = 0;

@@ -25,21 +25,26 @@ using Input = inference::ModelInferRequest::InferInputTensor;
 
 ParameterValue ToValue(const inference::InferParameter& parameter) {
   switch (parameter.parameter_choice_case()) {
-    case inference::InferParameter::kBoolParam: return parameter.bool_param();
-    case inference::InferParameter::kInt64Param: return int64_t{parameter.int64_param()};
-    case inference::InferParameter::kStringParam: return parameter.string_param();
-    case inference::InferParameter::kDoubleParam: return parameter.double_param();
-    case inference::InferParameter::kUint64Param: return uint64_t{parameter.uint64_param()};
-    case inference::InferParameter::PARAMETER_CHOICE_NOT_SET: break;
+    case inference::InferParameter::kBoolParam:
+      return parameter.bool_param();
+    case inference::InferParameter::kInt64Param:
+      return int64_t{parameter.int64_param()};
+    case inference::InferParameter::kStringParam:
+      return parameter.string_param();
+    case inference::InferParameter::kDoubleParam:
+      return parameter.double_param();
+    case inference::InferParameter::kUint64Param:
+      return uint64_t{parameter.uint64_param()};
+    case inference::InferParameter::PARAMETER_CHOICE_NOT_SET:
+      break;
   }
   return std::monostate();
 }
 
 absl::Status WrongCount(absl::string_view field, int64_t count, absl::string_view unit,
                         int64_t needed) {
-  return absl::InvalidArgumentError(absl::StrCat(field, " has ", count, " ", unit,
-                                                 ", inputs[0].shape and its datatype need ",
-                                                 needed));
+  return absl::InvalidArgumentError(absl::StrCat(
+      field, " has ", count, " ", unit, ", inputs[0].shape and its datatype need ", needed));
 }
 
 // The one input, by name.
@@ -73,9 +78,9 @@ absl::StatusOr<int64_t> CheckShape(const Input& input, const TeacherInfo& info) 
   const std::vector<int64_t> expected = info.card.input_shape.ToVector();
   if (shape.size() != expected.size() + 1 ||
       !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("inputs[0].shape must be [rows, ", absl::StrJoin(expected, ", "), "], got [",
-                     absl::StrJoin(shape, ", "), "]"));
+    return absl::InvalidArgumentError(absl::StrCat("inputs[0].shape must be [rows, ",
+                                                   absl::StrJoin(expected, ", "), "], got [",
+                                                   absl::StrJoin(shape, ", "), "]"));
   }
   if (shape[0] > kMaxInferenceRows) {
     return absl::ResourceExhaustedError(
@@ -104,10 +109,14 @@ absl::Status ReadRaw(const std::string& raw, PixelType type, int64_t count,
 // The field of InferTensorContents that holds a type.
 const char* ContentsField(PixelType type) {
   switch (type) {
-    case PixelType::kFloat32: return "fp32_contents";
-    case PixelType::kFloat64: return "fp64_contents";
-    case PixelType::kUint8: return "uint_contents";
-    case PixelType::kFloat16: break;
+    case PixelType::kFloat32:
+      return "fp32_contents";
+    case PixelType::kFloat64:
+      return "fp64_contents";
+    case PixelType::kUint8:
+      return "uint_contents";
+    case PixelType::kFloat16:
+      break;
   }
   return nullptr;
 }
@@ -172,9 +181,9 @@ absl::StatusOr<PixelType> ReadElements(const inference::ModelInferRequest& messa
         "raw_input_contents and inputs[0].contents are both set: send one of them");
   }
   if (message.raw_input_contents_size() != message.inputs_size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("raw_input_contents has ", message.raw_input_contents_size(),
-                     " entries, inputs has ", message.inputs_size()));
+    return absl::InvalidArgumentError(absl::StrCat("raw_input_contents has ",
+                                                   message.raw_input_contents_size(),
+                                                   " entries, inputs has ", message.inputs_size()));
   }
   DISTILLERY_RETURN_IF_ERROR(ReadRaw(message.raw_input_contents(0), *type, count, request));
   return *type;
@@ -196,8 +205,7 @@ absl::Status ReadPixels(const inference::ModelInferRequest& message, const Teach
 }
 
 absl::StatusOr<std::vector<InferenceOutput>> ReadOutputs(
-    const inference::ModelInferRequest& message, int64_t classes,
-    InferenceParameters* parameters) {
+    const inference::ModelInferRequest& message, int64_t classes, InferenceParameters* parameters) {
   std::vector<std::string> names;
   for (const auto& output : message.outputs()) {
     const std::string field = absl::StrCat("outputs[", names.size(), "]");
@@ -207,8 +215,8 @@ absl::StatusOr<std::vector<InferenceOutput>> ReadOutputs(
             field, ".parameters: ", UnknownName("parameter", name, {kClassification})));
       }
       if (output.name() != InferenceOutputNames()[0]) {
-        return absl::InvalidArgumentError(absl::StrCat(field, ".parameters[\"", name,
-                                                       "\"] is for soft_targets alone"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".parameters[\"", name, "\"] is for soft_targets alone"));
       }
       const absl::StatusOr<int64_t> count = ReadClassification(ToValue(parameter), classes);
       if (!count.ok()) return Annotate(count.status(), field);
@@ -228,12 +236,11 @@ absl::StatusOr<InferenceRequest> ReadInferenceRequest(const inference::ModelInfe
   std::map<std::string, ParameterValue> values;
   for (const auto& [name, parameter] : message.parameters()) values[name] = ToValue(parameter);
   DISTILLERY_ASSIGN_OR_RETURN(request.parameters, ReadInferenceParameters(values, classes));
-  DISTILLERY_ASSIGN_OR_RETURN(request.outputs,
-                              ReadOutputs(message, classes, &request.parameters));
+  DISTILLERY_ASSIGN_OR_RETURN(request.outputs, ReadOutputs(message, classes, &request.parameters));
   DISTILLERY_RETURN_IF_ERROR(ReadPixels(message, info, &request));
-  int64_t answer = InferenceBytes(request.rows, info.card.class_names, request.parameters,
-                                  request.outputs) +
-                   static_cast<int64_t>(message.id().size()) + kAnswerOverhead;
+  int64_t answer =
+      InferenceBytes(request.rows, info.card.class_names, request.parameters, request.outputs) +
+      static_cast<int64_t>(message.id().size()) + kAnswerOverhead;
   // As varints, large class numbers take a byte more.
   if (!request.raw) answer += request.rows * request.parameters.top_k;
   if (answer > kMaxMessageBytes) {

@@ -27,8 +27,8 @@ struct InferenceRequest {
 };
 
 // The message must outlive what is returned. Nothing is allocated by a size that the message's own
-// bytes do not bear out. INVALID_ARGUMENT names the field; RESOURCE_EXHAUSTED for more than 4096 rows
-// or an answer over 4 MiB.
+// bytes do not bear out. INVALID_ARGUMENT names the field; RESOURCE_EXHAUSTED for more than 4096
+// rows or an answer over 4 MiB.
 absl::StatusOr<InferenceRequest> ReadInferenceRequest(const inference::ModelInferRequest& message,
                                                       const TeacherInfo& info);
 

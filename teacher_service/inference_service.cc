@@ -120,8 +120,7 @@ grpc::ServerUnaryReactor* InferenceServiceImpl::ModelConfig(
     inference::ModelConfigResponse* response) {
   const auto teacher = Find(request->name(), request->version());
   if (teacher.ok()) {
-    FillModelConfig((*teacher)->info(), host_->options().compute.queue,
-                    response->mutable_config());
+    FillModelConfig((*teacher)->info(), host_->options().compute.queue, response->mutable_config());
   }
   return Done(context, teacher.status());
 }

@@ -226,8 +226,7 @@ absl::Status LogitCache::Publish(const LogitFileSpec& spec, UnfinishedLogitFile*
     if (renamed.ok()) {
       DISTILLERY_FAILPOINT("teacher.cache.renamed");
       reserved_bytes_ -= spec.file_bytes();
-      index_.Put(path,
-                 {spec.file_bytes(), used, completed->version, {}, completed->checksums});
+      index_.Put(path, {spec.file_bytes(), used, completed->version, {}, completed->checksums});
       if (std::exchange(writing_fails_, false)) {
         LogInfo("soft-target cache: {} can be written again", options_.folder);
       }
@@ -259,7 +258,7 @@ void LogitCache::PauseWriting(const absl::Status& reason) {
   retry_at_ = options_.clock->SteadyNow() + options_.retry_interval;
   if (std::exchange(writing_fails_, true)) return;
   LogWarning("soft-target cache: {}; new logits are not cached until this is mended",
-               std::string(reason.message()));
+             std::string(reason.message()));
 }
 
 absl::Time LogitCache::NextUse() {

@@ -85,12 +85,13 @@ class LogitCache {
   absl::StatusOr<std::shared_ptr<Writer>> StartWriting(const LogitKey& key, int64_t rows,
                                                        int64_t classes, StoredType type);
 
-  // Removes the file that `logits` were read from, since a read said `reason`; Find then does not find
-  // it. Others may go on reading what they have.
+  // Removes the file that `logits` were read from, since a read said `reason`; Find then does not
+  // find it. Others may go on reading what they have.
   void Drop(const LogitFileSpec& spec, const CachedLogits& logits, const absl::Status& reason);
-  // Removes the file, if there is one, whatever is in it: somebody has reported it as damaged. False:
-  // it stays, since it was written less than a minute ago. So a client that reports without end costs
-  // the others one computation a minute; what is damaged on disk is found at each read anyway.
+  // Removes the file, if there is one, whatever is in it: somebody has reported it as damaged.
+  // False: it stays, since it was written less than a minute ago. So a client that reports without
+  // end costs the others one computation a minute; what is damaged on disk is found at each read
+  // anyway.
   bool Discard(const LogitFileSpec& spec);
 
   Stats stats() const;

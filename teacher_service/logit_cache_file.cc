@@ -53,12 +53,11 @@ absl::Status CachedLogits::Read(int64_t first, int64_t count, char* output,
       DISTILLERY_RETURN_IF_ERROR(Skip(last, end, &whole));
     }
     if (whole != checksums_->blocks[static_cast<size_t>(block)]) {
-      return absl::DataLossError(absl::StrCat(name_, " has damaged logits in rows ", begin, " to ",
-                                              end - 1));
+      return absl::DataLossError(
+          absl::StrCat(name_, " has damaged logits in rows ", begin, " to ", end - 1));
     }
-    all = last - row == block_rows_
-              ? join_whole_block_(all, wanted)
-              : Crc32cJoin(static_cast<int64_t>(bytes.size()))(all, wanted);
+    all = last - row == block_rows_ ? join_whole_block_(all, wanted)
+                                    : Crc32cJoin(static_cast<int64_t>(bytes.size()))(all, wanted);
     output += bytes.size();
     row = last;
   }

@@ -42,9 +42,9 @@ class CachedLogits {
   // Rows that are checked together: reads that begin and end between them cost the least.
   int64_t block_rows() const { return block_rows_; }
   // Copies `count` rows, row-major, in the stored type; `crc32c`, if given, becomes the CRC-32C of
-  // their bytes. DATA_LOSS if they cannot be read, or are not those that were written: the blocks that
-  // they lie in are checked each time, since a disk may damage what was sound. `output` is of no use
-  // then. REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
+  // their bytes. DATA_LOSS if they cannot be read, or are not those that were written: the blocks
+  // that they lie in are checked each time, since a disk may damage what was sound. `output` is of
+  // no use then. REQUIRES: 0 <= first, 0 <= count, first + count <= rows().
   absl::Status Read(int64_t first, int64_t count, char* output, uint32_t* crc32c = nullptr) const;
   // The file's state now; none if it cannot be told.
   FileVersion version() const;

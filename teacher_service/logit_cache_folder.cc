@@ -39,8 +39,8 @@ absl::Status FolderError(int error_number, const std::string& folder) {
 }  // namespace
 
 absl::Status PrepareLogitFolder(const std::string& folder) {
-  // What went wrong is told below, in terms of the flag. A folder that others could enter is closed to
-  // them, and with it all that an older version left in it.
+  // What went wrong is told below, in terms of the flag. A folder that others could enter is closed
+  // to them, and with it all that an older version left in it.
   (void)MakeFolders(folder, Readers::kOwner);
   std::error_code error;
   std::filesystem::create_directories(folder, error);

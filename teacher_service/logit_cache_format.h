@@ -3,8 +3,8 @@
 //
 // The header holds the key's digest, so a file under a wrong name is not served, and a crc32c of
 // itself and of the logits, so one that is torn or damaged is not either. Who has read a whole file
-// and found it sound knows the checksums of its blocks, by which each later read of a part is checked.
-// Numbers are little-endian.
+// and found it sound knows the checksums of its blocks, by which each later read of a part is
+// checked. Numbers are little-endian.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,8 @@ struct LogitFileSpec {
   int64_t payload_bytes() const { return rows * row_bytes(); }
   int64_t file_bytes() const { return kLogitHeaderBytes + payload_bytes(); }
   // Rows of a block, which is checked as a whole; the last one may have less. So many that a block
-  // stays in a core's cache between copy and checksum, and that the checksums take 4 bytes of memory
-  // for about 64 KiB of the file.
+  // stays in a core's cache between copy and checksum, and that the checksums take 4 bytes of
+  // memory for about 64 KiB of the file.
   int64_t block_rows() const { return std::max<int64_t>(1, (int64_t{64} << 10) / row_bytes()); }
 };
 
@@ -74,8 +74,8 @@ absl::StatusOr<LogitHeader> ReadLogitHeader(int descriptor, const LogitFileSpec&
 absl::Status ReadLogitBytes(int descriptor, int64_t offset, char* bytes, int64_t size,
                             const std::string& path);
 
-// The checksums of the logits in the open file, read in order. DATA_LOSS if the file is shorter than
-// `spec` says or cannot be read. A read, unlike a mapping, makes neither a signal.
+// The checksums of the logits in the open file, read in order. DATA_LOSS if the file is shorter
+// than `spec` says or cannot be read. A read, unlike a mapping, makes neither a signal.
 absl::StatusOr<std::shared_ptr<const LogitChecksums>> ReadLogitChecksums(int descriptor,
                                                                          const LogitFileSpec& spec,
                                                                          const std::string& path);

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/half.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
-#include "common/base/half.h"
 #include "common/soft_targets/finite.h"
 #include "teacher_service/finite_rows.h"
 
@@ -165,8 +165,8 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   }
   std::vector<float> inputs(pixels);
   DISTILLERY_RETURN_IF_ERROR(LoadPixels(*dataset_, indexes, view_, inputs.data()));
-  DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->Compute(*teacher_, inputs.data(), rows,
-                                                          logits->data(), Lane::kStream));
+  DISTILLERY_RETURN_IF_ERROR(
+      source_->scheduler_->Compute(*teacher_, inputs.data(), rows, logits->data(), Lane::kStream));
   return logits;
 }
 
@@ -196,8 +196,8 @@ void ShardLogits::Store(int64_t cut, const std::vector<float>& logits, bool fini
     }
     if (++added_ * cut_rows() < range_.count) return;
   }
-  std::shared_ptr<const CachedLogits> cached = source_->cache_->Find(
-      file_.key, file_.rows, file_.classes, file_.type);
+  std::shared_ptr<const CachedLogits> cached =
+      source_->cache_->Find(file_.key, file_.rows, file_.classes, file_.type);
   MutexLock lock(source_->mutex_);
   writer_ = nullptr;
   if (cached == nullptr) return;  // evicted at once: memory goes on serving

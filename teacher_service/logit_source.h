@@ -56,10 +56,10 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   // Whether all rows come from the cache on disk.
   bool in_cache() const;
 
-  // Gives rows from `row` on: to the end of its cut, or, from a cache file, to the end of the shard.
-  // `done` is called once; with CANCELLED if *cancelled became true before the device took the cut
-  // and no other stream waits for it; with INTERNAL if the model did not answer one of the rows
-  // from `row` on with finite numbers. Who asks only for rows behind that one does not get the
+  // Gives rows from `row` on: to the end of its cut, or, from a cache file, to the end of the
+  // shard. `done` is called once; with CANCELLED if *cancelled became true before the device took
+  // the cut and no other stream waits for it; with INTERNAL if the model did not answer one of the
+  // rows from `row` on with finite numbers. Who asks only for rows behind that one does not get the
   // error. REQUIRES: 0 <= row < row_count().
   void Get(int64_t row, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
@@ -88,10 +88,13 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
     std::list<Held>::iterator held;
   };
   ShardLogits(LogitSource* source, std::shared_ptr<Teacher> teacher,
-              std::shared_ptr<const Dataset> dataset, RowRange range, View view,
-              LogitFileSpec file)
-      : source_(source), teacher_(std::move(teacher)), dataset_(std::move(dataset)), range_(range),
-        view_(std::move(view)), file_(std::move(file)) {}
+              std::shared_ptr<const Dataset> dataset, RowRange range, View view, LogitFileSpec file)
+      : source_(source),
+        teacher_(std::move(teacher)),
+        dataset_(std::move(dataset)),
+        range_(range),
+        view_(std::move(view)),
+        file_(std::move(file)) {}
   int64_t cut_rows() const { return teacher_->info().batch_rows; }
   int64_t RowsOfCut(int64_t cut) const {
     return std::min(cut_rows(), range_.count - cut * cut_rows());
@@ -134,8 +137,8 @@ class LogitSource {
   // `cache` may be null. Both must outlive this.
   LogitSource(const Options& options, ComputeScheduler* scheduler, LogitCache* cache);
 
-  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard. `discard`: what
-  // is kept of the shard, on disk and in memory, is dropped, and computed anew.
+  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard. `discard`:
+  // what is kept of the shard, on disk and in memory, is dropped, and computed anew.
   absl::StatusOr<std::shared_ptr<ShardLogits>> Open(std::shared_ptr<Teacher> teacher,
                                                     std::shared_ptr<const Dataset> dataset,
                                                     int64_t shard, const View& view,

@@ -123,7 +123,7 @@ class Models {
       const TeacherInfo info = teacher->info();
       DISTILLERY_RETURN_IF_ERROR(registry.Set(model.name, std::move(teacher)));
       LogInfo("teacher {}: {} parameters, {} classes, digest {}", info.model_name,
-                   info.parameter_count, info.card.class_count(), info.digest);
+              info.parameter_count, info.card.class_count(), info.digest);
       loaded(model.name);
     }
     for (const std::string& name : registry.Names()) {
@@ -176,8 +176,8 @@ absl::Status Warm(const Flags& flags, Models& models) {
   job.dataset.split = named.second.empty() ? "train" : named.second;
   job.dataset.shard_size = 128;
   if (!sized.second.empty() && !absl::SimpleAtoi(sized.second, &job.dataset.shard_size)) {
-    return absl::InvalidArgumentError(absl::StrCat("--dataset \"", flags.warm_dataset,
-                                                   "\": write NAME/SPLIT@SHARD_SIZE"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--dataset \"", flags.warm_dataset, "\": write NAME/SPLIT@SHARD_SIZE"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(job.view.augmentation, Augmentation::Parse(flags.warm_augmentation));
   DISTILLERY_ASSIGN_OR_RETURN(const auto host, TeacherHost::Create(flags.host));
@@ -202,14 +202,13 @@ absl::Status Warm(const Flags& flags, Models& models) {
   return absl::OkStatus();
 }
 
-// Waits until no stream and no query is left, at most for `limit`. Calls that watch health never end
-// by themselves, so the server's own grace would always be used up where there are some.
+// Waits until no stream and no query is left, at most for `limit`. Calls that watch health never
+// end by themselves, so the server's own grace would always be used up where there are some.
 void AwaitCalls(const TeacherHost& host, const StreamService& streams, absl::Duration limit) {
   const ComputeScheduler& scheduler = host.scheduler();
   const absl::Duration end = SteadyNow() + limit;
-  while (SteadyNow() < end &&
-         (streams.statistics().open_count > 0 || scheduler.busy_slots() > 0 ||
-          scheduler.queued_query_rows() > 0 || scheduler.queued_cuts() > 0)) {
+  while (SteadyNow() < end && (streams.statistics().open_count > 0 || scheduler.busy_slots() > 0 ||
+                               scheduler.queued_query_rows() > 0 || scheduler.queued_cuts() > 0)) {
     absl::SleepFor(absl::Milliseconds(10));
   }
 }
@@ -221,14 +220,15 @@ absl::Status Serve(Flags& flags, Models& models) {
   flags.service.load = [&models](const std::string& name) { return models.Load(name); };
   TeacherServiceImpl service(flags.service, host.get());
   InferenceServiceImpl inference(host.get());
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server,
-                              RpcServer::Start(flags.server, {{v1::TeacherService::service_full_name(), &service},
-                                                        {inference::GRPCInferenceService::service_full_name(), &inference}}));
   DISTILLERY_ASSIGN_OR_RETURN(
-      const auto exposer,
-      MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
-                            std::make_shared<TeacherMetrics>(host.get(), &service.streams(),
-                                                             server.get())));
+      const auto server,
+      RpcServer::Start(flags.server,
+                       {{v1::TeacherService::service_full_name(), &service},
+                        {inference::GRPCInferenceService::service_full_name(), &inference}}));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto exposer, MetricsExposer::Start(flags.metrics, flags.server.transport.insecure,
+                                                std::make_shared<TeacherMetrics>(
+                                                    host.get(), &service.streams(), server.get())));
   if (exposer != nullptr) LogInfo("metrics at http://{}/metrics", exposer->address());
   LogInfo("{}", ComputeDescription(flags.compute_threads));
   for (const std::string& name : host->models().Names()) server->SetServing(name, false);
@@ -256,16 +256,19 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
   app->add_option("--ensemble-mean", flags->ensemble_mean, "of probabilities, or of logits")
       ->check(CLI::IsMember({"probabilities", "logits"}))
       ->capture_default_str();
-  app->add_option("--device", flags->device,
-                  "where models are computed: cpu, cuda, cuda:N, or several, cuda:0,cuda:1, each with "
-                  "a copy of each model")
+  app->add_option(
+         "--device", flags->device,
+         "where models are computed: cpu, cuda, cuda:N, or several, cuda:0,cuda:1, each with "
+         "a copy of each model")
       ->capture_default_str();
-  app->add_option("--precision", flags->model_defaults.precision,
-                  "inside of models: float32, bfloat16, or float16 (CUDA alone); default: as the model "
-                  "file holds it; part of the teacher digest");
-  app->add_flag("--cuda-graphs", flags->cuda_graphs,
-                "on CUDA, launch each forward pass as one graph, for models of many small kernels; part "
-                "of the teacher digest");
+  app->add_option(
+      "--precision", flags->model_defaults.precision,
+      "inside of models: float32, bfloat16, or float16 (CUDA alone); default: as the model "
+      "file holds it; part of the teacher digest");
+  app->add_flag(
+      "--cuda-graphs", flags->cuda_graphs,
+      "on CUDA, launch each forward pass as one graph, for models of many small kernels; part "
+      "of the teacher digest");
   app->add_option("--card", flags->model_defaults.card_path,
                   "model card (JSON) for model files that carry none");
   app->add_option("--batch-rows", flags->model_defaults.batch_rows,
@@ -283,9 +286,10 @@ void AddModelFlags(CLI::App* app, Flags* flags) {
                   "fastest, or portable: pinned to AVX2 so that unlike machines agree")
       ->check(CLI::IsMember({"fastest", "portable"}))
       ->capture_default_str();
-  app->add_option("--allow-reload", flags->service.reload_clients,
-                  "who may call ReloadModel: \"loopback\" in plain text; over TLS every operator, or "
-                  "those whose certificates' names are given here; may be repeated");
+  app->add_option(
+      "--allow-reload", flags->service.reload_clients,
+      "who may call ReloadModel: \"loopback\" in plain text; over TLS every operator, or "
+      "those whose certificates' names are given here; may be repeated");
 }
 
 void AddComputeFlags(CLI::App* app, Flags* flags) {

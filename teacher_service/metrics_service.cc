@@ -25,16 +25,14 @@ void AddModel(const std::string& name, const ModelStatistics& model, MetricList*
     list->Counter(metric, help, static_cast<double>(value), {{"model", name}});
   };
   const auto by_lane = [&](const char* metric, const char* help, int64_t stream, int64_t query) {
-    list->Counter(metric, help, static_cast<double>(stream),
-                  {{"model", name}, {"lane", "stream"}});
+    list->Counter(metric, help, static_cast<double>(stream), {{"model", name}, {"lane", "stream"}});
     list->Counter(metric, help, static_cast<double>(query), {{"model", name}, {"lane", "query"}});
   };
   by_lane("rows_total", "Rows whose logits were computed, for streams or for queries.",
           model.stream_row_count, model.query_row_count);
-  by_lane("batches_total", "Forward passes, for streams or for queries.",
-          model.stream_batch_count, model.query_batch_count);
-  list->AddHistogram("batch_rows", "Rows of a forward pass.", BatchSizes(model),
-                     {{"model", name}});
+  by_lane("batches_total", "Forward passes, for streams or for queries.", model.stream_batch_count,
+          model.query_batch_count);
+  list->AddHistogram("batch_rows", "Rows of a forward pass.", BatchSizes(model), {{"model", name}});
   count("queries_total", "Queries answered.", model.query_count);
   count("failed_queries_total", "Queries that ended with an error once they were queued.",
         model.failed_query_count);
@@ -52,8 +50,7 @@ void AddCache(const LogitCache::Stats& stats, MetricList* list) {
   };
   count("cache_hits_total", "Shards found in the cache on disk.", stats.hits);
   count("cache_misses_total", "Shards not found in the cache on disk.", stats.misses);
-  count("cache_evictions_total", "Cache files removed to keep to the size limit.",
-        stats.evictions);
+  count("cache_evictions_total", "Cache files removed to keep to the size limit.", stats.evictions);
   count("cache_corrupt_files_total", "Cache files removed because they were damaged.",
         stats.corrupt);
   count("cache_failed_writes_total", "Cache files given up because the disk refused them.",
@@ -89,17 +86,14 @@ std::vector<prometheus::MetricFamily> TeacherMetrics::Collect() const {
     const auto of_model = statistics.find(name);
     AddModel(name, of_model == statistics.end() ? ModelStatistics() : of_model->second, &list);
   }
-  gauge("queued_rows", "Rows of queries that wait for the device.",
-        scheduler.queued_query_rows());
+  gauge("queued_rows", "Rows of queries that wait for the device.", scheduler.queued_query_rows());
   gauge("queued_cuts", "Cuts of shards that wait for the device.", scheduler.queued_cuts());
   gauge("busy_slots", "Batches that are computed now.", scheduler.busy_slots());
-  gauge("compute_slots", "Batches that can be computed at once.",
-        host_->options().compute.slots);
+  gauge("compute_slots", "Batches that can be computed at once.", host_->options().compute.slots);
 
   const StreamStatistics streams = streams_->statistics();
   gauge("open_streams", "Streams that are open.", streams.open_count);
-  count("finished_streams_total", "Streams that ended with their trailer.",
-        streams.finished_count);
+  count("finished_streams_total", "Streams that ended with their trailer.", streams.finished_count);
   count("failed_streams_total", "Streams that ended with an error, cancelled ones included.",
         streams.failed_count);
   count("streamed_rows_total", "Rows encoded for streams.", streams.row_count);

@@ -71,9 +71,10 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(const std::string& text, c
   std::set<std::string> seen;
   for (const std::string& device : devices) {
     if (device.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("device \"", text, "\": write cpu, cuda, or "
-                                                     "cuda:0", std::string(1, separator),
-                                                     "cuda:1"));
+      return absl::InvalidArgumentError(absl::StrCat("device \"", text,
+                                                     "\": write cpu, cuda, or "
+                                                     "cuda:0",
+                                                     std::string(1, separator), "cuda:1"));
     }
     if (!seen.insert(Canonical(device)).second) {
       return absl::InvalidArgumentError(

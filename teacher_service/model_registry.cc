@@ -40,9 +40,9 @@ absl::Status ModelRegistry::DeclareEnsemble(const std::string& name,
           "ensemble ", name, ": ", std::string(UnknownModel(member.model_name).message())));
     }
     if (entry->is_ensemble) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("ensemble ", name, " holds ensemble ", member.model_name,
-                       ": its members must be models"));
+      return absl::InvalidArgumentError(absl::StrCat("ensemble ", name, " holds ensemble ",
+                                                     member.model_name,
+                                                     ": its members must be models"));
     }
   }
   Entry entry;

@@ -10,8 +10,8 @@
 namespace distillery {
 namespace {
 
-// At the speed of memory. As unsigned integers, floats of 0 to 1 are those up to the bits of 1: below
-// 0, above 1, infinity and NaN all lie beyond. -0 does too, so that a look at each follows.
+// At the speed of memory. As unsigned integers, floats of 0 to 1 are those up to the bits of 1:
+// below 0, above 1, infinity and NaN all lie beyond. -0 does too, so that a look at each follows.
 bool AllSurelyInRange(const float* pixels, int64_t count) {
   constexpr uint32_t kOne = 0x3F800000;
   uint32_t largest = 0;
@@ -59,9 +59,10 @@ absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& sh
     return absl::InvalidArgumentError(absl::StrCat(where, ": pixels must be finite"));
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      where, ": pixels must be 0 to 1, before the model card's mean and deviation, which the teacher "
-             "applies. If another value stands for 1, such as 255, name it by pixel_max; to have "
-             "values beyond taken as they are, set allow_out_of_range"));
+      where,
+      ": pixels must be 0 to 1, before the model card's mean and deviation, which the teacher "
+      "applies. If another value stands for 1, such as 255, name it by pixel_max; to have "
+      "values beyond taken as they are, set allow_out_of_range"));
 }
 
 }  // namespace distillery

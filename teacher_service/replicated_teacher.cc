@@ -108,8 +108,8 @@ class ReplicatedTeacher : public Teacher {
     if (ok) states_[index].failures = 0;
   }
 
-  // Another device has done what failed on these with `error` on the first. That other one stays, so
-  // that never all are left out.
+  // Another device has done what failed on these with `error` on the first. That other one stays,
+  // so that never all are left out.
   void Blame(const std::vector<size_t>& failed, const absl::Status& error) {
     MutexLock lock(mutex_);
     for (const size_t index : failed) {
@@ -117,8 +117,8 @@ class ReplicatedTeacher : public Teacher {
       if (state.left_out || ++state.failures < kMostFailures) continue;
       state.left_out = true;
       LogError("teacher {}: device {} is left out, {} batches in a row failed there alone: {}",
-                    info_.model_name, replicas_[index].device, kMostFailures,
-                    std::string(error.message()));
+               info_.model_name, replicas_[index].device, kMostFailures,
+               std::string(error.message()));
     }
   }
 
@@ -136,11 +136,11 @@ absl::StatusOr<std::shared_ptr<Teacher>> MakeReplicatedTeacher(
   const TeacherReplica& first = replicas.front();
   for (const TeacherReplica& replica : replicas) {
     if (replica.teacher->info().digest == first.teacher->info().digest) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        "model ", first.teacher->info().model_name, " has other numerics on ", replica.device,
-        " (", replica.teacher->info().numerics_fingerprint, ") than on ", first.device, " (",
-        first.teacher->info().numerics_fingerprint,
-        "): give unlike devices models of their own, --model NAME=FILE,device=..."));
+    return absl::FailedPreconditionError(
+        absl::StrCat("model ", first.teacher->info().model_name, " has other numerics on ",
+                     replica.device, " (", replica.teacher->info().numerics_fingerprint,
+                     ") than on ", first.device, " (", first.teacher->info().numerics_fingerprint,
+                     "): give unlike devices models of their own, --model NAME=FILE,device=..."));
   }
   return std::shared_ptr<Teacher>(std::make_shared<ReplicatedTeacher>(std::move(replicas)));
 }

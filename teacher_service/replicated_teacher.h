@@ -19,11 +19,11 @@ struct TeacherReplica {
   std::shared_ptr<Teacher> teacher;
 };
 
-// Each batch goes to the copy with the fewest batches under way, the first of equal ones. A batch that
-// fails there is tried on the others in turn; if one answers, the device is to blame, and after
-// kMostFailures such batches in a row it is left out, with one line in the log. A batch that fails on
-// all of them has the first one's error. A batch that a device has no memory for is the caller's to
-// split.
+// Each batch goes to the copy with the fewest batches under way, the first of equal ones. A batch
+// that fails there is tried on the others in turn; if one answers, the device is to blame, and
+// after kMostFailures such batches in a row it is left out, with one line in the log. A batch that
+// fails on all of them has the first one's error. A batch that a device has no memory for is the
+// caller's to split.
 //
 // FAILED_PRECONDITION if the digests differ: unlike cards give unlike bits.
 // REQUIRES: at least one replica.

@@ -13,11 +13,16 @@ namespace distillery {
 absl::StatusOr<Encoding> ReadEncoding(int encoding) {
   switch (encoding) {
     case v1::ENCODING_UNSPECIFIED:
-    case v1::ENCODING_FLOAT32: return Encoding::kFloat32;
-    case v1::ENCODING_FLOAT16: return Encoding::kFloat16;
-    case v1::ENCODING_INT8: return Encoding::kInt8;
-    case v1::ENCODING_TOP_K: return Encoding::kTopK;
-    default: return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
+    case v1::ENCODING_FLOAT32:
+      return Encoding::kFloat32;
+    case v1::ENCODING_FLOAT16:
+      return Encoding::kFloat16;
+    case v1::ENCODING_INT8:
+      return Encoding::kInt8;
+    case v1::ENCODING_TOP_K:
+      return Encoding::kTopK;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
   }
 }
 
@@ -28,14 +33,18 @@ absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representati
   format.top_k = top_k;
   switch (representation) {
     case v1::REPRESENTATION_UNSPECIFIED:
-    case v1::REPRESENTATION_LOGITS: format.representation = Representation::kLogits; break;
+    case v1::REPRESENTATION_LOGITS:
+      format.representation = Representation::kLogits;
+      break;
     case v1::REPRESENTATION_PROBABILITIES:
       format.representation = Representation::kProbabilities;
       break;
-    case v1::REPRESENTATION_NONE: format.representation = Representation::kNone; break;
+    case v1::REPRESENTATION_NONE:
+      format.representation = Representation::kNone;
+      break;
     default:
-      return absl::InvalidArgumentError(absl::StrCat("representation is unknown: ",
-                                                     representation));
+      return absl::InvalidArgumentError(
+          absl::StrCat("representation is unknown: ", representation));
   }
   DISTILLERY_ASSIGN_OR_RETURN(format.encoding, ReadEncoding(encoding));
   DISTILLERY_RETURN_IF_ERROR(format.Validate(classes));

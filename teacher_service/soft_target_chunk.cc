@@ -5,11 +5,11 @@
 #include <numeric>
 #include <utility>
 
+#include "common/base/half.h"
 #include "common/base/proto_wire.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
-#include "common/base/half.h"
 
 namespace distillery {
 namespace {
@@ -42,10 +42,13 @@ std::string TensorPrefix(const TensorView& tensor) {
 
 ElementType DenseType(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kFloat32: return ElementType::kFloat32;
-    case Encoding::kInt8: return ElementType::kInt8;
+    case Encoding::kFloat32:
+      return ElementType::kFloat32;
+    case Encoding::kInt8:
+      return ElementType::kInt8;
     case Encoding::kFloat16:
-    case Encoding::kTopK: return ElementType::kFloat16;
+    case Encoding::kTopK:
+      return ElementType::kFloat16;
   }
   return ElementType::kFloat32;
 }
@@ -79,7 +82,10 @@ std::vector<std::string> ChunkWireParts(const SoftTargetChunk& chunk) {
 
 ChunkMaker::ChunkMaker(const Options& options, const Dataset* dataset, RowRange shard,
                        BufferPool* pool)
-    : options_(options), dataset_(dataset), shard_(shard), pool_(pool),
+    : options_(options),
+      dataset_(dataset),
+      shard_(shard),
+      pool_(pool),
       classes_(dataset->class_count()) {}
 
 int64_t ChunkMaker::RowBytes() const {
@@ -127,9 +133,10 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
   chunk.start_row = start_row;
   chunk.rows = rows;
   const SoftTargetFormat& format = options_.format;
-  const bool as_stored = logits != nullptr && format.temperature == 1 &&
-                         format.representation == Representation::kLogits &&
-                         format.encoding == (logits->half ? Encoding::kFloat16 : Encoding::kFloat32);
+  const bool as_stored =
+      logits != nullptr && format.temperature == 1 &&
+      format.representation == Representation::kLogits &&
+      format.encoding == (logits->half ? Encoding::kFloat16 : Encoding::kFloat32);
   const bool encode = logits != nullptr && !as_stored;
   EncodedSizes sizes;
   if (encode) sizes = format.SizesOf(rows, classes_);
@@ -142,8 +149,7 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
   const auto add = [&](int field, ElementType type, std::vector<int64_t> shape, int64_t bytes) {
     if (bytes == 0) return static_cast<char*>(nullptr);
     char* const start = next;
-    chunk.tensors.push_back(
-        {field, type, std::move(shape), {start, static_cast<size_t>(bytes)}});
+    chunk.tensors.push_back({field, type, std::move(shape), {start, static_cast<size_t>(bytes)}});
     next += bytes;
     return start;
   };
@@ -159,10 +165,9 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
     EncodedBuffers output;
     output.values = add(kValues, DenseType(format.encoding), {rows, columns}, sizes.values);
     output.row_scales = add(kRowScales, ElementType::kFloat32, {rows}, sizes.row_scales);
-    output.class_indexes =
-        add(kClassIndexes,
-            ClassIndexBytes(classes_) == 2 ? ElementType::kInt16 : ElementType::kInt32,
-            {rows, columns}, sizes.class_indexes);
+    output.class_indexes = add(
+        kClassIndexes, ClassIndexBytes(classes_) == 2 ? ElementType::kInt16 : ElementType::kInt32,
+        {rows, columns}, sizes.class_indexes);
     output.tail_mass = add(kTailMass, ElementType::kFloat16, {rows}, sizes.tail_mass);
     if (logits->half) {
       std::vector<float> floats(static_cast<size_t>(rows * classes_));
@@ -179,8 +184,8 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
                              {rows, shape.channels, shape.height, shape.width}, pixel_bytes);
     std::vector<int64_t> indexes(static_cast<size_t>(rows));
     std::iota(indexes.begin(), indexes.end(), shard_.first + start_row);
-    DISTILLERY_RETURN_IF_ERROR(LoadImageBytes(*dataset_, indexes, options_.view,
-                                              reinterpret_cast<uint8_t*>(pixels)));
+    DISTILLERY_RETURN_IF_ERROR(
+        LoadImageBytes(*dataset_, indexes, options_.view, reinterpret_cast<uint8_t*>(pixels)));
     char* label = add(kLabels, ElementType::kInt32, {rows}, label_bytes);
     for (const int64_t index : indexes) {
       const int32_t value = dataset_->Label(index);

@@ -19,7 +19,14 @@
 namespace distillery {
 
 // As DataType in tensor.proto; the numbers are those on the wire.
-enum class ElementType { kFloat32 = 1, kFloat16 = 2, kInt8 = 3, kUint8 = 4, kInt16 = 5, kInt32 = 6 };
+enum class ElementType {
+  kFloat32 = 1,
+  kFloat16 = 2,
+  kInt8 = 3,
+  kUint8 = 4,
+  kInt16 = 5,
+  kInt32 = 6
+};
 
 // A tensor in memory that somebody else holds.
 struct TensorView {
@@ -76,8 +83,7 @@ class ChunkMaker {
     return std::max<int64_t>(1, options_.max_bytes / row_bytes);
   }
   // `logits`, if any, are in memory.
-  absl::StatusOr<SoftTargetChunk> Build(const LogitRows* logits, int64_t start_row,
-                                        int64_t rows);
+  absl::StatusOr<SoftTargetChunk> Build(const LogitRows* logits, int64_t start_row, int64_t rows);
 
   const Options options_;
   const Dataset* const dataset_;

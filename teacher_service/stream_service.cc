@@ -12,8 +12,8 @@
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/chunk_message.h"
 #include "common/rpc/caller.h"
+#include "common/rpc/chunk_message.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
@@ -37,15 +37,17 @@ grpc::ByteBuffer Serialize(const SoftTargetChunk& chunk) {
 
 }  // namespace
 
-// One stream: header, chunks, trailer. While a message is on its way the next one is encoded, and the
-// cuts after it are computed.
+// One stream: header, chunks, trailer. While a message is on its way the next one is encoded, and
+// the cuts after it are computed.
 //
 // Threads: Pump decides, under `mutex_`, what to start; the pool, the scheduler and gRPC call back.
 // Nobody else touches what a started step uses until it reports.
 class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   SoftTargetStream(StreamService* service, grpc::CallbackServerContext* context)
-      : service_(service), context_(context), clock_(service->host_->scheduler().clock()),
+      : service_(service),
+        context_(context),
+        clock_(service->host_->scheduler().clock()),
         opened_(clock_->SteadyNow()) {}
 
   // `request` is gone when this returns.
@@ -188,14 +190,14 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
         (chunks.include_samples ? dataset_->shape().size() + 4 : 0);
     if (row_bytes > kMaxMessageBytes - 4096) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("one row takes ", row_bytes, " bytes, a message at most ",
-                       kMaxMessageBytes, ": ask for another encoding"));
+          absl::StrCat("one row takes ", row_bytes, " bytes, a message at most ", kMaxMessageBytes,
+                       ": ask for another encoding"));
     }
     DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset_->Shard(request_.shard()));
     row_count_ = range.count;
     if (request_.start_row() < 0 || request_.start_row() > row_count_) {
-      return absl::InvalidArgumentError(absl::StrCat("start_row must be 0 to ", row_count_,
-                                                     ", got ", request_.start_row()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("start_row must be 0 to ", row_count_, ", got ", request_.start_row()));
     }
     if (!samples_alone_) {
       DISTILLERY_ASSIGN_OR_RETURN(
@@ -218,7 +220,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return absl::OkStatus();
   }
 
-  // The next message is made, or failed; or there is none, since its rows are to be asked for again.
+  // The next message is made, or failed; or there is none, since its rows are to be asked for
+  // again.
   void Report(const absl::Status& status, const grpc::ByteBuffer& message) {
     Asks asks;
     {
@@ -248,14 +251,13 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   }
 
   // Without the lock: rows that are there already come at once, and gRPC sends much of a message
-  // before StartWrite returns, while the next is encoded. A stream without anything under way may be
-  // gone by now, and what is started last may end it: so `stream` is only used for that.
+  // before StartWrite returns, while the next is encoded. A stream without anything under way may
+  // be gone by now, and what is started last may end it: so `stream` is only used for that.
   static void Ask(SoftTargetStream* stream, const Asks& asks) {
     for (const std::shared_ptr<Fetch>& fetch : asks.fetches) {
-      asks.shard->Get(fetch->row, asks.cancelled,
-                      [stream, fetch](const absl::StatusOr<LogitRows>& rows) {
-                        stream->OnRows(fetch, rows);
-                      });
+      asks.shard->Get(
+          fetch->row, asks.cancelled,
+          [stream, fetch](const absl::StatusOr<LogitRows>& rows) { stream->OnRows(fetch, rows); });
     }
     if (asks.write) stream->StartWrite(&stream->on_wire_);
     if (asks.make_next) stream->MakeAndReport();
@@ -289,8 +291,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       return asks;
     }
     if (!opened_ok_) return asks;
-    const bool ready = row_ == row_count_ || samples_alone_ ||
-                       (!fetches_.empty() && fetches_.front()->ready);
+    const bool ready =
+        row_ == row_count_ || samples_alone_ || (!fetches_.empty() && fetches_.front()->ready);
     if (ready && !working_ && !has_next_ && !trailer_made_) {
       working_ = true;
       asks.make_next = NextIsSmall();
@@ -316,8 +318,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     return fetches_.front()->rows->rows * row_bytes_ <= kSmallBytes;
   }
 
-  // The next chunk, or the trailer; none if rows of the cache's file are damaged: they are asked for
-  // again, and come from the teacher.
+  // The next chunk, or the trailer; none if rows of the cache's file are damaged: they are asked
+  // for again, and come from the teacher.
   absl::Status MakeNext(grpc::ByteBuffer* message) {
     DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
     if (service_->host_->draining()) return absl::UnavailableError("the teacher is draining");
@@ -423,7 +425,8 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     const v1::DatasetSelector& data = request_.dataset();
     const absl::StatusOr<Encoding> encoding = ReadEncoding(request_.encoding());
     LogInfo(
-        "stream model={} client={} data={}/{}@{} shard={} view={} temperature={} encoding={} rows={}-{} "
+        "stream model={} client={} data={}/{}@{} shard={} view={} temperature={} encoding={} "
+        "rows={}-{} "
         "bytes={} seconds={:.3f} status={}",
         Printable(request_.model_name()), ClientOf(*context_), Printable(data.name()),
         Printable(data.split()), data.shard_size(), request_.shard(),

@@ -3,8 +3,8 @@
 // Messages are raw bytes: tensors go from memory, from one read of the cache's file, or from one
 // conversion pass, to the wire without a copy into a message.
 //
-// Threads: safe for all. Opening and encoding run on a pool of its own, computing on the scheduler's
-// threads; gRPC's callbacks never block.
+// Threads: safe for all. Opening and encoding run on a pool of its own, computing on the
+// scheduler's threads; gRPC's callbacks never block.
 #pragma once
 
 #include <grpcpp/server_context.h>

@@ -56,8 +56,8 @@ class Teacher {
   // RESOURCE_EXHAUSTED when the device has no memory; INTERNAL for what the model throws.
   virtual absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) = 0;
 
-  // True if ComputeLogitsOfBytes is there, which then costs less: a quarter of the bytes go to a device,
-  // which makes pixels of them.
+  // True if ComputeLogitsOfBytes is there, which then costs less: a quarter of the bytes go to a
+  // device, which makes pixels of them.
   virtual bool takes_bytes() const { return false; }
   // ComputeLogits, to the last bit, of bytes / pixel_max. REQUIRES: takes_bytes().
   virtual absl::Status ComputeLogitsOfBytes(const uint8_t* /*bytes*/, int /*pixel_max*/,
@@ -65,8 +65,8 @@ class Teacher {
     return absl::UnimplementedError("this teacher takes pixels in float32 alone");
   }
 
-  // True if ComputeSoftTargets is there, which then costs less than logits do: on a device, from which
-  // they would have to be copied first.
+  // True if ComputeSoftTargets is there, which then costs less than logits do: on a device, from
+  // which they would have to be copied first.
   virtual bool encodes() const { return false; }
   // The soft targets of `parts`, whose rows add up to `rows`, as EncodeSoftTargets of
   // common/soft_targets/encode.h gives them but for the last place. Returns the status of each

@@ -1,4 +1,5 @@
-// What the service's gRPC skins share: models, the device, data sets, logits, and whether it drains.
+// What the service's gRPC skins share: models, the device, data sets, logits, and whether it
+// drains.
 //
 // Threads: safe for all.
 #pragma once

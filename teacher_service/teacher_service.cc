@@ -105,10 +105,9 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
                               host_->ReadyTeacher(request.model_name()));
   const ModelCard& card = teacher->info().card;
   const int64_t classes = card.class_count();
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const SoftTargetFormat format,
-      ReadFormat(request.temperature(), request.representation(), request.encoding(),
-                 request.top_k(), classes));
+  DISTILLERY_ASSIGN_OR_RETURN(const SoftTargetFormat format,
+                              ReadFormat(request.temperature(), request.representation(),
+                                         request.encoding(), request.top_k(), classes));
   if (format.representation == Representation::kNone) {
     return absl::InvalidArgumentError("representation: REPRESENTATION_NONE is for streams");
   }
@@ -126,9 +125,9 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   if (!count.ok()) return Annotate(count.status(), "inputs");
   const std::vector<int64_t> expected = card.input_shape.ToVector();
   if (shape.size() != 4 || !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("inputs.shape must be [rows, ", absl::StrJoin(expected, ", "), "], got [",
-                     absl::StrJoin(shape, ", "), "]"));
+    return absl::InvalidArgumentError(absl::StrCat("inputs.shape must be [rows, ",
+                                                   absl::StrJoin(expected, ", "), "], got [",
+                                                   absl::StrJoin(shape, ", "), "]"));
   }
   const int64_t rows = shape[0];
   if (rows > kMaxComputeRows) {
@@ -137,8 +136,8 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   }
   const int64_t needed = bytes_of_pixels ? *count : *count * 4;
   if (static_cast<int64_t>(inputs.data().size()) != needed) {
-    return absl::InvalidArgumentError(absl::StrCat("inputs.data has ", inputs.data().size(),
-                                                   " bytes, its shape needs ", needed));
+    return absl::InvalidArgumentError(
+        absl::StrCat("inputs.data has ", inputs.data().size(), " bytes, its shape needs ", needed));
   }
   if (format.SizesOf(rows, classes).total() > kMaxMessageBytes - kMessageOverhead) {
     return absl::ResourceExhaustedError(
@@ -203,11 +202,11 @@ grpc::ServerUnaryReactor* TeacherServiceImpl::DescribeDataset(
     };
     if (!status.ok()) return finish(status);
     const v1::DatasetSelector& selector = request->dataset();
-    host_->datasets().OpenLater({selector.name(), selector.split(), selector.shard_size()},
-                                [=](const DatasetCatalog::Opened& opened) {
-                                  finish(opened.ok() ? Describe(**opened, response)
-                                                     : opened.status());
-                                });
+    host_->datasets().OpenLater(
+        {selector.name(), selector.split(), selector.shard_size()},
+        [=](const DatasetCatalog::Opened& opened) {
+          finish(opened.ok() ? Describe(**opened, response) : opened.status());
+        });
   });
   return reactor;
 }
@@ -245,7 +244,8 @@ bool TeacherServiceImpl::MayReload(const Context& context) const {
   if (const auto auth = context.auth_context(); auth != nullptr && auth->IsPeerAuthenticated()) {
     // Its role has let it in: what is left is whether only some operators may.
     const auto& names = options_.reload_clients;
-    if (std::all_of(names.begin(), names.end(), [](const auto& name) { return name == "loopback"; })) {
+    if (std::all_of(names.begin(), names.end(),
+                    [](const auto& name) { return name == "loopback"; })) {
       return true;
     }
     for (const grpc::string_ref& name : auth->GetPeerIdentity()) {
@@ -292,8 +292,7 @@ absl::Status TeacherServiceImpl::Reload(const v1::ReloadModelRequest& request,
   DISTILLERY_ASSIGN_OR_RETURN(const std::string name,
                               host_->models().Resolve(request.model_name()));
   if (host_->models().IsEnsemble(name)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(name, " is an ensemble: reload its members"));
+    return absl::FailedPreconditionError(absl::StrCat(name, " is an ensemble: reload its members"));
   }
   if (!options_.load) return absl::FailedPreconditionError("this service loads no files");
   absl::StatusOr<std::shared_ptr<Teacher>> teacher = options_.load(name);
@@ -301,7 +300,8 @@ absl::Status TeacherServiceImpl::Reload(const v1::ReloadModelRequest& request,
     LogWarning("reload of model {} failed: {}", name, teacher.status().ToString());
     // The text may name a local path.
     return absl::FailedPreconditionError(
-        absl::StrCat("model ", name, " could not be loaded anew; the service's log says why. The "
+        absl::StrCat("model ", name,
+                     " could not be loaded anew; the service's log says why. The "
                      "old one is still served"));
   }
   const std::string digest = (*teacher)->info().digest;

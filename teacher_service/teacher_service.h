@@ -16,15 +16,14 @@
 
 namespace distillery {
 
-class TeacherServiceImpl final
-    : public v1::TeacherService::WithRawCallbackMethod_StreamSoftTargets<
-          v1::TeacherService::CallbackService> {
+class TeacherServiceImpl final : public v1::TeacherService::WithRawCallbackMethod_StreamSoftTargets<
+                                     v1::TeacherService::CallbackService> {
  public:
   struct Options {
     StreamService::Options streams;
     int64_t max_queries_per_client = 1024;
-    // Who may call ReloadModel: "loopback" for plain-text calls from this machine, nobody without it;
-    // over TLS the operators of these names, all of them without any.
+    // Who may call ReloadModel: "loopback" for plain-text calls from this machine, nobody without
+    // it; over TLS the operators of these names, all of them without any.
     std::vector<std::string> reload_clients;
     // Loads a model's file anew.
     std::function<absl::StatusOr<std::shared_ptr<Teacher>>(const std::string& name)> load;
@@ -37,8 +36,7 @@ class TeacherServiceImpl final
   using Context = grpc::CallbackServerContext;
   grpc::ServerUnaryReactor* GetTeacher(Context* context, const v1::GetTeacherRequest* request,
                                        v1::GetTeacherResponse* response) override;
-  grpc::ServerUnaryReactor* ListTeachers(Context* context,
-                                         const v1::ListTeachersRequest* request,
+  grpc::ServerUnaryReactor* ListTeachers(Context* context, const v1::ListTeachersRequest* request,
                                          v1::ListTeachersResponse* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* StreamSoftTargets(
       Context* context, const grpc::ByteBuffer* request) override {
@@ -56,8 +54,7 @@ class TeacherServiceImpl final
  private:
   // Queues the inputs; `reactor` is finished then, or when the logits are there.
   absl::Status Compute(Context* context, const v1::ComputeSoftTargetsRequest& request,
-                       v1::ComputeSoftTargetsResponse* response,
-                       grpc::ServerUnaryReactor* reactor);
+                       v1::ComputeSoftTargetsResponse* response, grpc::ServerUnaryReactor* reactor);
   static absl::Status Describe(const Dataset& dataset, v1::DescribeDatasetResponse* response);
   absl::Status Reload(const v1::ReloadModelRequest& request, v1::ReloadModelResponse* response);
   bool MayReload(const Context& context) const;

@@ -150,7 +150,8 @@ class TorchTeacher : public Teacher {
     }
     info_.batch_rows = options.batch_rows;
     info_.max_batch_rows = options.max_batch_rows > 0 ? options.max_batch_rows
-                                                      : device_.is_cpu() ? 256 : 1024;
+                           : device_.is_cpu()         ? 256
+                                                      : 1024;
     if (options.cuda_graphs && !device_.is_cpu()) {
       sizes_ = PaddedSizes({info_.batch_rows, info_.max_batch_rows});
     }
@@ -209,8 +210,8 @@ class TorchTeacher : public Teacher {
         lane->CopyOut(logits, values.data());
         first = 0;
         for (size_t i = 0; i < parts.size(); ++i) {
-          answers[i] = CheckFiniteRows(info_, &values[static_cast<size_t>(first) * classes],
-                                       parts[i].rows);
+          answers[i] =
+              CheckFiniteRows(info_, &values[static_cast<size_t>(first) * classes], parts[i].rows);
           first += parts[i].rows;
         }
       }
@@ -290,9 +291,9 @@ class TorchTeacher : public Teacher {
       // By a tensor: by a number, CUDA multiplies with its inverse, which is another float.
       batch.div_(at::full({1}, inputs.pixel_max, batch.options()));
     }
-    return CheckShape(lane->Forward(batch, sizes_,
-                                    [this](const at::Tensor& pixels) { return Apply(pixels); }),
-                      rows);
+    return CheckShape(
+        lane->Forward(batch, sizes_, [this](const at::Tensor& pixels) { return Apply(pixels); }),
+        rows);
   }
 
   absl::StatusOr<at::Tensor> Forward(const at::Tensor& batch) {
@@ -307,9 +308,8 @@ class TorchTeacher : public Teacher {
   absl::StatusOr<at::Tensor> CheckShape(at::Tensor output, int64_t rows) const {
     const int64_t classes = info_.card.class_count();
     if (output.dim() != 2 || output.size(0) != rows || output.size(1) != classes) {
-      return absl::InternalError(absl::StrCat("model ", info_.model_name,
-                                              " did not answer with [", rows, ", ", classes,
-                                              "] values"));
+      return absl::InternalError(absl::StrCat("model ", info_.model_name, " did not answer with [",
+                                              rows, ", ", classes, "] values"));
     }
     return output;
   }

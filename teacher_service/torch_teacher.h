@@ -35,8 +35,9 @@ struct TorchTeacherOptions {
   // are floating-point numbers are turned. Empty: the model stays as its file holds it. The type in
   // which it is computed is part of the digest.
   std::string precision;
-  // On CUDA, launch a forward pass as one CUDA graph, at padded sizes; part of the digest. For models
-  // whose time goes into launching many small kernels, and whose code does not depend on its inputs.
+  // On CUDA, launch a forward pass as one CUDA graph, at padded sizes; part of the digest. For
+  // models whose time goes into launching many small kernels, and whose code does not depend on its
+  // inputs.
   bool cuda_graphs = false;
   // Round logits to float16, as a float16 cache stores them; part of the digest.
   bool half_logits = false;

@@ -26,11 +26,12 @@ class Progress {
     if (now - shown_ < (terminal_ ? absl::Milliseconds(200) : absl::Seconds(5))) return;
     shown_ = now;
     const double seconds = absl::ToDoubleSeconds(now - start_);
-    const double left =
-        seconds / static_cast<double>(done.shard_count) * static_cast<double>(total_ - done.shard_count);
-    std::fprintf(stderr, "%sshards %lld/%lld, %.0f rows/s, %.0f s left%s", terminal_ ? "\r\033[K" : "",
-                 static_cast<long long>(done.shard_count), static_cast<long long>(total_),
-                 static_cast<double>(done.row_count) / seconds, left, terminal_ ? "" : "\n");
+    const double left = seconds / static_cast<double>(done.shard_count) *
+                        static_cast<double>(total_ - done.shard_count);
+    std::fprintf(stderr, "%sshards %lld/%lld, %.0f rows/s, %.0f s left%s",
+                 terminal_ ? "\r\033[K" : "", static_cast<long long>(done.shard_count),
+                 static_cast<long long>(total_), static_cast<double>(done.row_count) / seconds,
+                 left, terminal_ ? "" : "\n");
   }
   ~Progress() {
     if (terminal_ && shown_ > start_) std::fputs("\r\033[K", stderr);
@@ -56,9 +57,8 @@ ShardWork Ask(std::shared_ptr<ShardLogits> shard, int64_t cut_rows) {
   for (int64_t row = 0; row < shard->row_count(); row += cut_rows) {
     auto promise = std::make_shared<std::promise<absl::StatusOr<LogitRows>>>();
     work.cuts.push_back(promise->get_future());
-    shard->Get(row, never, [promise](const absl::StatusOr<LogitRows>& rows) {
-      promise->set_value(rows);
-    });
+    shard->Get(row, never,
+               [promise](const absl::StatusOr<LogitRows>& rows) { promise->set_value(rows); });
   }
   work.shard = std::move(shard);
   return work;

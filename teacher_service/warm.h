@@ -27,9 +27,10 @@ struct WarmResult {
   int64_t row_count = 0;
 };
 
-// Computes what is not cached yet; several shards at once, so that all compute slots have work. Shows
-// progress on standard error. CANCELLED when told to stop (StopSignal): the same call goes on from
-// there. FAILED_PRECONDITION without a cache; RESOURCE_EXHAUSTED if the cache did not take a shard.
+// Computes what is not cached yet; several shards at once, so that all compute slots have work.
+// Shows progress on standard error. CANCELLED when told to stop (StopSignal): the same call goes on
+// from there. FAILED_PRECONDITION without a cache; RESOURCE_EXHAUSTED if the cache did not take a
+// shard.
 absl::StatusOr<WarmResult> WarmCache(TeacherHost& host, const WarmJob& job);
 
 }  // namespace distillery

@@ -10,9 +10,9 @@ namespace distillery {
 absl::Status WorkQueue::AddQuery(Query query, absl::Duration now) {
   // A query larger than the whole queue may wait alone.
   if (queued_rows_ > 0 && queued_rows_ + query.rows > options_.max_queued_rows) {
-    return absl::UnavailableError(
-        absl::StrCat("the queue is full: ", queued_rows_, " rows wait, at most ",
-                     options_.max_queued_rows, "; try again"));
+    return absl::UnavailableError(absl::StrCat("the queue is full: ", queued_rows_,
+                                               " rows wait, at most ", options_.max_queued_rows,
+                                               "; try again"));
   }
   if (queries_.empty()) Level(Lane::kQuery);
   queued_rows_ += query.rows;

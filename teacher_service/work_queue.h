@@ -1,12 +1,12 @@
 // What waits for the device: cuts of training streams and ad-hoc queries, and which goes next.
 //
-// Two lanes share the device by weight: each is charged rows x parameters for what it was given, and
-// the lane with the smaller charge / weight goes next; a lane that was empty does not save up credit.
-// So neither starves the other.
+// Two lanes share the device by weight: each is charged rows x parameters for what it was given,
+// and the lane with the smaller charge / weight goes next; a lane that was empty does not save up
+// credit. So neither starves the other.
 //
-// Batches of queries: the oldest query, then others of its model in order of arrival, while they fit
-// into the model's max_batch_rows; a query that is larger goes alone. They form by themselves from
-// what came while the device was busy. A batch that is not full lets cuts go first for up to
+// Batches of queries: the oldest query, then others of its model in order of arrival, while they
+// fit into the model's max_batch_rows; a query that is larger goes alone. They form by themselves
+// from what came while the device was busy. A batch that is not full lets cuts go first for up to
 // max_queue_delay, so that it fills. Work-conserving: Take gives work whenever there is some; no
 // query waits for company while the device is idle.
 //
@@ -40,12 +40,12 @@ struct Query {
   absl::Duration deadline = absl::InfiniteDuration();
   // True once nobody waits for the answer. May be empty.
   std::function<bool()> cancelled;
-  // Called once, by a compute thread, without locks. `logits` [rows, classes] is null unless OK, and
-  // ends with the call. CANCELLED, DEADLINE_EXCEEDED (dropped before the device), UNAVAILABLE
+  // Called once, by a compute thread, without locks. `logits` [rows, classes] is null unless OK,
+  // and ends with the call. CANCELLED, DEADLINE_EXCEEDED (dropped before the device), UNAVAILABLE
   // (closed), or what the teacher says.
   std::function<void(const absl::Status& status, const float* logits)> done;
-  // For a caller that needs no logits, with a teacher that encodes: what it wants, and who takes it in
-  // place of `done`. Nothing is promised; `done` may be called all the same.
+  // For a caller that needs no logits, with a teacher that encodes: what it wants, and who takes it
+  // in place of `done`. Nothing is promised; `done` may be called all the same.
   std::optional<SoftTargetFormat> format;
   std::function<void(EncodedRows encoded)> done_encoded;
 };
@@ -77,7 +77,8 @@ class WorkQueue {
   absl::Status AddQuery(Query query, absl::Duration now);
   void AddCut(CutWork cut);
 
-  // What a compute thread does next: a cut, or the queries of one batch. Nothing: all lanes are empty.
+  // What a compute thread does next: a cut, or the queries of one batch. Nothing: all lanes are
+  // empty.
   struct Batch {
     Lane lane = Lane::kQuery;
     CutWork cut;

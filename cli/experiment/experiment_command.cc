@@ -139,9 +139,8 @@ class ExperimentCommand : public Command {
     if (!UsesCoordinator()) return absl::OkStatus();
     for (const CLI::Option* const option : {workers_option_, device_option_}) {
       if (!*option) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat(option->get_name(),
-                       " is for processes here; --coordinator has workers of its own"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          option->get_name(), " is for processes here; --coordinator has workers of its own"));
     }
     if (teacher_path_.empty()) {
       return absl::InvalidArgumentError(

@@ -35,9 +35,9 @@ absl::StatusOr<double> CheckPurpose(const std::string& path, const Json& wanted)
     // Folders of before there was a choice do not name the device.
     const Json held = found.value(key, key == "device" ? Json("cpu") : Json());
     if (held == value) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(FolderOf(path), " holds an experiment with ", key, " ", JsonText(held), ", not ",
-                     JsonText(value), "; give another --output"));
+    return absl::FailedPreconditionError(absl::StrCat(FolderOf(path), " holds an experiment with ",
+                                                      key, " ", JsonText(held), ", not ",
+                                                      JsonText(value), "; give another --output"));
   }
   return found["seconds"].get<double>();
 }

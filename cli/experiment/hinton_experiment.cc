@@ -83,9 +83,10 @@ class HintonExperiment : public Experiment {
                           "",
                           MeanCell(Differences(ErrorCounts(students[0]), ErrorCounts(students[1]))),
                           {}});
-    table.note = absl::StrCat("Of ", teacher.sample_count, " test images. ", MeansOf(settings_.seeds),
-                              " for the students. Soft targets at T = ", recipe_.student.loss.temperature,
-                              ", alpha ", recipe_.student.loss.alpha, ".");
+    table.note =
+        absl::StrCat("Of ", teacher.sample_count, " test images. ", MeansOf(settings_.seeds),
+                     " for the students. Soft targets at T = ", recipe_.student.loss.temperature,
+                     ", alpha ", recipe_.student.loss.alpha, ".");
     if (recipe_.paper()) {
       absl::StrAppend(&table.note, " Hinton et al. 2015: teacher 67, hard 146, soft 74 errors.");
     }

@@ -163,12 +163,11 @@ absl::Status Laboratory::Start() {
 absl::StatusOr<std::vector<FinishedRun>> Laboratory::Do(const std::string& purpose,
                                                         const std::vector<RunSpec>& specs) {
   progress_.Begin(purpose, specs);
-  const WatchOptions watch{
-      cluster_.get(),
-      [this](const std::vector<v1::Run>& runs) { progress_.Show(runs); },
-      // The teacher of a coordinator that was given is not known here.
-      {cluster_ == nullptr ? "" : cluster_->teacher_digest(), &catalog_},
-      options_.resume_hint};
+  const WatchOptions watch{cluster_.get(),
+                           [this](const std::vector<v1::Run>& runs) { progress_.Show(runs); },
+                           // The teacher of a coordinator that was given is not known here.
+                           {cluster_ == nullptr ? "" : cluster_->teacher_digest(), &catalog_},
+                           options_.resume_hint};
   auto runs = WatchRuns(*client_, specs, watch);
   progress_.Finish();
   DISTILLERY_RETURN_IF_ERROR(folder_->NoteSpent());

@@ -8,9 +8,9 @@
 // Threads: one, which must outlive the object.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
-#include <map>
 #include <string>
 #include <vector>
 

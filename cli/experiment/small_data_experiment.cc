@@ -125,8 +125,8 @@ class SmallDataExperiment : public Experiment {
                             MeanCell(Accuracies(groups[i])), MeanCell(ErrorCounts(groups[i]))});
     }
     table.note = absl::StrCat(
-        MeansOf(settings_.seeds), ", which also draw the images, of ", recipe_.train_size,
-        "; ", groups[0][0].sample_count(), " test images. Soft: alpha ", recipe_.student.loss.alpha,
+        MeansOf(settings_.seeds), ", which also draw the images, of ", recipe_.train_size, "; ",
+        groups[0][0].sample_count(), " test images. Soft: alpha ", recipe_.student.loss.alpha,
         ", T = ", recipe_.student.loss.temperature,
         ". The teacher was trained on more: what it knows is what soft targets carry.");
     if (recipe_.paper()) {

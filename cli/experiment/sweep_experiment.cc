@@ -228,9 +228,8 @@ class SweepExperiment : public Experiment {
         {"hard minus soft, paired by seed",
          MeanCell(Differences(ErrorCounts(groups[0]), ErrorCounts(groups[1]))),
          {}}};
-    table.note =
-        absl::StrCat(MeansOf(settings_.seeds), " on ", groups[0][0].sample_count(),
-                     " test images, after training on all training data.");
+    table.note = absl::StrCat(MeansOf(settings_.seeds), " on ", groups[0][0].sample_count(),
+                              " test images, after training on all training data.");
     return table;
   }
 };

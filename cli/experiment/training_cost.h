@@ -22,8 +22,7 @@ class TrainingCost {
   // is removed afterwards. Blocks for seconds. CANCELLED after a stop signal.
   static absl::StatusOr<TrainingCost> Measure(const ExperimentRecipe& recipe,
                                               const std::string& data_dir,
-                                              const std::string& device,
-                                              const std::string& folder);
+                                              const std::string& device, const std::string& folder);
 
   // Seconds of one core. REQUIRES: a built-in architecture.
   double Seconds(const RunSpec& spec) const;

@@ -1,4 +1,5 @@
-// Checksums of bytes: SHA-256 (OpenSSL) for identity, CRC-32C (ISA-L) for damage in transit and at rest.
+// Checksums of bytes: SHA-256 (OpenSSL) for identity, CRC-32C (ISA-L) for damage in transit and at
+// rest.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // A program started by this one, which ends when this one does.
 //
-// Threads: an object belongs to one thread, and that thread must outlive the child: Linux signals the
-// child when the thread that started it ends.
+// Threads: an object belongs to one thread, and that thread must outlive the child: Linux signals
+// the child when the thread that started it ends.
 #pragma once
 
 #include <sys/types.h>

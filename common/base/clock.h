@@ -1,4 +1,5 @@
-// Time, injected. Leases and time-outs use the steady clock; wall time only labels records for people.
+// Time, injected. Leases and time-outs use the steady clock; wall time only labels records for
+// people.
 #pragma once
 
 #include "absl/time/time.h"

@@ -1,5 +1,5 @@
-// What the system says when it cannot open a file or keep what is written: marks that a status carries from where
-// errno is known to where the process decides what to do.
+// What the system says when it cannot open a file or keep what is written: marks that a status
+// carries from where errno is known to where the process decides what to do.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace distillery {
 absl::Status MarkDiskFull(absl::Status status);
 bool IsDiskFull(const absl::Status& status);
 
-// No descriptor is free (EMFILE, ENFILE), so nothing was opened and nothing is lost: it can be tried
-// again later.
+// No descriptor is free (EMFILE, ENFILE), so nothing was opened and nothing is lost: it can be
+// tried again later.
 absl::Status MarkNoDescriptors(absl::Status status);
 bool IsOutOfDescriptors(const absl::Status& status);
 

@@ -55,8 +55,7 @@ absl::Status ParseItem(const std::string& item, std::array<Arm, std::size(kFailp
   if (counted.first == "kill") arm.signal = SIGKILL;
   if (counted.first == "stop") arm.signal = SIGSTOP;
   const bool once = counted.second.empty() && named.second.find('@') == std::string::npos;
-  if (arm.signal == 0 ||
-      (!once && (!absl::SimpleAtoi(counted.second, &arm.at) || arm.at < 1))) {
+  if (arm.signal == 0 || (!once && (!absl::SimpleAtoi(counted.second, &arm.at) || arm.at < 1))) {
     return absl::InvalidArgumentError(absl::StrCat(kVariable, ": \"", item,
                                                    "\": write NAME=kill or NAME=stop, with @HIT "
                                                    "from 1"));

@@ -30,40 +30,40 @@ namespace distillery {
 // All of them; tests/chaos sees to it that each is hit. The first word is the program; "files" are
 // hit in every program that has durable files.
 inline constexpr std::string_view kFailpoints[] = {
-    "files.renamed",                   // the name is new, the folder not yet on disk
-    "coordinator.run.recorded",        // submitted, not yet answered
-    "coordinator.lease.granted",       // recorded, not yet answered
-    "coordinator.download.chunk",      // weights are partly sent
-    "coordinator.upload.chunk",        // a result is partly received
-    "coordinator.spool.written",       // checked, not yet on disk
-    "coordinator.spool.synced",        // on disk, still among the incoming files
-    "coordinator.spool.renamed",       // in its place, not yet recorded
-    "coordinator.result.recording",    // within the transaction
-    "coordinator.result.recorded",     // committed, not yet answered
-    "coordinator.average.fragment",    // new weights are partly written
-    "coordinator.average.written",     // on disk under a temporary name
-    "coordinator.momentum.renamed",    // the optimizer's state is new, the weights are old
-    "coordinator.weights.renamed",     // in their place, the round not yet recorded
-    "coordinator.round.recording",     // within the transaction
-    "coordinator.round.recorded",      // committed; spooled results are not yet removed
-    "coordinator.evaluation.recorded", // committed, not yet answered
-    "coordinator.run.ended",           // committed, files not yet removed
-    "teacher.stream.opened",           // the header is made
-    "teacher.stream.chunk",            // in the middle of a shard
-    "teacher.stream.trailer",          // all rows are sent
-    "teacher.cache.rows",              // a file is partly written
-    "teacher.cache.written",           // complete under a temporary name
-    "teacher.cache.renamed",           // in its place, not yet in the index
-    "worker.task.leased",              // nothing done yet
-    "worker.initialise.done",          // initial weights are made, not yet sent
-    "worker.download.chunk",           // weights are partly received
-    "worker.shard.chunk",              // a shard is partly received
-    "worker.train.step",               // between two steps
-    "worker.upload.begin",             // trained, nothing sent
-    "worker.upload.chunk",             // a result is partly sent
-    "worker.upload.sent",              // sent, the answer not yet read
-    "worker.upload.done",              // the answer is read
-    "worker.evaluation.done",          // evaluated, not yet reported
+    "files.renamed",                    // the name is new, the folder not yet on disk
+    "coordinator.run.recorded",         // submitted, not yet answered
+    "coordinator.lease.granted",        // recorded, not yet answered
+    "coordinator.download.chunk",       // weights are partly sent
+    "coordinator.upload.chunk",         // a result is partly received
+    "coordinator.spool.written",        // checked, not yet on disk
+    "coordinator.spool.synced",         // on disk, still among the incoming files
+    "coordinator.spool.renamed",        // in its place, not yet recorded
+    "coordinator.result.recording",     // within the transaction
+    "coordinator.result.recorded",      // committed, not yet answered
+    "coordinator.average.fragment",     // new weights are partly written
+    "coordinator.average.written",      // on disk under a temporary name
+    "coordinator.momentum.renamed",     // the optimizer's state is new, the weights are old
+    "coordinator.weights.renamed",      // in their place, the round not yet recorded
+    "coordinator.round.recording",      // within the transaction
+    "coordinator.round.recorded",       // committed; spooled results are not yet removed
+    "coordinator.evaluation.recorded",  // committed, not yet answered
+    "coordinator.run.ended",            // committed, files not yet removed
+    "teacher.stream.opened",            // the header is made
+    "teacher.stream.chunk",             // in the middle of a shard
+    "teacher.stream.trailer",           // all rows are sent
+    "teacher.cache.rows",               // a file is partly written
+    "teacher.cache.written",            // complete under a temporary name
+    "teacher.cache.renamed",            // in its place, not yet in the index
+    "worker.task.leased",               // nothing done yet
+    "worker.initialise.done",           // initial weights are made, not yet sent
+    "worker.download.chunk",            // weights are partly received
+    "worker.shard.chunk",               // a shard is partly received
+    "worker.train.step",                // between two steps
+    "worker.upload.begin",              // trained, nothing sent
+    "worker.upload.chunk",              // a result is partly sent
+    "worker.upload.sent",               // sent, the answer not yet read
+    "worker.upload.done",               // the answer is read
+    "worker.evaluation.done",           // evaluated, not yet reported
 };
 
 // Its place in kFailpoints; their number if it is not there.
@@ -85,12 +85,12 @@ void Hit(size_t index);
 
 }  // namespace distillery
 
-#define DISTILLERY_FAILPOINT(name)                                                  \
-  do {                                                                              \
-    constexpr size_t failpoint = ::distillery::FailpointIndex(name);                \
-    static_assert(failpoint < std::size(::distillery::kFailpoints),                 \
-                  "add the name to kFailpoints");                                   \
-    if (::distillery::failpoint_internal::armed.load(std::memory_order_relaxed)) {  \
-      ::distillery::failpoint_internal::Hit(failpoint);                             \
-    }                                                                               \
+#define DISTILLERY_FAILPOINT(name)                                                 \
+  do {                                                                             \
+    constexpr size_t failpoint = ::distillery::FailpointIndex(name);               \
+    static_assert(failpoint < std::size(::distillery::kFailpoints),                \
+                  "add the name to kFailpoints");                                  \
+    if (::distillery::failpoint_internal::armed.load(std::memory_order_relaxed)) { \
+      ::distillery::failpoint_internal::Hit(failpoint);                            \
+    }                                                                              \
   } while (false)

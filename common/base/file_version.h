@@ -28,7 +28,7 @@ struct FileVersion {
 
 // None if there is no such file. Links are followed.
 inline std::optional<FileVersion> VersionOf(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (stat(path.c_str(), &info) != 0) return std::nullopt;
   return FileVersion::Of(info);
 }

@@ -230,13 +230,12 @@ absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::strin
   if (others || flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     char holder[32] = {};
     const ssize_t got = read(file.get(), holder, sizeof(holder) - 1);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "folder ", folder, " is in use by process ", got > 0 ? holder : "(unknown)",
-        "; stop it, or choose another folder"));
+    return absl::FailedPreconditionError(absl::StrCat("folder ", folder, " is in use by process ",
+                                                      got > 0 ? holder : "(unknown)",
+                                                      "; stop it, or choose another folder"));
   }
   const std::string process = std::to_string(getpid());
-  if (ftruncate(file.get(), 0) != 0 ||
-      pwrite(file.get(), process.data(), process.size(), 0) < 0) {
+  if (ftruncate(file.get(), 0) != 0 || pwrite(file.get(), process.data(), process.size(), 0) < 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot write ", path));
   }
   return std::unique_ptr<FolderLock>(new FolderLock(std::move(opened), std::move(file)));

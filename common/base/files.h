@@ -52,8 +52,8 @@ absl::Status RemoveFile(const std::string& path);
 std::string BaseName(const std::string& path);
 std::string FolderOf(const std::string& path);
 
-// A file opened for sequential writing; unlinked by the destructor unless kept. What is appended goes
-// to the disk behind the writer's back, so that Sync finds little left to do. Not thread-safe.
+// A file opened for sequential writing; unlinked by the destructor unless kept. What is appended
+// goes to the disk behind the writer's back, so that Sync finds little left to do. Not thread-safe.
 class OutputFile {
  public:
   static absl::StatusOr<std::unique_ptr<OutputFile>> Create(const std::string& path,
@@ -78,9 +78,9 @@ class OutputFile {
 };
 
 // Holds a folder for one process: by a lock on the folder itself, which lasts as long as the folder
-// is the same, whatever is removed from it; and by one on a file in it, which names the holder and is
-// what file systems know that lock no folders. Released by the destructor or by the process's end.
-// FAILED_PRECONDITION "folder in use by process N" if another holds it.
+// is the same, whatever is removed from it; and by one on a file in it, which names the holder and
+// is what file systems know that lock no folders. Released by the destructor or by the process's
+// end. FAILED_PRECONDITION "folder in use by process N" if another holds it.
 class FolderLock {
  public:
   static absl::StatusOr<std::unique_ptr<FolderLock>> Acquire(const std::string& folder);

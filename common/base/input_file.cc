@@ -29,11 +29,10 @@ absl::Status InputFile::ReadAt(int64_t offset, int64_t bytes, void* output) cons
                                             offset + bytes, ", at ", reached));
   }
   if (read.error_number == EIO) {
-    return absl::DataLossError(absl::StrCat(name(), " cannot be read at byte ", reached, ": ",
-                                            std::strerror(EIO)));
+    return absl::DataLossError(
+        absl::StrCat(name(), " cannot be read at byte ", reached, ": ", std::strerror(EIO)));
   }
-  return ErrnoStatus(read.error_number,
-                     absl::StrCat("cannot read ", name(), " at byte ", reached));
+  return ErrnoStatus(read.error_number, absl::StrCat("cannot read ", name(), " at byte ", reached));
 }
 
 }  // namespace distillery

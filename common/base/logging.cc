@@ -21,11 +21,16 @@ thread_local const LogFields* innermost = nullptr;
 
 spdlog::level::level_enum SpdlogLevel(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
-    case LogLevel::kCritical: break;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kCritical:
+      break;
   }
   return spdlog::level::critical;
 }
@@ -58,8 +63,7 @@ class JsonFormatter final : public spdlog::formatter {
                                   absl::UTCTimeZone())},
         {"level", std::string(level.data(), level.size())},
         {"program", program_},
-        {"message",
-         PlainText(absl::string_view(message.payload.data(), message.payload.size()))}};
+        {"message", PlainText(absl::string_view(message.payload.data(), message.payload.size()))}};
     for (const LogFields* about = innermost; about != nullptr; about = about->outer()) {
       for (const LogField& field : about->fields()) {
         if (json.contains(field.name)) continue;

@@ -48,8 +48,8 @@ bool LogsAreJson();
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kCritical };
 
-// Writes a line if `level` is at least the one that was set. Any thread. Use the functions below, whose
-// format is checked at compile time (fmt's syntax).
+// Writes a line if `level` is at least the one that was set. Any thread. Use the functions below,
+// whose format is checked at compile time (fmt's syntax).
 void LogFormatted(LogLevel level, fmt::string_view format, fmt::format_args arguments);
 
 template <typename... Args>

@@ -1,5 +1,5 @@
-// Gives free memory back to the system. The C library keeps what was freed for the next allocation, and
-// after a flood that may be a gigabyte that nobody ever needs again.
+// Gives free memory back to the system. The C library keeps what was freed for the next allocation,
+// and after a flood that may be a gigabyte that nobody ever needs again.
 //
 // A thread of its own looks every few seconds.
 #pragma once
@@ -17,8 +17,9 @@ class TrimDecision {
   // So many bytes are left to the next allocations.
   static constexpr int64_t kKeptBytes = int64_t{32} << 20;
 
-  // `free_bytes` of the heap are free and `resident_bytes` of the process in memory. Free memory may
-  // have been given back already, so it counts only if more is resident than after the last time.
+  // `free_bytes` of the heap are free and `resident_bytes` of the process in memory. Free memory
+  // may have been given back already, so it counts only if more is resident than after the last
+  // time.
   bool Worthwhile(int64_t free_bytes, int64_t resident_bytes);
   void Trimmed(int64_t resident_bytes) { least_ = resident_bytes; }
 

@@ -20,8 +20,8 @@ std::string NearestName(absl::string_view name, const std::vector<std::string>& 
 std::string UnknownName(absl::string_view kind, absl::string_view name,
                         const std::vector<std::string>& candidates);
 
-// INVALID_ARGUMENT unless `name` has 1 to max_length letters, digits, '-', '_' and '.', and does not
-// start with '.': safe as a file name and in a log line. `field` is named in the message.
+// INVALID_ARGUMENT unless `name` has 1 to max_length letters, digits, '-', '_' and '.', and does
+// not start with '.': safe as a file name and in a log line. `field` is named in the message.
 absl::Status CheckName(absl::string_view field, absl::string_view name, size_t max_length);
 
 // `size` random hex digits from the system's entropy. For ids only: no result depends on them.

@@ -24,9 +24,9 @@ uint64_t HashPurpose(absl::string_view purpose) {
 
 // Folds `value` into `state` by one Philox block.
 uint64_t Fold(uint64_t state, uint64_t value) {
-  const auto block = Philox4x32({static_cast<uint32_t>(state), static_cast<uint32_t>(state >> 32),
-                                 0x64697374, 0},
-                                {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)});
+  const auto block =
+      Philox4x32({static_cast<uint32_t>(state), static_cast<uint32_t>(state >> 32), 0x64697374, 0},
+                 {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)});
   return (uint64_t{block[1]} << 32) | block[0];
 }
 
@@ -90,8 +90,8 @@ uint64_t RandomStream::Next64() {
 }
 
 uint64_t RandomStream::Below(uint64_t bound) {
-  // Rejects the values of the last, incomplete multiple of bound. It has fewer than bound values, so
-  // that nearly all draws need no look at where it begins: a division less.
+  // Rejects the values of the last, incomplete multiple of bound. It has fewer than bound values,
+  // so that nearly all draws need no look at where it begins: a division less.
   uint64_t value = Next64();
   if (value > UINT64_MAX - bound) {
     const uint64_t limit = UINT64_MAX - (UINT64_MAX % bound + 1) % bound;

@@ -1,6 +1,7 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers:
-// as easy as 1, 2, 3", SC 2011). A draw is a pure function of (seed, purpose, indexes, position),
-// so no generator state is shared between tasks and any part of a sequence can be made alone.
+// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random
+// numbers: as easy as 1, 2, 3", SC 2011). A draw is a pure function of (seed, purpose, indexes,
+// position), so no generator state is shared between tasks and any part of a sequence can be made
+// alone.
 #pragma once
 
 #include <array>

@@ -56,8 +56,8 @@ absl::Status SpoolFile::WriteAt(int64_t offset, absl::string_view bytes) {
 }
 
 absl::Status SpoolFile::Failed(int error_number) const {
-  const std::string what = absl::StrCat(
-      "a temporary file of ", bytes_, " bytes cannot be kept; set TMPDIR to a folder with room");
+  const std::string what = absl::StrCat("a temporary file of ", bytes_,
+                                        " bytes cannot be kept; set TMPDIR to a folder with room");
   // A folder that is not there is no answer to what the caller was asked for.
   if (error_number == ENOENT) return absl::UnavailableError(absl::StrCat(what, ": no such folder"));
   return ErrnoStatus(error_number == EFBIG ? ENOSPC : error_number, what);

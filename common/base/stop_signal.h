@@ -1,5 +1,5 @@
-// One place that turns SIGINT and SIGTERM into a flag, without work in a handler: a thread waits for
-// the news. A second signal ends the process at once.
+// One place that turns SIGINT and SIGTERM into a flag, without work in a handler: a thread waits
+// for the news. A second signal ends the process at once.
 #pragma once
 
 #include <atomic>

@@ -23,9 +23,10 @@ Number ForTerminal(Number number) {
 // As absl::FPrintF, but each text among the arguments is made plain (text.h); line ends of the
 // format itself stay. A table or JSON, whose texts are plain already, is written with std::fputs.
 template <typename... Arguments>
-void Print(std::FILE* out,
-           const absl::FormatSpec<decltype(ForTerminal(std::declval<const Arguments&>()))...>& format,
-           const Arguments&... arguments) {
+void Print(
+    std::FILE* out,
+    const absl::FormatSpec<decltype(ForTerminal(std::declval<const Arguments&>()))...>& format,
+    const Arguments&... arguments) {
   absl::FPrintF(out, format, ForTerminal(arguments)...);
 }
 

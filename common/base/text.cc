@@ -47,10 +47,17 @@ bool IsControl(char32_t point) {
 
 void AppendControl(char32_t point, std::string* out) {
   switch (point) {
-    case '\n': *out += "\\n"; return;
-    case '\r': *out += "\\r"; return;
-    case '\t': *out += "\\t"; return;
-    default: break;
+    case '\n':
+      *out += "\\n";
+      return;
+    case '\r':
+      *out += "\\r";
+      return;
+    case '\t':
+      *out += "\\t";
+      return;
+    default:
+      break;
   }
   if (point < 0x80) {
     absl::StrAppendFormat(out, "\\x%02x", static_cast<unsigned>(point));

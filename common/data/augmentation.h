@@ -1,6 +1,6 @@
-// Augmentation as a pure function of (seed, stored index, view), so that teacher and student see the
-// same picture (Beyer et al., "Knowledge distillation: a good teacher is patient and consistent",
-// CVPR 2022).
+// Augmentation as a pure function of (seed, stored index, view), so that teacher and student see
+// the same picture (Beyer et al., "Knowledge distillation: a good teacher is patient and
+// consistent", CVPR 2022).
 #pragma once
 
 #include <cstdint>

@@ -140,8 +140,8 @@ void Warn(const StoredSamples& samples) {
   const size_t count = without.size();
   without.resize(std::min(kMostNamed, count));
   LogWarning("data set {}: {} of {} classes have no training samples: {}{}", samples.name, count,
-               samples.class_names.size(), absl::StrJoin(without, ", "),
-               count > kMostNamed ? ", ..." : "");
+             samples.class_names.size(), absl::StrJoin(without, ", "),
+             count > kMostNamed ? ", ..." : "");
 }
 
 absl::StatusOr<StoredSamples> ReadSamples(const std::string& name, const std::string& data_dir) {
@@ -240,8 +240,8 @@ DatasetCatalog::Opened DatasetCatalog::TryToRead(const DatasetReference& referen
   try {
     return Read(reference);
   } catch (const std::exception& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("data set ", reference.name,
-                                                     " cannot be held here: ", error.what()));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("data set ", reference.name, " cannot be held here: ", error.what()));
   }
 }
 

@@ -27,8 +27,8 @@ absl::Status AppendFile(const std::string& path, const CifarLayout& layout,
   std::string block;
   for (int64_t first = 0; first < count; first += kBlockRecords) {
     block.resize(static_cast<size_t>(std::min(kBlockRecords, count - first) * record_bytes));
-    DISTILLERY_RETURN_IF_ERROR(file.ReadAt(first * record_bytes,
-                                           static_cast<int64_t>(block.size()), block.data()));
+    DISTILLERY_RETURN_IF_ERROR(
+        file.ReadAt(first * record_bytes, static_cast<int64_t>(block.size()), block.data()));
     DISTILLERY_RETURN_IF_ERROR(
         AppendCifarLabels(block, first, layout, file.name(), &samples->labels));
   }

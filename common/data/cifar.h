@@ -34,8 +34,8 @@ bool HoldsCifar10(const std::string& folder);
 bool HoldsCifar100(const std::string& folder);
 
 // Reads data_batch_1.bin to data_batch_5.bin and test_batch.bin, and the names of the classes from
-// batches.meta.txt if it is there (else they are numbers). Images are read on demand. NOT_FOUND names
-// the missing file, DATA_LOSS the damaged one; INVALID_ARGUMENT if there are not 10 names.
+// batches.meta.txt if it is there (else they are numbers). Images are read on demand. NOT_FOUND
+// names the missing file, DATA_LOSS the damaged one; INVALID_ARGUMENT if there are not 10 names.
 absl::StatusOr<StoredSamples> ReadCifar10Folder(const std::string& name, const std::string& folder);
 
 // The same with train.bin, test.bin, and the 100 names of fine_label_names.txt.

@@ -4,9 +4,10 @@
 // permutation of the split, so that data stored class by class gives no one-class shards.
 //
 // Pixels are read from the files when they are asked for, and not kept. Each shard is compared with
-// its SHA-256 when it is first read, unless that was computed by this process, and each image with its
-// CRC-32C whenever it is read: what a disk damages later is an error, not another result. That takes 4
-// bytes of memory for each row. Pixels that are held in memory are those that were read and hashed.
+// its SHA-256 when it is first read, unless that was computed by this process, and each image with
+// its CRC-32C whenever it is read: what a disk damages later is an error, not another result. That
+// takes 4 bytes of memory for each row. Pixels that are held in memory are those that were read and
+// hashed.
 #pragma once
 
 #include <cstdint>
@@ -46,9 +47,9 @@ class Dataset {
       std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference);
 
   // A split that came without the rest of its data set: sample r of `samples` is row r, and lies at
-  // `stored_indexes[r]` of `stored_size` samples; the splits in `samples` are not looked at. Equal in
-  // all, digest too, to the Dataset of the whole. Errors as Create; DATA_LOSS for samples and indexes
-  // that do not fit together.
+  // `stored_indexes[r]` of `stored_size` samples; the splits in `samples` are not looked at. Equal
+  // in all, digest too, to the Dataset of the whole. Errors as Create; DATA_LOSS for samples and
+  // indexes that do not fit together.
   static absl::StatusOr<std::shared_ptr<const Dataset>> FromRows(
       std::shared_ptr<const StoredSamples> samples, std::vector<int64_t> stored_indexes,
       int64_t stored_size, const DatasetReference& reference);
@@ -77,9 +78,9 @@ class Dataset {
   // REQUIRES, as those below: 0 <= row < size(). The stored index keys the sample's augmentation.
   int64_t StoredIndex(int64_t row) const { return rows_.order[row]; }
   int32_t Label(int64_t row) const { return rows_.Label(row); }
-  // Reads a row's pixels, as stored, to output [shape().size()]. DATA_LOSS names data set, shard and
-  // file: the file is cut short, or the shard's bytes are not those of the digest; other shards can
-  // still be read. UNAVAILABLE for another reason of the system. Blocks on the disk.
+  // Reads a row's pixels, as stored, to output [shape().size()]. DATA_LOSS names data set, shard
+  // and file: the file is cut short, or the shard's bytes are not those of the digest; other shards
+  // can still be read. UNAVAILABLE for another reason of the system. Blocks on the disk.
   absl::Status ReadImage(int64_t row, uint8_t* output) const;
   // The same for many, to output [rows.size(), shape().size()]; in the order of the file, which is
   // faster than one by one.

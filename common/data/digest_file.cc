@@ -30,9 +30,9 @@ std::string CrcLine(absl::string_view text) {
 
 std::string KeyOf(const SplitRows& rows, const std::string& split) {
   const StoredSamples& samples = *rows.samples;
-  std::string key = absl::StrCat(
-      "distillery digests 1\nsplit ", split, "\nshard_size ", rows.shard_size, "\nrows ",
-      rows.size(), "\nshape ", absl::StrJoin(samples.shape.ToVector(), "x"), "\n");
+  std::string key = absl::StrCat("distillery digests 1\nsplit ", split, "\nshard_size ",
+                                 rows.shard_size, "\nrows ", rows.size(), "\nshape ",
+                                 absl::StrJoin(samples.shape.ToVector(), "x"), "\n");
   for (const FileStamp& file : samples.sources.files) {
     absl::StrAppend(&key, "file ", file.name, " ", file.bytes, " ", file.modified_ns, "\n");
   }
@@ -69,7 +69,8 @@ absl::Status Write(const std::string& path, absl::string_view text) {
 }  // namespace
 
 DigestFile::DigestFile(const SplitRows& rows, const std::string& split)
-    : key_(KeyOf(rows, split)), shard_count_(static_cast<size_t>(rows.shard_count())),
+    : key_(KeyOf(rows, split)),
+      shard_count_(static_cast<size_t>(rows.shard_count())),
       channel_count_(static_cast<size_t>(rows.samples->shape.channels)) {
   const std::string& folder = rows.samples->sources.folder;
   const std::string name = absl::StrCat(split, "-", rows.shard_size, ".digests");
@@ -133,7 +134,7 @@ void DigestFile::Store(const ShardDigests& digests) const {
     if (status.ok()) return;
   }
   LogWarning("the digest of a data set is computed anew each time it is opened: {}",
-               std::string(status.message()));
+             std::string(status.message()));
 }
 
 }  // namespace distillery

@@ -41,8 +41,9 @@ const Kind kKinds[] = {
     {0, kGzipMagic, "gzip-compressed data"},
     {0, "PK\x03\x04", "a ZIP archive"},
     {0, "BZh", "bzip2-compressed data"},
-    {0, "\xFD"
-        "7zXZ",
+    {0,
+     "\xFD"
+     "7zXZ",
      "xz-compressed data"},
     {0, "\x28\xB5\x2F\xFD", "zstd-compressed data"},
     {0, "\x89HDF", "an HDF5 file"},

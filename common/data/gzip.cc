@@ -19,9 +19,9 @@ constexpr size_t kMostAtOnce = size_t{1} << 30;
 absl::Status CheckGzip(absl::string_view compressed, absl::string_view name) {
   if (compressed.size() < 2 || IsGzip(compressed)) return absl::OkStatus();
   const absl::string_view kind = FileKind(compressed);
-  return absl::DataLossError(
-      absl::StrCat(name, " is not gzip-compressed", kind.empty() ? "" : " but ", kind,
-                   ": if it is the plain file, take the .gz off its name"));
+  return absl::DataLossError(absl::StrCat(name, " is not gzip-compressed",
+                                          kind.empty() ? "" : " but ", kind,
+                                          ": if it is the plain file, take the .gz off its name"));
 }
 
 absl::Status Damaged(absl::string_view name) {

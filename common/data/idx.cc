@@ -49,24 +49,22 @@ absl::Status WrongMagic(absl::string_view start, int dimensions, absl::string_vi
     return found == types->end() ? "" : found->second;
   };
   const auto wrong = [&](absl::string_view what) {
-    return absl::DataLossError(
-        absl::StrCat(name, " is ", what, ", wanted: ", Wanted(dimensions)));
+    return absl::DataLossError(absl::StrCat(name, " is ", what, ", wanted: ", Wanted(dimensions)));
   };
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(start[i]); };
   if (byte(0) == 0 && byte(1) == 0 && *type_of(byte(2)) != '\0') {
-    return wrong(absl::StrCat("an IDX file of ", type_of(byte(2)), " with ", int{byte(3)},
-                              " dimension(s)"));
+    return wrong(
+        absl::StrCat("an IDX file of ", type_of(byte(2)), " with ", int{byte(3)}, " dimension(s)"));
   }
   if (byte(2) == 0 && byte(3) == 0 && *type_of(byte(1)) != '\0') {
     return wrong("an IDX file whose header is little-endian");
   }
   if (IsGzip(start)) {
-    return absl::DataLossError(
-        absl::StrCat(name, " is gzip-compressed data: add .gz to its name"));
+    return absl::DataLossError(absl::StrCat(name, " is gzip-compressed data: add .gz to its name"));
   }
   const absl::string_view kind = FileKind(start);
-  return absl::DataLossError(absl::StrCat(name, " is not ", Wanted(dimensions),
-                                          kind.empty() ? "" : ", but ", kind));
+  return absl::DataLossError(
+      absl::StrCat(name, " is not ", Wanted(dimensions), kind.empty() ? "" : ", but ", kind));
 }
 
 // The sizes of a header whose product is no overflow.
@@ -112,8 +110,8 @@ absl::StatusOr<std::vector<int64_t>> AddImages(const std::string& path, StoredSa
   return sizes;
 }
 
-// The bytes of a file of images that is plain or compressed, if with `held` bytes that are in memory
-// already they are not too many: known from the header, before all is decompressed.
+// The bytes of a file of images that is plain or compressed, if with `held` bytes that are in
+// memory already they are not too many: known from the header, before all is decompressed.
 absl::StatusOr<std::string> ReadBoundedImages(const std::string& path, int64_t held) {
   const std::string packed_path = path + ".gz";
   if (NameIsTaken(path) || !NameIsTaken(packed_path)) return ReadPlainOrGzip(path, kMaxFileBytes);
@@ -183,8 +181,7 @@ absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_vie
 }  // namespace
 
 absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimensions,
-                                              absl::string_view name,
-                                              absl::string_view* elements) {
+                                              absl::string_view name, absl::string_view* elements) {
   DISTILLERY_ASSIGN_OR_RETURN(
       std::vector<int64_t> sizes,
       ParseIdxHeader(bytes, static_cast<int64_t>(bytes.size()), dimensions, name));

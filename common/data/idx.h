@@ -1,5 +1,5 @@
-// The IDX format of MNIST (http://yann.lecun.com/exdb/mnist/): big-endian magic 0x0000TTDD (TT: type,
-// 08 unsigned byte; DD: dimensions), DD 32-bit sizes, then the elements.
+// The IDX format of MNIST (http://yann.lecun.com/exdb/mnist/): big-endian magic 0x0000TTDD (TT:
+// type, 08 unsigned byte; DD: dimensions), DD 32-bit sizes, then the elements.
 #pragma once
 
 #include <string>
@@ -14,20 +14,19 @@ namespace distillery {
 // is not such a file (of another type, byte order or number of dimensions, compressed ...), or its
 // length differs from what its header says.
 absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimensions,
-                                              absl::string_view name,
-                                              absl::string_view* elements);
+                                              absl::string_view name, absl::string_view* elements);
 
-// The part of ParseIdx that looks at sizes alone, for a file of `file_bytes` of which `start` are the
-// first: all, or at least those of the header.
+// The part of ParseIdx that looks at sizes alone, for a file of `file_bytes` of which `start` are
+// the first: all, or at least those of the header.
 absl::StatusOr<std::vector<int64_t>> ParseIdxHeader(absl::string_view start, int64_t file_bytes,
                                                     int dimensions, absl::string_view name);
 
 // Whether the folder is one for ReadIdxFolder: holds the training images, plain or .gz.
 bool HoldsIdx(const std::string& folder);
 
-// Reads MNIST's four files (plain or .gz) from `folder`. The images are read on demand where both of
-// their files are plain, else held in memory. NOT_FOUND names the missing file; DATA_LOSS names the
-// damaged one.
+// Reads MNIST's four files (plain or .gz) from `folder`. The images are read on demand where both
+// of their files are plain, else held in memory. NOT_FOUND names the missing file; DATA_LOSS names
+// the damaged one.
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder);
 
 }  // namespace distillery

@@ -56,8 +56,8 @@ bool IsFaultOfFile(const absl::Status& status) {
          absl::IsResourceExhausted(status) || absl::IsFailedPrecondition(status);
 }
 
-// The same with the file's name in the data set in place of its path, printable whatever the name is,
-// and no reason to look for it elsewhere.
+// The same with the file's name in the data set in place of its path, printable whatever the name
+// is, and no reason to look for it elsewhere.
 absl::Status WithoutFolder(const absl::Status& status, const std::string& folder,
                            const std::string& path) {
   const std::string name = PlainText(path);
@@ -158,9 +158,9 @@ class ImageFolderReader {
     }
     if (entries->size() > before) return absl::OkStatus();
     const std::vector<LeftOut> others = LeftOutBeside(absl::StrCat(folder_, "/", folder), {});
-    return absl::InvalidArgumentError(absl::StrCat(
-        "folder ", folder, " holds no images (", kImageEndings, ")",
-        others.empty() ? "" : ", but ", others.empty() ? "" : JoinLeftOut(others)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("folder ", folder, " holds no images (", kImageEndings, ")",
+                     others.empty() ? "" : ", but ", others.empty() ? "" : JoinLeftOut(others)));
   }
 
   void AddFilesBesideSplits() {
@@ -211,9 +211,8 @@ class ImageFolderReader {
                                 InputFile::Open(absl::StrCat(folder_, "/", path)));
     const std::string name = PlainText(path);
     if (file.size() > kMaxImageFileBytes) {
-      return absl::ResourceExhaustedError(absl::StrCat(name, " has ", file.size(),
-                                                       " bytes, the limit is ",
-                                                       kMaxImageFileBytes));
+      return absl::ResourceExhaustedError(
+          absl::StrCat(name, " has ", file.size(), " bytes, the limit is ", kMaxImageFileBytes));
     }
     std::string start;
     absl::StatusOr<ImageShape> shape = absl::CancelledError("");
@@ -244,10 +243,10 @@ class ImageFolderReader {
     samples_.shape = StoredShape(first.shape);
     const auto planned = static_cast<int64_t>(planned_);
     if (planned > kMaxStoredBytes / samples_.shape.size()) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          planned, " images of [", absl::StrJoin(samples_.shape.ToVector(), ", "),
-          "] are more than ", kMaxStoredBytes,
-          " bytes; say a smaller \"height\" and \"width\" in dataset.json"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat(planned, " images of [", absl::StrJoin(samples_.shape.ToVector(), ", "),
+                       "] are more than ", kMaxStoredBytes,
+                       " bytes; say a smaller \"height\" and \"width\" in dataset.json"));
     }
     int64_t other_sizes = 0;
     int64_t in_colour = 0;
@@ -270,10 +269,10 @@ class ImageFolderReader {
     };
     const std::string first_path = PlainText(first.path);
     if (other_sizes > 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          size_example, ", the first image ", first_path, " is ", Describe(samples_.shape),
-          others(other_sizes),
-          "; to resize all, say {\"height\": H, \"width\": W} in dataset.json"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(size_example, ", the first image ", first_path, " is ",
+                       Describe(samples_.shape), others(other_sizes),
+                       "; to resize all, say {\"height\": H, \"width\": W} in dataset.json"));
     }
     if (in_colour > 0) {
       return absl::InvalidArgumentError(absl::StrCat(

@@ -7,8 +7,8 @@
 #include <vector>
 
 // After <cstdio>, which they need.
-#include <jpeglib.h>
 #include <jerror.h>
+#include <jpeglib.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -27,8 +27,10 @@ bool IsHarmless(int warning) {
     case JWRN_EXTRANEOUS_DATA:  // bytes between two segments
     case JWRN_JFIF_MAJOR:       // a version not yet known
     case JWRN_NOT_SEQUENTIAL:   // numbers that a sequential file does not use
-    case JWRN_TOO_MUCH_DATA: return true;
-    default: return false;
+    case JWRN_TOO_MUCH_DATA:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -29,8 +29,7 @@ int64_t CountFiles(const std::string& folder) {
   int64_t count = 0;
   std::error_code error;
   std::filesystem::recursive_directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::recursive_directory_iterator() &&
-         count < kMostCounted;
+  for (; !error && entry != std::filesystem::recursive_directory_iterator() && count < kMostCounted;
        entry.increment(error)) {
     std::error_code ignored;
     if (!entry->is_directory(ignored)) ++count;
@@ -82,9 +81,8 @@ std::vector<LeftOut> LeftOutFiles::Finish() && {
   for (const Group& group : groups_) {
     const std::string kind =
         group.ending.empty() ? " without an ending" : absl::StrCat(" ", PlainText(group.ending));
-    all.push_back(
-        {absl::StrCat(Files(group.count), kind, " such as ", PlainText(group.example)),
-         group.count});
+    all.push_back({absl::StrCat(Files(group.count), kind, " such as ", PlainText(group.example)),
+                   group.count});
   }
   all.insert(all.end(), folders_.begin(), folders_.end());
   return all;
@@ -106,10 +104,9 @@ std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std
 
 std::string JoinLeftOut(const std::vector<LeftOut>& left_out) {
   const size_t named = std::min(kMostNamed, left_out.size());
-  std::string text = absl::StrJoin(left_out.begin(), left_out.begin() + static_cast<int64_t>(named),
-                                   "; ", [](std::string* out, const LeftOut& entry) {
-                                     out->append(entry.what);
-                                   });
+  std::string text =
+      absl::StrJoin(left_out.begin(), left_out.begin() + static_cast<int64_t>(named), "; ",
+                    [](std::string* out, const LeftOut& entry) { out->append(entry.what); });
   if (named < left_out.size()) absl::StrAppend(&text, "; and ", left_out.size() - named, " more");
   return text;
 }

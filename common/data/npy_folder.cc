@@ -82,9 +82,9 @@ absl::StatusOr<IndexList> AppendPair(const std::string& folder, const char* spli
                                       {std::begin(kLabelTypes), std::end(kLabelTypes)}));
   DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, ShapeOfImages(images.header, image_file));
   if (labels.header.shape.size() != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(label_file, " has the shape [", absl::StrJoin(labels.header.shape, ", "),
-                     "], wanted: [samples]"));
+    return absl::InvalidArgumentError(absl::StrCat(label_file, " has the shape [",
+                                                   absl::StrJoin(labels.header.shape, ", "),
+                                                   "], wanted: [samples]"));
   }
   const int64_t count = images.header.shape[0];
   if (count != labels.header.shape[0]) {

@@ -12,10 +12,10 @@ namespace distillery {
 bool HoldsNpy(const std::string& folder);
 
 // Images are |u1 of shape [samples, height, width] or [samples, channels, height, width] with 1 or
-// 3 channels, and are read on demand; labels are whole numbers of shape [samples]. Classes are the lines of classes.txt, or
-// 0 to the largest label. NOT_FOUND names the missing file; errors of ParseNpy; INVALID_ARGUMENT
-// for other shapes and for a label that is no class, with its index; DATA_LOSS for images and
-// labels of different number.
+// 3 channels, and are read on demand; labels are whole numbers of shape [samples]. Classes are the
+// lines of classes.txt, or 0 to the largest label. NOT_FOUND names the missing file; errors of
+// ParseNpy; INVALID_ARGUMENT for other shapes and for a label that is no class, with its index;
+// DATA_LOSS for images and labels of different number.
 absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::string& folder);
 
 }  // namespace distillery

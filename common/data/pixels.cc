@@ -39,8 +39,8 @@ absl::Status LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& 
                             const View& view, uint8_t* output) {
   if (view.augmentation.identity()) return dataset.ReadImages(rows, output);
   return ForEachRow(dataset, rows, [&](int64_t row, const uint8_t* stored) {
-    view.augmentation.Apply(dataset.shape(), stored, view.seed, dataset.StoredIndex(row),
-                            view.view, output);
+    view.augmentation.Apply(dataset.shape(), stored, view.seed, dataset.StoredIndex(row), view.view,
+                            output);
     output += dataset.shape().size();
   });
 }

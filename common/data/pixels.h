@@ -1,5 +1,6 @@
-// Stored bytes seen through a view, as they are or as pixels in 0..1; read from the data's files. All programs get pictures
-// here, so that a student that augments its samples sees just what the bytes sent to a teacher show.
+// Stored bytes seen through a view, as they are or as pixels in 0..1; read from the data's files.
+// All programs get pictures here, so that a student that augments its samples sees just what the
+// bytes sent to a teacher show.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ namespace distillery {
 
 // Writes rows of `dataset` seen through `view`, as stored, to
 // output [rows.size(), channels, height, width]. Errors as Dataset::ReadImages.
-absl::Status LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
-                            uint8_t* output);
+absl::Status LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& rows,
+                            const View& view, uint8_t* output);
 
 // Writes bytes [count] as float(byte) / float(pixel_max), correctly rounded, to output [count].
 void ScalePixels(const uint8_t* bytes, int64_t count, int pixel_max, float* output);

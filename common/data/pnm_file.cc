@@ -29,8 +29,9 @@ int64_t TakeNumber(absl::string_view* rest) {
 
 // Takes the header.
 absl::StatusOr<ImageShape> TakeShape(absl::string_view* rest, absl::string_view name) {
-  const int64_t channels =
-      absl::ConsumePrefix(rest, "P5") ? 1 : absl::ConsumePrefix(rest, "P6") ? 3 : 0;
+  const int64_t channels = absl::ConsumePrefix(rest, "P5")   ? 1
+                           : absl::ConsumePrefix(rest, "P6") ? 3
+                                                             : 0;
   const int64_t width = channels == 0 ? -1 : TakeNumber(rest);
   const int64_t height = width < 0 ? -1 : TakeNumber(rest);
   const int64_t largest = height < 0 ? -1 : TakeNumber(rest);

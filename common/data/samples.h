@@ -78,8 +78,8 @@ absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* out
 // learn.
 std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples);
 
-// The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS for
-// labels and pixels, RESOURCE_EXHAUSTED for more than kMaxSamples.
+// The part of CheckSamples that is not about splits: INVALID_ARGUMENT for class names, DATA_LOSS
+// for labels and pixels, RESOURCE_EXHAUSTED for more than kMaxSamples.
 absl::Status CheckContent(const StoredSamples& samples);
 
 // Whether what a format gave is what StoredSamples promises. INVALID_ARGUMENT: an empty split, or

@@ -100,7 +100,9 @@ int64_t WindowBytes(const SplitRows& rows) {
 class Window {
  public:
   Window(const SplitRows& rows, int64_t bytes)
-      : rows_(rows), samples_(*rows.samples), image_bytes_(samples_.shape.size()),
+      : rows_(rows),
+        samples_(*rows.samples),
+        image_bytes_(samples_.shape.size()),
         most_(std::max<int64_t>(1, bytes / image_bytes_)) {}
 
   // The most rows that it takes.
@@ -146,8 +148,8 @@ class Window {
       hash->Add(pixels, static_cast<size_t>(image_bytes_), rows_.Label(row), rows_.order[row]);
       if (sums != nullptr) AddImage(pixels, plane, sums);
       if (row_crcs != nullptr) {
-        *row_crcs++ = Crc32c({reinterpret_cast<const char*>(pixels),
-                              static_cast<size_t>(image_bytes_)});
+        *row_crcs++ =
+            Crc32c({reinterpret_cast<const char*>(pixels), static_cast<size_t>(image_bytes_)});
       }
     }
   }
@@ -166,7 +168,9 @@ class Window {
 class Pass {
  public:
   Pass(const SplitRows& rows, absl::string_view name, int64_t window_bytes)
-      : rows_(rows), name_(name), window_(rows, window_bytes),
+      : rows_(rows),
+        name_(name),
+        window_(rows, window_bytes),
         threads_(std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMaxThreads)) {
     digests_.shards.resize(static_cast<size_t>(rows.shard_count()));
     digests_.sums.resize(static_cast<size_t>(rows.samples->shape.channels));
@@ -194,8 +198,8 @@ class Pass {
     const RowRange range{first_row, last.first + last.count - first_row};
     const int64_t threads = std::min(threads_, range.count);
     DISTILLERY_RETURN_IF_ERROR(window_.Read(range, threads));
-    std::vector<std::vector<ChannelSums>> sums(
-        static_cast<size_t>(threads), std::vector<ChannelSums>(digests_.sums.size()));
+    std::vector<std::vector<ChannelSums>> sums(static_cast<size_t>(threads),
+                                               std::vector<ChannelSums>(digests_.sums.size()));
     InThreads(threads, [&](int64_t part) {
       for (int64_t i = count * part / threads; i < count * (part + 1) / threads; ++i) {
         ShardHash hash;
@@ -244,8 +248,7 @@ class Pass {
     if (now - reported_ < kReportPeriod) return;
     reported_ = now;
     const int64_t row = done.first + done.count;
-    LogInfo("data set {}: computing its digest, {} of {} samples read", name_, row,
-                 rows_.size());
+    LogInfo("data set {}: computing its digest, {} of {} samples read", name_, row, rows_.size());
   }
 
   const SplitRows& rows_;
@@ -285,9 +288,8 @@ std::string DatasetDigest(const SplitRows& rows, const std::vector<ShardDigest>&
   const StoredSamples& samples = *rows.samples;
   Sha256 total;
   total.Update(absl::StrCat("distillery dataset 1\n", absl::StrJoin(samples.shape.ToVector(), "x"),
-                            " /", samples.pixel_max, "\n",
-                            absl::StrJoin(samples.class_names, "\n"), "\n", rows.shard_size,
-                            "\n"));
+                            " /", samples.pixel_max, "\n", absl::StrJoin(samples.class_names, "\n"),
+                            "\n", rows.shard_size, "\n"));
   for (const ShardDigest& shard : shards) {
     total.Update(absl::BytesToHexString({shard.data(), shard.size()}));
   }

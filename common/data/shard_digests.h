@@ -1,5 +1,5 @@
-// The SHA-256 of each shard of a split, and the sums of its pixels: all that a data set's digest and
-// a model's card need of its bytes, in one pass over them.
+// The SHA-256 of each shard of a split, and the sums of its pixels: all that a data set's digest
+// and a model's card need of its bytes, in one pass over them.
 //
 // Threads: the functions may be called from any; ComputeShardDigests uses all cores while it runs.
 #pragma once
@@ -28,21 +28,21 @@ struct ChannelSums {
 
 struct ShardDigests {
   std::vector<ShardDigest> shards;
-  // CRC-32C of each row's pixels, by which later reads are checked; empty if not all rows were read,
-  // or they are held in memory.
+  // CRC-32C of each row's pixels, by which later reads are checked; empty if not all rows were
+  // read, or they are held in memory.
   std::vector<uint32_t> row_crcs;
   // Of each channel.
   std::vector<ChannelSums> sums;
 };
 
-// Reads every row. In memory at a time: at most `window_bytes` of pixels (0: 4 to 32 MiB, as suits the
-// data), and 12 bytes for each row that they are of. Tells the log how far it is when it takes longer than two seconds, by `name`.
-// Errors as ReadImages; DATA_LOSS names a shard too.
+// Reads every row. In memory at a time: at most `window_bytes` of pixels (0: 4 to 32 MiB, as suits
+// the data), and 12 bytes for each row that they are of. Tells the log how far it is when it takes
+// longer than two seconds, by `name`. Errors as ReadImages; DATA_LOSS names a shard too.
 absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::string_view name,
                                                  int64_t window_bytes = 0);
 
-// The same for one shard, without the sums. `row_crcs`, if given, gets the CRC-32C of each of its rows'
-// pixels.
+// The same for one shard, without the sums. `row_crcs`, if given, gets the CRC-32C of each of its
+// rows' pixels.
 absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard,
                                                uint32_t* row_crcs = nullptr);
 

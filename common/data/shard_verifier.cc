@@ -58,9 +58,9 @@ bool ShardVerifier::IsSound(const SplitRows& rows, int64_t row, const uint8_t* p
 }
 
 absl::Status ShardVerifier::Damaged(const SplitRows& rows, int64_t shard) {
-  return absl::DataLossError(absl::StrCat(
-      "shard ", shard, ": the bytes of ", ImageFiles(rows, shard),
-      ", or their labels, are no longer those of its SHA-256: restore the files"));
+  return absl::DataLossError(
+      absl::StrCat("shard ", shard, ": the bytes of ", ImageFiles(rows, shard),
+                   ", or their labels, are no longer those of its SHA-256: restore the files"));
 }
 
 }  // namespace distillery

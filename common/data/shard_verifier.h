@@ -1,9 +1,10 @@
-// Compares what is read of a split's images with what it was: a side file says what the data's digest
-// was, and a byte may have changed since with the file's size and time as before, or may change while
-// the process runs.
+// Compares what is read of a split's images with what it was: a side file says what the data's
+// digest was, and a byte may have changed since with the file's size and time as before, or may
+// change while the process runs.
 //
-// A shard is compared with its SHA-256 when it is first read, unless this process has computed that; by
-// then the CRC-32C of each of its images is known, with which every read of the image is compared.
+// A shard is compared with its SHA-256 when it is first read, unless this process has computed
+// that; by then the CRC-32C of each of its images is known, with which every read of the image is
+// compared.
 //
 // Threads: safe for all. The first reader of a shard reads all of it; others of that shard wait.
 #pragma once

@@ -37,12 +37,16 @@ class ModuleBuilder {
       Line(absl::StrCat(layer.output, " = ", value));
     };
     switch (layer.kind) {
-      case Layer::Kind::kFlatten: return give(absl::StrCat("torch.flatten(", x, ", 1)"));
-      case Layer::Kind::kRelu: return give(absl::StrCat("torch.relu(", x, ")"));
-      case Layer::Kind::kMaxPool: return give(absl::StrCat("torch.max_pool2d(", x, ", [2, 2])"));
+      case Layer::Kind::kFlatten:
+        return give(absl::StrCat("torch.flatten(", x, ", 1)"));
+      case Layer::Kind::kRelu:
+        return give(absl::StrCat("torch.relu(", x, ")"));
+      case Layer::Kind::kMaxPool:
+        return give(absl::StrCat("torch.max_pool2d(", x, ", [2, 2])"));
       case Layer::Kind::kGlobalAveragePool:
         return give(absl::StrCat("torch.adaptive_avg_pool2d(", x, ", [1, 1])"));
-      case Layer::Kind::kAdd: return give(absl::StrCat(x, " + ", layer.addend));
+      case Layer::Kind::kAdd:
+        return give(absl::StrCat(x, " + ", layer.addend));
       case Layer::Kind::kDropout:
         return give(absl::StrCat("torch.dropout(", x, ", ", layer.rate, ", self.training)"));
       case Layer::Kind::kLinear:
@@ -66,8 +70,8 @@ class ModuleBuilder {
   }
 
   torch::jit::Module Finish() {
-    root_.define(absl::StrCat("def forward(self, x: Tensor) -> Tensor:\n", source_,
-                              "    return x\n"));
+    root_.define(
+        absl::StrCat("def forward(self, x: Tensor) -> Tensor:\n", source_, "    return x\n"));
     root_.train();
     return root_;
   }
@@ -112,8 +116,8 @@ class ModuleBuilder {
     if (!layer.bias) {
       const auto fan_out = static_cast<double>(layer.out * layer.kernel * layer.kernel);
       if (seed_.has_value()) {
-        FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out),
-                   weight.data_ptr<float>(), weight.numel());
+        FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out), weight.data_ptr<float>(),
+                   weight.numel());
       }
       return Register(module, "weight", weight);
     }

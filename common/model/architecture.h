@@ -1,4 +1,5 @@
-// The built-in architectures, made in C++ as TorchScript modules that Python and C++ load as they are.
+// The built-in architectures, made in C++ as TorchScript modules that Python and C++ load as they
+// are.
 //
 //   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
 //   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
@@ -19,12 +20,12 @@
 
 namespace distillery {
 
-// A module in training mode with seeded parameters, each drawn by (seed, parameter name). Layers with
-// a bias: weights and biases uniform in +-1/sqrt(fan in). Convolutions without: normal with variance
-// 2 / fan out (He et al. 2015: "Delving deep into rectifiers"). BatchNorm: weight 1, bias 0.
-// INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not fit
-// the input [channels, height, width] or the classes. Without a seed the parameters are left as they
-// come, for a caller that sets them all.
+// A module in training mode with seeded parameters, each drawn by (seed, parameter name). Layers
+// with a bias: weights and biases uniform in +-1/sqrt(fan in). Convolutions without: normal with
+// variance 2 / fan out (He et al. 2015: "Delving deep into rectifiers"). BatchNorm: weight 1, bias
+// 0. INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not
+// fit the input [channels, height, width] or the classes. Without a seed the parameters are left as
+// they come, for a caller that sets them all.
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
                                                      const ImageShape& input, int64_t class_count,
                                                      std::optional<int64_t> seed);

@@ -29,8 +29,7 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name,
       return absl::InvalidArgumentError(
           UnknownName("architecture option", pair[0], {"dropout", "input_dropout"}));
     }
-    if (pair.size() != 2 || !absl::SimpleAtod(pair[1], target) ||
-        !(*target >= 0 && *target < 1)) {
+    if (pair.size() != 2 || !absl::SimpleAtod(pair[1], target) || !(*target >= 0 && *target < 1)) {
       return absl::InvalidArgumentError(
           absl::StrCat(pair[0], " must be 0 to below 1 in ", architecture));
     }
@@ -114,8 +113,7 @@ absl::StatusOr<std::vector<Layer>> PlanLenet(const ArchitectureOptions& options,
 }  // namespace
 
 absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,
-                                                    const ImageShape& input,
-                                                    int64_t class_count) {
+                                                    const ImageShape& input, int64_t class_count) {
   std::string name;
   ArchitectureOptions options;
   DISTILLERY_RETURN_IF_ERROR(SplitOptions(architecture, &name, &options));

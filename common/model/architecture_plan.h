@@ -1,5 +1,5 @@
-// A built-in architecture as a list of layers: what TorchScript modules and ONNX graphs are made from.
-// Needs no LibTorch.
+// A built-in architecture as a list of layers: what TorchScript modules and ONNX graphs are made
+// from. Needs no LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,13 @@ struct Layer {
     kFlatten,
     // [batch, in] -> [batch, out] by `name`.weight [out, in] and `name`.bias [out]
     kLinear,
-    // [batch, in, h, w] -> [batch, out, (h + 2 padding - kernel) / stride + 1, ...] by `name`.weight
+    // [batch, in, h, w] -> [batch, out, (h + 2 padding - kernel) / stride + 1, ...] by
+    // `name`.weight
     // [out, in, kernel, kernel] and, if `bias`, `name`.bias [out]
     kConvolution,
     // [batch, out, h, w], each channel normalised by the batch's mean and variance in training, by
-    // `name`.running_mean and .running_var [out] else; then scaled by .weight and moved by .bias [out]
+    // `name`.running_mean and .running_var [out] else; then scaled by .weight and moved by .bias
+    // [out]
     kBatchNorm,
     kRelu,
     // 2 x 2, stride 2
@@ -56,7 +58,8 @@ inline constexpr double kBatchNormEpsilon = 1e-5;
 inline constexpr double kBatchNormMomentum = 0.1;
 
 // The layers of `architecture` (see architecture.h) for images of `input` in `class_count` classes.
-// INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not fit.
+// INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not
+// fit.
 absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,
                                                     const ImageShape& input, int64_t class_count);
 

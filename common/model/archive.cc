@@ -56,7 +56,8 @@ absl::Status Archive::Verify() const {
   std::string piece(size_t{1} << 16, '\0');
   for (size_t i = 0; i < names_.size(); ++i) {
     const auto damaged = [&](const char* reason) {
-      return absl::DataLossError(absl::StrCat("its part ", names_[i], " is damaged (", reason, ")"));
+      return absl::DataLossError(
+          absl::StrCat("its part ", names_[i], " is damaged (", reason, ")"));
     };
     const Entry entry(zip_fopen_index(archive_.get(), i, 0));
     if (entry == nullptr) return damaged(zip_strerror(archive_.get()));

@@ -82,7 +82,8 @@ nlohmann::ordered_json OutputKeyToJson(const std::vector<OutputStep>& steps) {
 
 absl::StatusOr<std::vector<OutputStep>> ParseOutputKey(const nlohmann::json& json) {
   constexpr size_t kMostSteps = 8;
-  const absl::Status wrong = Wrong("output_key", "must be a name, a number >= 0, or a list of them");
+  const absl::Status wrong =
+      Wrong("output_key", "must be a name, a number >= 0, or a list of them");
   const nlohmann::json list = json.is_array() ? json : nlohmann::json::array({json});
   if (list.empty() || list.size() > kMostSteps) return wrong;
   std::vector<OutputStep> steps;
@@ -133,8 +134,9 @@ absl::Status CheckSameClasses(const ClassList& a, const ClassList& b) {
   std::sort(sorted_b.begin(), sorted_b.end());
   const bool reordered = sorted_a == sorted_b;
   return absl::InvalidArgumentError(absl::StrCat(
-      a.owner, " and ", b.owner, reordered ? " have the same classes in another order: class "
-                                           : " have unlike classes: class ",
+      a.owner, " and ", b.owner,
+      reordered ? " have the same classes in another order: class "
+                : " have unlike classes: class ",
       at, " is \"", a.names[at], "\" to ", a.owner, " (", ShortList(a.names, at), ") and \"",
       b.names[at], "\" to ", b.owner, " (", ShortList(b.names, at),
       "); classes are told apart by number, so give both the same names in the same order"));
@@ -142,14 +144,14 @@ absl::Status CheckSameClasses(const ClassList& a, const ClassList& b) {
 
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
   if (!(card.input_shape == dataset.shape())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model takes images of ", absl::StrJoin(card.input_shape.ToVector(), " x "),
-                     ", data set ", dataset.reference().name, " has ",
-                     absl::StrJoin(dataset.shape().ToVector(), " x ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model takes images of ", absl::StrJoin(card.input_shape.ToVector(), " x "),
+        ", data set ", dataset.reference().name, " has ",
+        absl::StrJoin(dataset.shape().ToVector(), " x ")));
   }
-  return CheckSameClasses({"the model", card.class_names},
-                          {absl::StrCat("data set ", dataset.reference().name),
-                           dataset.class_names()});
+  return CheckSameClasses(
+      {"the model", card.class_names},
+      {absl::StrCat("data set ", dataset.reference().name), dataset.class_names()});
 }
 
 std::string ModelCardToJson(const ModelCard& card) {
@@ -161,8 +163,8 @@ std::string ModelCardToJson(const ModelCard& card) {
   json["deviation"] = card.deviation;
   json["class_names"] = card.class_names;
   json["output"] = card.outputs_probabilities ? "probabilities" : "logits";
-  // Only where they say something, so that cards, and the teacher digests made of them, stay as they
-  // were.
+  // Only where they say something, so that cards, and the teacher digests made of them, stay as
+  // they were.
   if (!card.output_key.empty()) json["output_key"] = OutputKeyToJson(card.output_key);
   if (card.trust_output) json["trust_output"] = true;
   if (!card.input_type.empty()) json["input_type"] = card.input_type;

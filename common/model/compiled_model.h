@@ -1,5 +1,5 @@
-// Models that were compiled ahead of time: AOTInductor packages (.pt2) of PyTorch 2.6 and newer, for the
-// kind of device that they were compiled on.
+// Models that were compiled ahead of time: AOTInductor packages (.pt2) of PyTorch 2.6 and newer,
+// for the kind of device that they were compiled on.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -19,8 +19,8 @@ absl::StatusOr<ComputeDevice> ParseDevice(const std::string& text, DeviceRuntime
   ComputeDevice device;
   if (text == device.name) return device;
   int64_t index = 0;
-  if (text != "cuda" &&
-      !(absl::StartsWith(text, "cuda:") && absl::SimpleAtoi(text.substr(5), &index) && index >= 0)) {
+  if (text != "cuda" && !(absl::StartsWith(text, "cuda:") &&
+                          absl::SimpleAtoi(text.substr(5), &index) && index >= 0)) {
     return absl::InvalidArgumentError(UnknownName("device", text, {"cpu", "cuda", "cuda:N"}));
   }
   const int64_t count = runtime->device_count();

@@ -69,8 +69,8 @@ class DeviceLanes {
   // REQUIRES: !device.is_cpu().
   explicit DeviceLanes(const ComputeDevice& device) : device_(device) {}
 
-  // A lane for the calling thread. While it lives, what the thread launches goes to the lane's device
-  // and stream; it must end on the same thread.
+  // A lane for the calling thread. While it lives, what the thread launches goes to the lane's
+  // device and stream; it must end on the same thread.
   class Lease {
    public:
     explicit Lease(DeviceLanes* lanes);

@@ -20,8 +20,8 @@ namespace distillery {
 class CapturedForward {
  public:
   virtual ~CapturedForward() = default;
-  // `batch` has at most the captured rows. Returns the first batch.size(0) rows, which the next Replay
-  // overwrites. Launches on the current stream, which must be the one of the capture.
+  // `batch` has at most the captured rows. Returns the first batch.size(0) rows, which the next
+  // Replay overwrites. Launches on the current stream, which must be the one of the capture.
   virtual at::Tensor Replay(const at::Tensor& batch) = 0;
 };
 
@@ -33,9 +33,11 @@ class DeviceRuntime {
   virtual ~DeviceRuntime() = default;
   // Does not throw.
   virtual int64_t device_count() const = 0;
-  // Where the tensors of device `index` live. REQUIRES: 0 <= index < device_count(), here and below.
+  // Where the tensors of device `index` live. REQUIRES: 0 <= index < device_count(), here and
+  // below.
   virtual at::Device TensorDevice(int64_t index) const = 0;
-  // The card, such as "NVIDIA A100-SXM4-40GB"; unlike cards give unlike bits. "" where it is unknown.
+  // The card, such as "NVIDIA A100-SXM4-40GB"; unlike cards give unlike bits. "" where it is
+  // unknown.
   virtual std::string DeviceName(int64_t index) const = 0;
 
   // A stream from the device's pool. What is launched on one stream is done in order; two may
@@ -48,12 +50,13 @@ class DeviceRuntime {
 
   // Host memory that a device copies from and to by itself, while the processor goes on.
   virtual at::Tensor PinnedTensor(at::IntArrayRef shape, at::ScalarType type) = 0;
-  // Both only start the copy, on the current stream: `host` must live, unchanged, until Synchronize.
+  // Both only start the copy, on the current stream: `host` must live, unchanged, until
+  // Synchronize.
   virtual at::Tensor CopyToDevice(const at::Tensor& host, const at::Device& device) = 0;
   virtual void CopyToHost(const at::Tensor& on_device, at::Tensor host) = 0;
 
-  // Captures `forward` at the rows of `example`, a batch on the device: a CUDA graph. Null where there
-  // are none. REQUIRES: forward launches the same work each time, and nothing that waits.
+  // Captures `forward` at the rows of `example`, a batch on the device: a CUDA graph. Null where
+  // there are none. REQUIRES: forward launches the same work each time, and nothing that waits.
   virtual std::unique_ptr<CapturedForward> Capture(
       const at::Tensor& example, const std::function<at::Tensor(const at::Tensor&)>& forward) = 0;
 

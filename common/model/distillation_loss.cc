@@ -38,7 +38,8 @@ Outcomes DenseOutcomes(const at::Tensor& teacher_scaled, const at::Tensor& stude
 // Each row with mean 0 and (sample) deviation 1; the small number is the paper's.
 at::Tensor Standardised(const at::Tensor& logits) {
   constexpr double kTiny = 1e-7;
-  return (logits - logits.mean(1, /*keepdim=*/true)) / (logits.std(1, /*unbiased=*/true, true) + kTiny);
+  return (logits - logits.mean(1, /*keepdim=*/true)) /
+         (logits.std(1, /*unbiased=*/true, true) + kTiny);
 }
 
 // The columns of all classes but the target [batch, classes - 1].
@@ -71,11 +72,11 @@ at::Tensor DecoupledTerm(const at::Tensor& teacher_scaled, const at::Tensor& stu
 }
 
 at::Tensor SoftTerm(const at::Tensor& student, const at::Tensor& teacher_scaled,
-                    const at::Tensor& labels, const LossOptions& options,
-                    DistillationLoss* loss) {
+                    const at::Tensor& labels, const LossOptions& options, DistillationLoss* loss) {
   const double temperature = options.temperature;
   switch (options.soft) {
-    case SoftLoss::kMse: return at::mse_loss(student, teacher_scaled * temperature);
+    case SoftLoss::kMse:
+      return at::mse_loss(student, teacher_scaled * temperature);
     case SoftLoss::kDkd:
       return DecoupledTerm(teacher_scaled, student / temperature, labels, options, loss);
     case SoftLoss::kLogitStandardized:

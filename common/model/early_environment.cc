@@ -56,8 +56,8 @@ void StartAnewEarly(int argc, char** argv, char** environment) {
   execve("/proc/self/exe", argv, const_cast<char**>(anew));
 }
 
-__attribute__((section(".preinit_array"), used)) void (*const at_start)(int, char**, char**) =
-    StartAnewEarly;
+__attribute__((section(".preinit_array"), used)) void (*const at_start)(int, char**,
+                                                                        char**) = StartAnewEarly;
 
 }  // namespace
 }  // namespace distillery

@@ -1,7 +1,7 @@
 // The process environment that LibTorch's libraries read when they are loaded, before main: it must
-// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing. One
-// that always does links early_environment.cc, which saves most of the second that loading LibTorch
-// twice takes.
+// be right from the start, so a program that computes calls EnsureComputeEnvironment first thing.
+// One that always does links early_environment.cc, which saves most of the second that loading
+// LibTorch twice takes.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ int AvailableCores();
 int64_t AvailableMemoryBytes();
 
 // Sets what is not set by the user already, and starts the program anew (execve) if anything had to
-// be set; returns if all is right. `numerics`: "fastest", or "portable", which pins LibTorch, oneDNN
-// and OpenBLAS to AVX2. In both: OMP_WAIT_POLICY=PASSIVE (spinning OpenMP threads cost up to a factor
-// 3.7), one OpenMP thread unless asked for, and no thread of OpenBLAS before ConfigureTorch (numerics.h)
-// says how many: whatever the user set there, since it would change results.
-// REQUIRES: no thread has been started. `argv` as main got it.
+// be set; returns if all is right. `numerics`: "fastest", or "portable", which pins LibTorch,
+// oneDNN and OpenBLAS to AVX2. In both: OMP_WAIT_POLICY=PASSIVE (spinning OpenMP threads cost up to
+// a factor 3.7), one OpenMP thread unless asked for, and no thread of OpenBLAS before
+// ConfigureTorch (numerics.h) says how many: whatever the user set there, since it would change
+// results. REQUIRES: no thread has been started. `argv` as main got it.
 void EnsureComputeEnvironment(const std::string& numerics, char** argv);
 
 // The numerics that this process was started with.

@@ -125,9 +125,8 @@ absl::StatusOr<EvaluationMetrics> EvaluateModel(torch::jit::Module& module, cons
         }
         tally.Add(logits, LoadLabels(dataset, rows));
         if (!teacher) continue;
-        tally.AddTeacher(logits,
-                         torch::from_blob(teacher_rows.data() + first * card.class_count(),
-                                          {logits.size(0), card.class_count()}));
+        tally.AddTeacher(logits, torch::from_blob(teacher_rows.data() + first * card.class_count(),
+                                                  {logits.size(0), card.class_count()}));
       }
     }
     return absl::OkStatus();

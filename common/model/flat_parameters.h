@@ -31,9 +31,10 @@ struct OptimizerOptions {
   // The gradient is scaled to this L2 norm where it is longer, as torch.nn.utils.clip_grad_norm_
   // does; 0: never.
   double max_gradient_norm = 0;
-  // After each step the incoming weights of a unit (a row of a weight with 2 or more dimensions) are
-  // scaled down to this L2 norm, as torch.renorm(w, 2, 0, norm) does (Srebro, Shraibman 2005; Hinton et
-  // al. 2012, "Improving neural networks by preventing co-adaptation of feature detectors"); 0: never.
+  // After each step the incoming weights of a unit (a row of a weight with 2 or more dimensions)
+  // are scaled down to this L2 norm, as torch.renorm(w, 2, 0, norm) does (Srebro, Shraibman 2005;
+  // Hinton et al. 2012, "Improving neural networks by preventing co-adaptation of feature
+  // detectors"); 0: never.
   double max_weight_norm = 0;
 };
 
@@ -53,8 +54,8 @@ class FlatOptimizer {
   // All finite?
   bool Finite() const;
 
-  // The moments and the number of steps so far, named as in optimizer_state.h; zeros before the first
-  // step. Nothing for SGD without momentum.
+  // The moments and the number of steps so far, named as in optimizer_state.h; zeros before the
+  // first step. Nothing for SGD without momentum.
   absl::StatusOr<Weights> State() const;
   // Goes on from there. FAILED_PRECONDITION if it is not of this optimizer and these parameters.
   absl::Status LoadState(const Weights& state);

@@ -18,9 +18,9 @@ at::Tensor Normalise(const at::Tensor& inputs, const ModelCard& card) {
 absl::StatusOr<at::Tensor> LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows,
                                       const View& view) {
   const ImageShape& shape = dataset.shape();
-  at::Tensor inputs = torch::empty(
-      {static_cast<int64_t>(rows.size()), shape.channels, shape.height, shape.width},
-      torch::kFloat32);
+  at::Tensor inputs =
+      torch::empty({static_cast<int64_t>(rows.size()), shape.channels, shape.height, shape.width},
+                   torch::kFloat32);
   DISTILLERY_RETURN_IF_ERROR(LoadPixels(dataset, rows, view, inputs.data_ptr<float>()));
   return inputs;
 }

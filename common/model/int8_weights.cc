@@ -103,9 +103,9 @@ absl::StatusOr<Int8Weight> ToInt8(const at::Tensor& weight) {
   const at::Tensor rows = weight.detach().contiguous().flatten(1);  // [channels, elements]
   const at::Tensor largest = std::get<0>(rows.abs().max(1));        // [channels]
   if (!largest.isfinite().all().item<bool>()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a tensor of ", weight.numel(), " elements holds a value that is not finite, "
-                     "which has no int8 form: leave it float32"));
+    return absl::InvalidArgumentError(absl::StrCat("a tensor of ", weight.numel(),
+                                                   " elements holds a value that is not finite, "
+                                                   "which has no int8 form: leave it float32"));
   }
   at::Tensor scale = largest / 127;
   // Also channels so small that their scale is denormal: they round to zeros.

@@ -29,9 +29,9 @@ struct Int8Weight {
 absl::StatusOr<Int8Weight> ToInt8(const at::Tensor& weight);
 
 // The same model in eval mode with int8 weights: every finite float32 weight of two or more
-// dimensions and kMinInt8Elements or more that forward reads and never writes. Biases, BatchNorm and
-// other types stay as they are. `module` is left alone; the result has `forward` alone and nothing
-// to train. INVALID_ARGUMENT for a model that is int8 already, has no such weight, or that
+// dimensions and kMinInt8Elements or more that forward reads and never writes. Biases, BatchNorm
+// and other types stay as they are. `module` is left alone; the result has `forward` alone and
+// nothing to train. INVALID_ARGUMENT for a model that is int8 already, has no such weight, or that
 // TorchScript cannot freeze.
 absl::StatusOr<torch::jit::Module> WithInt8Weights(const torch::jit::Module& module);
 

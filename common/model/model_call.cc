@@ -74,7 +74,8 @@ Parts PartsOf(const c10::IValue& value) {
 }
 
 std::string ToText(const OutputStep& step) {
-  if (const auto* const name = std::get_if<std::string>(&step)) return absl::StrCat("\"", *name, "\"");
+  if (const auto* const name = std::get_if<std::string>(&step))
+    return absl::StrCat("\"", *name, "\"");
   return absl::StrCat(std::get<int64_t>(step));
 }
 
@@ -127,15 +128,15 @@ absl::StatusOr<at::Tensor> SelectOutput(const c10::IValue& answer, const ModelCa
   c10::IValue value = answer;
   for (const OutputStep& step : card.output_key) {
     if (value.isTensor()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the card's output_key names ", ToText(step), " of one tensor, ",
-                       Brief(value), ": leave that out of the key"));
+      return absl::InvalidArgumentError(absl::StrCat("the card's output_key names ", ToText(step),
+                                                     " of one tensor, ", Brief(value),
+                                                     ": leave that out of the key"));
     }
     const Parts parts = PartsOf(value);
     const c10::IValue* const found = Find(parts, step);
     if (found == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the card's output_key names ", ToText(step), ", but its output is ", Describe(parts)));
+      return absl::InvalidArgumentError(absl::StrCat("the card's output_key names ", ToText(step),
+                                                     ", but its output is ", Describe(parts)));
     }
     value = c10::IValue(*found);
   }
@@ -177,10 +178,14 @@ at::ScalarType ElementTypeOf(const std::string& name) {
 
 std::string NameOf(at::ScalarType type) {
   switch (type) {
-    case at::kHalf: return "float16";
-    case at::kBFloat16: return "bfloat16";
-    case at::kDouble: return "float64";
-    default: return "float32";
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kDouble:
+      return "float64";
+    default:
+      return "float32";
   }
 }
 

@@ -27,9 +27,9 @@ absl::Status Unreadable(const std::string& path, absl::string_view reason) {
     name = name.substr(0, name.find_first_of(" \n"));
     name = absl::StripSuffix(name, ".");
     if (!absl::StartsWith(name, "aten::") && !absl::StartsWith(name, "prim::")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, " calls ", name, ", an operator of a library that is not part of ", built,
-                       ": write what it does with torch's own operators, and save it again"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, " calls ", name, ", an operator of a library that is not part of ", built,
+          ": write what it does with torch's own operators, and save it again"));
     }
     return absl::InvalidArgumentError(
         absl::StrCat(path, " was made by a newer PyTorch: ", built, " has no ", name,
@@ -38,10 +38,11 @@ absl::Status Unreadable(const std::string& path, absl::string_view reason) {
                      "(-DCMAKE_PREFIX_PATH=DIR/libtorch)"));
   }
   if (absl::StrContains(reason, "maximum supported version")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " was made by a newer PyTorch than ", built, ": save it with PyTorch ",
-                     TORCH_VERSION_MAJOR, ".", TORCH_VERSION_MINOR, ", or build with a newer LibTorch "
-                     "(-DCMAKE_PREFIX_PATH=DIR/libtorch)"));
+    return absl::InvalidArgumentError(absl::StrCat(path, " was made by a newer PyTorch than ",
+                                                   built, ": save it with PyTorch ",
+                                                   TORCH_VERSION_MAJOR, ".", TORCH_VERSION_MINOR,
+                                                   ", or build with a newer LibTorch "
+                                                   "(-DCMAKE_PREFIX_PATH=DIR/libtorch)"));
   }
   return absl::InvalidArgumentError(
       absl::StrCat(path, " is not a TorchScript model that ", built, " can load: ", reason));
@@ -116,10 +117,12 @@ absl::StatusOr<LoadedModel> ParseModel(const std::string& path, std::string byte
     model.card = *std::move(parsed);
   }
   DISTILLERY_RETURN_IF_ERROR(Annotate(CatchTorchErrors([&] {
-    // A frozen module has no `training` and is in eval mode for good.
-    if (model.module.hasattr("training")) model.module.eval();
-    return CheckForward(model.module);
-  }), path));
+                                        // A frozen module has no `training` and is in eval mode for
+                                        // good.
+                                        if (model.module.hasattr("training")) model.module.eval();
+                                        return CheckForward(model.module);
+                                      }),
+                                      path));
   return model;
 }
 

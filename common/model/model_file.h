@@ -1,5 +1,5 @@
-// Model files: TorchScript with its card, loaded and saved. Model files are trusted local files, named
-// by digest; bytes that came over the network never reach this loader.
+// Model files: TorchScript with its card, loaded and saved. Model files are trusted local files,
+// named by digest; bytes that came over the network never reach this loader.
 #pragma once
 
 #include <torch/script.h>

@@ -34,7 +34,8 @@ struct Signature {
 };
 
 const Signature kSignatures[] = {
-    {0, {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14},
+    {0,
+     {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14},
      "a pickle of torch.save as PyTorch before 1.6 wrote it, a state_dict or a whole module",
      kLoadStateDict},
     {0, {"\x80\x02", 2}, "a Python pickle", kScript},
@@ -103,13 +104,15 @@ ModelFormat FormatOfArchive(const Archive& archive) {
     return {Kind::kTorchScript, "a TorchScript model", ""};
   }
   if (pickle < names.size()) {
-    // A module is pickled by the name of its class, tensors in dictionaries by those of PyTorch alone.
+    // A module is pickled by the name of its class, tensors in dictionaries by those of PyTorch
+    // alone.
     constexpr size_t kFirstBytes = 4096;
     const std::string start = archive.Read(pickle, kFirstBytes);
     constexpr absl::string_view kParametersOfAModule("\x0b\0\0\0_parameters", 15);
     const bool module = absl::StrContains(start, "ctorch.nn.modules") ||
                         absl::StrContains(start, kParametersOfAModule);
-    if (module) return {Kind::kOther, "a whole module pickled by torch.save, without code", kScript};
+    if (module)
+      return {Kind::kOther, "a whole module pickled by torch.save, without code", kScript};
     return {Kind::kOther, "a state_dict or checkpoint of torch.save, weights without code",
             kLoadStateDict};
   }

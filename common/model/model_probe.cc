@@ -113,8 +113,10 @@ class Probe {
     if (const std::string changed = HeldState(subject_.module).ChangedSince(held);
         !changed.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "it keeps state: its attribute ", changed, " changes while it answers, and several callers "
-          "are answered at once: change attributes in training alone (if self.training)", kPure));
+          "it keeps state: its attribute ", changed,
+          " changes while it answers, and several callers "
+          "are answered at once: change attributes in training alone (if self.training)",
+          kPure));
     }
     DISTILLERY_RETURN_IF_ERROR(CheckFinite());
     OutputQuestion question;
@@ -137,10 +139,10 @@ class Probe {
     if (!asked.ok()) return absl::InvalidArgumentError(std::string(asked.message()));
     const int64_t rows = pictures.size(0);
     if (output.dim() != 2 || output.size(0) != rows || output.size(1) != card_.class_count()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "its output for ", rows, rows == 1 ? " row" : " rows", " has the shape [",
-          absl::StrJoin(output.sizes(), ", "), "], the card's class_names make it [", rows, ", ",
-          card_.class_count(), "]"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("its output for ", rows, rows == 1 ? " row" : " rows", " has the shape [",
+                       absl::StrJoin(output.sizes(), ", "), "], the card's class_names make it [",
+                       rows, ", ", card_.class_count(), "]"));
     }
     return output;
   }
@@ -149,10 +151,10 @@ class Probe {
     absl::StatusOr<at::Tensor> answers = Ask(pictures_);
     if (answers.ok() || absl::IsResourceExhausted(answers.status())) return answers;
     if (!Ask(pictures_.narrow(0, 0, 1)).ok()) return answers;
-    return absl::InvalidArgumentError(
-        absl::StrCat("it answers one row, but not ", kRows, " (", answers.status().message(),
-                     "): batches have up to thousands of rows. Tracing fixes the number where forward "
-                     "names it, as in x.reshape(1, -1): write x.flatten(1), or use torch.jit.script"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "it answers one row, but not ", kRows, " (", answers.status().message(),
+        "): batches have up to thousands of rows. Tracing fixes the number where forward "
+        "names it, as in x.reshape(1, -1): write x.flatten(1), or use torch.jit.script"));
   }
 
   // Largest difference between rows of answers; infinite if one is finite where the other is not.
@@ -171,15 +173,16 @@ class Probe {
     }
     std::string why = "it keeps state, or computes in no fixed order";
     if (Drawn() != drawn) {
-      why = "it draws random numbers, as dropout does that is left on (F.dropout without "
-            "training=self.training, or a model that was traced before net.eval())";
+      why =
+          "it draws random numbers, as dropout does that is left on (F.dropout without "
+          "training=self.training, or a model that was traced before net.eval())";
     } else if (const std::string changed = HeldState(subject_.module).ChangedSince(held);
                !changed.empty()) {
       why = absl::StrCat("it keeps state, in its attribute ", changed);
     }
-    return absl::InvalidArgumentError(
-        absl::StrFormat("two calls with the same pictures get answers that differ by up to %.2g; %s%s",
-                        Difference(again, together_), why, kPure));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "two calls with the same pictures get answers that differ by up to %.2g; %s%s",
+        Difference(again, together_), why, kPure));
   }
 
   // Asks for some of the rows in that order, which must be answered as they were among all.
@@ -190,33 +193,38 @@ class Probe {
     if (!answers.ok()) {
       const bool training = absl::StrContains(answers.status().message(), "when training");
       return absl::InvalidArgumentError(absl::StrCat(
-          "it answers ", kRows, " rows, but not ", rows.size(), " (", answers.status().message(), ")",
-          training ? ": BatchNorm computes means of its batch, without running statistics or because "
-                     "the model was traced or saved before net.eval()"
-                   : ": it must take any number of rows"));
+          "it answers ", kRows, " rows, but not ", rows.size(), " (", answers.status().message(),
+          ")",
+          training
+              ? ": BatchNorm computes means of its batch, without running statistics or because "
+                "the model was traced or saved before net.eval()"
+              : ": it must take any number of rows"));
     }
     const at::Tensor expected = together_.index_select(0, indexes);
     const double largest = expected.nan_to_num(0, 0, 0).abs().max().item<double>();
     const double difference = Difference(*answers, expected);
     if (difference <= subject_.batch_tolerance * std::max(largest, 1e-6)) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "it depends on its batch: pictures get answers that differ by up to %.2g with other pictures "
-        "beside them. That does a softmax over dimension 0, BatchNorm without running statistics or "
-        "in training mode (traced before net.eval()), and dynamic quantisation%s",
-        difference, kPure));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("it depends on its batch: pictures get answers that differ by up to %.2g "
+                        "with other pictures "
+                        "beside them. That does a softmax over dimension 0, BatchNorm without "
+                        "running statistics or "
+                        "in training mode (traced before net.eval()), and dynamic quantisation%s",
+                        difference, kPure));
   }
 
   absl::Status CheckFinite() const {
     if (together_.isfinite().all(1).any().item<bool>()) return absl::OkStatus();
     const at::Tensor bad = together_.masked_select(together_.isfinite().logical_not());
-    return absl::InternalError(
-        absl::StrCat("it answered with ", bad[0].item<float>(), " for each picture that it was asked"));
+    return absl::InternalError(absl::StrCat("it answered with ", bad[0].item<float>(),
+                                            " for each picture that it was asked"));
   }
 
   // Undefined if the model does not take them.
   at::Tensor Overdriven() const {
     constexpr double kFar = 1000;
-    const at::Tensor signs = torch::tensor({kFar, -kFar, kFar, -kFar}, at::kFloat).view({kRows, 1, 1, 1});
+    const at::Tensor signs =
+        torch::tensor({kFar, -kFar, kFar, -kFar}, at::kFloat).view({kRows, 1, 1, 1});
     const absl::StatusOr<at::Tensor> far = Ask(pictures_ * signs);
     return far.ok() ? far->nan_to_num(HUGE_VAL, HUGE_VAL) : at::Tensor();
   }
@@ -292,28 +300,28 @@ absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options
     // float32, as pixels are, before all others: a model that casts them itself keeps its card, and
     // the teacher digest made of it.
     const auto float32 = std::find(candidates.begin(), candidates.end(), "float32");
-    const auto found = takes("float32")
-                           ? float32
-                           : std::find_if(candidates.begin(), candidates.end(), takes);
+    const auto found =
+        takes("float32") ? float32 : std::find_if(candidates.begin(), candidates.end(), takes);
     if (found != candidates.end()) candidates = {*found};
   }
   asked.input_type = candidates.front();
   const absl::Status probed = ProbeModel(subject, asked);
   if (!probed.ok() && asked.input_type != "float32" && SaysTypeIsMissing(probed)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "it computes in ", asked.input_type, ", which LibTorch ", TORCH_VERSION, " cannot on ",
-        options.device.str(), " (", probed.message(), "): serve it with teacher_service "
-        "--precision float32, or on a GPU, or save it in float32 (net.float())"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("it computes in ", asked.input_type, ", which LibTorch ", TORCH_VERSION,
+                     " cannot on ", options.device.str(), " (", probed.message(),
+                     "): serve it with teacher_service "
+                     "--precision float32, or on a GPU, or save it in float32 (net.float())"));
   }
   if (absl::IsInvalidArgument(probed) && options.precision.has_value() &&
       module.parameters().size() == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat(probed.message(), " (a frozen model keeps its weights, constants of its code, in "
+        absl::StrCat(probed.message(),
+                     " (a frozen model keeps its weights, constants of its code, in "
                      "the type that they were frozen in: without --precision it is computed so)"));
   }
   DISTILLERY_RETURN_IF_ERROR(probed);
-  if (!options.precision.has_value() && card->input_type.empty() &&
-      asked.input_type != "float32") {
+  if (!options.precision.has_value() && card->input_type.empty() && asked.input_type != "float32") {
     card->input_type = asked.input_type;
   }
   return absl::OkStatus();

@@ -33,8 +33,7 @@ std::string ModelShelf::DigestOf(const std::string& file) {
   constexpr int64_t kMaxModelBytes = int64_t{16} << 30;
   std::error_code error;
   const auto size = static_cast<int64_t>(std::filesystem::file_size(file, error));
-  const int64_t modified =
-      std::filesystem::last_write_time(file, error).time_since_epoch().count();
+  const int64_t modified = std::filesystem::last_write_time(file, error).time_since_epoch().count();
   if (error) return "";
   Known& known = known_[file];
   if (known.digest.empty() || known.size != size || known.modified != modified) {

@@ -13,17 +13,28 @@ namespace {
 
 std::optional<ScalarType> ToScalarType(at::ScalarType type) {
   switch (type) {
-    case at::kFloat: return ScalarType::kFloat32;
-    case at::kDouble: return ScalarType::kFloat64;
-    case at::kHalf: return ScalarType::kFloat16;
-    case at::kBFloat16: return ScalarType::kBFloat16;
-    case at::kLong: return ScalarType::kInt64;
-    case at::kInt: return ScalarType::kInt32;
-    case at::kShort: return ScalarType::kInt16;
-    case at::kChar: return ScalarType::kInt8;
-    case at::kByte: return ScalarType::kUInt8;
-    case at::kBool: return ScalarType::kBool;
-    default: return std::nullopt;
+    case at::kFloat:
+      return ScalarType::kFloat32;
+    case at::kDouble:
+      return ScalarType::kFloat64;
+    case at::kHalf:
+      return ScalarType::kFloat16;
+    case at::kBFloat16:
+      return ScalarType::kBFloat16;
+    case at::kLong:
+      return ScalarType::kInt64;
+    case at::kInt:
+      return ScalarType::kInt32;
+    case at::kShort:
+      return ScalarType::kInt16;
+    case at::kChar:
+      return ScalarType::kInt8;
+    case at::kByte:
+      return ScalarType::kUInt8;
+    case at::kBool:
+      return ScalarType::kBool;
+    default:
+      return std::nullopt;
   }
 }
 

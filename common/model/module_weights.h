@@ -15,7 +15,8 @@ namespace distillery {
 // A tensor under the name that it has in a safetensors file.
 using NamedTensor = std::pair<std::string, at::Tensor>;
 
-// INVALID_ARGUMENT for an element type that safetensors does not know, or a name that is there twice.
+// INVALID_ARGUMENT for an element type that safetensors does not know, or a name that is there
+// twice.
 absl::StatusOr<Weights> WeightsOf(const std::vector<NamedTensor>& tensors);
 // Copies `weights` into the tensors. FAILED_PRECONDITION names the first tensor that differs.
 absl::Status LoadWeights(const Weights& weights, const std::vector<NamedTensor>& tensors);

@@ -38,8 +38,9 @@ std::string InstructionSet() {
   return config.substr(start, config.find_first_of(" \n", start) - start);
 }
 
-// Inside of a forward pass the interpreter makes a plain error of what it caught, so that the text alone
-// tells. The first is of CUDA's allocator and CUDA itself, in all releases, the last of a CPU's.
+// Inside of a forward pass the interpreter makes a plain error of what it caught, so that the text
+// alone tells. The first is of CUDA's allocator and CUDA itself, in all releases, the last of a
+// CPU's.
 bool SaysOutOfMemory(const std::string& text) {
   for (const char* const sign : {"out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
                                  "CUDNN_STATUS_ALLOC_FAILED", "can't allocate memory"}) {
@@ -75,17 +76,17 @@ void TurnOffProfiling() {
 }
 
 std::string NumericsFingerprint(const std::string& device_kind) {
-  return absl::StrCat("isa=", InstructionSet(), " onednn=", OneDnnIsa(),
-                      " blas=", BlasName(), " torch=", TORCH_VERSION,
-                      " device=", device_kind, " precision=float32 policy=", ProcessNumerics());
+  return absl::StrCat("isa=", InstructionSet(), " onednn=", OneDnnIsa(), " blas=", BlasName(),
+                      " torch=", TORCH_VERSION, " device=", device_kind,
+                      " precision=float32 policy=", ProcessNumerics());
 }
 
 std::string ComputeDescription(int64_t compute_threads) {
   const char* const wait = std::getenv("OMP_WAIT_POLICY");
   return absl::StrCat("computing with ", compute_threads, " thread(s), ", BlasName(), ", ",
-                      InstructionSet(), ", OMP_WAIT_POLICY=",
-                      wait == nullptr ? "(default)" : wait, ", LibTorch ", TORCH_VERSION, ", ",
-                      AvailableCores(), " core(s) available, numerics ", ProcessNumerics());
+                      InstructionSet(), ", OMP_WAIT_POLICY=", wait == nullptr ? "(default)" : wait,
+                      ", LibTorch ", TORCH_VERSION, ", ", AvailableCores(),
+                      " core(s) available, numerics ", ProcessNumerics());
 }
 
 absl::Status CatchTorchErrors(const std::function<absl::Status()>& body) {

@@ -9,10 +9,11 @@
 
 namespace distillery {
 
-// Sets LibTorch's intra-op threads for the calling thread and those it starts later, and OpenBLAS's for
-// the whole process: both change the last bits of a result, so all that computes at once in a process
-// must ask for the same. Turns off TorchScript's profiling executor, whose first passes over a graph
-// differ from later ones, and TF32 (torch_version.h). Call at the start of each thread that computes.
+// Sets LibTorch's intra-op threads for the calling thread and those it starts later, and OpenBLAS's
+// for the whole process: both change the last bits of a result, so all that computes at once in a
+// process must ask for the same. Turns off TorchScript's profiling executor, whose first passes
+// over a graph differ from later ones, and TF32 (torch_version.h). Call at the start of each thread
+// that computes.
 void ConfigureTorch(int64_t compute_threads);
 
 // The part of ConfigureTorch that is about TorchScript's executor, done once for the process: the
@@ -28,8 +29,8 @@ std::string NumericsFingerprint(const std::string& device_kind = "cpu");
 std::string ComputeDescription(int64_t compute_threads);
 
 // Runs `body` and turns LibTorch's exceptions into INTERNAL with their first line, other
-// std::exceptions likewise; RESOURCE_EXHAUSTED if they say that the device or the host has no memory.
-// Every entry from our code into LibTorch goes through this.
+// std::exceptions likewise; RESOURCE_EXHAUSTED if they say that the device or the host has no
+// memory. Every entry from our code into LibTorch goes through this.
 absl::Status CatchTorchErrors(const std::function<absl::Status()>& body);
 
 }  // namespace distillery

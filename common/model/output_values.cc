@@ -30,11 +30,13 @@ absl::Status CheckProbabilities(const at::Tensor& rows, double tolerance, bool t
         "the card says probabilities, but its answers go down to %.4g", Smallest(rows));
     if (SumToOne(rows.exp(), tolerance)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(seen, ", and e to the power of them sums to 1: they are log-probabilities "
+          absl::StrCat(seen,
+                       ", and e to the power of them sums to 1: they are log-probabilities "
                        "(log_softmax), for which the card's \"output\": \"logits\" is right"));
     }
     return absl::InvalidArgumentError(
-        absl::StrCat(seen, ", as logits do: set \"output\" to \"logits\" in the card, or put a "
+        absl::StrCat(seen,
+                     ", as logits do: set \"output\" to \"logits\" in the card, or put a "
                      "softmax at the end of the model"));
   }
   if (trusted || SumToOne(rows, tolerance)) return absl::OkStatus();
@@ -42,7 +44,8 @@ absl::Status CheckProbabilities(const at::Tensor& rows, double tolerance, bool t
       Largest(rows) <= 1 + tolerance
           ? "as sigmoids do, which are no distribution: take the sigmoid out of the model and set "
             "\"output\" to \"logits\""
-          : "which votes and percentages may, and logits: divide each row by its sum in the model, or "
+          : "which votes and percentages may, and logits: divide each row by its sum in the model, "
+            "or "
             "set \"output\" to \"logits\" if they are those";
   return absl::InvalidArgumentError(
       absl::StrCat("the card says probabilities, but ", Sums(rows), ", ", guess, "; ", kTrust,
@@ -77,18 +80,21 @@ absl::Status CheckLogits(const OutputQuestion& question, const at::Tensor& rows)
     return absl::OkStatus();
   }
   if (SumsAreOneNumber(rows)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the card says logits, but its answers are >= 0 and ", Sums(rows), ", as votes "
-                     "and percentages do: set \"output\" to \"probabilities\" and \"trust_output\" to "
-                     "true in the card, which takes them as weights in proportion to the "
-                     "probabilities. If they are logits after all, ", kTrust));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the card says logits, but its answers are >= 0 and ", Sums(rows),
+        ", as votes "
+        "and percentages do: set \"output\" to \"probabilities\" and \"trust_output\" to "
+        "true in the card, which takes them as weights in proportion to the "
+        "probabilities. If they are logits after all, ",
+        kTrust));
   }
   if (Largest(rows) <= 1 && StaysWithinOne(question)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the card says logits, but its answers stay within 0 and 1 (",
                      absl::StrFormat("%.4g to %.4g", Smallest(rows), Largest(rows)),
                      "), as those of sigmoids do: take the sigmoid out of the model. If they are "
-                     "logits after all, ", kTrust));
+                     "logits after all, ",
+                     kTrust));
   }
   return absl::OkStatus();
 }

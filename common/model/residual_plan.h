@@ -1,6 +1,6 @@
 // Residual networks in the form for small images (CIFAR): a 3 x 3 convolution to 16 channels, three
-// stages of blocks, the second and third at half the size of the one before, global average pooling,
-// one linear layer.
+// stages of blocks, the second and third at half the size of the one before, global average
+// pooling, one linear layer.
 //
 //   resnetN   N = 6n + 2, 8 to 110. He, Zhang, Ren, Sun: "Deep residual learning for image
 //             recognition" (2015), section 4.2: n blocks per stage of 16, 32, 64 channels.

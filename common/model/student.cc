@@ -40,9 +40,8 @@ absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, con
   const std::string name = BaseName(source.file);
   if (!loaded.ok()) return Annotate(loaded.status(), absl::StrCat("student ", name));
   if (!source.digest.empty() && loaded->sha256 != source.digest) {
-    return absl::FailedPreconditionError(absl::StrCat("student ", name, " has SHA-256 ",
-                                                      loaded->sha256, ", expected ",
-                                                      source.digest));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "student ", name, " has SHA-256 ", loaded->sha256, ", expected ", source.digest));
   }
   return StudentOf(loaded->module, name, loaded->modules_in_eval);
 }
@@ -51,13 +50,15 @@ absl::StatusOr<torch::jit::Module> StudentOf(torch::jit::Module module, const st
                                              const std::vector<std::string>& modules_in_eval) {
   if (HasInt8Weights(module)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("student ", name, " has int8 weights, which gradients cannot move: train the "
+        absl::StrCat("student ", name,
+                     " has int8 weights, which gradients cannot move: train the "
                      "float32 student it was made from, then distillery export --int8"));
   }
   // torch.jit.freeze takes both away.
   if (!module.hasattr("training") || module.parameters().size() == 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("student ", name, " has no trainable parameters: it is frozen "
+        absl::StrCat("student ", name,
+                     " has no trainable parameters: it is frozen "
                      "(torch.jit.freeze), which is right for a teacher; save the student with "
                      "torch.jit.script(m).save alone"));
   }
@@ -69,9 +70,10 @@ absl::StatusOr<torch::jit::Module> StudentOf(torch::jit::Module module, const st
 }
 
 absl::Status NotLogits(const std::string& what) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "in training its forward returns ", what, ", not one tensor of logits [rows, classes] as in "
-      "evaluation: let it return the logits alone in both modes (auxiliary outputs are not trained)"));
+  return absl::InvalidArgumentError(absl::StrCat("in training its forward returns ", what,
+                                                 ", not one tensor of logits [rows, classes] as in "
+                                                 "evaluation: let it return the logits alone in "
+                                                 "both modes (auxiliary outputs are not trained)"));
 }
 
 absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module, const at::Tensor& inputs,

@@ -27,10 +27,10 @@ absl::Status CheckParameters(const torch::jit::Module& module) {
     if (!tensor.requires_grad()) continue;
     trained += tensor.numel();
     if (tensor.scalar_type() == at::kFloat) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "parameter \"", name, "\" is ", c10::toString(tensor.scalar_type()),
-        ", and only float32 is trained: save the model after m.float(), or freeze it "
-        "(requires_grad = False)"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("parameter \"", name, "\" is ", c10::toString(tensor.scalar_type()),
+                     ", and only float32 is trained: save the model after m.float(), or freeze it "
+                     "(requires_grad = False)"));
   }
   if (trained > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
@@ -80,8 +80,7 @@ std::string Fault(const torch::jit::Module& module, const FlaggedLayer& layer, b
   if (dropout && layer.rate.value_or(1) == 0) return "";
   // Without running statistics an instance is normalised by its own in either mode.
   if (layer.operation == "instance_norm" && !layer.has_statistics) return "";
-  constexpr char kConstant[] =
-      "its flag is a constant of the code, as torch.jit.trace writes it";
+  constexpr char kConstant[] = "its flag is a constant of the code, as torch.jit.trace writes it";
   if (!training) {
     if (dropout) {
       return absl::StrCat("stays on in evaluation, for ", kConstant,
@@ -89,7 +88,8 @@ std::string Fault(const torch::jit::Module& module, const FlaggedLayer& layer, b
     }
     return absl::StrCat(
         "uses each batch's own statistics in evaluation: give it running statistics "
-        "(track_running_stats=True), and save with torch.jit.script(m), since torch.jit.trace makes "
+        "(track_running_stats=True), and save with torch.jit.script(m), since torch.jit.trace "
+        "makes "
         "the mode a constant");
   }
   if (HasFrozenParameters(layer) || IsKeptInEval(module, NameOf(module, layer))) return "";
@@ -139,11 +139,10 @@ absl::Status CheckTrainingOutput(const torch::jit::Module& module, const ModelCa
     // Running statistics would move.
     torch::jit::Module copy = module.deepcopy();
     const ImageShape& shape = card.input_shape;
-    const at::Tensor probe =
-        torch::linspace(0, 1, kRows * shape.size())
-            .reshape({kRows, shape.channels, shape.height, shape.width});
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const at::Tensor logits, TrainingLogits(copy, Normalise(probe, card), card.class_count()));
+    const at::Tensor probe = torch::linspace(0, 1, kRows * shape.size())
+                                 .reshape({kRows, shape.channels, shape.height, shape.width});
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor logits,
+                                TrainingLogits(copy, Normalise(probe, card), card.class_count()));
     if (logits.requires_grad()) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "no parameter with requires_grad = True has a part in its logits, so that nothing would "
@@ -158,8 +157,7 @@ absl::Status CheckStudentFile(const std::string& path, const std::optional<Model
   if (!file.ok()) return Annotate(file.status(), absl::StrCat("student ", name));
   DISTILLERY_ASSIGN_OR_RETURN(torch::jit::Module module,
                               StudentOf(file->module, name, ModulesInEval(file->module)));
-  DISTILLERY_RETURN_IF_ERROR(
-      Annotate(CheckTrainable(module), absl::StrCat("student ", name)));
+  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckTrainable(module), absl::StrCat("student ", name)));
   std::optional<ModelCard> card = data;
   if (!card.has_value() && !file->card.empty()) {
     const absl::StatusOr<ModelCard> own = ParseModelCard(file->card);

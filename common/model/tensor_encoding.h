@@ -1,5 +1,6 @@
-// EncodeSoftTargets (common/soft_targets/encode.h) by tensor operations, on the device where the logits
-// are, so that less has to be copied back: 66 bytes of 4,000 for the 16 largest of 1,000 classes.
+// EncodeSoftTargets (common/soft_targets/encode.h) by tensor operations, on the device where the
+// logits are, so that less has to be copied back: 66 bytes of 4,000 for the 16 largest of 1,000
+// classes.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -20,10 +21,11 @@ struct EncodedTensors {
   at::Tensor tail_mass;
 };
 
-// logits float32 [rows, classes], finite. As EncodeSoftTargets in types and shapes; classes of kTopK are
-// the same, of equal logits the lower first. z/T is the same float32 division; probabilities come from
-// sums in float64 in another order, so that values may differ by one unit in the last place of their
-// encoding. REQUIRES: format.Validate(classes) is OK; the representation is not kNone.
+// logits float32 [rows, classes], finite. As EncodeSoftTargets in types and shapes; classes of
+// kTopK are the same, of equal logits the lower first. z/T is the same float32 division;
+// probabilities come from sums in float64 in another order, so that values may differ by one unit
+// in the last place of their encoding. REQUIRES: format.Validate(classes) is OK; the representation
+// is not kNone.
 EncodedTensors EncodeTensors(const at::Tensor& logits, const SoftTargetFormat& format);
 
 // Rounds to float16 as FloatToHalf does, which saturates; but what is not finite stays so.

@@ -56,7 +56,8 @@ bool Overlap(const at::Tensor& a, const at::Tensor& b) {
 
 std::vector<NamedTensor> DistinctParameters(const torch::jit::Module& module) {
   std::vector<NamedTensor> distinct;
-  for (std::vector<NamedTensor>& names : Groups(module)) distinct.push_back(std::move(names.front()));
+  for (std::vector<NamedTensor>& names : Groups(module))
+    distinct.push_back(std::move(names.front()));
   return distinct;
 }
 

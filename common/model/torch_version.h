@@ -29,8 +29,8 @@ inline void SetAutocast(at::DeviceType device, bool on) {
 #endif
 }
 
-// On CUDA float32 shall be float32, not TF32 with its 10 bits of mantissa, and the same batch give the
-// same bits each time. Changes nothing on a CPU.
+// On CUDA float32 shall be float32, not TF32 with its 10 bits of mantissa, and the same batch give
+// the same bits each time. Changes nothing on a CPU.
 inline void UseExactCuda() {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setAllowTF32CuDNN(false);

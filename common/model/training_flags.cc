@@ -117,24 +117,29 @@ class Reader {
           frame->Set(node->output(), *value);
         }
         return;
-      case prim::GetAttr: return VisitAttribute(node, frame);
-      case prim::If: return VisitIf(node, frame);
-      case prim::CallMethod: return VisitMethod(node, frame);
+      case prim::GetAttr:
+        return VisitAttribute(node, frame);
+      case prim::If:
+        return VisitIf(node, frame);
+      case prim::CallMethod:
+        return VisitMethod(node, frame);
       case prim::CallFunction: {
         const auto type = node->input(0)->type()->cast<c10::FunctionType>();
         if (type == nullptr) return;
-        frame->Set(node->output(), Call(*type->function(), Arguments(node, 1, *frame),
-                                        frame->module));
+        frame->Set(node->output(),
+                   Call(*type->function(), Arguments(node, 1, *frame), frame->module));
         return;
       }
       case prim::unchecked_cast:
-      case prim::unchecked_unwrap_optional: return frame->Pass(node->input(0), node->output());
+      case prim::unchecked_unwrap_optional:
+        return frame->Pass(node->input(0), node->output());
       case torch::jit::aten::__not__:
         if (const Known value = frame->Get(node->input(0)); value.has_value() && value->isBool()) {
           frame->Set(node->output(), c10::IValue(!value->toBool()));
         }
         return;
-      default: break;
+      default:
+        break;
     }
     // Of loops and the like: values that come from the round before are not known.
     for (const Block* const inner : node->blocks()) Visit(inner, frame);

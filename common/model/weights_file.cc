@@ -23,7 +23,8 @@ absl::StatusOr<Weights> ReadWeights(const std::string& path) {
   if (!weights.ok()) return Annotate(weights.status(), path);
   if (weights->layout().tensors().empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " has no parameters: those of a frozen or int8 model are constants of its "
+        absl::StrCat(path,
+                     " has no parameters: those of a frozen or int8 model are constants of its "
                      "code, without names. Take the model that it was made from"));
   }
   return weights;

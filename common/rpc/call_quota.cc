@@ -10,9 +10,11 @@ absl::Status CallQuota::Enter(const std::string& connection) {
   const int64_t mine = found == calls_.end() ? 0 : found->second;
   if (mine >= options_.per_connection) {
     ++statistics_.refused_count;
-    return absl::ResourceExhaustedError(
-        absl::StrCat("this connection has ", mine, " calls under way, those cancelled lately "
-                     "included, and may have ", options_.per_connection, "; let some end first"));
+    return absl::ResourceExhaustedError(absl::StrCat("this connection has ", mine,
+                                                     " calls under way, those cancelled lately "
+                                                     "included, and may have ",
+                                                     options_.per_connection,
+                                                     "; let some end first"));
   }
   if (statistics_.live_count >= options_.total && mine >= options_.share) {
     ++statistics_.refused_count;

@@ -1,9 +1,9 @@
 // How many calls one connection, and all of them together, may have under way in this process.
 //
-// HTTP/2 limits the streams that are open, but a client that cancels each call at once has none open
-// and makes a server begin as many as it can send ("rapid reset"): each waits in gRPC's queues with
-// some 10 KiB. Here a call counts until the server is done with it, whatever its client says, and one
-// too many is refused before it is queued.
+// HTTP/2 limits the streams that are open, but a client that cancels each call at once has none
+// open and makes a server begin as many as it can send ("rapid reset"): each waits in gRPC's queues
+// with some 10 KiB. Here a call counts until the server is done with it, whatever its client says,
+// and one too many is refused before it is queued.
 //
 // Threads: safe for all.
 #pragma once

@@ -88,7 +88,8 @@ std::optional<ChunkView> ReadChunkMessage(grpc::ByteBuffer* message) {
       case Tag(kCrc32c, kFixed32):
         if (!in.ReadLittleEndian32(&chunk.crc32c)) return std::nullopt;
         break;
-      default: return std::nullopt;
+      default:
+        return std::nullopt;
     }
   }
   return chunk;

@@ -42,8 +42,8 @@ struct ChunkView {
   std::vector<absl::string_view> data;
   uint32_t crc32c = 0;
 };
-// Nothing if the message is another one, or is written in another way than usual: the generated class
-// reads those.
+// Nothing if the message is another one, or is written in another way than usual: the generated
+// class reads those.
 std::optional<ChunkView> ReadChunkMessage(grpc::ByteBuffer* message);
 
 }  // namespace distillery

@@ -20,7 +20,9 @@ class ClientLimits {
   // counts.
   ClientLimits(std::string what, std::string flag, int64_t limit, std::string who = "client")
       : who_(std::move(who)),
-        what_(std::move(what)), flag_(std::move(flag)), state_(std::make_shared<State>(limit)) {}
+        what_(std::move(what)),
+        flag_(std::move(flag)),
+        state_(std::make_shared<State>(limit)) {}
 
   // Gives its place back when it dies.
   using Place = std::shared_ptr<void>;
@@ -29,9 +31,9 @@ class ClientLimits {
     MutexLock lock(state_->mutex);
     int64_t& count = state_->counts[client];
     if (count >= state_->limit) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("this ", who_, " has ", count, " ", what_, " open, at most ", state_->limit,
-                       " (", flag_, "); end some first"));
+      return absl::ResourceExhaustedError(absl::StrCat("this ", who_, " has ", count, " ", what_,
+                                                       " open, at most ", state_->limit, " (",
+                                                       flag_, "); end some first"));
     }
     ++count;
     return Place(nullptr, [state = state_, client](std::nullptr_t) {

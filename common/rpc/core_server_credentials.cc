@@ -92,8 +92,8 @@ absl::Status CheckCaller(ServerAccess& access, const grpc_auth_context* context,
 }
 
 // In the thread that reads from the connection.
-void CheckCall(void* opaque, grpc_auth_context* context, const grpc_metadata* metadata, size_t count,
-               grpc_process_auth_metadata_done_cb done, void* user_data) {
+void CheckCall(void* opaque, grpc_auth_context* context, const grpc_metadata* metadata,
+               size_t count, grpc_process_auth_metadata_done_cb done, void* user_data) {
   const State& state = *static_cast<State*>(opaque);
   absl::Status status;
   if (state.access != nullptr) status = CheckCaller(*state.access, context, metadata, count);
@@ -130,7 +130,8 @@ grpc_server_credentials* MakeCredentials(std::shared_ptr<TlsFileWatch> files,
 class CoreServerCredentials final : public grpc::ServerCredentials {
  public:
 #if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 54
-  explicit CoreServerCredentials(grpc_server_credentials* credentials) : credentials_(credentials) {}
+  explicit CoreServerCredentials(grpc_server_credentials* credentials)
+      : credentials_(credentials) {}
   ~CoreServerCredentials() override { grpc_server_credentials_release(credentials_); }
   // CheckCall is it.
   void SetAuthMetadataProcessor(

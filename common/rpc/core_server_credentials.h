@@ -14,8 +14,8 @@
 
 namespace distillery {
 
-// `files` null: plain text, and `access` is not asked; `quota` null: calls are not counted. A server with these credentials must have the
-// interceptors of MakeQuotaInterceptors.
+// `files` null: plain text, and `access` is not asked; `quota` null: calls are not counted. A
+// server with these credentials must have the interceptors of MakeQuotaInterceptors.
 std::shared_ptr<grpc::ServerCredentials> MakeCoreServerCredentials(
     std::shared_ptr<TlsFileWatch> files, std::shared_ptr<ServerAccess> access,
     std::shared_ptr<CallQuota> quota);

@@ -16,8 +16,8 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitWrongUsage = 2;
 
-// --tls-certificate, --tls-key, --tls-ca, --insecure. The first three may come from the environment as
-// well: a service and the health check beside it then need not be told twice.
+// --tls-certificate, --tls-key, --tls-ca, --insecure. The first three may come from the environment
+// as well: a service and the health check beside it then need not be told twice.
 void AddTransportFlags(CLI::App* app, TransportOptions* options);
 // --max-connections and --max-connections-per-address, of a server.
 void AddConnectionFlags(CLI::App* app, int64_t* max_connections,
@@ -31,8 +31,8 @@ void AddCommonFlags(CLI::App* app, LogOptions* log);
 // has been printed.
 int ParseFlags(CLI::App* app, int argc, char** argv);
 
-// Prints "PROGRAM: message" to standard error (a line of the log where that is JSON) and returns the exit code for `status`: 0 if OK, 2 for
-// INVALID_ARGUMENT, else 1.
+// Prints "PROGRAM: message" to standard error (a line of the log where that is JSON) and returns
+// the exit code for `status`: 0 if OK, 2 for INVALID_ARGUMENT, else 1.
 int ReportStatus(const std::string& program, const absl::Status& status);
 
 }  // namespace distillery

@@ -18,8 +18,7 @@ absl::Status CheckHealth(const std::string& address, const TransportOptions& tra
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   grpc::health::v1::HealthCheckResponse response;
-  absl::Status status =
-      connection->Explain(FromGrpcStatus(stub->Check(&context, {}, &response)));
+  absl::Status status = connection->Explain(FromGrpcStatus(stub->Check(&context, {}, &response)));
   if (absl::IsFailedPrecondition(status) || absl::IsUnauthenticated(status)) return status;
   if (!status.ok()) {
     return absl::UnavailableError(

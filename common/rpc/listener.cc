@@ -30,9 +30,9 @@ constexpr absl::Duration kCountPeriod = absl::Milliseconds(100);
 constexpr absl::Duration kCrowdPeriod = absl::Seconds(10);
 // Connections closed before looking for room again.
 constexpr int kRefusedAtOnce = 64;
-// A peer that neither acknowledges nor takes what was sent for so long is gone. gRPC's keepalive cannot
-// tell where the socket is full, since its ping waits behind the data; it sets this option on sockets
-// of its own alone (gRFC A18).
+// A peer that neither acknowledges nor takes what was sent for so long is gone. gRPC's keepalive
+// cannot tell where the socket is full, since its ping waits behind the data; it sets this option
+// on sockets of its own alone (gRFC A18).
 constexpr unsigned kPeerGoneMilliseconds = 40'000;
 
 }  // namespace
@@ -92,8 +92,8 @@ void Listener::Run() {
     if (now - full_since >= options_.patience) {
       if (RefuseWaiting() == kRefusedAtOnce) continue;
       full_since = now;
-      LogWarning("closed {} new connections at {}: {}", refused_ - refused_before,
-                   sockets_.address, lacks);
+      LogWarning("closed {} new connections at {}: {}", refused_ - refused_before, sockets_.address,
+                 lacks);
       refused_before = refused_;
     }
     if (Stopping(kRoomPeriod)) return;
@@ -177,9 +177,10 @@ void Listener::WarnOfCrowd(const std::string& host) {
   const absl::Duration now = options_.clock->SteadyNow();
   if (now - crowd_warned_ < kCrowdPeriod) return;
   crowd_warned_ = now;
-  LogWarning("closed a new connection of {} at {}: {} of it are open "
-               "(--max-connections-per-address)",
-               host, sockets_.address, PerAddress());
+  LogWarning(
+      "closed a new connection of {} at {}: {} of it are open "
+      "(--max-connections-per-address)",
+      host, sockets_.address, PerAddress());
 }
 
 int Listener::RefuseWaiting() {

@@ -2,9 +2,10 @@
 //
 // gRPC's own listeners are deaf for ever once accept has failed for want of a descriptor, and know
 // no limit. This one leaves a reserve of descriptors to the rest of the process, and takes at most
-// max_connections, of one address no more than its part: more are closed at once, since those who hold
-// that part may never leave. Beyond max_connections a connection waits in the system's queue, until one has ended or
-// until it has waited for `patience`; then it is closed, so that its client goes elsewhere.
+// max_connections, of one address no more than its part: more are closed at once, since those who
+// hold that part may never leave. Beyond max_connections a connection waits in the system's queue,
+// until one has ended or until it has waited for `patience`; then it is closed, so that its client
+// goes elsewhere.
 //
 // Threads: a thread of its own accepts; the handler is called there and must not block. One thread
 // calls Start and Stop; statistics is safe for all.
@@ -31,8 +32,8 @@ class Listener {
  public:
   struct Options {
     int64_t max_connections = 1024;
-    // Those of one address, so that it leaves some to the others; 0: half of max_connections. A Unix
-    // socket's have no address and no such limit.
+    // Those of one address, so that it leaves some to the others; 0: half of max_connections. A
+    // Unix socket's have no address and no such limit.
     int64_t max_connections_per_address = 0;
     // Descriptors that are left for files and the like.
     int64_t reserved_descriptors = 16;

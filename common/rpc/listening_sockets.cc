@@ -36,8 +36,7 @@ absl::Status CannotListen(const std::string& address, const std::string& flag, i
       absl::StrCat("cannot listen on ", address, ": ", why, "; choose another with ", flag));
 }
 
-absl::StatusOr<ListeningSockets> ListenOnUnix(const std::string& address,
-                                              const std::string& flag) {
+absl::StatusOr<ListeningSockets> ListenOnUnix(const std::string& address, const std::string& flag) {
   ListeningSockets result;
   result.address = address;
   absl::string_view path = absl::StripPrefix(address, "unix:");
@@ -87,8 +86,8 @@ absl::StatusOr<HostAndPort> Split(const std::string& address) {
     if (bracketed) result.host = result.host.substr(1, result.host.size() - 2);
     if (bracketed || !absl::StrContains(result.host, ":")) return result;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot listen on \"", address, "\": write HOST:PORT, [IPV6]:PORT or unix:PATH"));
+  return absl::InvalidArgumentError(absl::StrCat("cannot listen on \"", address,
+                                                 "\": write HOST:PORT, [IPV6]:PORT or unix:PATH"));
 }
 
 int PortOf(const sockaddr_storage& address) {
@@ -143,9 +142,8 @@ absl::StatusOr<ListeningSockets> ListenOn(const std::string& address, const std:
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(wanted.host.c_str(), nullptr, &hints, &found); error != 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ",
-                                               gai_strerror(error), "; choose another with ",
-                                               flag));
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", address, ": ", gai_strerror(error), "; choose another with ", flag));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> infos(found, freeaddrinfo);
   int failure = EADDRNOTAVAIL;

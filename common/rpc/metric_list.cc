@@ -20,8 +20,8 @@ void MetricList::AddBuildInfo() {
         {{"version", DISTILLERY_VERSION}});
 }
 
-void MetricList::AddHistogram(const std::string& name, const std::string& help,
-                              Histogram histogram, const Labels& labels) {
+void MetricList::AddHistogram(const std::string& name, const std::string& help, Histogram histogram,
+                              const Labels& labels) {
   histogram.bucket.push_back({histogram.sample_count, std::numeric_limits<double>::infinity()});
   Add(name, help, prometheus::MetricType::Histogram, labels).histogram = std::move(histogram);
 }

@@ -75,10 +75,10 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
   if (options.address.empty()) return nullptr;
   DISTILLERY_RETURN_IF_ERROR(Annotate(CheckPort(options.address), "--metrics-listen"));
   if (!insecure && !options.insecure && !IsLoopback(options.address)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--metrics-listen ", options.address,
-                     " is not loopback: metrics are served in plain HTTP, so give --metrics-insecure "
-                     "(or --insecure) on a network that you trust"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--metrics-listen ", options.address,
+        " is not loopback: metrics are served in plain HTTP, so give --metrics-insecure "
+        "(or --insecure) on a network that you trust"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(ListeningSockets sockets,
                               ListenOn(options.address, "--metrics-listen"));

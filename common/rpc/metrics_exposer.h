@@ -4,9 +4,9 @@
 // Not prometheus-cpp's own exposer: its threads have stacks of 100 KiB, which cannot be made where
 // LibTorch's thread-local data is larger.
 //
-// Anybody may connect, and may send half a request and wait: each address has a few connections, all
-// together some more, and whoever comes when these are taken gets the place of the oldest. So those who
-// wait cost one another their places, and Prometheus, which asks and leaves, is answered.
+// Anybody may connect, and may send half a request and wait: each address has a few connections,
+// all together some more, and whoever comes when these are taken gets the place of the oldest. So
+// those who wait cost one another their places, and Prometheus, which asks and leaves, is answered.
 //
 // Threads: one of its own per listening socket asks the collectable, so that must be safe for all.
 // Numbers are read when Prometheus asks; nothing is done between.

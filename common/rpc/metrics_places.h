@@ -1,5 +1,5 @@
-// Who has a connection to the metrics port: each address a few, all together some more. Whoever comes
-// when these are taken gets the place of the oldest, of that address or of all.
+// Who has a connection to the metrics port: each address a few, all together some more. Whoever
+// comes when these are taken gets the place of the oldest, of that address or of all.
 //
 // Threads: safe for all.
 #pragma once

@@ -58,8 +58,8 @@ class ProtoWriter {
   Message* at_;
 };
 
-// Visits a RunSpec and fills it from the field of the same name in the message. `defaults`: fields that
-// are not set stay as they are.
+// Visits a RunSpec and fills it from the field of the same name in the message. `defaults`: fields
+// that are not set stay as they are.
 class ProtoReader {
  public:
   ProtoReader(const Message* root, bool defaults) : at_(root), defaults_(defaults) {}
@@ -176,10 +176,17 @@ v1::TrainMetrics ToProto(const TrainMetrics& metrics) {
 }
 
 TrainMetrics FromProto(const v1::TrainMetrics& proto) {
-  return {proto.sample_count(), proto.step_count(), proto.loss(),
-          proto.soft_loss(),    proto.hard_loss(),  proto.seconds(),
-          proto.teacher_wait_seconds(), proto.teacher_failover_count(), proto.dkd_target_loss(),
-          proto.dkd_other_loss(), proto.data_wait_seconds()};
+  return {proto.sample_count(),
+          proto.step_count(),
+          proto.loss(),
+          proto.soft_loss(),
+          proto.hard_loss(),
+          proto.seconds(),
+          proto.teacher_wait_seconds(),
+          proto.teacher_failover_count(),
+          proto.dkd_target_loss(),
+          proto.dkd_other_loss(),
+          proto.data_wait_seconds()};
 }
 
 v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {
@@ -227,9 +234,7 @@ EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto) {
   metrics.held_out_correct_count = proto.held_out_correct_count();
   metrics.held_out_cross_entropy = proto.held_out_cross_entropy();
   const v1::EvaluationDetails& details = proto.details();
-  const auto list = [](const auto& from) {
-    return std::vector<int64_t>(from.begin(), from.end());
-  };
+  const auto list = [](const auto& from) { return std::vector<int64_t>(from.begin(), from.end()); };
   metrics.samples_per_class = list(details.samples_per_class());
   metrics.correct_per_class = list(details.correct_per_class());
   metrics.confusion_matrix = list(details.confusion_matrix());

@@ -36,8 +36,7 @@ void AddFiles(const FileDescriptor* file, std::set<const FileDescriptor*>* added
 
 // Messages of either version: they differ in their package alone.
 template <typename Request, typename Response>
-void Answer(const std::vector<std::string>& services, const Request& request,
-            Response* response) {
+void Answer(const std::vector<std::string>& services, const Request& request, Response* response) {
   const DescriptorPool& pool = *DescriptorPool::generated_pool();
   response->set_valid_host(request.host());
   *response->mutable_original_request() = request;
@@ -61,12 +60,11 @@ void Answer(const std::vector<std::string>& services, const Request& request,
       const auto& asked = request.file_containing_extension();
       const auto* const extended = pool.FindMessageTypeByName(asked.containing_type());
       const FieldDescriptor* const extension =
-          extended == nullptr
-              ? nullptr
-              : pool.FindExtensionByNumber(extended, asked.extension_number());
-      return answer_file(extension == nullptr ? nullptr : extension->file(),
-                         absl::StrCat("extension ", asked.extension_number(), " of ",
-                                      asked.containing_type()));
+          extended == nullptr ? nullptr
+                              : pool.FindExtensionByNumber(extended, asked.extension_number());
+      return answer_file(
+          extension == nullptr ? nullptr : extension->file(),
+          absl::StrCat("extension ", asked.extension_number(), " of ", asked.containing_type()));
     }
     case Request::kAllExtensionNumbersOfType: {
       const std::string& name = request.all_extension_numbers_of_type();
@@ -134,20 +132,21 @@ class Reflection final : public Protocol::CallbackService {
 
 std::vector<NamedService> MakeReflectionServices(const std::vector<std::string>& services) {
   // Named, so that the linker keeps it: the library serves it without a descriptor.
-  const std::string health = grpc::health::v1::HealthCheckRequest::descriptor()->file()->package() +
-                             ".Health";
+  const std::string health =
+      grpc::health::v1::HealthCheckRequest::descriptor()->file()->package() + ".Health";
   const std::string newer = v1::ServerReflection::service_full_name();
   const std::string older = v1alpha::ServerReflection::service_full_name();
   std::vector<std::string> all = services;
   all.insert(all.end(), {health, newer, older});
   std::sort(all.begin(), all.end());
   std::vector<NamedService> made;
-  made.emplace_back(newer, std::make_unique<Reflection<v1::ServerReflection,
-                                                       v1::ServerReflectionRequest,
-                                                       v1::ServerReflectionResponse>>(all));
-  made.emplace_back(older, std::make_unique<Reflection<v1alpha::ServerReflection,
-                                                       v1alpha::ServerReflectionRequest,
-                                                       v1alpha::ServerReflectionResponse>>(all));
+  made.emplace_back(newer,
+                    std::make_unique<Reflection<v1::ServerReflection, v1::ServerReflectionRequest,
+                                                v1::ServerReflectionResponse>>(all));
+  made.emplace_back(
+      older,
+      std::make_unique<Reflection<v1alpha::ServerReflection, v1alpha::ServerReflectionRequest,
+                                  v1alpha::ServerReflectionResponse>>(all));
   return made;
 }
 

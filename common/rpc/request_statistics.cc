@@ -11,8 +11,8 @@
 namespace distillery {
 namespace {
 
-// "/package.Service/Method" of a service of ours, and none that a client made up: each that is counted
-// is kept.
+// "/package.Service/Method" of a service of ours, and none that a client made up: each that is
+// counted is kept.
 bool IsOurs(const std::string& path) {
   constexpr absl::string_view kOurs = "/distillery.";
   if (!absl::StartsWith(path, kOurs)) return false;

@@ -13,8 +13,8 @@
 
 namespace distillery {
 
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const Options& options, const std::vector<Service>& services) {
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const Options& options,
+                                                            const std::vector<Service>& services) {
   static const bool health = [] {
     grpc::EnableDefaultHealthCheckService(true);
     return true;
@@ -25,9 +25,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   std::unique_ptr<Listener> listener;
   std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   if (!options.address.empty()) {
-    DISTILLERY_ASSIGN_OR_RETURN(auto credentials,
-                                MakeServerCredentials(options.address, options.transport,
-                                                      options.allowed_workers, quota));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        auto credentials,
+        MakeServerCredentials(options.address, options.transport, options.allowed_workers, quota));
     Listener::Options listening;
     listening.max_connections = options.max_connections;
     listening.max_connections_per_address = options.max_connections_per_address;

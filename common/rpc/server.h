@@ -35,8 +35,8 @@ class RpcServer {
     int64_t max_connections = 1024;
     // Of one address; beyond, its new ones are closed. 0: half of max_connections.
     int64_t max_connections_per_address = 0;
-    // What a peer may send of a stream before it is read; 0: as much as gRPC finds to be on its way at
-    // once, which over loopback are megabytes of each stream.
+    // What a peer may send of a stream before it is read; 0: as much as gRPC finds to be on its way
+    // at once, which over loopback are megabytes of each stream.
     int stream_window_bytes = 0;
     // If set, the address with the port taken is written here once the server listens.
     std::string address_file;
@@ -74,10 +74,13 @@ class RpcServer {
 
  private:
   RpcServer(std::vector<NamedService> reflection, std::unique_ptr<UnknownMethodService> unknown,
-            std::shared_ptr<CallQuota> quota, std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
-      : reflection_(std::move(reflection)), unknown_(std::move(unknown)),
+            std::shared_ptr<CallQuota> quota, std::unique_ptr<grpc::Server> server,
+            std::unique_ptr<Listener> listener)
+      : reflection_(std::move(reflection)),
+        unknown_(std::move(unknown)),
         quota_(std::move(quota)),
-        server_(std::move(server)), listener_(std::move(listener)),
+        server_(std::move(server)),
+        listener_(std::move(listener)),
         address_(listener_ == nullptr ? "" : listener_->address()) {}
   // Services that every server has. They must outlive server_.
   const std::vector<NamedService> reflection_;

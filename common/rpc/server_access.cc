@@ -39,7 +39,7 @@ void ServerAccess::Log(const std::string& peer, const std::string& rpc,
     at->second = now;
   }
   LogWarning("refused {} of {}: {}", Printable(rpc), Printable(peer),
-               std::string(refusal.message()));
+             std::string(refusal.message()));
 }
 
 }  // namespace distillery

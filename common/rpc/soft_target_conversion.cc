@@ -27,10 +27,13 @@ absl::Status CheckTensor(absl::string_view name, const v1::Tensor& tensor, v1::D
 
 v1::DataType ValuesType(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kInt8: return v1::DATA_TYPE_INT8;
+    case Encoding::kInt8:
+      return v1::DATA_TYPE_INT8;
     case Encoding::kFloat16:
-    case Encoding::kTopK: return v1::DATA_TYPE_FLOAT16;
-    case Encoding::kFloat32: break;
+    case Encoding::kTopK:
+      return v1::DATA_TYPE_FLOAT16;
+    case Encoding::kFloat32:
+      break;
   }
   return v1::DATA_TYPE_FLOAT32;
 }
@@ -56,19 +59,26 @@ absl::Status CheckTensors(const v1::SoftTargetChunk& chunk, const SoftTargetForm
 
 v1::Representation ToProto(Representation representation) {
   switch (representation) {
-    case Representation::kProbabilities: return v1::REPRESENTATION_PROBABILITIES;
-    case Representation::kNone: return v1::REPRESENTATION_NONE;
-    case Representation::kLogits: break;
+    case Representation::kProbabilities:
+      return v1::REPRESENTATION_PROBABILITIES;
+    case Representation::kNone:
+      return v1::REPRESENTATION_NONE;
+    case Representation::kLogits:
+      break;
   }
   return v1::REPRESENTATION_LOGITS;
 }
 
 v1::Encoding ToProto(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kFloat16: return v1::ENCODING_FLOAT16;
-    case Encoding::kInt8: return v1::ENCODING_INT8;
-    case Encoding::kTopK: return v1::ENCODING_TOP_K;
-    case Encoding::kFloat32: break;
+    case Encoding::kFloat16:
+      return v1::ENCODING_FLOAT16;
+    case Encoding::kInt8:
+      return v1::ENCODING_INT8;
+    case Encoding::kTopK:
+      return v1::ENCODING_TOP_K;
+    case Encoding::kFloat32:
+      break;
   }
   return v1::ENCODING_FLOAT32;
 }

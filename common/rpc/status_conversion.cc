@@ -7,8 +7,8 @@
 namespace distillery {
 namespace {
 
-// A call's trailers hold 8 KiB, the message perhaps twice: with three bytes for each that is not ASCII
-// (grpc-message), and in the details in base64. A client whose call ends with more sees
+// A call's trailers hold 8 KiB, the message perhaps twice: with three bytes for each that is not
+// ASCII (grpc-message), and in the details in base64. A client whose call ends with more sees
 // RESOURCE_EXHAUSTED and no reason.
 constexpr size_t kLongestMessage = 1500;
 

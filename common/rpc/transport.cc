@@ -17,16 +17,17 @@
 namespace distillery {
 namespace {
 
-// A channel without a call under way, as is one whose calls fail at once since the server is away, is
-// polled so often. By default it is each 5 s, and attempts to connect are given up sooner than that:
-// a worker found a coordinator that was away for 35 ms after 10 s and more. gRPC has no channel
-// argument for it, and reads the variable when its first channel is made. A user's own value stays.
+// A channel without a call under way, as is one whose calls fail at once since the server is away,
+// is polled so often. By default it is each 5 s, and attempts to connect are given up sooner than
+// that: a worker found a coordinator that was away for 35 ms after 10 s and more. gRPC has no
+// channel argument for it, and reads the variable when its first channel is made. A user's own
+// value stays.
 [[maybe_unused]] const int kBackupPolls =
     setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*replace=*/0);
 
-// OpenSSL frees what it holds when main() has returned, while gRPC's threads still run: one that ends
-// then frees its error queue twice, or nobody does (github.com/grpc/grpc/issues/38539). The system
-// takes everything back anyway. It must come before any other use of OpenSSL.
+// OpenSSL frees what it holds when main() has returned, while gRPC's threads still run: one that
+// ends then frees its error queue twice, or nobody does (github.com/grpc/grpc/issues/38539). The
+// system takes everything back anyway. It must come before any other use of OpenSSL.
 [[maybe_unused]] const int kNoCleanupAtExit = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 
 // For the connection, the handshake of TLS and the first frame, three or four round trips on a
@@ -48,12 +49,13 @@ absl::Status CheckPort(const std::string& address) {
   if (address.empty() || absl::StartsWith(address, "unix:")) return absl::OkStatus();
   const size_t colon = address.rfind(':');
   const std::string host = address.substr(0, colon);
-  const bool bare_ipv6 = address.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos &&
-                         absl::StrContains(host, ":");
+  const bool bare_ipv6 =
+      address.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos &&
+      absl::StrContains(host, ":");
   if (bare_ipv6) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("address ", Printable(address), " is an IPv6 address without brackets: write [",
-                     Printable(address), "]:PORT, or [ADDRESS]:PORT if it ends in the port"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "address ", Printable(address), " is an IPv6 address without brackets: write [",
+        Printable(address), "]:PORT, or [ADDRESS]:PORT if it ends in the port"));
   }
   constexpr int kLargestPort = 65535;
   int port = -1;
@@ -94,8 +96,8 @@ absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptio
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const std::string& address, const TransportOptions& options,
-    const std::string& allowed_workers, std::shared_ptr<CallQuota> quota) {
+    const std::string& address, const TransportOptions& options, const std::string& allowed_workers,
+    std::shared_ptr<CallQuota> quota) {
   DISTILLERY_RETURN_IF_ERROR(CheckTransport(address, options));
   if (!options.tls()) {
     if (allowed_workers.empty()) {
@@ -111,9 +113,8 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
   if (!allowed_workers.empty()) {
     DISTILLERY_ASSIGN_OR_RETURN(workers, WorkerList::Open(allowed_workers));
   }
-  return MakeCoreServerCredentials(std::move(files),
-                                   std::make_shared<ServerAccess>(std::move(workers)),
-                                   std::move(quota));
+  return MakeCoreServerCredentials(
+      std::move(files), std::make_shared<ServerAccess>(std::move(workers)), std::move(quota));
 }
 
 std::shared_ptr<grpc::Channel> MakeChannelWith(const std::string& address, const TlsFiles* files,

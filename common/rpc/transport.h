@@ -1,7 +1,7 @@
 // Addresses, credentials and channels.
 //
-// Loopback addresses (and unix sockets) may speak plain text. Any other address needs TLS with client
-// certificates on both sides, or an explicit `insecure`.
+// Loopback addresses (and unix sockets) may speak plain text. Any other address needs TLS with
+// client certificates on both sides, or an explicit `insecure`.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -41,8 +41,8 @@ absl::Status CheckTransport(const std::string& address, const TransportOptions& 
 // ReadTlsFiles.
 absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptions& options);
 
-// Errors as the two above. `allowed_workers`: see --allowed-workers; empty: no list. `quota` counts the
-// calls; with one the server needs MakeQuotaInterceptors, null: none are counted.
+// Errors as the two above. `allowed_workers`: see --allowed-workers; empty: no list. `quota` counts
+// the calls; with one the server needs MakeQuotaInterceptors, null: none are counted.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options,
     const std::string& allowed_workers = "", std::shared_ptr<CallQuota> quota = nullptr);
@@ -63,7 +63,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& ad
 inline constexpr int kMaxMessageBytes = 4 << 20;
 // Payload bytes per message of a bulk stream.
 inline constexpr int64_t kChunkBytes = 1 << 20;
-// The same of an upload. Who receives many holds one message of each: 64 of them are a file of memory.
+// The same of an upload. Who receives many holds one message of each: 64 of them are a file of
+// memory.
 inline int64_t UploadChunkBytes(int64_t file_bytes) {
   return std::clamp<int64_t>(file_bytes / 64, 64 << 10, kChunkBytes);
 }

@@ -17,10 +17,10 @@ namespace {
 
 // Which of our programs has a service.
 const std::map<std::string, std::string>& Programs() {
-  static const auto* const programs = new std::map<std::string, std::string>{
-      {"distillery.v1.CoordinatorService", "coordinator"},
-      {"distillery.v1.TeacherService", "teacher"},
-      {"inference.GRPCInferenceService", "teacher"}};
+  static const auto* const programs =
+      new std::map<std::string, std::string>{{"distillery.v1.CoordinatorService", "coordinator"},
+                                             {"distillery.v1.TeacherService", "teacher"},
+                                             {"inference.GRPCInferenceService", "teacher"}};
   return *programs;
 }
 

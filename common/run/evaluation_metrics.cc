@@ -82,16 +82,16 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
         "metrics.details: samples_per_class and correct_per_class differ in length");
   }
   if (!metrics.confusion_matrix.empty() && metrics.confusion_matrix.size() != classes * classes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("metrics.details: confusion_matrix has ", metrics.confusion_matrix.size(),
-                     " entries, ", classes, " classes need ", classes * classes));
+    return absl::InvalidArgumentError(absl::StrCat("metrics.details: confusion_matrix has ",
+                                                   metrics.confusion_matrix.size(), " entries, ",
+                                                   classes, " classes need ", classes * classes));
   }
   if (metrics.calibration_bins.size() > kCalibrationBins) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics.details: more than ", kCalibrationBins, " calibration_bins"));
   }
-  for (const auto* const counts : {&metrics.samples_per_class, &metrics.correct_per_class,
-                                   &metrics.confusion_matrix}) {
+  for (const auto* const counts :
+       {&metrics.samples_per_class, &metrics.correct_per_class, &metrics.confusion_matrix}) {
     for (const int64_t count : *counts) {
       if (absl::Status status = within("a count of the details", count); !status.ok()) {
         return status;
@@ -136,8 +136,8 @@ absl::Status DetailsFromJson(const std::string& json, EvaluationMetrics* metrics
         metrics->calibration_bins.clear();
         break;
       }
-      metrics->calibration_bins.push_back({bin.at("sample_count"), bin.at("correct_count"),
-                                           bin.at("confidence_sum")});
+      metrics->calibration_bins.push_back(
+          {bin.at("sample_count"), bin.at("correct_count"), bin.at("confidence_sum")});
     }
   } catch (const nlohmann::json::exception& error) {
     return absl::DataLossError(absl::StrCat("details of an evaluation: ", error.what()));

@@ -27,7 +27,8 @@ struct EvaluationMetrics {
   int64_t held_out_sample_count = 0;
   int64_t held_out_correct_count = 0;
   double held_out_cross_entropy = 0;
-  // Details: by class, by label and choice [classes * classes] (empty for many classes), by confidence.
+  // Details: by class, by label and choice [classes * classes] (empty for many classes), by
+  // confidence.
   std::vector<int64_t> samples_per_class;
   std::vector<int64_t> correct_per_class;
   std::vector<int64_t> confusion_matrix;
@@ -59,8 +60,9 @@ inline constexpr int64_t kCalibrationBins = 15;
 // allowed: they say that the weights have diverged.
 absl::Status CheckEvaluation(const EvaluationMetrics& metrics);
 
-// The details as JSON with the proto's names, and back; DATA_LOSS for what DetailsToJson did not write.
-// Both leave out the bins of confidence if these are not finite: JSON cannot hold such numbers.
+// The details as JSON with the proto's names, and back; DATA_LOSS for what DetailsToJson did not
+// write. Both leave out the bins of confidence if these are not finite: JSON cannot hold such
+// numbers.
 nlohmann::ordered_json DetailsToJson(const EvaluationMetrics& metrics);
 absl::Status DetailsFromJson(const std::string& json, EvaluationMetrics* metrics);
 

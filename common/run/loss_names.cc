@@ -6,8 +6,8 @@ namespace distillery {
 
 const std::vector<std::string>& SoftLossNames() {
   // In the order of SoftLoss.
-  static const auto* const names = new std::vector<std::string>{
-      "kd", "dkd", "logit_standardized", "mse", "reverse_kl", "jsd"};
+  static const auto* const names =
+      new std::vector<std::string>{"kd", "dkd", "logit_standardized", "mse", "reverse_kl", "jsd"};
   return *names;
 }
 

@@ -54,9 +54,9 @@ int64_t TrainedSampleCount(int64_t planned, int64_t batch_size) {
 }
 
 std::vector<int64_t> ShardSampleOrder(int64_t seed, int64_t epoch, int64_t shard, int64_t count) {
-  return Permutation(count, RandomStream(seed, "sample-order-in-shard",
-                                         static_cast<uint64_t>(epoch),
-                                         static_cast<uint64_t>(shard)));
+  return Permutation(count,
+                     RandomStream(seed, "sample-order-in-shard", static_cast<uint64_t>(epoch),
+                                  static_cast<uint64_t>(shard)));
 }
 
 }  // namespace distillery

@@ -1,10 +1,11 @@
 // Which samples one training task sees, and in which order: a pure function of the RunSpec, the
 // number of samples in each shard, the round and the replica.
 //
-// Epoch e permutes the shards that are not empty by (seed, e); replica k takes the shards at positions
-// k mod K of that permutation; within a shard the samples are permuted by (seed, e, shard). The replica's stream is
-// the shards of epoch 0, then of epoch 1, and so on. With local_epochs E, round r takes epochs rE to
-// rE + E - 1; with local_steps H and batches of B, it takes samples rHB to (r+1)HB of the stream.
+// Epoch e permutes the shards that are not empty by (seed, e); replica k takes the shards at
+// positions k mod K of that permutation; within a shard the samples are permuted by (seed, e,
+// shard). The replica's stream is the shards of epoch 0, then of epoch 1, and so on. With
+// local_epochs E, round r takes epochs rE to rE + E - 1; with local_steps H and batches of B, it
+// takes samples rHB to (r+1)HB of the stream.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@
 
 namespace distillery {
 
-// Samples [first, first + count) of a shard's permutation in one epoch, of those that are trained on.
+// Samples [first, first + count) of a shard's permutation in one epoch, of those that are trained
+// on.
 struct ShardUse {
   int64_t epoch = 0;
   int64_t shard = 0;

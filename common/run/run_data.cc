@@ -14,9 +14,9 @@ namespace distillery {
 
 absl::Status CheckFitsData(const RunSpec& spec, const ImageShape& shape, int64_t class_count) {
   if (!spec.student_is_file()) {
-    DISTILLERY_RETURN_IF_ERROR(Annotate(
-        PlanArchitecture(spec.student.architecture, shape, class_count).status(),
-        "student.architecture"));
+    DISTILLERY_RETURN_IF_ERROR(
+        Annotate(PlanArchitecture(spec.student.architecture, shape, class_count).status(),
+                 "student.architecture"));
   }
   if (spec.needs_teacher()) {
     DISTILLERY_RETURN_IF_ERROR(

@@ -30,8 +30,8 @@ class Checker {
   }
   void Positive(const char* path, double value) {
     if (!(value > 0 && std::isfinite(value))) {
-      Report(path, absl::StrCat("must be > 0", std::isinf(value) ? " and finite" : "", ", got ",
-                                value));
+      Report(path,
+             absl::StrCat("must be > 0", std::isinf(value) ? " and finite" : "", ", got ", value));
     }
   }
   void NotNegative(const char* path, double value) {
@@ -163,9 +163,7 @@ class JsonReader {
     }
     value = found->get<std::vector<T>>();
   }
-  void Fail(const char* name) {
-    Report(absl::StrCat(prefix_, name, " is not of its type"));
-  }
+  void Fail(const char* name) { Report(absl::StrCat(prefix_, name, " is not of its type")); }
   void Report(const std::string& message) {
     if (error_.ok()) error_ = absl::InvalidArgumentError(message);
   }
@@ -286,8 +284,7 @@ void CheckLoss(const RunSpec& spec, Checker* check) {
                   "and loss.dkd_beta are both 0; the paper takes dkd_alpha: 1, dkd_beta: 8");
   }
   if (loss != SoftLoss::kDkd && weights) {
-    check->Report("loss.dkd_alpha",
-                  "and loss.dkd_beta are for loss.name dkd: else they must be 0");
+    check->Report("loss.dkd_alpha", "and loss.dkd_beta are for loss.name dkd: else they must be 0");
   }
   if (!TakesTopK(loss) && spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
     check->Report("loss.name", absl::StrCat(spec.loss.name,
@@ -323,8 +320,8 @@ void CheckAveraging(const RunSpec& spec, Checker* check) {
   check->OptionalOneOf("averaging.method", averaging.method, {"mean", "trimmed_mean", "median"});
   if (averaging.method == "trimmed_mean") {
     if (!(averaging.trim > 0 && averaging.trim < 0.5)) {
-      check->Report("averaging.trim", absl::StrCat("must be above 0 and below 0.5, got ",
-                                                   averaging.trim));
+      check->Report("averaging.trim",
+                    absl::StrCat("must be above 0 and below 0.5, got ", averaging.trim));
     }
   } else if (averaging.trim != 0) {
     check->Report("averaging.trim", "is for averaging.method trimmed_mean: else it must be 0");
@@ -346,12 +343,14 @@ void CheckAveraging(const RunSpec& spec, Checker* check) {
   if (outer.optimizer == "adam") {
     if (!(outer.beta2 > 0 && outer.beta2 < 1 && outer.epsilon > 0 &&
           std::isfinite(outer.epsilon))) {
-      check->Report("outer.beta2", absl::StrCat("must be above 0 and below 1, and outer.epsilon "
-                                                "above 0, for adam (the paper: 0.99 and 0.001), got ",
-                                                outer.beta2, " and ", outer.epsilon));
+      check->Report("outer.beta2",
+                    absl::StrCat("must be above 0 and below 1, and outer.epsilon "
+                                 "above 0, for adam (the paper: 0.99 and 0.001), got ",
+                                 outer.beta2, " and ", outer.epsilon));
     }
   } else if (outer.beta2 != 0 || outer.epsilon != 0) {
-    check->Report("outer.beta2", "and outer.epsilon are for outer.optimizer adam: else they must be 0");
+    check->Report("outer.beta2",
+                  "and outer.epsilon are for outer.optimizer adam: else they must be 0");
   }
 }
 
@@ -368,12 +367,11 @@ void CheckGuard(const RunSpec& spec, Checker* check) {
                   absl::StrCat("must be 0 or above 1, got ", guard.max_loss_ratio));
   }
   if (!spec.guarded()) {
-    for (const auto& [name, set] :
-         {std::pair("guard.split", !guard.split.empty()),
-          std::pair("guard.patience", guard.patience != 0),
-          std::pair("guard.min_improvement", guard.min_improvement != 0),
-          std::pair("guard.max_loss_ratio", guard.max_loss_ratio != 0),
-          std::pair("guard.on_explosion", !guard.on_explosion.empty())}) {
+    for (const auto& [name, set] : {std::pair("guard.split", !guard.split.empty()),
+                                    std::pair("guard.patience", guard.patience != 0),
+                                    std::pair("guard.min_improvement", guard.min_improvement != 0),
+                                    std::pair("guard.max_loss_ratio", guard.max_loss_ratio != 0),
+                                    std::pair("guard.on_explosion", !guard.on_explosion.empty())}) {
       if (set) check->Report(name, "needs guard.metric: cross_entropy or accuracy");
     }
   } else if (spec.evaluation.every_rounds == 0) {
@@ -391,10 +389,9 @@ void CheckSync(const RunSpec& spec, Checker* check) {
     check->Range<int64_t>("sync.quorum", sync.quorum, 1, spec.training.replicas);
     return;
   }
-  for (const auto& [name, set] :
-       {std::pair("sync.quorum", sync.quorum != 0),
-        std::pair("sync.deadline_seconds", sync.deadline_seconds != 0),
-        std::pair("sync.late_deltas", !sync.late_deltas.empty())}) {
+  for (const auto& [name, set] : {std::pair("sync.quorum", sync.quorum != 0),
+                                  std::pair("sync.deadline_seconds", sync.deadline_seconds != 0),
+                                  std::pair("sync.late_deltas", !sync.late_deltas.empty())}) {
     if (set) check->Report(name, "is for sync.mode quorum");
   }
 }
@@ -458,8 +455,8 @@ void CheckValues(const RunSpec& spec, Checker* check) {
     check->Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
   } else if (spec.soft_targets.top_k != 0) {
     check->Report("soft_targets.top_k",
-                 absl::StrCat("is for soft_targets.encoding top_k: else it must be 0, got ",
-                              spec.soft_targets.top_k));
+                  absl::StrCat("is for soft_targets.encoding top_k: else it must be 0, got ",
+                               spec.soft_targets.top_k));
   }
   check->Range<int64_t>("training.rounds", spec.training.rounds, 1, kLargestCount);
   check->Range<int64_t>("training.replicas", spec.training.replicas, 1, 4096);
@@ -467,7 +464,7 @@ void CheckValues(const RunSpec& spec, Checker* check) {
   check->Range<int64_t>("training.local_steps", spec.training.local_steps, 0, kLargestCount);
   if ((spec.training.local_epochs > 0) == (spec.training.local_steps > 0)) {
     check->Report(spec.training.local_steps > 0 ? "training.local_steps" : "training",
-                 "needs exactly one of local_epochs and local_steps above 0");
+                  "needs exactly one of local_epochs and local_steps above 0");
   }
   check->Range<int64_t>("training.batch_size", spec.training.batch_size, 1, 65536);
   check->Positive("training.learning_rate", spec.training.learning_rate);
@@ -491,8 +488,8 @@ FieldError FindFieldError(const RunSpec& spec) {
   SizeChecker sizes(&check);
   VisitRunSpec(sizes, spec);
   CheckValues(spec, &check);
-  // Of a new run alone: one that is on record and whose architecture is of another version is its own
-  // trouble, not that of the record.
+  // Of a new run alone: one that is on record and whose architecture is of another version is its
+  // own trouble, not that of the record.
   if (!spec.student_is_file()) {
     check.Status("student.architecture", CheckArchitecture(spec.student.architecture));
   }

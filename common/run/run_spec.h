@@ -280,8 +280,8 @@ FieldError FindFieldError(const RunSpec& spec);
 // The same as INVALID_ARGUMENT "loss.temperature must be > 0, got -1".
 absl::Status ValidateRunSpec(const RunSpec& spec);
 
-// Reads YAML (or JSON, which is YAML). INVALID_ARGUMENT "FILE:LINE: ..." for what does not parse, an
-// unknown key (with the nearest known one), a wrong type or a value out of range. `file_name` is
+// Reads YAML (or JSON, which is YAML). INVALID_ARGUMENT "FILE:LINE: ..." for what does not parse,
+// an unknown key (with the nearest known one), a wrong type or a value out of range. `file_name` is
 // used in messages alone.
 absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name);
 absl::StatusOr<RunSpec> ReadRunSpec(const std::string& path);

@@ -1,4 +1,6 @@
 // Reads a RunSpec from YAML, with the line of whatever is wrong.
+#include "common/run/run_spec_yaml.h"
+
 #include <map>
 #include <string>
 #include <type_traits>
@@ -8,7 +10,6 @@
 #include "common/base/files.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/run/run_spec_yaml.h"
 
 namespace distillery {
 namespace {
@@ -26,8 +27,8 @@ class YamlReader {
     const YAML::Node node = at_[name];
     if (!node.IsDefined()) return;
     lines_[absl::StrCat(prefix_, name)] = Line(node);
-    constexpr bool kList = std::is_same_v<T, std::vector<int64_t>> ||
-                           std::is_same_v<T, std::vector<std::string>>;
+    constexpr bool kList =
+        std::is_same_v<T, std::vector<int64_t>> || std::is_same_v<T, std::vector<std::string>>;
     if ((kList ? !node.IsSequence() : !node.IsScalar()) || !Convert(node, &value)) {
       Fail(Line(node), absl::StrCat(prefix_, name, " must be ", TypeName(value),
                                     node.IsScalar() ? absl::StrCat(", got \"", node.Scalar(), "\"")

@@ -29,9 +29,9 @@ absl::StatusOr<SamplePlan> SamplePlan::Create(const RunSpec& spec,
         "version, update it");
   }
   if (static_cast<int64_t>(shard_sizes.size()) > kMostShards) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("samples_per_shard: ", shard_sizes.size(), " shards, a run has at most ",
-                     kMostShards, ": raise dataset.shard_size"));
+    return absl::InvalidArgumentError(absl::StrCat("samples_per_shard: ", shard_sizes.size(),
+                                                   " shards, a run has at most ", kMostShards,
+                                                   ": raise dataset.shard_size"));
   }
   for (const int64_t size : shard_sizes) {
     if (size < 0 || size > spec.dataset.shard_size) {
@@ -88,7 +88,8 @@ std::string ShardSizesToText(const std::vector<int64_t>& sizes) {
 absl::StatusOr<std::vector<int64_t>> ShardSizesFromText(const std::string& text) {
   std::vector<int64_t> sizes;
   for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, absl::MaxSplits('*', 1));
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(part, absl::MaxSplits('*', 1));
     int64_t size = 0;
     int64_t times = 1;
     if (!absl::SimpleAtoi(pair.first, &size) ||

@@ -48,9 +48,9 @@ absl::StatusOr<SampleSelection> SampleSelection::Create(const RunSpec& spec,
     }
   }
   if (selection.size_ == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("dataset.exclude_classes leaves no sample of ", dataset.reference().name, "/",
-                     dataset.reference().split));
+    return absl::InvalidArgumentError(absl::StrCat("dataset.exclude_classes leaves no sample of ",
+                                                   dataset.reference().name, "/",
+                                                   dataset.reference().split));
   }
   return selection;
 }
@@ -63,8 +63,7 @@ std::vector<bool> SampleSelection::Draw(int64_t seed, const char* purpose, doubl
   for (int64_t row = 0; row < dataset_->size(); ++row) {
     if (Selected(row)) rows.push_back(row);
   }
-  const int64_t count =
-      std::max<int64_t>(1, std::llround(part * static_cast<double>(rows.size())));
+  const int64_t count = std::max<int64_t>(1, std::llround(part * static_cast<double>(rows.size())));
   const std::vector<int64_t> order = Permutation(size_, RandomStream(seed, purpose));
   for (int64_t i = 0; i < count; ++i) {
     const int64_t row = rows[static_cast<size_t>(order[static_cast<size_t>(i)])];
@@ -79,8 +78,8 @@ int32_t SampleSelection::Label(int64_t row) const {
   const int32_t label = dataset_->Label(row);
   if (noisy_.empty() || !noisy_[at]) return label;
   RandomStream stream(seed_, "noisy-label", static_cast<uint64_t>(dataset_->StoredIndex(row)));
-  const auto other = static_cast<int32_t>(
-      stream.Below(static_cast<uint64_t>(dataset_->class_count() - 1)));
+  const auto other =
+      static_cast<int32_t>(stream.Below(static_cast<uint64_t>(dataset_->class_count() - 1)));
   return other < label ? other : other + 1;
 }
 

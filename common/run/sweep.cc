@@ -64,8 +64,7 @@ struct Axis {
   std::vector<YAML::Node> values;
 };
 
-absl::StatusOr<std::vector<Axis>> ParseAxes(const YAML::Node& sweep,
-                                            const std::string& file_name) {
+absl::StatusOr<std::vector<Axis>> ParseAxes(const YAML::Node& sweep, const std::string& file_name) {
   if (!sweep.IsMap() || sweep.size() == 0) {
     return At(sweep, file_name, "must hold keys and lists, such as temperature: [1, 4, 20]");
   }

@@ -1,8 +1,8 @@
 // Several runs from one YAML file: a RunSpec with one more key,
 //
 //   sweep:
-//     temperature: [1, 2, 4, 8, 20]      any key of the RunSpec, by its path or, where it is the only
-//     loss.alpha: [0.5, 0.9]             one, its last word
+//     temperature: [1, 2, 4, 8, 20]      any key of the RunSpec, by its path or, where it is the
+//     only loss.alpha: [0.5, 0.9]             one, its last word
 //
 // stands for a run of each combination, the last key varying fastest.
 #pragma once
@@ -26,8 +26,8 @@ struct SweptRun {
   std::vector<std::pair<std::string, std::string>> values;
 };
 
-// INVALID_ARGUMENT "FILE:LINE: ..." as ParseRunSpec, and for a sweep that names no key, one that is not
-// known, or one twice.
+// INVALID_ARGUMENT "FILE:LINE: ..." as ParseRunSpec, and for a sweep that names no key, one that is
+// not known, or one twice.
 absl::StatusOr<std::vector<SweptRun>> ParseSweep(const std::string& yaml,
                                                  const std::string& file_name);
 absl::StatusOr<std::vector<SweptRun>> ReadSweep(const std::string& path);

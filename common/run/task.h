@@ -15,9 +15,12 @@ enum class TaskKind { kInitialise = 1, kTrain = 2, kEvaluate = 3 };
 
 inline absl::string_view TaskKindName(TaskKind kind) {
   switch (kind) {
-    case TaskKind::kInitialise: return "initialise";
-    case TaskKind::kTrain: return "train";
-    case TaskKind::kEvaluate: return "evaluate";
+    case TaskKind::kInitialise:
+      return "initialise";
+    case TaskKind::kTrain:
+      return "train";
+    case TaskKind::kEvaluate:
+      return "evaluate";
   }
   return "unknown";
 }
@@ -33,8 +36,7 @@ struct TaskId {
     return absl::StrCat(run_id, " ", TaskKindName(kind), " round ", round, " replica ", replica);
   }
   friend bool operator==(const TaskId& a, const TaskId& b) {
-    return a.run_id == b.run_id && a.kind == b.kind && a.round == b.round &&
-           a.replica == b.replica;
+    return a.run_id == b.run_id && a.kind == b.kind && a.round == b.round && a.replica == b.replica;
   }
 };
 

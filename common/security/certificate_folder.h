@@ -17,8 +17,8 @@ struct CertificateFolderOptions {
   std::vector<Role> roles;
   // Of the certificate and its files; empty: the role's. Only with a single role.
   std::string name;
-  // DNS names and IP addresses of teachers and coordinators. A certificate made anew keeps those that
-  // it had if there are none.
+  // DNS names and IP addresses of teachers and coordinators. A certificate made anew keeps those
+  // that it had if there are none.
   std::vector<std::string> hosts;
   int64_t days = 365;
   // Makes pairs that are there anew; never the authority.

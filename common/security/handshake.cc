@@ -160,8 +160,8 @@ absl::Status CheckServer(SSL* ssl, const HandshakeQuestion& question, const std:
   return absl::OkStatus();
 }
 
-// What the server thinks of our certificate, from how reading its first word ended: in TLS 1.3 it says so
-// after the handshake.
+// What the server thinks of our certificate, from how reading its first word ended: in TLS 1.3 it
+// says so after the handshake.
 absl::Status CheckOurs(const HandshakeQuestion& question, Step step) {
   if (step != Step::kFailed && step != Step::kClosed) return absl::OkStatus();
   const std::string ours =
@@ -179,7 +179,8 @@ absl::Status CheckOurs(const HandshakeQuestion& question, Step step) {
 
 enum class Language { kTls, kOther, kUnknown };
 
-// What the peer has shown that it speaks. Bytes that were lost or changed on their way prove nothing.
+// What the peer has shown that it speaks. Bytes that were lost or changed on their way prove
+// nothing.
 Language LanguageOf(SSL* ssl, Step step) {
   // Its certificate has come: if it broke off then, it does not like ours.
   if (step == Step::kDone || SSL_get0_peer_certificate(ssl) != nullptr) return Language::kTls;
@@ -263,8 +264,8 @@ absl::Status AskOnce(const HandshakeQuestion& question, bool* closed) {
 }  // namespace
 
 absl::Status AskByHandshake(const HandshakeQuestion& question) {
-  // Debian's gRPC sends no alert, it closes the connection; so does a server that goes down, but not
-  // again and again.
+  // Debian's gRPC sends no alert, it closes the connection; so does a server that goes down, but
+  // not again and again.
   constexpr int kTimes = 3;
   absl::Status status;
   for (int i = 0; i < kTimes; ++i) {

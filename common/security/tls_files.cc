@@ -29,7 +29,7 @@ void WarnOfTheEnd(const TlsPaths& paths, const CertificateInfo& info) {
   const absl::Duration left = info.not_after - absl::Now();
   if (left < std::min(kSoon, (info.not_after - info.not_before) / 10)) {
     LogWarning("certificate {} expires at {}: {}", paths.certificate,
-                 CertificateTime(info.not_after), HowToRenew(info));
+               CertificateTime(info.not_after), HowToRenew(info));
   }
 }
 
@@ -85,11 +85,11 @@ std::shared_ptr<const TlsFiles> TlsFileWatch::Get() {
   absl::StatusOr<TlsFiles> files = ReadTlsFiles(paths_, absl::Now());
   if (!files.ok()) {
     LogWarning("{}; the certificate read before stays in use",
-                 std::string(files.status().message()));
+               std::string(files.status().message()));
     return files_;
   }
   LogInfo("certificate of {} read anew from {}, valid until {}", WhoseCertificate(files->info),
-               paths_.certificate, CertificateTime(files->info.not_after));
+          paths_.certificate, CertificateTime(files->info.not_after));
   WarnOfTheEnd(paths_, files->info);
   files_ = std::make_shared<const TlsFiles>(*std::move(files));
   return files_;

@@ -60,7 +60,7 @@ void WorkerList::Reload() {
     LogInfo("{} allows {} workers now", path_, workers_.size());
   } else {
     LogWarning("{}; the list of allowed workers stays as it was",
-                 std::string(workers.status().message()));
+               std::string(workers.status().message()));
   }
 }
 

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/half.h"
 #include "common/base/status_macros.h"
 #include "common/soft_targets/finite.h"
-#include "common/base/half.h"
 
 namespace distillery {
 namespace {
@@ -41,8 +41,7 @@ void DecodeInt8(const EncodedView& encoded, int64_t rows, int64_t classes, float
   for (int64_t r = 0; r < rows; ++r) {
     float scale = 0;
     std::memcpy(&scale, encoded.row_scales.data() + r * 4, sizeof(scale));
-    const auto* const bytes =
-        reinterpret_cast<const int8_t*>(encoded.values.data()) + r * classes;
+    const auto* const bytes = reinterpret_cast<const int8_t*>(encoded.values.data()) + r * classes;
     for (int64_t i = 0; i < classes; ++i) output[r * classes + i] = scale * bytes[i];
   }
 }
@@ -56,8 +55,12 @@ absl::Status AppendDense(const EncodedView& encoded, int64_t row_count, int64_t 
     case Encoding::kFloat16:
       HalvesToFloats(encoded.values.data(), row_count * classes, output);
       break;
-    case Encoding::kInt8: DecodeInt8(encoded, row_count, classes, output); break;
-    default: std::memcpy(output, encoded.values.data(), encoded.values.size()); break;
+    case Encoding::kInt8:
+      DecodeInt8(encoded, row_count, classes, output);
+      break;
+    default:
+      std::memcpy(output, encoded.values.data(), encoded.values.size());
+      break;
   }
   absl::Status status = CheckFinite(output, row_count, classes);
   if (!status.ok()) values->resize(old_size);

@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
-#include "common/soft_targets/finite.h"
 #include "common/base/half.h"
+#include "common/soft_targets/finite.h"
 #include "common/soft_targets/top_k_encoder.h"
 
 namespace distillery {

@@ -35,21 +35,25 @@ absl::Status SoftTargetFormat::Validate(int64_t classes) const {
   }
   if (encoding == Encoding::kTopK) {
     if (top_k >= 1 && top_k <= classes) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "top_k must be 1 to the number of classes, ", classes, ", got ", top_k));
+    return absl::InvalidArgumentError(
+        absl::StrCat("top_k must be 1 to the number of classes, ", classes, ", got ", top_k));
   }
   if (top_k == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("top_k is for the encoding top_k alone: with ", EncodingName(encoding),
-                   " it must be 0, got ", top_k));
+  return absl::InvalidArgumentError(absl::StrCat("top_k is for the encoding top_k alone: with ",
+                                                 EncodingName(encoding), " it must be 0, got ",
+                                                 top_k));
 }
 
 EncodedSizes SoftTargetFormat::SizesOf(int64_t rows, int64_t classes) const {
   EncodedSizes sizes;
   if (representation == Representation::kNone) return sizes;
   switch (encoding) {
-    case Encoding::kFloat32: sizes.values = rows * classes * 4; break;
-    case Encoding::kFloat16: sizes.values = rows * classes * 2; break;
+    case Encoding::kFloat32:
+      sizes.values = rows * classes * 4;
+      break;
+    case Encoding::kFloat16:
+      sizes.values = rows * classes * 2;
+      break;
     case Encoding::kInt8:
       sizes.values = rows * classes;
       sizes.row_scales = rows * 4;

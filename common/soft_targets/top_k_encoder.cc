@@ -6,8 +6,8 @@
 #include <functional>
 #include <limits>
 
-#include "common/soft_targets/format.h"
 #include "common/base/half.h"
+#include "common/soft_targets/format.h"
 
 namespace distillery {
 namespace {

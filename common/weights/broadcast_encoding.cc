@@ -39,9 +39,8 @@ const std::vector<std::string>& BroadcastEncodingNames() {
 absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::string>& buffers,
                            const std::function<absl::Status(absl::string_view)>& sink) {
   const WeightsLayout& layout = weights.layout();
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const WeightsLayout encoded,
-      Retyped(layout, buffers, ScalarType::kFloat32, ScalarType::kFloat16));
+  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout encoded,
+                              Retyped(layout, buffers, ScalarType::kFloat32, ScalarType::kFloat16));
   DISTILLERY_RETURN_IF_ERROR(sink(encoded.Header()));
   std::vector<float> floats(kPiece);
   std::string halves(2 * kPiece, '\0');
@@ -67,8 +66,8 @@ absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::s
 absl::StatusOr<Weights> DecodeFloat16(absl::string_view encoded,
                                       const std::vector<std::string>& buffers) {
   DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(encoded));
-  DISTILLERY_ASSIGN_OR_RETURN(
-      WeightsLayout decoded, Retyped(layout, buffers, ScalarType::kFloat16, ScalarType::kFloat32));
+  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout decoded,
+                              Retyped(layout, buffers, ScalarType::kFloat16, ScalarType::kFloat32));
   Weights weights(std::move(decoded));
   for (const TensorSpec& tensor : weights.layout().tensors()) {
     const TensorSpec& source = *layout.Find(tensor.name);

@@ -1,7 +1,7 @@
 // Weights as workers get them to train from, in half the bytes: float32 parameters rounded to the
-// nearest float16 (common/base/half.h) in a safetensors file of the same names. Buffers and other types
-// stay as they are. Only what travels is rounded: the coordinator moves its float32 weights by the
-// deltas of replicas that all began at the same rounded ones.
+// nearest float16 (common/base/half.h) in a safetensors file of the same names. Buffers and other
+// types stay as they are. Only what travels is rounded: the coordinator moves its float32 weights
+// by the deltas of replicas that all began at the same rounded ones.
 #pragma once
 
 #include <functional>

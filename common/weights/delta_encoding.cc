@@ -70,8 +70,8 @@ float FromBits(uint32_t bits) {
   return value;
 }
 
-// Drops the last `dropped` bits of the mantissa, rounding the magnitude up with the probability that
-// they stand for: a carry into the exponent is the next value there too.
+// Drops the last `dropped` bits of the mantissa, rounding the magnitude up with the probability
+// that they stand for: a carry into the exponent is the next value there too.
 uint32_t RoundBits(float value, int dropped, RandomStream* random) {
   const uint32_t mask = (1U << dropped) - 1;
   return (Bits(value) + (random->Next32() & mask)) & ~mask;
@@ -166,8 +166,9 @@ std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& bu
     }
     for (int64_t i = 0; i < tensor.element_count; ++i) {
       const float value = FloatAt(source.data(), i);
-      Put<uint16_t>(target, i, encoding == DeltaEncoding::kFloat16 ? ToHalf(value, &random)
-                                                                   : ToBFloat16(value, &random));
+      Put<uint16_t>(target, i,
+                    encoding == DeltaEncoding::kFloat16 ? ToHalf(value, &random)
+                                                        : ToBFloat16(value, &random));
     }
   }
   return encoded.file();
@@ -194,15 +195,13 @@ absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expec
     for (int64_t first = 0; first < tensor.element_count; first += kPiece) {
       const int64_t count = std::min(kPiece, tensor.element_count - first);
       source.resize(static_cast<size_t>(count * size));
-      DISTILLERY_RETURN_IF_ERROR(
-          encoded.Read(values, first * size, count * size, source.data()));
+      DISTILLERY_RETURN_IF_ERROR(encoded.Read(values, first * size, count * size, source.data()));
       if (encoding == DeltaEncoding::kInt8) {
         constexpr int64_t kScaleSize = sizeof(float);
         const int64_t bytes = BlockCount(count) * kScaleSize;
         scales.resize(static_cast<size_t>(bytes));
         DISTILLERY_RETURN_IF_ERROR(encoded.Read(*found.Find(ScalesName(tensor.name)),
-                                                first / kBlock * kScaleSize, bytes,
-                                                scales.data()));
+                                                first / kBlock * kScaleSize, bytes, scales.data()));
       }
       piece.resize(static_cast<size_t>(count) * sizeof(float));
       for (int64_t i = 0; i < count; ++i) {

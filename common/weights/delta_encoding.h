@@ -41,8 +41,8 @@ std::string EncodeDelta(const Weights& delta, const std::vector<std::string>& bu
                         DeltaEncoding encoding, RandomStream random, const Ties& ties = {});
 
 // Gives the canonical safetensors file of a delta of layout `expected` to `sink`, piece by piece.
-// FAILED_PRECONDITION if the file is not of that layout in that encoding; INVALID_ARGUMENT if a value
-// is not finite; errors of `encoded` and of `sink`.
+// FAILED_PRECONDITION if the file is not of that layout in that encoding; INVALID_ARGUMENT if a
+// value is not finite; errors of `encoded` and of `sink`.
 absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expected,
                          const std::vector<std::string>& buffers, DeltaEncoding encoding,
                          const std::function<absl::Status(absl::string_view)>& sink);

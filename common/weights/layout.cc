@@ -55,8 +55,8 @@ absl::Status Measure(TensorSpec* tensor) {
   const absl::StatusOr<int64_t> count =
       CheckedElementCount(tensor->shape, kMaxElements, /*zero_allowed=*/true);
   if (!count.ok()) {
-    return Malformed(absl::StrCat("tensor \"", absl::CHexEscape(tensor->name), "\": ",
-                                  count.status().message()));
+    return Malformed(absl::StrCat("tensor \"", absl::CHexEscape(tensor->name),
+                                  "\": ", count.status().message()));
   }
   tensor->element_count = *count;
   tensor->byte_count = *count * ScalarTypeSize(tensor->type);
@@ -67,11 +67,11 @@ std::string Describe(const TensorSpec& tensor) {
   return absl::StrCat(ScalarTypeName(tensor.type), " [", absl::StrJoin(tensor.shape, ", "), "]");
 }
 
-// Reads the header's JSON event by event. No tree of it is made: nlohmann's parser looks, at the end of
-// each object that a callback watches, through all that came before it.
+// Reads the header's JSON event by event. No tree of it is made: nlohmann's parser looks, at the
+// end of each object that a callback watches, through all that came before it.
 //
-// What is wrong with an entry is kept while the rest is read: a header that is no JSON is that first
-// of all.
+// What is wrong with an entry is kept while the rest is read: a header that is no JSON is that
+// first of all.
 class HeaderReader {
  public:
   using Json = nlohmann::json;
@@ -154,9 +154,11 @@ class HeaderReader {
       return Stop(Malformed("__metadata__ is there twice"));
     }
     if (entries_ - (has_metadata_ ? 1 : 0) > kMaxTensors) {
-      return Stop(Malformed(absl::StrCat("more than ", kMaxTensors, " tensors, which is the most")));
+      return Stop(
+          Malformed(absl::StrCat("more than ", kMaxTensors, " tensors, which is the most")));
     }
-    if (static_cast<int64_t>(name.size()) > kMaxNameBytes) return Stop(LongName(name, kMaxNameBytes));
+    if (static_cast<int64_t>(name.size()) > kMaxNameBytes)
+      return Stop(LongName(name, kMaxNameBytes));
     tensor_ = TensorSpec();
     tensor_.name = name;
     fields_ = 0;
@@ -187,7 +189,8 @@ class HeaderReader {
     if (field_ == Field::kShape) {
       sizes_are_whole_ = sizes_are_whole_ && value >= 0;
       // One more than may be says so; the rest is not kept.
-      if (tensor_.shape.size() <= kMaxDimensions) tensor_.shape.push_back(std::max<int64_t>(0, value));
+      if (tensor_.shape.size() <= kMaxDimensions)
+        tensor_.shape.push_back(std::max<int64_t>(0, value));
     } else {
       if (offset_count_ < 2) offsets_[offset_count_] = value;
       ++offset_count_;
@@ -245,8 +248,8 @@ absl::Status CheckLimits(int64_t tensors, int64_t most_tensors, int64_t header_b
     return Malformed(absl::StrCat(tensors, " tensors, the most are ", most_tensors));
   }
   if (header_bytes > most_header_bytes) {
-    return Malformed(absl::StrCat("a header of ", header_bytes, " bytes, the most are ",
-                                  most_header_bytes));
+    return Malformed(
+        absl::StrCat("a header of ", header_bytes, " bytes, the most are ", most_header_bytes));
   }
   return absl::OkStatus();
 }
@@ -299,8 +302,7 @@ absl::StatusOr<int64_t> WeightsLayout::HeaderBytes(absl::string_view start, int6
   return kLengthBytes + static_cast<int64_t>(header_size);
 }
 
-absl::StatusOr<WeightsLayout> WeightsLayout::ParseHeader(absl::string_view start,
-                                                         int64_t file_size,
+absl::StatusOr<WeightsLayout> WeightsLayout::ParseHeader(absl::string_view start, int64_t file_size,
                                                          const std::function<bool()>& cancelled) {
   WeightsLayout layout;
   DISTILLERY_ASSIGN_OR_RETURN(layout.data_start_, HeaderBytes(start, file_size));
@@ -308,11 +310,10 @@ absl::StatusOr<WeightsLayout> WeightsLayout::ParseHeader(absl::string_view start
   const absl::string_view header = start.substr(0, static_cast<size_t>(layout.data_start_));
   DISTILLERY_ASSIGN_OR_RETURN(layout.tensors_,
                               HeaderReader(cancelled).Read(header.substr(kLengthBytes)));
-  std::sort(layout.tensors_.begin(), layout.tensors_.end(),
-            [](const TensorSpec& a, const TensorSpec& b) {
-              return std::tie(a.offset, a.byte_count, a.name) <
-                     std::tie(b.offset, b.byte_count, b.name);
-            });
+  std::sort(
+      layout.tensors_.begin(), layout.tensors_.end(), [](const TensorSpec& a, const TensorSpec& b) {
+        return std::tie(a.offset, a.byte_count, a.name) < std::tie(b.offset, b.byte_count, b.name);
+      });
   DISTILLERY_RETURN_IF_ERROR(layout.SortNames());
   int64_t end = 0;
   for (const TensorSpec& tensor : layout.tensors_) {
@@ -322,8 +323,8 @@ absl::StatusOr<WeightsLayout> WeightsLayout::ParseHeader(absl::string_view start
     end += tensor.byte_count;
   }
   if (end != layout.data_size_) {
-    return Malformed(absl::StrCat("the data has ", layout.data_size_, " bytes, the header says ",
-                                  end));
+    return Malformed(
+        absl::StrCat("the data has ", layout.data_size_, " bytes, the header says ", end));
   }
   layout.canonical_ = header == layout.Header();
   return layout;
@@ -338,8 +339,8 @@ absl::Status WeightsLayout::SortNames() {
       by_name_.begin(), by_name_.end(),
       [this](uint32_t a, uint32_t b) { return tensors_[a].name == tensors_[b].name; });
   if (same == by_name_.end()) return absl::OkStatus();
-  return Malformed(absl::StrCat("tensor \"", absl::CHexEscape(tensors_[*same].name),
-                                "\" is there twice"));
+  return Malformed(
+      absl::StrCat("tensor \"", absl::CHexEscape(tensors_[*same].name), "\" is there twice"));
 }
 
 const TensorSpec* WeightsLayout::Find(absl::string_view name) const {
@@ -353,12 +354,12 @@ const TensorSpec* WeightsLayout::Find(absl::string_view name) const {
 std::string WeightsLayout::Header() const {
   std::string json = "{";
   for (const TensorSpec& tensor : tensors_) {
-    absl::StrAppend(&json, json.size() > 1 ? "," : "",
-                    nlohmann::json(tensor.name).dump(-1, ' ', false,
-                                                     nlohmann::json::error_handler_t::replace),
-                    ":{\"dtype\":\"", ScalarTypeName(tensor.type), "\",\"shape\":[",
-                    absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", tensor.offset, ",",
-                    tensor.offset + tensor.byte_count, "]}");
+    absl::StrAppend(
+        &json, json.size() > 1 ? "," : "",
+        nlohmann::json(tensor.name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+        ":{\"dtype\":\"", ScalarTypeName(tensor.type), "\",\"shape\":[",
+        absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", tensor.offset, ",",
+        tensor.offset + tensor.byte_count, "]}");
   }
   json += "}";
   json.append((8 - json.size() % 8) % 8, ' ');
@@ -384,9 +385,9 @@ absl::Status CheckSameLayout(const WeightsLayout& expected, const WeightsLayout&
           absl::StrCat("weights: tensor \"", tensor.name, "\" is missing"));
     }
     if (other->type != tensor.type || other->shape != tensor.shape) {
-      return absl::FailedPreconditionError(absl::StrCat("weights: tensor \"", tensor.name,
-                                                        "\" is ", Describe(*other),
-                                                        ", expected ", Describe(tensor)));
+      return absl::FailedPreconditionError(absl::StrCat("weights: tensor \"", tensor.name, "\" is ",
+                                                        Describe(*other), ", expected ",
+                                                        Describe(tensor)));
     }
   }
   for (const TensorSpec& tensor : got.tensors()) {

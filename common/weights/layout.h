@@ -2,8 +2,8 @@
 // safetensors: 8-byte little-endian header length, JSON header, tensor bytes).
 //
 // The canonical file, whose SHA-256 names a set of weights, has its names sorted, no metadata, no
-// gaps, and its header padded with spaces to a multiple of 8 bytes. Two sets of weights of one model
-// therefore have equal headers, and element i stands at the same place in both.
+// gaps, and its header padded with spaces to a multiple of 8 bytes. Two sets of weights of one
+// model therefore have equal headers, and element i stands at the same place in both.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,13 @@
 
 namespace distillery {
 
-// What a header may hold, so that a hostile one costs little: 2^17 entries are read in less than half
-// a second.
+// What a header may hold, so that a hostile one costs little: 2^17 entries are read in less than
+// half a second.
 //
-// A model has 2^14 tensors at most: more than twice those of the deepest residual network, which has
-// 7,000 in 1,202 layers. A file of the model's may have eight times as many, since training adds up to
-// three states of the optimizer for each parameter, and an encoding doubles what there is.
+// A model has 2^14 tensors at most: more than twice those of the deepest residual network, which
+// has 7,000 in 1,202 layers. A file of the model's may have eight times as many, since training
+// adds up to three states of the optimizer for each parameter, and an encoding doubles what there
+// is.
 inline constexpr int64_t kMaxModelTensors = 1 << 14;
 inline constexpr int64_t kMaxTensors = 8 * kMaxModelTensors;
 // Messages quote names, and "optimizer/", the state's own name or "/scales" is added to a model's.
@@ -31,7 +32,18 @@ inline constexpr int64_t kMaxNameBytes = 2 * kMaxModelNameBytes;
 inline constexpr int64_t kMaxModelHeaderBytes = 256 * kMaxModelTensors;
 inline constexpr int64_t kMaxHeaderBytes = 8 * kMaxModelHeaderBytes;
 
-enum class ScalarType { kFloat32, kFloat64, kFloat16, kBFloat16, kInt64, kInt32, kInt16, kInt8, kUInt8, kBool };
+enum class ScalarType {
+  kFloat32,
+  kFloat64,
+  kFloat16,
+  kBFloat16,
+  kInt64,
+  kInt32,
+  kInt16,
+  kInt8,
+  kUInt8,
+  kBool
+};
 
 // "F32", "I64" ... as in the header.
 absl::string_view ScalarTypeName(ScalarType type);
@@ -52,8 +64,8 @@ struct TensorSpec {
 class WeightsLayout {
  public:
   WeightsLayout() = default;
-  // The canonical layout of the tensors; their places are computed. INVALID_ARGUMENT for an empty or
-  // doubled name, a shape that is not sensible, or more than Parse would read again.
+  // The canonical layout of the tensors; their places are computed. INVALID_ARGUMENT for an empty
+  // or doubled name, a shape that is not sensible, or more than Parse would read again.
   static absl::StatusOr<WeightsLayout> Create(std::vector<TensorSpec> tensors);
   // Reads the header of a whole safetensors file, strictly: known types, places that fill the data
   // exactly, no name twice, `__metadata__` ignored. INVALID_ARGUMENT says what is wrong; more than
@@ -63,10 +75,9 @@ class WeightsLayout {
                                              const std::function<bool()>& cancelled = nullptr);
   // The same of the start of a file of `file_size` bytes: at least its HeaderBytes.
   static absl::StatusOr<WeightsLayout> ParseHeader(
-      absl::string_view start, int64_t file_size,
-      const std::function<bool()>& cancelled = nullptr);
-  // Where the data begin, by the file's first kLengthBytes, or all of a shorter one. INVALID_ARGUMENT
-  // if that is not in the file, or the header is larger than kMaxHeaderBytes.
+      absl::string_view start, int64_t file_size, const std::function<bool()>& cancelled = nullptr);
+  // Where the data begin, by the file's first kLengthBytes, or all of a shorter one.
+  // INVALID_ARGUMENT if that is not in the file, or the header is larger than kMaxHeaderBytes.
   static absl::StatusOr<int64_t> HeaderBytes(absl::string_view start, int64_t file_size);
   static constexpr int64_t kLengthBytes = 8;
 
@@ -93,8 +104,8 @@ class WeightsLayout {
   bool canonical_ = false;
 };
 
-// INVALID_ARGUMENT for a model with more tensors, longer names or a longer header than its files have
-// room for: see kMaxModelTensors.
+// INVALID_ARGUMENT for a model with more tensors, longer names or a longer header than its files
+// have room for: see kMaxModelTensors.
 absl::Status CheckModelLayout(const WeightsLayout& layout);
 
 // FAILED_PRECONDITION naming the first tensor that is missing, extra or different.

@@ -32,7 +32,8 @@ absl::StatusOr<TensorSource> TensorSource::OpenFile(const std::string& path) {
 absl::StatusOr<TensorSource> TensorSource::OfBytes(absl::string_view file) {
   return Open(static_cast<int64_t>(file.size()),
               [file](int64_t offset, int64_t bytes, char* output) {
-                if (bytes > 0) std::memcpy(output, file.data() + offset, static_cast<size_t>(bytes));
+                if (bytes > 0)
+                  std::memcpy(output, file.data() + offset, static_cast<size_t>(bytes));
                 return absl::OkStatus();
               });
 }

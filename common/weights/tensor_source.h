@@ -32,8 +32,8 @@ class TensorSource {
   absl::Status Read(const TensorSpec& tensor, int64_t first, int64_t bytes, char* output) const {
     return read_(layout_.data_start() + tensor.offset + first, bytes, output);
   }
-  // Gives the tensor's bytes to `sink` in pieces of whole elements, a megabyte at the most. Errors of
-  // the reader and of `sink`.
+  // Gives the tensor's bytes to `sink` in pieces of whole elements, a megabyte at the most. Errors
+  // of the reader and of `sink`.
   absl::Status ForEachPiece(const TensorSpec& tensor,
                             const std::function<absl::Status(absl::string_view)>& sink) const;
 

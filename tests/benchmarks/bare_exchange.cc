@@ -55,8 +55,8 @@ class BareExchangeService final
                           static_cast<size_t>(message.start_offset()), /*walks=*/false,
                           memory_);  // deletes itself
   }
-  grpc::ServerReadReactor<grpc::ByteBuffer>* UploadDelta(
-      grpc::CallbackServerContext* /*context*/, grpc::ByteBuffer* response) override {
+  grpc::ServerReadReactor<grpc::ByteBuffer>* UploadDelta(grpc::CallbackServerContext* /*context*/,
+                                                         grpc::ByteBuffer* response) override {
     const grpc::Slice nothing;
     *response = grpc::ByteBuffer(&nothing, 1);
     return new BareReader;  // deletes itself

@@ -24,12 +24,11 @@ constexpr float kMean = 0.5F;
 constexpr float kDeviation = 0.25F;
 
 at::ScalarType TypeOf(const std::string& precision) {
-  return precision == "bfloat16" ? at::kBFloat16
-                                 : precision == "float16" ? at::kHalf : at::kFloat;
+  return precision == "bfloat16" ? at::kBFloat16 : precision == "float16" ? at::kHalf : at::kFloat;
 }
 
-// Pixels as the service's clients send them, normalised beforehand: the branches of max pooling take
-// as long as their data is hard to predict.
+// Pixels as the service's clients send them, normalised beforehand: the branches of max pooling
+// take as long as their data is hard to predict.
 at::Tensor RandomInputs(int64_t rows, const ImageShape& shape) {
   return torch::randint(0, 256, {rows, shape.channels, shape.height, shape.width})
       .div(255)
@@ -74,7 +73,8 @@ class TorchForward : public BareForward {
                       [end](int64_t /*rows*/) { return absl::Now() < end; });
   }
 
-  // Batches from row `first` of the inputs on, one and then more as long as `more`, told the rows so far, says so.
+  // Batches from row `first` of the inputs on, one and then more as long as `more`, told the rows
+  // so far, says so.
   template <typename More>
   int64_t RunBatches(int64_t batch_rows, int64_t first, const More& more) {
     ConfigureTorch(/*compute_threads=*/1);

@@ -1,7 +1,7 @@
 // The bare LibTorch forward that teacher_throughput compares with: a TorchScript module, batches of
-// random inputs cut from one tensor, and nothing around it. On a GPU the inputs lie in pinned memory,
-// and each thread copies them, computes and copies back on a stream of its own: what any service has
-// to do.
+// random inputs cut from one tensor, and nothing around it. On a GPU the inputs lie in pinned
+// memory, and each thread copies them, computes and copies back on a stream of its own: what any
+// service has to do.
 //
 // LibTorch stays behind this header: no gRPC and no generated messages beside it.
 #pragma once
@@ -47,8 +47,8 @@ class BareForward {
   virtual void Compute(int64_t batch_rows, int64_t rows) = 0;
 };
 
-// Largest |logit - reference| over the largest |reference|, where the reference is computed in float64
-// on the CPU, of `rows` random rows in one batch.
+// Largest |logit - reference| over the largest |reference|, where the reference is computed in
+// float64 on the CPU, of `rows` random rows in one batch.
 absl::StatusOr<double> RelativeError(const std::string& model_path, const std::string& device,
                                      const std::string& precision, int64_t rows);
 

@@ -1,5 +1,5 @@
-// A bare gRPC stream, which benchmarks of bulk streams compare with: messages of one size from memory
-// that is there already, and nothing else.
+// A bare gRPC stream, which benchmarks of bulk streams compare with: messages of one size from
+// memory that is there already, and nothing else.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>

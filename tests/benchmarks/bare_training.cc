@@ -45,9 +45,9 @@ class TorchLoop : public BareTraining {
   double TrainEpoch() override {
     const std::string& architecture = spec_.student.architecture;
     torch::nn::Sequential model = architecture == "lenet" ? LeNet() : Mlp(architecture);
-    torch::optim::SGD optimizer(model->parameters(),
-                                torch::optim::SGDOptions(spec_.training.learning_rate)
-                                    .momentum(spec_.training.momentum));
+    torch::optim::SGD optimizer(
+        model->parameters(),
+        torch::optim::SGDOptions(spec_.training.learning_rate).momentum(spec_.training.momentum));
     const int64_t batch = spec_.training.batch_size;
     const absl::Time start = absl::Now();
     const at::Tensor order = torch::randperm(inputs_.size(0));

@@ -1,6 +1,6 @@
 // Weights through the coordinator against what the machine can do, in one run, alternating: GB/s of
-// downloads and uploads by K replicas at once, seconds to average, and the coordinator's peak memory
-// against one model. Prints JSON, and a table to standard error.
+// downloads and uploads by K replicas at once, seconds to average, and the coordinator's peak
+// memory against one model. Prints JSON, and a table to standard error.
 //
 // The coordinator is a process of its own; each replica is a worker with a connection of its own.
 // Every delta is checked, synced and recorded before it is acknowledged. Compared are a bare gRPC
@@ -132,17 +132,21 @@ class Case {
  public:
   Case(const Flags& flags, const std::string& folder, const ServerProcess& bare,
        const std::string& delta, int64_t replicas)
-      : flags_(flags), folder_(folder), bare_(NewConnection(bare.address())), delta_(delta),
-        replicas_(static_cast<size_t>(replicas)), total_(replicas * delta.size()),
+      : flags_(flags),
+        folder_(folder),
+        bare_(NewConnection(bare.address())),
+        delta_(delta),
+        replicas_(static_cast<size_t>(replicas)),
+        total_(replicas * delta.size()),
         messages_(UploadMessages(delta, UploadChunkBytes(static_cast<int64_t>(delta.size())))) {}
 
   absl::StatusOr<nlohmann::ordered_json> Measure(const std::string& initial_weights) {
     DISTILLERY_ASSIGN_OR_RETURN(
         ServerProcess coordinator,
-        ServerProcess::Start({ProgramFolder() + "/coordinator", "--listen", "127.0.0.1:0",
-                              "--state-dir", folder_ + "/state", "--lease-seconds", "3600",
-                              "--log-level", "warning"},
-                             folder_));
+        ServerProcess::Start(
+            {ProgramFolder() + "/coordinator", "--listen", "127.0.0.1:0", "--state-dir",
+             folder_ + "/state", "--lease-seconds", "3600", "--log-level", "warning"},
+            folder_));
     coordinator_ = &coordinator;
     idle_memory_ = MemoryOf(coordinator.id(), "VmRSS");
     DISTILLERY_RETURN_IF_ERROR(Begin(initial_weights));
@@ -166,8 +170,8 @@ class Case {
   };
 
   std::vector<Kind*> Kinds() {
-    return {&bare_download_, &bare_upload_,     &file_, &download_, &upload_,
-            &worker_download_, &worker_upload_};
+    return {&bare_download_, &bare_upload_,     &file_,         &download_,
+            &upload_,        &worker_download_, &worker_upload_};
   }
 
   // Registers the workers, submits a run and gives it its first weights.
@@ -176,9 +180,9 @@ class Case {
       WorkerOfReplica worker;
       worker.channel = NewConnection(coordinator_->address());
       worker.control = std::make_unique<CoordinatorClient>(worker.channel, &canceller_);
-      DISTILLERY_ASSIGN_OR_RETURN(const auto registration,
-                                  worker.control->RegisterWorker(RandomHex(16), "benchmark",
-                                                                 "benchmark", "fastest"));
+      DISTILLERY_ASSIGN_OR_RETURN(
+          const auto registration,
+          worker.control->RegisterWorker(RandomHex(16), "benchmark", "benchmark", "fastest"));
       worker.worker_id = registration.worker_id;
       workers_.push_back(std::move(worker));
     }

@@ -1,11 +1,11 @@
-// A coordinator under many workers: 10, 100 and 1,000 that are simulated, each with a connection of its
-// own, over a quarter as many runs of four replicas. Prints JSON, and a table to standard error: calls
-// per second, the median and the 99th percentile of each kind of call, CPU seconds per call and memory
-// per worker of the coordinator, which is a process of its own.
+// A coordinator under many workers: 10, 100 and 1,000 that are simulated, each with a connection of
+// its own, over a quarter as many runs of four replicas. Prints JSON, and a table to standard
+// error: calls per second, the median and the 99th percentile of each kind of call, CPU seconds per
+// call and memory per worker of the coordinator, which is a process of its own.
 //
-// Goals: unary calls that do not wait for a task within 50 ms (99th percentile) at 1,000 workers; cost
-// per call and memory per worker do not grow with their number. The workers share the processors with
-// the coordinator here, and the times are theirs.
+// Goals: unary calls that do not wait for a task within 50 ms (99th percentile) at 1,000 workers;
+// cost per call and memory per worker do not grow with their number. The workers share the
+// processors with the coordinator here, and the times are theirs.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -79,11 +79,11 @@ class Scale {
   absl::StatusOr<nlohmann::ordered_json> Measure() {
     DISTILLERY_ASSIGN_OR_RETURN(
         const ServerProcess coordinator,
-        ServerProcess::Start({ProgramFolder() + "/coordinator", "--listen", "127.0.0.1:0",
-                              "--state-dir", folder_ + "/state", "--lease-seconds",
-                              absl::StrCat(10 * flags_.renew_seconds), "--max-connections", "4096",
-                              "--log-level", "warning"},
-                             folder_));
+        ServerProcess::Start(
+            {ProgramFolder() + "/coordinator", "--listen", "127.0.0.1:0", "--state-dir",
+             folder_ + "/state", "--lease-seconds", absl::StrCat(10 * flags_.renew_seconds),
+             "--max-connections", "4096", "--log-level", "warning"},
+            folder_));
     const auto stub = v1::CoordinatorService::NewStub(NewConnection(coordinator.address()));
     const int64_t idle_memory = MemoryOf(coordinator.id(), "VmRSS");
     for (int64_t i = 0; i < std::max<int64_t>(1, worker_count_ / kReplicas); ++i) {

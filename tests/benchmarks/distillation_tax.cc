@@ -1,12 +1,12 @@
 // What a teacher service costs a student: samples per second of a worker's task with soft targets
-// from a teacher_service against a bare LibTorch loop on hard labels, in one run, in turn. Prints JSON,
-// and a table to standard error. Goal: 0.98 of the bare loop with a warm cache.
+// from a teacher_service against a bare LibTorch loop on hard labels, in one run, in turn. Prints
+// JSON, and a table to standard error. Goal: 0.98 of the bare loop with a warm cache.
 //
-// The services are processes of their own, reached over loopback as student_worker does. The warm one
-// has all logits in its cache folder. The live one has none, and remembers fewer rows than an epoch
-// has: read in the same order again and again, the oldest rows are always gone when they are asked
-// for, so each is computed each time, on the cores that the student trains on. What that must cost is
-// shown by the bare loop with a bare forward of as many rows beside it.
+// The services are processes of their own, reached over loopback as student_worker does. The warm
+// one has all logits in its cache folder. The live one has none, and remembers fewer rows than an
+// epoch has: read in the same order again and again, the oldest rows are always gone when they are
+// asked for, so each is computed each time, on the cores that the student trains on. What that must
+// cost is shown by the bare loop with a bare forward of as many rows beside it.
 //
 // Beside the wall clock, the CPU time of the thread that trains is compared: it says the same on a
 // machine of one's own, and leaves out what other programs take.
@@ -72,7 +72,8 @@ class Teacher {
                                                         const std::string& folder) {
     DISTILLERY_ASSIGN_OR_RETURN(ServerProcess server,
                                 ServerProcess::Start(std::move(arguments), folder));
-    DISTILLERY_ASSIGN_OR_RETURN(auto channels, TeacherChannels::Open(server.address(), {}, nullptr));
+    DISTILLERY_ASSIGN_OR_RETURN(auto channels,
+                                TeacherChannels::Open(server.address(), {}, nullptr));
     return std::unique_ptr<Teacher>(new Teacher(std::move(server), std::move(channels)));
   }
 
@@ -147,8 +148,7 @@ nlohmann::ordered_json Report(const Load& load, const Load& bare) {
     json["seconds_rounds"].push_back(Rounded(seconds));
   }
   json["training_cpu_seconds"] = Rounded(Median(load.cpu_seconds));
-  std::fprintf(stderr,
-               "  %-34s %8.0f samples/s  ratio %.3f (CPU time %.3f)  teacher wait %.3f\n",
+  std::fprintf(stderr, "  %-34s %8.0f samples/s  ratio %.3f (CPU time %.3f)  teacher wait %.3f\n",
                load.name.c_str(), speed, ratio, cpu_ratio, Median(load.teacher_wait_shares));
   return json;
 }
@@ -188,8 +188,8 @@ absl::StatusOr<Setting> Prepare(const Flags& flags, const std::string& folder) {
   return setting;
 }
 
-// The bare loop while another thread computes the teacher's logits of as many samples; until both are
-// done.
+// The bare loop while another thread computes the teacher's logits of as many samples; until both
+// are done.
 ReplicaTask::Trained TrainBesideForward(BareTraining& loop, BareForward& forward) {
   const absl::Time start = absl::Now();
   std::thread beside([&] { forward.Compute(kTeacherBatchRows, kSamples); });
@@ -255,8 +255,7 @@ absl::Status Run(const Flags& flags) {
   json["batch_size"] = HardLabelSpec("lenet", *setting.dataset).training.batch_size;
   json["rounds"] = flags.rounds;
   for (const std::string& student : flags.students) {
-    DISTILLERY_ASSIGN_OR_RETURN(nlohmann::ordered_json measured,
-                                Measure(flags, student, setting));
+    DISTILLERY_ASSIGN_OR_RETURN(nlohmann::ordered_json measured, Measure(flags, student, setting));
     json["students"].push_back(std::move(measured));
   }
   std::printf("%s\n", json.dump(2).c_str());

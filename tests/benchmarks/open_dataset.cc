@@ -1,6 +1,6 @@
-// How long a large data set takes to open, the first time and the next, and the memory that it takes:
-// images of 8 x 8 in NumPy's format, 10 million of them, each opening by a process of its own.
-// Prints JSON. Goal: the second opening takes less than 2 s.
+// How long a large data set takes to open, the first time and the next, and the memory that it
+// takes: images of 8 x 8 in NumPy's format, 10 million of them, each opening by a process of its
+// own. Prints JSON. Goal: the second opening takes less than 2 s.
 //
 // The files were just written, so they are read from the page cache where they fit into it.
 #include <CLI/CLI.hpp>

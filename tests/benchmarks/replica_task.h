@@ -1,5 +1,5 @@
-// One replica's training task as a worker does it, for benchmarks: TrainReplica on an epoch of a data
-// set.
+// One replica's training task as a worker does it, for benchmarks: TrainReplica on an epoch of a
+// data set.
 #pragma once
 
 #include <memory>

@@ -1,9 +1,10 @@
-// What one replica of five that sends finite garbage does to a student: accuracy of the plain mean, the
-// trimmed mean and the median beside the mean without garbage, over several seeds. Prints JSON, and a
-// table to standard error; exit code 1 if a robust method is more than a point of accuracy off.
+// What one replica of five that sends finite garbage does to a student: accuracy of the plain mean,
+// the trimmed mean and the median beside the mean without garbage, over several seeds. Prints JSON,
+// and a table to standard error; exit code 1 if a robust method is more than a point of accuracy
+// off.
 //
-// The coordinator's domain and the workers' training are the real ones, in this process; replica 4's
-// delta is replaced by noise before it is sent, in every round.
+// The coordinator's domain and the workers' training are the real ones, in this process; replica
+// 4's delta is replaced by noise before it is sent, in every round.
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
@@ -57,7 +58,8 @@ constexpr Variant kVariants[] = {{"mean, no garbage", "mean", 0, false},
                                  {"trimmed_mean", "trimmed_mean", 0.2, true},
                                  {"median", "median", 0, true}};
 
-// Noise of the delta's layout, uniform within +-size: by default hundreds of times a delta's elements.
+// Noise of the delta's layout, uniform within +-size: by default hundreds of times a delta's
+// elements.
 std::string Garbage(const Weights& delta, double size, const TaskId& task, int64_t seed) {
   Weights noise = delta;
   RandomStream random(seed, "garbage", static_cast<uint64_t>(task.round));
@@ -100,8 +102,7 @@ class Experiment {
     }
     DISTILLERY_ASSIGN_OR_RETURN(const RunView ended, coordinator_->GetRun(run.row.run_id));
     if (ended.row.state != RunState::kSucceeded || !ended.latest_evaluation.has_value()) {
-      return absl::InternalError(absl::StrCat("the run did not succeed: ",
-                                              ended.row.state_reason));
+      return absl::InternalError(absl::StrCat("the run did not succeed: ", ended.row.state_reason));
     }
     return ended.latest_evaluation->accuracy();
   }

@@ -67,9 +67,9 @@ absl::Status WriteNpyPair(const std::string& prefix, const std::vector<int64_t>&
     state = state * 1664525U + 1013904223U;
     pixel = static_cast<char>(state >> 24);
   }
-  DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(
-      prefix + "_images.npy",
-      Npy("|u1", {count, shape.channels, shape.height, shape.width}, pixels)));
+  DISTILLERY_RETURN_IF_ERROR(
+      WriteFileDurably(prefix + "_images.npy",
+                       Npy("|u1", {count, shape.channels, shape.height, shape.width}, pixels)));
   return WriteFileDurably(prefix + "_labels.npy", Npy("<i4", {count}, elements));
 }
 

@@ -45,9 +45,10 @@ absl::Status SimulatedWorker::Run() {
   Sleep(options_.task_time * random_.Uniform());
   if (options_.stop->load()) return absl::OkStatus();
   DISTILLERY_ASSIGN_OR_RETURN(const auto registration, Time("RegisterWorker", [&] {
-    return client_.RegisterWorker(RandomHex(16), absl::StrCat("worker-", options_.number),
-                                  "benchmark", "fastest");
-  }));
+                                return client_.RegisterWorker(
+                                    RandomHex(16), absl::StrCat("worker-", options_.number),
+                                    "benchmark", "fastest");
+                              }));
   while (!options_.stop->load()) {
     const auto start = absl::Now();
     DISTILLERY_ASSIGN_OR_RETURN(
@@ -102,9 +103,8 @@ absl::Status SimulatedWorker::Do(const WorkerTask& task) {
     metrics.correct_count = 90;
     metrics.cross_entropy = 0.5;
     metrics.agreement_count = -1;
-    return Time("ReportEvaluation", [&] {
-      return client_.ReportEvaluation(header.request_id, task.lease, metrics);
-    });
+    return Time("ReportEvaluation",
+                [&] { return client_.ReportEvaluation(header.request_id, task.lease, metrics); });
   }
   header.metrics.sample_count = 100;
   header.metrics.step_count = 10;

@@ -107,7 +107,9 @@ absl::Status ServeStreams(const StreamServerOptions& options) {
   TeacherServiceImpl service({}, host.get());
   RpcServer::Options server_options;
   server_options.address_file = options.address_file;
-  DISTILLERY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(server_options, {{v1::TeacherService::service_full_name(), &service}}));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto server,
+      RpcServer::Start(server_options, {{v1::TeacherService::service_full_name(), &service}}));
   StopSignal::Wait();
   host->Drain();
   bare_server->Shutdown();

@@ -112,11 +112,10 @@ Stubs ConnectAll(const std::string& address, int count) {
   return stubs;
 }
 
-// Rows that threads 0 to `count` - 1 get by calling `once`, which returns its rows, for about `seconds`
-// and one call each at least.
+// Rows that threads 0 to `count` - 1 get by calling `once`, which returns its rows, for about
+// `seconds` and one call each at least.
 absl::StatusOr<int64_t> RowsOfAll(
-    int count, double seconds,
-    const std::function<absl::StatusOr<int64_t>(size_t thread)>& once) {
+    int count, double seconds, const std::function<absl::StatusOr<int64_t>(size_t thread)>& once) {
   std::vector<absl::Status> statuses(static_cast<size_t>(count));
   std::atomic<int64_t> total{0};
   std::vector<std::thread> threads;
@@ -156,8 +155,7 @@ absl::StatusOr<int64_t> TeacherLoad::Stream(int count, double seconds) {
   });
 }
 
-absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes,
-                                          double seconds) {
+absl::StatusOr<int64_t> TeacherLoad::Query(int clients, int64_t rows, bool bytes, double seconds) {
   const Stubs stubs = ConnectAll(options_.address, clients);
   std::vector<v1::ComputeSoftTargetsRequest> requests;
   for (int i = 0; i < clients; ++i) requests.push_back(QueryRequest(options_, rows, i, bytes));

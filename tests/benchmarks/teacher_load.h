@@ -33,8 +33,8 @@ class TeacherLoad {
   absl::Status AwaitModel() const;
 
   // Each: about `seconds`, until all that was asked for is there. Errors of the calls.
-  // Rows of `count` workers' streams, each over a connection of its own, one shard after the other, each
-  // of a view that is new.
+  // Rows of `count` workers' streams, each over a connection of its own, one shard after the other,
+  // each of a view that is new.
   absl::StatusOr<int64_t> Stream(int count, double seconds);
   // Rows of `clients` that ask for `rows` at a time, each over a connection of its own. Pixels are
   // float32, or bytes.

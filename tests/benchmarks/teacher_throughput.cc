@@ -1,6 +1,6 @@
-// Rows per CPU second of teacher_service, on a GPU rows per second, against a bare LibTorch forward of
-// the same TorchScript file, in one run, alternating. Prints JSON, and a table to standard error.
-// Goal: 0.95 of the bare forward with 4 clients and more.
+// Rows per CPU second of teacher_service, on a GPU rows per second, against a bare LibTorch forward
+// of the same TorchScript file, in one run, alternating. Prints JSON, and a table to standard
+// error. Goal: 0.95 of the bare forward with 4 clients and more.
 //
 // The service is a process of its own with its defaults and no cache; streams ask for augmented
 // views that nobody asked for before. The bare forward gets its best batch size of 64 to 1024, one
@@ -86,8 +86,8 @@ Case CaseOf(const Flags& flags, const std::string& architecture) {
   made.images = flags.images > 0 ? flags.images : large ? 1024 : 8192;
   made.shard_rows = std::min<int64_t>(made.images / 2, large ? 256 : made.images);
   // A query with its pixels in float32 is one message.
-  made.query_rows = std::clamp<int64_t>(kMostMessageBytes / (4 * made.model.shape.size()), 1,
-                                        flags.query_rows);
+  made.query_rows =
+      std::clamp<int64_t>(kMostMessageBytes / (4 * made.model.shape.size()), 1, flags.query_rows);
   ModelFlag model;
   model.devices = {flags.device};
   made.slots = DefaultComputeSlots({model}, AvailableCores());
@@ -195,8 +195,8 @@ int64_t BestBatch(const Flags& flags, const Case& measured, BareForward& bare,
     const double cpu_start = OwnCpuSeconds();
     const absl::Time start = absl::Now();
     const auto rows = static_cast<double>(bare.Run(batch, threads, seconds));
-    const double rate = rows / (on_cpu ? OwnCpuSeconds() - cpu_start
-                                       : absl::ToDoubleSeconds(absl::Now() - start));
+    const double rate =
+        rows / (on_cpu ? OwnCpuSeconds() - cpu_start : absl::ToDoubleSeconds(absl::Now() - start));
     (*json)[std::to_string(batch)] = std::round(rate);
     if (rate > most) best = batch;
     most = std::max(most, rate);
@@ -241,10 +241,9 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Flags& flags, const std::st
   json["classes"] = measured.model.classes;
   json["query_rows"] = measured.query_rows;
   DISTILLERY_ASSIGN_OR_RETURN(json["relative_error"], MeasureErrors(flags, model));
-  const int64_t batch =
-      BestBatch(flags, measured, *forward,
-                &json[flags.device == "cpu" ? "bare_rows_per_cpu_second_by_batch"
-                                            : "bare_rows_per_second_by_batch"]);
+  const int64_t batch = BestBatch(flags, measured, *forward,
+                                  &json[flags.device == "cpu" ? "bare_rows_per_cpu_second_by_batch"
+                                                              : "bare_rows_per_second_by_batch"]);
   json["best_batch"] = batch;
 
   std::vector<std::string> arguments = {ProgramFolder() + "/teacher_service",
@@ -301,7 +300,8 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Flags& flags, const std::st
   }
   DISTILLERY_RETURN_IF_ERROR(teacher.AwaitModel());
   // Warms both sides.
-  for (Load& load : loads) DISTILLERY_RETURN_IF_ERROR(load.run(std::min(0.3, flags.seconds)).status());
+  for (Load& load : loads)
+    DISTILLERY_RETURN_IF_ERROR(load.run(std::min(0.3, flags.seconds)).status());
   for (int round = 0; round < flags.rounds; ++round) {
     for (Load& load : loads) {
       if (StopSignal::Requested()) return absl::CancelledError("stopped");

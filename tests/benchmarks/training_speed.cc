@@ -31,8 +31,7 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const std::string& architecture,
                                                const std::shared_ptr<const Dataset>& dataset) {
   const RunSpec spec = HardLabelSpec(architecture, *dataset);
   DISTILLERY_ASSIGN_OR_RETURN(const ReplicaTask task, ReplicaTask::Create(spec, dataset));
-  DISTILLERY_ASSIGN_OR_RETURN(const auto loop,
-                              BareTraining::Create(spec, *dataset, task.card()));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto loop, BareTraining::Create(spec, *dataset, task.card()));
   loop->TrainEpoch();
   DISTILLERY_RETURN_IF_ERROR(task.Train().status());
   std::vector<double> bare;

@@ -1,5 +1,5 @@
-// Preloaded into a program: its wall clock steps back an hour once the file that STEP_BACK_FILE names is
-// there. All other clocks stay what they are.
+// Preloaded into a program: its wall clock steps back an hour once the file that STEP_BACK_FILE
+// names is there. All other clocks stay what they are.
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -49,7 +49,8 @@ TEST(FleetView, WhyARunStandsStillIsShownAtAnyWidth) {
     FleetView view;
     const auto lines = view.Lines(Snapshot(), width, 100);
     EXPECT_THAT(Joined(lines), HasSubstr("round0replica0failed:train/a/bad\\xff.pngisnoimage"))
-        << width << "\n" << absl::StrJoin(lines, "\n");
+        << width << "\n"
+        << absl::StrJoin(lines, "\n");
     for (const std::string& line : lines) EXPECT_LE(WidthOf(line), width) << line;
   }
 }

@@ -27,8 +27,7 @@ TEST_F(RunClientTest, Fault57_AllRoundsOfALongRunAreFetched) {
   coordinator_.reset();
   {
     Record::Contents contents;
-    ASSERT_OK_AND_ASSIGN(const auto record,
-                         Record::Open(StateFile("record.sqlite3"), &contents));
+    ASSERT_OK_AND_ASSIGN(const auto record, Record::Open(StateFile("record.sqlite3"), &contents));
     ASSERT_THAT(record->Transaction([&]() -> absl::Status {
       RoundRow round{run_id, 0, contents.runs[0].weights_sha256, {}, 0.5};
       for (; round.round < kRounds; ++round.round) {

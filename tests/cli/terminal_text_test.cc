@@ -33,7 +33,8 @@ TEST(TerminalText, WrapsBetweenWordsAndLosesNothing) {
   EXPECT_THAT(Wrap("abcdefgh ij", 3, 9), ElementsAre("abc", "def", "gh", "ij"));
   EXPECT_THAT(Wrap("", 3, 9), ElementsAre(""));
   EXPECT_THAT(Wrap("one two three four", 8, 2), ElementsAre("one two", "three f…"));
-  const std::string text = "the loss is nan at batch 3 (from shard 7 of gr\xc3\xbc\xc3\x9f/train@64)";
+  const std::string text =
+      "the loss is nan at batch 3 (from shard 7 of gr\xc3\xbc\xc3\x9f/train@64)";
   for (size_t width = 1; width < 80; ++width) {
     const std::vector<std::string> lines = Wrap(text, width, 1000);
     for (const std::string& line : lines) {

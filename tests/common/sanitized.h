@@ -1,4 +1,5 @@
-// Whether this is a build under AddressSanitizer, which keeps freed memory back and is ten times slower.
+// Whether this is a build under AddressSanitizer, which keeps freed memory back and is ten times
+// slower.
 #pragma once
 
 #ifndef __has_feature  // clang's

@@ -1,5 +1,4 @@
 #include "coordinator/average.h"
-#include "coordinator/weights_scan.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 
 #include "common/base/checksum.h"
 #include "common/base/files.h"
+#include "coordinator/weights_scan.h"
 #include "tests/common/eaten_descriptors.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -328,9 +328,7 @@ std::string OneElement(ScalarType type, const std::string& bytes) {
   return weights.file();
 }
 
-absl::Status Check(const std::string& file) {
-  return CheckFinite(*TensorSource::OfBytes(file));
-}
+absl::Status Check(const std::string& file) { return CheckFinite(*TensorSource::OfBytes(file)); }
 
 struct FiniteCase {
   const char* name;
@@ -355,11 +353,18 @@ INSTANTIATE_TEST_SUITE_P(
     Types, CheckFiniteTest,
     ::testing::Values(
         FiniteCase{"F16", ScalarType::kFloat16, {"\x00\xFC", 2}, {"\x01\x7C", 2}, {"\xFF\x7B", 2}},
-        FiniteCase{"BF16", ScalarType::kBFloat16, {"\x80\xFF", 2}, {"\xC0\x7F", 2}, {"\x7F\x7F", 2}},
-        FiniteCase{"F32", ScalarType::kFloat32, {"\x00\x00\x80\xFF", 4}, {"\x01\x00\x80\x7F", 4},
+        FiniteCase{
+            "BF16", ScalarType::kBFloat16, {"\x80\xFF", 2}, {"\xC0\x7F", 2}, {"\x7F\x7F", 2}},
+        FiniteCase{"F32",
+                   ScalarType::kFloat32,
+                   {"\x00\x00\x80\xFF", 4},
+                   {"\x01\x00\x80\x7F", 4},
                    {"\xFF\xFF\x7F\x7F", 4}},
-        FiniteCase{"F64", ScalarType::kFloat64, {"\0\0\0\0\0\0\xF0\x7F", 8},
-                   {"\x01\0\0\0\0\0\xF0\xFF", 8}, {"\xFF\xFF\xFF\xFF\xFF\xFF\xEF\x7F", 8}}),
+        FiniteCase{"F64",
+                   ScalarType::kFloat64,
+                   {"\0\0\0\0\0\0\xF0\x7F", 8},
+                   {"\x01\0\0\0\0\0\xF0\xFF", 8},
+                   {"\xFF\xFF\xFF\xFF\xFF\xFF\xEF\x7F", 8}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(CheckFinite, IntegersAreNeverNan) {

@@ -211,6 +211,5 @@ TEST_F(EncodedWeightsTest, AFileThatIsLostOrForgottenIsMadeAnew) {
   EXPECT_EQ(made, 3);
 }
 
-
 }  // namespace
 }  // namespace distillery

@@ -266,8 +266,7 @@ TEST_F(Leases, PausedRunLeasesNothingAndGoesOnWhereItWas) {
   ASSERT_THAT(Send(last.lease, ModelFile({0, 4})), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
-  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
-              ::testing::ElementsAre(1.5F, 4.0F));
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.5F, 4.0F));
 }
 
 TEST_F(Leases, PauseAndResumeOfOtherStatesChangeNothing) {
@@ -301,8 +300,9 @@ TEST_F(Leases, ATaskThatIsGivenUpWithoutAWordHasFailed) {
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer none, Ask(worker));
   EXPECT_FALSE(none.grant.has_value());
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
-  EXPECT_THAT(Run(run_id).row.state_reason,
-              HasSubstr("train round 0 replica 0 failed: its worker asked for another task without"));
+  EXPECT_THAT(
+      Run(run_id).row.state_reason,
+      HasSubstr("train round 0 replica 0 failed: its worker asked for another task without"));
   EXPECT_EQ(Run(run_id).row.lost_leases, 3);
 }
 
@@ -406,9 +406,9 @@ TEST_F(Leases, Fault56_ReasonsAreCutBetweenCharactersAndStayReadable) {
     clock_.Advance(options_.lease_duration * 2);
     const std::string worker = Register();
     for (int i = 0; i < 3; ++i) {
-      ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true,
-                                            text + "\n\x1b[2J"),
-                  IsOk());
+      ASSERT_THAT(
+          coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, text + "\n\x1b[2J"),
+          IsOk());
     }
     ASSERT_EQ(Run(run_id).row.state, RunState::kPaused);
     EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));

@@ -15,8 +15,7 @@ class Results : public CoordinatorTest {
   std::vector<float> NewestW(const std::string& run_id) {
     const auto weights = coordinator_->OpenWeights(run_id, -1);
     EXPECT_THAT(weights, IsOk());
-    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w")
-                        : std::vector<float>{};
+    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w") : std::vector<float>{};
   }
   const std::string delta_ = ModelFile({0.5, 0.5});
 };
@@ -233,9 +232,8 @@ TEST_F(Results, Fault48_IdsThatAreNoNamesAreRefusedWithoutALocalPath) {
           coordinator_->OpenWeights(bad, 0).status(),
           coordinator_->SubmitRun(bad, SmallSpec()).status(),
           coordinator_->RegisterWorker(bad, "host", "", "fastest").status(),
-          coordinator_->RegisterWorker("r", bad, "", "fastest").status(),
-          Ask(bad, worker).status(), Ask("r", bad).status(), Send(header, delta_).status(),
-          Send(lease, delta_).status()}) {
+          coordinator_->RegisterWorker("r", bad, "", "fastest").status(), Ask(bad, worker).status(),
+          Ask("r", bad).status(), Send(header, delta_).status(), Send(lease, delta_).status()}) {
       EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
       EXPECT_LT(status.message().size(), 600) << "the message must not repeat a long id";
       EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr(folder_.path())));

@@ -42,8 +42,7 @@ class Scheduling : public CoordinatorTest {
   std::vector<float> Weights(const std::string& run_id, int64_t round) {
     const auto weights = coordinator_->OpenWeights(run_id, round);
     EXPECT_THAT(weights, IsOk());
-    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w")
-                        : std::vector<float>();
+    return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w") : std::vector<float>();
   }
 };
 

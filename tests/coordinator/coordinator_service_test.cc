@@ -314,9 +314,8 @@ TEST_F(ControlCalls, Fault48_IdsThatAreNoNamesAreRefusedWithoutALocalPath) {
     hello.set_numerics("fastest");
     for (const absl::Status& status :
          {GetOver(bad).status(), CancelOver(bad).status(), SubmitOver(bad, SmallSpec()).status(),
-          LeaseOver(bad, worker).status(), LeaseOver("r", bad).status(),
-          RenewOver(lease).status(), RenewOver(foreign).status(),
-          ReleaseOver(lease, v1::RELEASE_REASON_FAILED).status(),
+          LeaseOver(bad, worker).status(), LeaseOver("r", bad).status(), RenewOver(lease).status(),
+          RenewOver(foreign).status(), ReleaseOver(lease, v1::RELEASE_REASON_FAILED).status(),
           Call(&Stub::RegisterWorker, hello).status()}) {
       EXPECT_THAT(status, StatusIs(kInvalid, Not(HasSubstr(folder_.path()))));
       EXPECT_LT(status.message().size(), 600) << "the message must not repeat a long id";
@@ -341,7 +340,11 @@ TEST_F(ControlCalls, Fault36_BytesThatAreNoMessageAreGrpcsOwnInternal) {
   for (const std::string method : {"SubmitRun", "GetRun", "ListRuns", "CancelRun", "RegisterWorker",
                                    "LeaseTask", "RenewLease", "ReleaseTask", "ReportEvaluation"}) {
     // Field 1 of 127 bytes, of which two come; and bytes that are no UTF-8 in a text field.
-    EXPECT_EQ(CallRaw(channel_, method, "\x0A\x7F" "ab").error_code(), grpc::StatusCode::INTERNAL)
+    EXPECT_EQ(CallRaw(channel_, method,
+                      "\x0A\x7F"
+                      "ab")
+                  .error_code(),
+              grpc::StatusCode::INTERNAL)
         << method;
   }
   EXPECT_EQ(CallRaw(channel_, "GetRun", "\x0A\x02\xFF\xFE").error_code(),

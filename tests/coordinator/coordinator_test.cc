@@ -287,12 +287,11 @@ TEST_F(CoordinatorTest, ARecordOfAnOlderVersionGoesOn) {
   {
     ASSERT_OK_AND_ASSIGN(const auto database, Database::Open(StateFile("record.sqlite3")));
     ASSERT_THAT(database->Execute("DROP TABLE evaluations"), IsOk());
-    ASSERT_OK_AND_ASSIGN(Table old,
-                         Table::Open(database.get(), "evaluations",
-                                     {"run_id TEXT", "round INTEGER", "sample_count INTEGER",
-                                      "correct_count INTEGER", "cross_entropy REAL",
-                                      "agreement_count INTEGER"},
-                                     2));
+    ASSERT_OK_AND_ASSIGN(Table old, Table::Open(database.get(), "evaluations",
+                                                {"run_id TEXT", "round INTEGER",
+                                                 "sample_count INTEGER", "correct_count INTEGER",
+                                                 "cross_entropy REAL", "agreement_count INTEGER"},
+                                                2));
     ASSERT_THAT(old.Put({run_id, int64_t{1}, int64_t{397}, int64_t{300}, 0.5, int64_t{-1}}),
                 IsOk());
   }

@@ -280,7 +280,8 @@ TEST_P(DamagedWhileItRuns, Fault62_NewestWeightsAreRebuiltWithoutARestartToTheSa
   ASSERT_OK_AND_ASSIGN(const WeightsFile reading, coordinator_->OpenWeights(run_id, -1));
   const Lease lease = Take(Register()).lease;
   Damage(w2);
-  EXPECT_THAT(ReadWeights(run_id, -1), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being rebuilt")));
+  EXPECT_THAT(ReadWeights(run_id, -1),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being rebuilt")));
   EXPECT_EQ(Alarms("weights"), 1);
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
   EXPECT_FALSE(answer.grant.has_value()) << "nobody trains from damaged weights";

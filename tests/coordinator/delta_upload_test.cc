@@ -53,8 +53,7 @@ TEST_F(DeltaUploadTest, ChunksOfAnySizeMakeTheSameFile) {
   ASSERT_TRUE(coordinator_->AverageNext());
   // W_0 = [1, 2], both deltas [0.5, 0.5].
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
-  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
-              ::testing::ElementsAre(1.5F, 2.5F));
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.5F, 2.5F));
 }
 
 TEST_F(DeltaUploadTest, Fault44_ChunkAheadOfItsPlaceIsRefused) {
@@ -127,10 +126,11 @@ TEST_F(DeltaUploadTest, Fault45_UploadDroppedWithoutItsTrailerCountsNothing) {
 
 TEST_F(DeltaUploadTest, Fault41_DeltaWithNanOrInfinityIsRefusedAndWeightsStay) {
   const std::string before = Run(run_id_).row.weights_sha256;
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     EXPECT_THAT(Send(lease_, ModelFile({0.5, bad})), StatusIs(kInvalid, HasSubstr("\"w\"")));
-    EXPECT_THAT(Send(lease_, ModelFile({0.5, 0.5}, bad)), StatusIs(kInvalid, HasSubstr("\"mean\"")));
+    EXPECT_THAT(Send(lease_, ModelFile({0.5, 0.5}, bad)),
+                StatusIs(kInvalid, HasSubstr("\"mean\"")));
   }
   EXPECT_EQ(Run(run_id_).row.weights_sha256, before);
   ExpectNothingCounted();
@@ -180,8 +180,7 @@ TEST_F(DeltaUploadTest, FileThatIsNotCanonicalIsRefused) {
   const std::string canonical = delta_;
   uint64_t size = 0;
   std::memcpy(&size, canonical.data(), sizeof(size));
-  const std::string json =
-      R"({"__metadata__":{"made":"by hand"},)" + canonical.substr(9, size - 1);
+  const std::string json = R"({"__metadata__":{"made":"by hand"},)" + canonical.substr(9, size - 1);
   size = json.size();
   const std::string file = std::string(reinterpret_cast<const char*>(&size), sizeof(size)) + json +
                            canonical.substr(canonical.size() - (4 + 8 + 8));
@@ -191,8 +190,7 @@ TEST_F(DeltaUploadTest, FileThatIsNotCanonicalIsRefused) {
 TEST_F(DeltaUploadTest, AnnouncedSizesOutsideTheLimitsAreRefused) {
   EXPECT_THAT(Begin(0), StatusIs(kInvalid));
   EXPECT_THAT(Begin(-1), StatusIs(kInvalid));
-  EXPECT_THAT(Begin(options_.max_model_bytes + 1),
-              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(Begin(options_.max_model_bytes + 1), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
 TEST_F(DeltaUploadTest, TrainingResultWithoutSamplesIsRefused) {

@@ -4,8 +4,8 @@
 #include "common/base/disk_errors.h"
 #include "common/base/files.h"
 #include "coordinator/coordinator.h"
-#include "tests/coordinator/fixture.h"
 #include "tests/common/eaten_descriptors.h"
+#include "tests/coordinator/fixture.h"
 
 namespace distillery {
 namespace {

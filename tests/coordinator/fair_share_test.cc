@@ -9,12 +9,14 @@ namespace distillery {
 namespace {
 
 // Gives `turns` tasks of a second each to the run whose turn it is.
-std::map<std::string, int> Turns(FairShare* share, const std::vector<std::string>& runs, int turns) {
+std::map<std::string, int> Turns(FairShare* share, const std::vector<std::string>& runs,
+                                 int turns) {
   std::map<std::string, int> got;
   for (int i = 0; i < turns; ++i) {
     std::string next;
     for (const std::string& run : runs) {
-      if (next.empty() || share->SharedSeconds(run, {}) < share->SharedSeconds(next, {})) next = run;
+      if (next.empty() || share->SharedSeconds(run, {}) < share->SharedSeconds(next, {}))
+        next = run;
     }
     ++got[next];
     share->Charge(next, absl::Seconds(1));

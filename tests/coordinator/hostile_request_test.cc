@@ -81,11 +81,16 @@ TEST_F(HostileRequests, Fault36_RandomBytesToAnyMethodAreRefusedAndNothingIsCoun
   std::mt19937 random(36);
   for (const std::string& method : Methods()) {
     // Field 1 of 127 bytes, of which two come: no message of any method.
-    EXPECT_EQ(CallRaw(method, "\x0A\x7F" "ab"), grpc::StatusCode::INTERNAL) << method;
+    EXPECT_EQ(CallRaw(method,
+                      "\x0A\x7F"
+                      "ab"),
+              grpc::StatusCode::INTERNAL)
+        << method;
     for (int i = 0; i < 40; ++i) {
       std::string bytes(random() % 200, '\0');
       for (char& byte : bytes) byte = static_cast<char>(random());
-      // What parses by chance is an empty message or nearly so, and refused for that; UNKNOWN never.
+      // What parses by chance is an empty message or nearly so, and refused for that; UNKNOWN
+      // never.
       EXPECT_NE(CallRaw(method, bytes), grpc::StatusCode::UNKNOWN) << method;
     }
   }
@@ -99,16 +104,15 @@ TEST_F(HostileRequests, Fault38_ShapesThatCannotBeAreRefusedBeforeAnyAllocation)
   const std::string before = Standing(run_id);
   std::string many = "1";
   for (int i = 1; i < 65; ++i) many += ",1";
-  for (const std::string& shape : {std::string("2147483648,2147483648,2"), std::string("-1"),
-                                   std::string("9223372036854775807"), std::string("1.5"),
-                                   std::string("1e3"), many}) {
+  for (const std::string& shape :
+       {std::string("2147483648,2147483648,2"), std::string("-1"),
+        std::string("9223372036854775807"), std::string("1.5"), std::string("1e3"), many}) {
     const std::string file =
         FileOf(R"({"w":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":[0,4]}})", 4);
     EXPECT_THAT(Upload(HeaderFor(lease, file), file), StatusIs(kInvalid, HasSubstr("w"))) << shape;
   }
   // A shape with 0 in it is a tensor without elements: sensible, and not this model's.
-  const std::string empty =
-      FileOf(R"({"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", 0);
+  const std::string empty = FileOf(R"({"w":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", 0);
   EXPECT_THAT(Upload(HeaderFor(lease, empty), empty),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(Standing(run_id), before);
@@ -143,8 +147,7 @@ TEST_F(HostileRequests, Fault48_IdsOfStreamsAndUploadsAreCheckedToo) {
   const std::string delta = ModelFile({0.5, 0.5});
   const std::string before = Standing(run_id);
   for (const std::string& bad : {std::string("../../etc/passwd"), std::string(1 << 20, 'a'),
-                                 std::string("a\0b", 3), std::string("\xC3\xA9"),
-                                 std::string()}) {
+                                 std::string("a\0b", 3), std::string("\xC3\xA9"), std::string()}) {
     UploadHeader request = HeaderFor(lease, delta);
     request.request_id = bad;
     UploadHeader run = HeaderFor(lease, delta);

@@ -97,9 +97,8 @@ TEST_F(LostWorkers, Fault59_AStudentThatFitsNoWorkersMemoryIsNotTriedAndSaysWhy)
     ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(small));
     EXPECT_FALSE(answer.grant.has_value());
     EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
-    EXPECT_THAT(Run(run_id).row.state_reason,
-                AllOf(HasSubstr("memory"), HasSubstr("12 MiB"), HasSubstr("large-host"),
-                      HasSubstr("8 MiB")));
+    EXPECT_THAT(Run(run_id).row.state_reason, AllOf(HasSubstr("memory"), HasSubstr("12 MiB"),
+                                                    HasSubstr("large-host"), HasSubstr("8 MiB")));
     Reopen();
   }
   // One that is large enough takes it, and the reason goes.

@@ -20,8 +20,8 @@ using ::testing::HasSubstr;
 using Stub = ServedCoordinator::Stub;
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr size_t kLimit = 4 << 20;
-// Sanitizers look at code, of which a twentieth of the numbers runs as much: all of them take minutes
-// there.
+// Sanitizers look at code, of which a twentieth of the numbers runs as much: all of them take
+// minutes there.
 constexpr int kFewer = kAddressSanitizer ? 20 : 1;
 
 // Of this process, which other processes do not change.
@@ -228,10 +228,9 @@ TEST_F(Paging, Fault57_WorkersWithTheLongestNamesComeInPagesWithoutGapOrRepeat) 
     for (const v1::Worker& worker : workers) ids.insert(worker.worker_id());
     EXPECT_EQ(ids.size(), kWorkers);
     EXPECT_EQ(workers.size(), kWorkers);
-    EXPECT_TRUE(std::is_sorted(workers.begin(), workers.end(),
-                               [](const v1::Worker& a, const v1::Worker& b) {
-                                 return a.name() < b.name();
-                               }));
+    EXPECT_TRUE(std::is_sorted(
+        workers.begin(), workers.end(),
+        [](const v1::Worker& a, const v1::Worker& b) { return a.name() < b.name(); }));
   }
   v1::ListWorkersRequest bad;
   bad.set_page_size(5001);

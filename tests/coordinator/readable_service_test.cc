@@ -1,5 +1,5 @@
-// Fault 53 as a property: whatever requests were accepted, after kill -9 and a start every run is listed,
-// fetched and exported.
+// Fault 53 as a property: whatever requests were accepted, after kill -9 and a start every run is
+// listed, fetched and exported.
 #include <cmath>
 #include <limits>
 #include <random>
@@ -40,10 +40,33 @@ class AcceptedRequests : public CoordinatorTest {
   }
   // UTF-8, as any that reaches a handler is.
   std::string OddText(size_t longest) {
-    static const auto* const parts = new std::vector<std::string>{
-        "a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\"", "\\", "\n", "\r", "\t",
-        std::string(1, '\0'), "\x01", "\x7F", "\xC2\x85", "\xE2\x80\xA8", "{", "}", "[", ": ",
-        "# ", "---\n", "null", "NaN", "../", "%s", "\xEF\xBB\xBF", "'", ","};
+    static const auto* const parts = new std::vector<std::string>{"a",
+                                                                  "\xC3\xA9",
+                                                                  "\xE2\x82\xAC",
+                                                                  "\xF0\x9F\x98\x80",
+                                                                  "\"",
+                                                                  "\\",
+                                                                  "\n",
+                                                                  "\r",
+                                                                  "\t",
+                                                                  std::string(1, '\0'),
+                                                                  "\x01",
+                                                                  "\x7F",
+                                                                  "\xC2\x85",
+                                                                  "\xE2\x80\xA8",
+                                                                  "{",
+                                                                  "}",
+                                                                  "[",
+                                                                  ": ",
+                                                                  "# ",
+                                                                  "---\n",
+                                                                  "null",
+                                                                  "NaN",
+                                                                  "../",
+                                                                  "%s",
+                                                                  "\xEF\xBB\xBF",
+                                                                  "'",
+                                                                  ","};
     std::string text;
     const size_t size = OneOf<size_t>({0, 1, 10, longest / 2, longest, longest + 5});
     while (text.size() < size) text += OneOf(*parts);
@@ -56,7 +79,8 @@ class AcceptedRequests : public CoordinatorTest {
     spec.seed = OddCount();
     if (Rarely()) spec.dataset.shard_size = OddCount();
     if (Rarely()) spec.dataset.views = OddCount();
-    if (Rarely()) spec.dataset.labels = OneOf<std::string>({"", "all", "none", "0.1", "1e-300", "2"});
+    if (Rarely())
+      spec.dataset.labels = OneOf<std::string>({"", "all", "none", "0.1", "1e-300", "2"});
     if (Rarely()) spec.dataset.exclude_classes = {0, OddCount(), 5};
     if (Rarely()) spec.dataset.sample_fraction = OddNumber();
     if (Rarely()) spec.dataset.label_noise = OddNumber();
@@ -147,8 +171,10 @@ class AcceptedRequests : public CoordinatorTest {
         if (answer.ok()) workers_.push_back(answer->worker_id());
         return accepted(answer);
       }
-      case 2: return ChangeARun();
-      default: return DoATask();
+      case 2:
+        return ChangeARun();
+      default:
+        return DoATask();
     }
   }
   int ChangeARun() {
@@ -160,14 +186,17 @@ class AcceptedRequests : public CoordinatorTest {
       return served_->Call(method, request).ok() ? 1 : 0;
     };
     switch (Below(12)) {
-      case 0: return change(&Stub::CancelRun, v1::CancelRunRequest());
+      case 0:
+        return change(&Stub::CancelRun, v1::CancelRunRequest());
       case 1: {
         const int deleted = change(&Stub::DeleteRun, v1::DeleteRunRequest());
         if (deleted == 1) runs_.erase(run_id);
         return deleted;
       }
-      case 2: return change(&Stub::PauseRun, v1::PauseRunRequest());
-      default: return change(&Stub::ResumeRun, v1::ResumeRunRequest());
+      case 2:
+        return change(&Stub::PauseRun, v1::PauseRunRequest());
+      default:
+        return change(&Stub::ResumeRun, v1::ResumeRunRequest());
     }
   }
   int DoATask() {
@@ -221,8 +250,8 @@ class AcceptedRequests : public CoordinatorTest {
       if (Rarely()) header.set_dataset_digest(OddText(100));
     } else {
       const auto plan = SamplePlan::Create(spec, sizes);
-      *header.mutable_metrics() = ToProto(
-          OddTraining(plan.ok() ? plan->SampleCount(lease.round(), lease.replica()) : 1));
+      *header.mutable_metrics() =
+          ToProto(OddTraining(plan.ok() ? plan->SampleCount(lease.round(), lease.replica()) : 1));
     }
     grpc::ClientContext context;
     v1::UploadDeltaResponse response;

@@ -58,17 +58,16 @@ class Readable : public CoordinatorTest {
 
 TEST_F(Readable, Fault53_AnEvaluationThatIsNoNumberFailsItsRunByNameAndTheStartGoesOn) {
   const std::string run_id = TrainedRun();
-  ASSERT_OK_AND_ASSIGN(const bool duplicate, coordinator_->ReportEvaluation(
-                                                 NewId(), Take(Register()).lease, Diverged()));
+  ASSERT_OK_AND_ASSIGN(const bool duplicate,
+                       coordinator_->ReportEvaluation(NewId(), Take(Register()).lease, Diverged()));
   EXPECT_FALSE(duplicate);
   const std::string other = Submit(SmallSpec());
   for (int start = 0; start < 2; ++start) {
     SCOPED_TRACE(start);
     const RunView run = Run(run_id);
     EXPECT_EQ(run.row.state, RunState::kFailed);
-    EXPECT_THAT(run.row.state_reason,
-                AllOf(HasSubstr("diverged"), HasSubstr("after 1 rounds"),
-                      HasSubstr("lower training.learning_rate")));
+    EXPECT_THAT(run.row.state_reason, AllOf(HasSubstr("diverged"), HasSubstr("after 1 rounds"),
+                                            HasSubstr("lower training.learning_rate")));
     ASSERT_TRUE(run.latest_evaluation.has_value());
     EXPECT_TRUE(std::isnan(run.latest_evaluation->cross_entropy));
     EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 2);
@@ -177,50 +176,49 @@ TEST_F(Readable, Fault53_ARowThatCannotBeReadCostsItsRunAlone) {
   const std::string image = CrashImage();
   const std::string state = options_.state_dir;
   const std::vector<std::pair<std::string, std::function<void(Record&, Record::Contents&)>>>
-      changes = {
-          {"spec cannot be read",
-           [&](Record& record, Record::Contents& contents) {
-             RunRow row = contents.runs[0];
-             row.spec_json = R"({"name":"small","training":{"learning_rate":null}})";
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"newer version",
-           [&](Record& record, Record::Contents& contents) {
-             RunRow row = contents.runs[0];
-             row.spec_json = R"({"name":"small","warp":9})";
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"buffer_names",
-           [&](Record& record, Record::Contents& contents) {
-             RunRow row = contents.runs[0];
-             row.buffer_names = "mean";
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"state is 99",
-           [&](Record& record, Record::Contents& contents) {
-             RunRow row = contents.runs[0];
-             row.state = static_cast<RunState>(99);
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"the evaluation after 1 rounds",
-           [&](Record& record, Record::Contents& contents) {
-             EvaluationRow row = contents.evaluations[0];
-             row.details_json = "{}";
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"is missing",
-           [&](Record& record, Record::Contents& contents) {
-             RunRow row = contents.runs[0];
-             row.completed_rounds = 2;
-             ASSERT_THAT(record.Put(row), IsOk());
-           }},
-          {"sizes of shards",
-           [&](Record& record, Record::Contents&) {
-             ASSERT_THAT(record.Put(PlanRow{run_id, "1*2*3"}), IsOk());
-           }},
-          {"dataset.shard_size", [&](Record& record, Record::Contents&) {
-             ASSERT_THAT(record.Put(PlanRow{run_id, "101*2"}), IsOk());
-           }}};
+      changes = {{"spec cannot be read",
+                  [&](Record& record, Record::Contents& contents) {
+                    RunRow row = contents.runs[0];
+                    row.spec_json = R"({"name":"small","training":{"learning_rate":null}})";
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"newer version",
+                  [&](Record& record, Record::Contents& contents) {
+                    RunRow row = contents.runs[0];
+                    row.spec_json = R"({"name":"small","warp":9})";
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"buffer_names",
+                  [&](Record& record, Record::Contents& contents) {
+                    RunRow row = contents.runs[0];
+                    row.buffer_names = "mean";
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"state is 99",
+                  [&](Record& record, Record::Contents& contents) {
+                    RunRow row = contents.runs[0];
+                    row.state = static_cast<RunState>(99);
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"the evaluation after 1 rounds",
+                  [&](Record& record, Record::Contents& contents) {
+                    EvaluationRow row = contents.evaluations[0];
+                    row.details_json = "{}";
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"is missing",
+                  [&](Record& record, Record::Contents& contents) {
+                    RunRow row = contents.runs[0];
+                    row.completed_rounds = 2;
+                    ASSERT_THAT(record.Put(row), IsOk());
+                  }},
+                 {"sizes of shards",
+                  [&](Record& record, Record::Contents&) {
+                    ASSERT_THAT(record.Put(PlanRow{run_id, "1*2*3"}), IsOk());
+                  }},
+                 {"dataset.shard_size", [&](Record& record, Record::Contents&) {
+                    ASSERT_THAT(record.Put(PlanRow{run_id, "101*2"}), IsOk());
+                  }}};
   for (const auto& [what, change] : changes) {
     SCOPED_TRACE(what);
     coordinator_.reset();

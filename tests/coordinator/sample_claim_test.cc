@@ -1,4 +1,5 @@
-// Fault 61: how many samples a result counts for follows from the plan, not from what a worker says.
+// Fault 61: how many samples a result counts for follows from the plan, not from what a worker
+// says.
 #include <limits>
 
 #include "common/run/sample_plan.h"

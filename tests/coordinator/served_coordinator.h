@@ -27,7 +27,8 @@ class ServedCoordinator {
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
     // The stub of a stock client, which takes no message over 4 MiB.
-    if (options.address.empty()) stub_ = v1::CoordinatorService::NewStub(server_->InProcessChannel());
+    if (options.address.empty())
+      stub_ = v1::CoordinatorService::NewStub(server_->InProcessChannel());
   }
   ~ServedCoordinator() {
     coordinator_->Close();

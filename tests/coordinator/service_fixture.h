@@ -1,5 +1,5 @@
-// The coordinator behind its gRPC skin, on an in-process channel. It has no threads of its own unless
-// a test starts them.
+// The coordinator behind its gRPC skin, on an in-process channel. It has no threads of its own
+// unless a test starts them.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -21,8 +21,10 @@ class CoordinatorServiceTest : public CoordinatorTest {
   using Stub = v1::CoordinatorService::Stub;
 
   CoordinatorServiceTest()
-      : service_(coordinator_.get()), server_(StartServer(&service_)),
-        channel_(server_->InProcessChannel()), stub_(v1::CoordinatorService::NewStub(channel_)) {}
+      : service_(coordinator_.get()),
+        server_(StartServer(&service_)),
+        channel_(server_->InProcessChannel()),
+        stub_(v1::CoordinatorService::NewStub(channel_)) {}
   ~CoordinatorServiceTest() override {
     // In the order of coordinator/main.cc: waiting calls end, then the server, then its service.
     coordinator_->Close();
@@ -94,7 +96,8 @@ class CoordinatorServiceTest : public CoordinatorTest {
   static std::unique_ptr<RpcServer> StartServer(grpc::Service* service) {
     RpcServer::Options options;
     options.address.clear();
-    auto server = RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), service}});
+    auto server =
+        RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), service}});
     EXPECT_THAT(server, IsOk());
     return *std::move(server);
   }

@@ -92,8 +92,7 @@ TEST_F(StateFolderTest, Fault66_WithoutTheLockFileNoSecondCoordinatorGetsIn) {
   Coordinator::Options linked = options_;
   linked.state_dir = folder_.File("link");
   std::filesystem::create_directory_symlink(options_.state_dir, linked.state_dir);
-  EXPECT_THAT(Coordinator::Open(linked).status(),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Coordinator::Open(linked).status(), StatusIs(absl::StatusCode::kFailedPrecondition));
   // The first one was not disturbed.
   TrainRound();
   EXPECT_EQ(Run(run_id).row.completed_rounds, 1);

@@ -10,7 +10,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-
 #include "common/weights/broadcast_encoding.h"
 #include "tests/coordinator/service_fixture.h"
 
@@ -176,8 +175,7 @@ TEST_F(Downloads, Float16FilesGoWithTheirRound) {
   ASSERT_THAT(Get(run_id, 0, 0, "float16").status, IsOk());
   const auto count = [&] {
     int files = 0;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(StateFile("weights/" + run_id))) {
+    for (const auto& entry : std::filesystem::directory_iterator(StateFile("weights/" + run_id))) {
       if (entry.path().string().find("float16") != std::string::npos) ++files;
     }
     return files;
@@ -225,9 +223,7 @@ bool Mapped(const std::string& name) {
 }
 
 // Of a stream that was ended although its client did nothing: that may see only the cancel.
-MATCHER(IsIdleEnd, "") {
-  return absl::IsResourceExhausted(arg) || absl::IsCancelled(arg);
-}
+MATCHER(IsIdleEnd, "") { return absl::IsResourceExhausted(arg) || absl::IsCancelled(arg); }
 
 TEST_F(Downloads, Fault63_WhatNobodyReadsIsEndedAndItsRoundIsLetGo) {
   const std::string run_id = StartRun(SmallSpec(), LargeModel());
@@ -276,8 +272,7 @@ TEST_F(Uploads, WholeRunGoesOverTheWire) {
   ASSERT_TRUE(coordinator_->AverageNext());
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
   // W_0 = [1, 2], both deltas [0.5, 0.5].
-  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
-              ElementsAre(1.5F, 2.5F));
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ElementsAre(1.5F, 2.5F));
 }
 
 TEST_F(Uploads, RetryIsADuplicate) {
@@ -296,7 +291,8 @@ TEST_F(Uploads, Fault45_StreamWithoutItsTrailerIsAbortedAndNothingIsCounted) {
 }
 
 TEST_F(Uploads, Fault44_MessagesOutOfOrderAreRefused) {
-  EXPECT_THAT(Upload({ChunkMessage(0, delta_)}), StatusIs(kInvalid, HasSubstr("before the header")));
+  EXPECT_THAT(Upload({ChunkMessage(0, delta_)}),
+              StatusIs(kInvalid, HasSubstr("before the header")));
   EXPECT_THAT(Upload({TrailerMessage(0, "")}), StatusIs(kInvalid, HasSubstr("before the header")));
   EXPECT_THAT(Upload({HeaderMessage(header_), HeaderMessage(header_)}),
               StatusIs(kInvalid, HasSubstr("twice")));
@@ -632,8 +628,7 @@ TEST_F(ResumedUploads, MayBeginAnew) {
 TEST_F(ResumedUploads, WhatIsNotKeptIsAskedForAnew) {
   BreakOff();
   clock_.Advance(absl::Minutes(2));
-  EXPECT_THAT(GoOn(kChunkBytes),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("begin at 0")));
+  EXPECT_THAT(GoOn(kChunkBytes), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("begin at 0")));
 }
 
 TEST_F(ResumedUploads, AnotherOffsetOrAnotherFileIsRefused) {
@@ -647,9 +642,9 @@ TEST_F(ResumedUploads, AnotherOffsetOrAnotherFileIsRefused) {
 TEST_F(ResumedUploads, AnUploadThatWasRefusedIsNotKept) {
   std::string bad = file_;
   bad[bad.size() - 1] = '\x7f';
-  std::vector<v1::UploadDeltaRequest> messages = {
-      HeaderMessage(header_), ChunkMessage(0, file_.substr(0, kChunkBytes)),
-      ChunkMessage(7, "out of order")};
+  std::vector<v1::UploadDeltaRequest> messages = {HeaderMessage(header_),
+                                                  ChunkMessage(0, file_.substr(0, kChunkBytes)),
+                                                  ChunkMessage(7, "out of order")};
   EXPECT_THAT(Upload(messages), StatusIs(kInvalid));
   EXPECT_EQ(Received(header_.request_id), 0);
   EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));

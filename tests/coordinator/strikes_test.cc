@@ -121,8 +121,7 @@ TEST_F(Strikes, Fault42_OrIsClippedByPolicy) {
   TrainRound({ModelFile({0, 0}), ModelFile({0, 1e6})});
   ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
   // W_0 = [1, 2]; the mean of [0, 0] and [0, 1e6 scaled to 1] is [0, 0.5].
-  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"),
-              ::testing::ElementsAre(1.0F, 2.5F));
+  EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.0F, 2.5F));
 }
 
 TEST_F(Strikes, EventsTellWhatHappened) {

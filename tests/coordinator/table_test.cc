@@ -34,8 +34,7 @@ TEST_F(TableTest, RowsComeBackInKeyOrder) {
   ASSERT_THAT(table.Put(Thing("a", 2, -1e-300)), IsOk());
   ASSERT_THAT(table.Put(Thing("a", 1, 3)), IsOk());
   ASSERT_OK_AND_ASSIGN(const std::vector<Row> rows, table.Load());
-  EXPECT_THAT(rows,
-              ElementsAre(Thing("a", 1, 3), Thing("a", 2, -1e-300), Thing("b", 1, 0.1)));
+  EXPECT_THAT(rows, ElementsAre(Thing("a", 1, 3), Thing("a", 2, -1e-300), Thing("b", 1, 0.1)));
 }
 
 TEST_F(TableTest, ARowOfTheSameKeyIsReplaced) {
@@ -105,15 +104,14 @@ TEST_F(TableTest, AnOlderVersionsTableGetsTheNewColumns) {
     ASSERT_THAT(table.Put(Thing("a", 1, 0.5)), IsOk());
     ASSERT_THAT(table.Put(Thing("b", 2, 1.5)), IsOk());
   }
-  const std::vector<std::string> columns = {"name TEXT", "part INTEGER", "note TEXT",
-                                            "count INTEGER", "value REAL", "share REAL"};
+  const std::vector<std::string> columns = {"name TEXT",     "part INTEGER", "note TEXT",
+                                            "count INTEGER", "value REAL",   "share REAL"};
   for (int opening = 0; opening < 2; ++opening) {
     ASSERT_OK_AND_ASSIGN(Table table, Open(columns));
     ASSERT_OK_AND_ASSIGN(const std::vector<Row> rows, table.Load());
-    EXPECT_THAT(rows, ElementsAre(Row{std::string("a"), int64_t{1}, std::string(), int64_t{0}, 0.5,
-                                      0.0},
-                                  Row{std::string("b"), int64_t{2}, std::string(), int64_t{0}, 1.5,
-                                      0.0}));
+    EXPECT_THAT(
+        rows, ElementsAre(Row{std::string("a"), int64_t{1}, std::string(), int64_t{0}, 0.5, 0.0},
+                          Row{std::string("b"), int64_t{2}, std::string(), int64_t{0}, 1.5, 0.0}));
   }
 }
 
@@ -144,9 +142,10 @@ TEST_F(TableTest, ATransactionThatFailsLeavesNothing) {
 TEST(Database, AFileThatIsNoDatabaseIsDataLoss) {
   TemporaryFolder folder;
   FILE* const file = std::fopen(folder.File("db").c_str(), "w");
-  std::fputs("this is no database, and long enough to show it.................................."
-             "................................................................................",
-             file);
+  std::fputs(
+      "this is no database, and long enough to show it.................................."
+      "................................................................................",
+      file);
   std::fclose(file);
   EXPECT_THAT(Database::Open(folder.File("db")), StatusIs(absl::StatusCode::kDataLoss));
 }

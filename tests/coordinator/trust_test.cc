@@ -1,5 +1,5 @@
-// Faults 60 and 66: a worker is who its certificate says, what is listed lets nobody act, and an id that
-// was used for one request is not good for another.
+// Faults 60 and 66: a worker is who its certificate says, what is listed lets nobody act, and an id
+// that was used for one request is not good for another.
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/transport.h"
 #include "coordinator/state_export.h"
@@ -208,8 +208,7 @@ TEST_F(Replays, Fault66_ASubmissionsIdIsNotGoodForAnotherSpecNotEvenAfterARestar
   v1::SubmitRunRequest request;
   request.set_request_id("once");
   *request.mutable_spec() = ToProto(SmallSpec());
-  ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse first,
-                       served_->Call(&Stub::SubmitRun, request));
+  ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse first, served_->Call(&Stub::SubmitRun, request));
   v1::SubmitRunRequest other = request;
   other.mutable_spec()->set_seed(77);
   EXPECT_THAT(served_->Call(&Stub::SubmitRun, other), StatusIs(kInvalid, HasSubstr(kOther)));
@@ -217,8 +216,7 @@ TEST_F(Replays, Fault66_ASubmissionsIdIsNotGoodForAnotherSpecNotEvenAfterARestar
   Reopen();
   served_ = std::make_unique<ServedCoordinator>(coordinator_.get());
   EXPECT_THAT(served_->Call(&Stub::SubmitRun, other), StatusIs(kInvalid, HasSubstr(kOther)));
-  ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse again,
-                       served_->Call(&Stub::SubmitRun, request));
+  ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse again, served_->Call(&Stub::SubmitRun, request));
   EXPECT_EQ(again.run().run_id(), first.run().run_id());
   EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 1);
 }
@@ -232,11 +230,15 @@ TEST_F(Replays, Fault66_ARetryThatComesLateHasNoSecondEffectAndAnotherRunsIsRefu
   ASSERT_OK_AND_ASSIGN(const v1::PauseRunResponse again, served_->Call(&Stub::PauseRun, pause));
   EXPECT_EQ(again.run().state(), v1::RUN_STATE_RUNNING) << "it was paused once";
 
-  EXPECT_THAT(served_->Call(&Stub::PauseRun, Of<v1::PauseRunRequest>(other)), StatusIs(kInvalid, HasSubstr(kOther)));
+  EXPECT_THAT(served_->Call(&Stub::PauseRun, Of<v1::PauseRunRequest>(other)),
+              StatusIs(kInvalid, HasSubstr(kOther)));
   // Nor for another rpc.
-  EXPECT_THAT(served_->Call(&Stub::ResumeRun, Of<v1::ResumeRunRequest>(run_id)), StatusIs(kInvalid, HasSubstr(kOther)));
-  EXPECT_THAT(served_->Call(&Stub::CancelRun, Of<v1::CancelRunRequest>(run_id)), StatusIs(kInvalid, HasSubstr(kOther)));
-  EXPECT_THAT(served_->Call(&Stub::DeleteRun, Of<v1::DeleteRunRequest>(run_id)), StatusIs(kInvalid, HasSubstr(kOther)));
+  EXPECT_THAT(served_->Call(&Stub::ResumeRun, Of<v1::ResumeRunRequest>(run_id)),
+              StatusIs(kInvalid, HasSubstr(kOther)));
+  EXPECT_THAT(served_->Call(&Stub::CancelRun, Of<v1::CancelRunRequest>(run_id)),
+              StatusIs(kInvalid, HasSubstr(kOther)));
+  EXPECT_THAT(served_->Call(&Stub::DeleteRun, Of<v1::DeleteRunRequest>(run_id)),
+              StatusIs(kInvalid, HasSubstr(kOther)));
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
   EXPECT_EQ(Run(other).row.state, RunState::kPending);
 }
@@ -291,7 +293,8 @@ TEST_F(Replays, Fault66_WorkersCallsTakeAnIdForOneRequestAlone) {
                        served_->Call(&Stub::ReportEvaluation, report));
   EXPECT_TRUE(duplicate.duplicate());
   report.mutable_metrics()->set_correct_count(1);
-  EXPECT_THAT(served_->Call(&Stub::ReportEvaluation, report), StatusIs(kInvalid, HasSubstr(kOther)));
+  EXPECT_THAT(served_->Call(&Stub::ReportEvaluation, report),
+              StatusIs(kInvalid, HasSubstr(kOther)));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Workers come and go for years: finding one takes no longer for it, and no more are remembered than
-// a number.
+// Workers come and go for years: finding one takes no longer for it, and no more are remembered
+// than a number.
 #include "coordinator/worker_book.h"
 
 #include "absl/time/clock.h"

@@ -56,7 +56,9 @@ void TestOneInput(absl::string_view bytes) {
       if (image.ok()) Require(CheckImage(*image).ok());
       break;
     }
-    default: (void)ParseImageFolderOptions(std::string(bytes)); break;
+    default:
+      (void)ParseImageFolderOptions(std::string(bytes));
+      break;
   }
 }
 

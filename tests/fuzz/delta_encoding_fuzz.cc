@@ -1,7 +1,6 @@
 // Any bytes as an encoded delta, and as a weights file on its own.
-#include "common/weights/delta_encoding.h"
-
 #include "common/weights/broadcast_encoding.h"
+#include "common/weights/delta_encoding.h"
 #include "common/weights/weights.h"
 #include "coordinator/weights_scan.h"
 #include "tests/fuzz/fuzz_main.h"
@@ -25,13 +24,13 @@ void TestOneInput(absl::string_view bytes) {
   const auto encoding = static_cast<DeltaEncoding>(TakeByte(&bytes) % 4);
   const auto source = TensorSource::OfBytes(bytes);
   int64_t written = 0;
-  const absl::Status status =
-      source.ok() ? DecodeDelta(*source, layout, {"mean"}, encoding,
-                                [&](absl::string_view piece) {
-                                  written += static_cast<int64_t>(piece.size());
-                                  return absl::OkStatus();
-                                })
-                  : source.status();
+  const absl::Status status = source.ok()
+                                  ? DecodeDelta(*source, layout, {"mean"}, encoding,
+                                                [&](absl::string_view piece) {
+                                                  written += static_cast<int64_t>(piece.size());
+                                                  return absl::OkStatus();
+                                                })
+                                  : source.status();
   Require(written <= layout.file_size());
   if (status.ok()) Require(written == layout.file_size());
   const auto broadcast = DecodeFloat16(bytes, {"mean"});

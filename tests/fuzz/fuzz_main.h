@@ -28,12 +28,12 @@ inline uint8_t TakeByte(absl::string_view* bytes) {
 
 }  // namespace distillery
 
-#define DISTILLERY_FUZZ_TARGET(TestOneInput)                                            \
-  extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {                \
-    spdlog::set_level(spdlog::level::off);                                              \
-    return 0;                                                                           \
-  }                                                                                     \
-  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {             \
-    TestOneInput(absl::string_view(reinterpret_cast<const char*>(data), size));         \
-    return 0;                                                                           \
+#define DISTILLERY_FUZZ_TARGET(TestOneInput)                                    \
+  extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {        \
+    spdlog::set_level(spdlog::level::off);                                      \
+    return 0;                                                                   \
+  }                                                                             \
+  extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {     \
+    TestOneInput(absl::string_view(reinterpret_cast<const char*>(data), size)); \
+    return 0;                                                                   \
   }

@@ -67,9 +67,8 @@ TEST(GoldenDistillationLoss, LeavesTheTeacherAloneAtAlphaZero) {
   const nlohmann::json golden = ReadGolden("distillation_loss.json");
   const at::Tensor student = MatrixOf(golden.at("student_logits"), torch::kFloat64);
   const at::Tensor labels = LabelsOf(golden);
-  const DistillationLoss loss =
-      ComputeDistillationLoss(student, /*teacher_scaled_logits=*/at::Tensor(), labels,
-                              {/*alpha=*/0, /*temperature=*/4});
+  const DistillationLoss loss = ComputeDistillationLoss(
+      student, /*teacher_scaled_logits=*/at::Tensor(), labels, {/*alpha=*/0, /*temperature=*/4});
   EXPECT_DOUBLE_EQ(loss.total.item<double>(), loss.hard.item<double>());
 }
 

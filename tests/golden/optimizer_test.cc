@@ -16,7 +16,8 @@ at::Tensor ToTensor(const nlohmann::json& json) {
 
 TEST(GoldenOptimizers, EqualPyTorchStepForStep) {
   const nlohmann::json golden = ReadGolden("sgd.json");
-  // SGD with momentum 0 and 0.9, weight decay 0 and 1/16; Nesterov; clipping; AdamW twice; max-norm.
+  // SGD with momentum 0 and 0.9, weight decay 0 and 1/16; Nesterov; clipping; AdamW twice;
+  // max-norm.
   ASSERT_EQ(golden.at("cases").size(), 9U);
   for (const nlohmann::json& one : golden.at("cases")) {
     torch::jit::Module module("Weights");

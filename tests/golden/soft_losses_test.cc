@@ -1,5 +1,5 @@
-// Each soft loss, with label smoothing, against PyTorch's numbers and autograd; and its gradient against
-// differences of the loss itself.
+// Each soft loss, with label smoothing, against PyTorch's numbers and autograd; and its gradient
+// against differences of the loss itself.
 #include <torch/script.h>
 
 #include <cmath>
@@ -30,8 +30,8 @@ void CheckNumbers(const DistillationLoss& loss, const at::Tensor& gradient,
   check(loss.total, "total");
   check(loss.soft, "soft");
   check(loss.hard, "hard");
-  EXPECT_TRUE(at::allclose(gradient.to(torch::kFloat64), MatrixOf(one.at("gradient"), torch::kFloat64), tolerance,
-                           tolerance))
+  EXPECT_TRUE(at::allclose(gradient.to(torch::kFloat64),
+                           MatrixOf(one.at("gradient"), torch::kFloat64), tolerance, tolerance))
       << gradient << MatrixOf(one.at("gradient"), torch::kFloat64);
 }
 
@@ -43,8 +43,8 @@ void CheckDense(at::ScalarType type, double tolerance) {
     const LossOptions options = OptionsOf(golden, one);
     const at::Tensor student = MatrixOf(golden.at("student_logits"), type).requires_grad_(true);
     const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), type);
-    const DistillationLoss loss = ComputeDistillationLoss(student, teacher / options.temperature,
-                                                          LabelsOf(golden), options);
+    const DistillationLoss loss =
+        ComputeDistillationLoss(student, teacher / options.temperature, LabelsOf(golden), options);
     loss.total.backward();
     CheckNumbers(loss, student.grad(), one, tolerance);
   }
@@ -64,7 +64,8 @@ TEST(GoldenSoftLosses, OfTopKTargetsEqualPyTorch) {
                               MatrixOf(one.at("tail_mass"), torch::kFloat64).squeeze(1)};
     const LossOptions options = OptionsOf(golden, one);
     ASSERT_TRUE(TakesTopK(options.soft));
-    const at::Tensor student = MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
+    const at::Tensor student =
+        MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
     const DistillationLoss loss =
         ComputeDistillationLoss(student, targets, LabelsOf(golden), options);
     loss.total.backward();
@@ -80,8 +81,8 @@ TEST(GoldenSoftLosses, SamplesWithoutLabelHaveTheSoftTermAlone) {
   const at::Tensor student =
       MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
   const at::Tensor teacher = MatrixOf(golden.at("teacher_logits"), torch::kFloat64);
-  const DistillationLoss loss = ComputeDistillationLoss(student, teacher / options.temperature,
-                                                        LabelsOf(golden), options);
+  const DistillationLoss loss =
+      ComputeDistillationLoss(student, teacher / options.temperature, LabelsOf(golden), options);
   loss.total.backward();
   CheckNumbers(loss, student.grad(), golden, 1e-10);
 }
@@ -129,7 +130,8 @@ TEST(SoftLosses, GradientsAreTheDifferencesOfTheLoss) {
     options.temperature = 3;
     options.label_smoothing = 0.2;
     const auto loss_at = [&](const at::Tensor& student) {
-      return ComputeDistillationLoss(student, teacher / options.temperature, LabelsOf(golden), options)
+      return ComputeDistillationLoss(student, teacher / options.temperature, LabelsOf(golden),
+                                     options)
           .total;
     };
     const at::Tensor student = start.clone().requires_grad_(true);

@@ -1,11 +1,10 @@
 // EncodeSoftTargets against PyTorch's softmax.
-#include "common/soft_targets/encode.h"
-
 #include <cmath>
 #include <cstring>
 
-#include "common/soft_targets/decode.h"
 #include "common/base/half.h"
+#include "common/soft_targets/decode.h"
+#include "common/soft_targets/encode.h"
 #include "tests/golden/golden_file.h"
 
 namespace distillery {

@@ -16,8 +16,7 @@ TopKTargets Targets(const nlohmann::json& one, at::ScalarType type) {
 
 // Terms and gradient of one case in one precision, compared with PyTorch's float64 numbers.
 void CheckCase(const nlohmann::json& golden, const nlohmann::json& targets,
-               const nlohmann::json& one, at::ScalarType type, double relative,
-               double unit_error) {
+               const nlohmann::json& one, at::ScalarType type, double relative, double unit_error) {
   const auto temperature = targets.at("temperature").get<double>();
   const auto alpha = one.at("alpha").get<double>();
   SCOPED_TRACE(::testing::Message()
@@ -71,8 +70,8 @@ TEST(GoldenTopKLoss, OfAllClassesIsTheLossOfDenseTargets) {
   const auto compute = [&](const auto& form) {
     const at::Tensor student =
         MatrixOf(golden.at("student_logits"), torch::kFloat64).requires_grad_(true);
-    const DistillationLoss loss =
-        ComputeDistillationLoss(student, form, LabelsOf(golden), {/*alpha=*/0.9, /*temperature=*/4});
+    const DistillationLoss loss = ComputeDistillationLoss(student, form, LabelsOf(golden),
+                                                          {/*alpha=*/0.9, /*temperature=*/4});
     loss.total.backward();
     return std::make_pair(loss.total.item<double>(), student.grad());
   };
@@ -85,8 +84,8 @@ TEST(GoldenTopKLoss, OfAllClassesIsTheLossOfDenseTargets) {
 TEST(GoldenTopKLoss, LeavesTheTeacherAloneAtAlphaZero) {
   const nlohmann::json golden = ReadGolden("top_k_loss.json");
   const DistillationLoss loss =
-      ComputeDistillationLoss(MatrixOf(golden.at("student_logits"), torch::kFloat64),
-                              TopKTargets(), LabelsOf(golden), {/*alpha=*/0, /*temperature=*/4});
+      ComputeDistillationLoss(MatrixOf(golden.at("student_logits"), torch::kFloat64), TopKTargets(),
+                              LabelsOf(golden), {/*alpha=*/0, /*temperature=*/4});
   EXPECT_DOUBLE_EQ(loss.total.item<double>(), loss.hard.item<double>());
   EXPECT_FALSE(loss.soft.defined());
 }

@@ -80,8 +80,9 @@ TEST(ModelCard, WhichOutputCountsWhatItTakesAndIsBelievedMayBeSaid) {
   EXPECT_FALSE(read("\"trust_output\": false").trust_output);
   EXPECT_EQ(read("\"input_type\": \"float16\"").input_type, "float16");
   // Written so that it reads the same; a card that says none of it is written as ever.
-  const ModelCard card = read("\"output_key\": [1, \"logits\"], \"trust_output\": true, "
-                              "\"input_type\": \"bfloat16\"");
+  const ModelCard card = read(
+      "\"output_key\": [1, \"logits\"], \"trust_output\": true, "
+      "\"input_type\": \"bfloat16\"");
   ASSERT_OK_AND_ASSIGN(const ModelCard again, ParseModelCard(ModelCardToJson(card)));
   EXPECT_EQ(again.output_key, card.output_key);
   EXPECT_TRUE(again.trust_output);

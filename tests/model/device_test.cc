@@ -41,8 +41,8 @@ TEST(Device, OneThatIsNotThereIsRefused) {
   EXPECT_THAT(ParseDevice("cuda:2", &runtime).status(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("sees 2 CUDA devices")));
   for (const char* const text : {"cuda:", "cuda:-1", "cuda:x", "gpu", ""}) {
-    EXPECT_THAT(ParseDevice(text, &runtime).status(),
-                StatusIs(absl::StatusCode::kInvalidArgument)) << text;
+    EXPECT_THAT(ParseDevice(text, &runtime).status(), StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
   }
 }
 
@@ -200,8 +200,8 @@ TEST(C10DeviceRuntime, AsksTheGuardOfItsDeviceType) {
   EXPECT_THAT(guard.synchronised, ElementsAre(41));
   at::Tensor host = runtime.PinnedTensor({2}, at::kFloat);
   runtime.CopyToHost(torch::tensor({3.0F, 4.0F}), host);
-  EXPECT_TRUE(at::equal(runtime.CopyToDevice(host, at::Device(at::kCPU)),
-                        torch::tensor({3.0F, 4.0F})));
+  EXPECT_TRUE(
+      at::equal(runtime.CopyToDevice(host, at::Device(at::kCPU)), torch::tensor({3.0F, 4.0F})));
   runtime.EmptyCache();
   EXPECT_EQ(emptied, 1);
 }
@@ -224,7 +224,9 @@ TEST(CatchTorchErrors, SaysThatTheDeviceHasNoMemory) {
       [&] { TORCH_CHECK(false, text); },
       [&] { throw std::runtime_error("The following operation failed\nRuntimeError: " + text); },
       [] { TORCH_CHECK(false, "CUDA error: out of memory"); },
-      [] { TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"); },
+      [] {
+        TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate");
+      },
       [] { throw std::bad_alloc(); },
       [] { torch::empty({int64_t{1} << 50}); },
   };
@@ -233,8 +235,7 @@ TEST(CatchTorchErrors, SaysThatTheDeviceHasNoMemory) {
       thrower();
       return absl::OkStatus();
     });
-    EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted))
-        << status;
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted)) << status;
   }
 }
 

@@ -1,4 +1,5 @@
-// A DeviceRuntime without a device: tensors stay on the CPU, and what would have happened is counted.
+// A DeviceRuntime without a device: tensors stay on the CPU, and what would have happened is
+// counted.
 #pragma once
 
 #include <torch/types.h>

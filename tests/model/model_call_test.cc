@@ -11,7 +11,8 @@ using ::testing::HasSubstr;
 
 constexpr int64_t kRows = 3;
 
-// A module whose forward has this signature behind its first argument and its result, and this body.
+// A module whose forward has this signature behind its first argument and its result, and this
+// body.
 torch::jit::Module Of(const std::string& type, const std::string& body,
                       const std::string& more = "") {
   return ModuleOf("def forward(self, x: Tensor" + more + ") -> " + type +
@@ -30,11 +31,12 @@ ModelCard With(std::vector<OutputStep> key) {
 }
 
 void ExpectAnswers(const torch::jit::Module& module, std::vector<OutputStep> key) {
-  EXPECT_THAT(CatchTorchErrors([&] {
-                EXPECT_TRUE(at::equal(CallModel(module, With(std::move(key)), Pixels()), FirstTwo()));
-                return absl::OkStatus();
-              }),
-              IsOk());
+  EXPECT_THAT(
+      CatchTorchErrors([&] {
+        EXPECT_TRUE(at::equal(CallModel(module, With(std::move(key)), Pixels()), FirstTwo()));
+        return absl::OkStatus();
+      }),
+      IsOk());
 }
 
 void ExpectRefused(const torch::jit::Module& module, std::vector<OutputStep> key,
@@ -48,7 +50,8 @@ void ExpectRefused(const torch::jit::Module& module, std::vector<OutputStep> key
 
 TEST(ModelCall, ThePartThatTheCardNamesCounts) {
   ExpectAnswers(Of("Tensor", "    return y\n"), {});
-  ExpectAnswers(Of("Dict[str, Tensor]", "    return {\"features\": x, \"logits\": y}\n"), {"logits"});
+  ExpectAnswers(Of("Dict[str, Tensor]", "    return {\"features\": x, \"logits\": y}\n"),
+                {"logits"});
   ExpectAnswers(Of("Dict[int, Tensor]", "    return {7: y, 0: x}\n"), {7});
   ExpectAnswers(Of("Tuple[Tensor, Tensor]", "    return (x, y)\n"), {1});
   ExpectAnswers(Of("List[Tensor]", "    return [y, x]\n"), {0});
@@ -69,7 +72,8 @@ TEST(ModelCall, Fault68_WhatIsThereIsSaidWithoutAKey) {
 
 TEST(ModelCall, Fault68_AKeyThatIsNotThereNamesThoseThatAre) {
   const auto dict = Of("Dict[str, Tensor]", "    return {\"logits\": y}\n");
-  ExpectRefused(dict, {"logit"}, AllOf(HasSubstr("names \"logit\", but"), HasSubstr("\"logits\": [3, 2]")));
+  ExpectRefused(dict, {"logit"},
+                AllOf(HasSubstr("names \"logit\", but"), HasSubstr("\"logits\": [3, 2]")));
   ExpectRefused(dict, {0}, HasSubstr("names 0, but"));
   ExpectRefused(dict, {"logits", 0}, HasSubstr("names 0 of one tensor"));
   ExpectRefused(Of("Tuple[Tensor, Tensor]", "    return (x, y)\n"), {2}, HasSubstr("names 2, but"));
@@ -83,12 +87,14 @@ TEST(ModelCall, FurtherArgumentsMayBeOptional) {
     EXPECT_THAT(CheckForward(module), IsOk()) << more;
     ExpectAnswers(module, {});
   }
-  EXPECT_THAT(CheckForward(Of("Tensor", "    return y\n", ", mask: Tensor")),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes 2 inputs, not one (x, mask)")));
+  EXPECT_THAT(
+      CheckForward(Of("Tensor", "    return y\n", ", mask: Tensor")),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes 2 inputs, not one (x, mask)")));
   EXPECT_THAT(CheckForward(ModuleOf("def forward(self) -> int:\n    return 1\n")),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes 0 inputs")));
-  EXPECT_THAT(CheckForward(ModuleOf("def forward(self, x: List[Tensor]) -> Tensor:\n    return x[0]\n")),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("List[Tensor]")));
+  EXPECT_THAT(
+      CheckForward(ModuleOf("def forward(self, x: List[Tensor]) -> Tensor:\n    return x[0]\n")),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("List[Tensor]")));
 }
 
 TEST(ModelCall, AClearlyNegativeProbabilityHasNoLogarithm) {

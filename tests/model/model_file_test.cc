@@ -176,7 +176,8 @@ TEST_F(ModelFile, Fault68_ADamagedFileIsNeverAnotherModel) {
   const float weight = module.parameters().begin().operator*().data_ptr<float>()[0];
   const std::string value(reinterpret_cast<const char*>(&weight), sizeof(weight));
   Write(Damaged(bytes, bytes.find(value)));
-  ExpectRefused(AllOf(HasSubstr("model.pt: its part "), HasSubstr("damaged"), HasSubstr("Copy it")));
+  ExpectRefused(
+      AllOf(HasSubstr("model.pt: its part "), HasSubstr("damaged"), HasSubstr("Copy it")));
 }
 
 TEST_F(ModelFile, Fault68_WhatAFileIsInsteadIsSaidWhateverItsEnding) {
@@ -223,8 +224,9 @@ TEST_F(ModelFile, Fault68_AStudentIsNotAskedForTheValuesOfATeacher) {
   torch::jit::Module halves("Small");
   halves.register_attribute("training", c10::BoolType::get(), true);
   halves.register_parameter("weight", torch::rand({4, 2}).to(at::kDouble), false);
-  halves.define("def forward(self, x: Tensor) -> Tensor:\n"
-                "    return torch.matmul(torch.flatten(x, 1), self.weight)\n");
+  halves.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return torch.matmul(torch.flatten(x, 1), self.weight)\n");
   Save(halves);
   ASSERT_OK_AND_ASSIGN(const LoadedModel teacher, LoadModel(Path()));
   EXPECT_EQ(teacher.card.input_type, "float64");

@@ -30,17 +30,21 @@ std::string TorchScriptBytes() {
 TEST(ModelFormat, ReadsTorchScriptSafetensorsAndPackagesByTheirContent) {
   EXPECT_EQ(FormatOf(TorchScriptBytes()).kind, Kind::kTorchScript);
   EXPECT_EQ(FormatOf(Bytes("\x02\0\0\0\0\0\0\0{}")).kind, Kind::kSafetensors);
-  EXPECT_EQ(FormatOf(ZipOf({{"net/data/aotinductor/model/net.so", "\x7f" "ELF"},
+  EXPECT_EQ(FormatOf(ZipOf({{"net/data/aotinductor/model/net.so",
+                             "\x7f"
+                             "ELF"},
                             {"net/version", "1"}}))
                 .kind,
             Kind::kCompiled);
 }
 
 TEST(ModelFormat, NamesWhatElseAFileIs) {
-  const std::string state_dict =
-      Bytes("\x80\x02" "ccollections\nOrderedDict\nq\0)Rq\x01(X\x08\0\0\0l.weight");
-  const std::string module =
-      Bytes("\x80\x02" "c__main__\nNet\nq\0)\x81q\x01}q\x02(X\x0b\0\0\0_parametersq\x04");
+  const std::string state_dict = Bytes(
+      "\x80\x02"
+      "ccollections\nOrderedDict\nq\0)Rq\x01(X\x08\0\0\0l.weight");
+  const std::string module = Bytes(
+      "\x80\x02"
+      "c__main__\nNet\nq\0)\x81q\x01}q\x02(X\x0b\0\0\0_parametersq\x04");
   const std::vector<std::pair<std::string, std::string>> files = {
       {"", "an empty file"},
       {"text", "of no kind that is known"},
@@ -75,8 +79,8 @@ TEST(ModelFormat, Fault68_EveryPartOfAnArchiveHasItsChecksum) {
   const std::string whole = TorchScriptBytes();
   EXPECT_THAT(CheckUndamaged("net.pt", whole), IsOk());
   EXPECT_THAT(CheckUndamaged("net.bin", "no archive"), IsOk());
-  const std::string parts = ZipOf({{"net/data/0", std::string(1000, 'a')},
-                                   {"net/data/1", std::string(1000, 'b')}});
+  const std::string parts =
+      ZipOf({{"net/data/0", std::string(1000, 'a')}, {"net/data/1", std::string(1000, 'b')}});
   std::string damaged = parts;
   damaged[damaged.find("bbbb")] = 'c';
   EXPECT_THAT(CheckUndamaged("net.pt", damaged),

@@ -15,9 +15,10 @@ using ::testing::Not;
 // A module of a forward whose body is `body` and returns what is said of `y`, the four pixels
 // [rows, 4] of its input.
 torch::jit::Module Of(const std::string& body) {
-  torch::jit::Module module = ModuleOf("def forward(self, x: Tensor) -> Tensor:\n"
-                                       "    y = torch.flatten(x, 1)\n" +
-                                       body);
+  torch::jit::Module module = ModuleOf(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    y = torch.flatten(x, 1)\n" +
+      body);
   module.eval();
   return module;
 }
@@ -35,16 +36,18 @@ TEST(ModelProbe, TakesPureFunctionsOfEachRow) {
   EXPECT_THAT(ProbeOf(BrightnessModule()), IsOk());
   EXPECT_THAT(ProbeOf(Of("    return torch.log_softmax(y[:, 0:2], 1)\n")), IsOk());
   // Normalised by its own picture, and by numbers learnt.
-  EXPECT_THAT(ProbeOf(Of("    return torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, "
-                         "False).flatten(1)[:, 0:2]\n")),
-              IsOk());
+  EXPECT_THAT(
+      ProbeOf(Of("    return torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, "
+                 "False).flatten(1)[:, 0:2]\n")),
+      IsOk());
   torch::jit::Module norm("Small");
   norm.register_attribute("training", c10::BoolType::get(), false);
   norm.register_buffer("mean", torch::full({1}, 0.5));
   norm.register_buffer("variance", torch::full({1}, 0.1));
-  norm.define("def forward(self, x: Tensor) -> Tensor:\n"
-              "    return torch.batch_norm(x, None, None, self.mean, self.variance, self.training, "
-              "0.1, 1e-5, False).flatten(1)[:, 0:2]\n");
+  norm.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return torch.batch_norm(x, None, None, self.mean, self.variance, self.training, "
+      "0.1, 1e-5, False).flatten(1)[:, 0:2]\n");
   EXPECT_THAT(ProbeOf(norm), IsOk());
   ModelCard card = SmallCard();
   card.input_shape = {3, 32, 32};
@@ -75,41 +78,43 @@ TEST(ModelProbe, Fault68_WhatDrawsRandomNumbersIsRefused) {
 
 TEST(ModelProbe, Fault68_WhatDependsOnItsBatchIsRefused) {
   for (const char* const body :
-       {"    return torch.softmax(y[:, 0:2], 0)\n",
-        "    return y[:, 0:2] - torch.mean(y)\n",
+       {"    return torch.softmax(y[:, 0:2], 0)\n", "    return y[:, 0:2] - torch.mean(y)\n",
         // BatchNorm without running statistics.
         "    return torch.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, "
         "False).flatten(1)[:, 0:2]\n",
         // The place in the batch.
         "    return y[:, 0:2] + torch.arange(x.size(0)).unsqueeze(1)\n"}) {
-    ExpectRefused(ProbeOf(Of(body)), AllOf(HasSubstr("depends on its batch"),
-                                           HasSubstr("running statistics")));
+    ExpectRefused(ProbeOf(Of(body)),
+                  AllOf(HasSubstr("depends on its batch"), HasSubstr("running statistics")));
   }
 }
 
 TEST(ModelProbe, Fault68_BatchNormOfVectorsThatTakesNoSingleRowIsNamed) {
   // As torch.nn.functional.batch_norm says it.
-  ExpectRefused(ProbeOf(Of("    assert x.size(0) > 1, \"Expected more than 1 value per channel when "
-                           "training\"\n"
-                           "    return torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-5, "
-                           "False)[:, 0:2]\n")),
-                AllOf(HasSubstr("4 rows, but not 1"), HasSubstr("BatchNorm"), HasSubstr("net.eval()")));
+  ExpectRefused(
+      ProbeOf(Of("    assert x.size(0) > 1, \"Expected more than 1 value per channel when "
+                 "training\"\n"
+                 "    return torch.batch_norm(y, None, None, None, None, True, 0.1, 1e-5, "
+                 "False)[:, 0:2]\n")),
+      AllOf(HasSubstr("4 rows, but not 1"), HasSubstr("BatchNorm"), HasSubstr("net.eval()")));
 }
 
 TEST(ModelProbe, Fault68_WhatKeepsStateIsRefused) {
   torch::jit::Module counts("Small");
   counts.register_buffer("calls", torch::zeros({1}));
-  counts.define("def forward(self, x: Tensor) -> Tensor:\n"
-                "    self.calls.add_(1)\n"
-                "    return x.flatten(1)[:, 0:2] + self.calls\n");
+  counts.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    self.calls.add_(1)\n"
+      "    return x.flatten(1)[:, 0:2] + self.calls\n");
   ExpectRefused(ProbeOf(counts), AllOf(HasSubstr("differ"), HasSubstr("keeps state"),
                                        HasSubstr("calls"), Not(HasSubstr("random"))));
   // Which no answer shows yet.
   torch::jit::Module silent("Small");
   silent.register_attribute("calls", c10::IntType::get(), 0);
-  silent.define("def forward(self, x: Tensor) -> Tensor:\n"
-                "    self.calls = self.calls + 1\n"
-                "    return x.flatten(1)[:, 0:2] + max(self.calls - 100, 0)\n");
+  silent.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    self.calls = self.calls + 1\n"
+      "    return x.flatten(1)[:, 0:2] + max(self.calls - 100, 0)\n");
   ExpectRefused(ProbeOf(silent), AllOf(HasSubstr("keeps state"), HasSubstr("calls")));
 }
 
@@ -117,11 +122,12 @@ TEST(ModelProbe, WhatIsMadeOnceAtTheFirstCallIsNoState) {
   torch::jit::Module lazy("Small");
   lazy.register_attribute("ready", c10::BoolType::get(), false);
   lazy.register_buffer("table", torch::zeros({2}));
-  lazy.define("def forward(self, x: Tensor) -> Tensor:\n"
-              "    if not self.ready:\n"
-              "        self.table.add_(torch.arange(2))\n"
-              "        self.ready = True\n"
-              "    return x.flatten(1)[:, 0:2] + self.table\n");
+  lazy.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    if not self.ready:\n"
+      "        self.table.add_(torch.arange(2))\n"
+      "        self.ready = True\n"
+      "    return x.flatten(1)[:, 0:2] + self.table\n");
   EXPECT_THAT(ProbeOf(lazy), IsOk());
 }
 
@@ -171,10 +177,12 @@ TEST(ModelProbe, FindsTheTypeOfInputsThatAModelTakes) {
 TEST(ModelProbe, AModelThatCastsItsInputsKeepsItsCard) {
   torch::jit::Module module("Small");
   module.register_attribute("training", c10::BoolType::get(), false);
-  const at::Tensor weight = torch::tensor({-1.0, 2.0, 3.0, -4.0, -1.0, 1.0, 0.5, -2.0}, at::kDouble);
+  const at::Tensor weight =
+      torch::tensor({-1.0, 2.0, 3.0, -4.0, -1.0, 1.0, 0.5, -2.0}, at::kDouble);
   module.register_parameter("weight", weight.view({4, 2}), false);
-  module.define("def forward(self, x: Tensor) -> Tensor:\n"
-                "    return torch.matmul(torch.flatten(x, 1).to(self.weight), self.weight)\n");
+  module.define(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    return torch.matmul(torch.flatten(x, 1).to(self.weight), self.weight)\n");
   ModelCard card = SmallCard();
   ASSERT_THAT(ProbeModule(module, {}, &card), IsOk());
   EXPECT_EQ(card.input_type, "");

@@ -51,7 +51,8 @@ TEST(Numerics, ConfigureSetsTheThreads) {
 
 // Two threads split a product otherwise than one, and round otherwise.
 TEST(Numerics, ConfigureSetsTheThreadsOfTheBlasToo) {
-  auto* const threads = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
+  auto* const threads =
+      reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_num_threads"));
   if (threads == nullptr) GTEST_SKIP() << "the BLAS here is not OpenBLAS";
   const at::Tensor inputs = torch::randn({256, 784});
   const at::Tensor weights = torch::randn({784, 1200});

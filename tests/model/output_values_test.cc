@@ -12,7 +12,8 @@ enum class Card { kLogits, kProbabilities };
 
 // Rows of four pictures in three classes, unlike each other and with both signs.
 at::Tensor Rows() {
-  return torch::tensor({{3.0F, -1.0F, 0.5F}, {-2.0F, 4.0F, 1.0F}, {0.1F, 0.2F, -0.4F}, {5.0F, 2.0F, 1.0F}});
+  return torch::tensor(
+      {{3.0F, -1.0F, 0.5F}, {-2.0F, 4.0F, 1.0F}, {0.1F, 0.2F, -0.4F}, {5.0F, 2.0F, 1.0F}});
 }
 
 absl::Status Check(const at::Tensor& rows, Card says, bool trusted = false,
@@ -71,9 +72,9 @@ TEST(OutputValues, Fault68_VotesAndPercentagesAreNoLogits) {
 
 TEST(OutputValues, Fault68_SigmoidsAreNoLogits) {
   const at::Tensor sigmoids = at::sigmoid(Rows());
-  ExpectRefused(Check(sigmoids, Card::kLogits, false, at::sigmoid(Rows() * 1000)),
-                AllOf(HasSubstr("stay within 0 and 1"), HasSubstr("sigmoid"),
-                      HasSubstr("trust_output")));
+  ExpectRefused(
+      Check(sigmoids, Card::kLogits, false, at::sigmoid(Rows() * 1000)),
+      AllOf(HasSubstr("stay within 0 and 1"), HasSubstr("sigmoid"), HasSubstr("trust_output")));
   // Small logits of a network that follows its inputs.
   EXPECT_THAT(Check(sigmoids, Card::kLogits, false, Rows() * 1000), IsOk());
   EXPECT_THAT(Check(sigmoids, Card::kLogits, false, {}, /*untrained=*/true), IsOk());

@@ -33,13 +33,17 @@ std::string Normed(const std::string& flag) {
   return "def forward(self, x: Tensor) -> Tensor:\n"
          "    x = torch.flatten(x, 1)\n"
          "    x = torch.batch_norm(x, self.norm.weight, self.norm.bias, self.norm.running_mean,\n"
-         "        self.norm.running_var, " + flag + ", 0.1, 1e-5, True)\n"
+         "        self.norm.running_var, " +
+         flag +
+         ", 0.1, 1e-5, True)\n"
          "    return torch.matmul(x, self.w)\n";
 }
 
 std::string Dropped(const std::string& rate, const std::string& flag) {
   return "def forward(self, x: Tensor) -> Tensor:\n"
-         "    x = torch.dropout(torch.flatten(x, 1), " + rate + ", " + flag + ")\n"
+         "    x = torch.dropout(torch.flatten(x, 1), " +
+         rate + ", " + flag +
+         ")\n"
          "    return torch.matmul(x, self.w)\n";
 }
 
@@ -48,7 +52,8 @@ testing::Matcher<absl::Status> Refused(const testing::Matcher<std::string>& mess
 }
 
 TEST(StudentCheck, LayersThatFollowTheModeAreTaken) {
-  for (const char* const flag : {"self.training", "self.norm.training", "not (not self.training)"}) {
+  for (const char* const flag :
+       {"self.training", "self.norm.training", "not (not self.training)"}) {
     EXPECT_THAT(CheckTrainable(WithNorm(Normed(flag))), IsOk()) << flag;
     EXPECT_THAT(CheckTrainable(WithNorm(Dropped("0.5", flag))), IsOk()) << flag;
   }
@@ -126,7 +131,8 @@ TEST(StudentCheck, ARecurrentLayersDropoutCounts) {
         "def forward(self, x: Tensor) -> Tensor:\n"
         "    x = torch.flatten(x, 1)\n"
         "    h = torch.zeros([2, 1, 4])\n"
-        "    y = torch.gru(x.unsqueeze(1), h, [self.w], False, 2, " + rate + ", " + flag +
+        "    y = torch.gru(x.unsqueeze(1), h, [self.w], False, 2, " +
+        rate + ", " + flag +
         ", False, False)\n"
         "    return torch.matmul(y[0].squeeze(1), self.w)\n");
   };
@@ -138,9 +144,8 @@ TEST(StudentCheck, AModuleWithoutAnythingToTrainIsRefused) {
   torch::jit::Module module = WithNorm(Normed("self.training"), /*frozen=*/true);
   EXPECT_THAT(CheckTrainable(module), IsOk());
   module.attr("w").toTensor().set_requires_grad(false);
-  EXPECT_THAT(CheckTrainable(module),
-              Refused(AllOf(HasSubstr("all 3 parameters are frozen"),
-                            HasSubstr("requires_grad_(True)"))));
+  EXPECT_THAT(CheckTrainable(module), Refused(AllOf(HasSubstr("all 3 parameters are frozen"),
+                                                    HasSubstr("requires_grad_(True)"))));
 }
 
 TEST(StudentCheck, TrainedParametersOfOtherTypesAreNamed) {
@@ -180,8 +185,7 @@ TEST(StudentCheck, LogitsThatNoParameterMovesAreRefused) {
 
 TEST(StudentCheck, RunningAProbeMovesNoStatistics) {
   const torch::jit::Module module = WithNorm(Normed("self.training"));
-  const at::Tensor mean =
-      module.attr("norm").toModule().attr("running_mean").toTensor().clone();
+  const at::Tensor mean = module.attr("norm").toModule().attr("running_mean").toTensor().clone();
   ASSERT_THAT(CheckTrainingOutput(module, SmallCard()), IsOk());
   EXPECT_TRUE(at::equal(module.attr("norm").toModule().attr("running_mean").toTensor(), mean));
 }

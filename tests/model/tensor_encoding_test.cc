@@ -68,8 +68,7 @@ TEST(TensorEncoding, LogitsAreTheSameBits) {
 TEST(TensorEncoding, LogitsInInt8AreTheSameBits) {
   const at::Tensor logits = Rows(1000);
   for (const double temperature : kTemperatures) {
-    const SoftTargetFormat format =
-        Format(temperature, Representation::kLogits, Encoding::kInt8);
+    const SoftTargetFormat format = Format(temperature, Representation::kLogits, Encoding::kInt8);
     const EncodedTensors got = EncodeTensors(logits, format);
     const EncodedRows expected = OnCpu(logits, format);
     EXPECT_EQ(Bytes(got.values), expected.values) << temperature;

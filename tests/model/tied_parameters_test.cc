@@ -121,8 +121,8 @@ TEST(TiedParameters, MemorySharedInAnyOtherWayIsRefused) {
 TEST(TiedParameters, PartsOfOneMemoryBesideEachOtherAreFree) {
   // As recurrent layers lay out their weights.
   const at::Tensor memory = torch::zeros({10});
-  const torch::jit::Module module =
-      TiedModule(Trained(memory.detach().narrow(0, 0, 4)), Trained(memory.detach().narrow(0, 4, 6)));
+  const torch::jit::Module module = TiedModule(Trained(memory.detach().narrow(0, 0, 4)),
+                                               Trained(memory.detach().narrow(0, 4, 6)));
   EXPECT_TRUE(TiesOf(module).empty());
   EXPECT_THAT(CheckSharedMemory(module), IsOk());
   EXPECT_EQ(CountParameters(module), 13);

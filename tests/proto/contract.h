@@ -21,8 +21,8 @@ using google::protobuf::MethodDescriptor;
 
 class Contract {
  public:
-  // kOurs: package distillery.v1. kForeign: a protocol of others, whose names and numbers are theirs.
-  // kTensorBoard: its messages in a package of ours. kGrpc: what gRPC itself defines.
+  // kOurs: package distillery.v1. kForeign: a protocol of others, whose names and numbers are
+  // theirs. kTensorBoard: its messages in a package of ours. kGrpc: what gRPC itself defines.
   enum class Owner { kOurs, kForeign, kTensorBoard, kGrpc };
 
   // Every file of an owner under proto/: a new one is tested without being named here. protoc keeps
@@ -36,8 +36,10 @@ class Contract {
       names.push_back(name);
     }
     std::sort(names.begin(), names.end());
-    std::string command = DISTILLERY_PROTOC
-        " --include_imports --include_source_info --descriptor_set_out=/dev/stdout -I" + root;
+    std::string command =
+        DISTILLERY_PROTOC
+        " --include_imports --include_source_info --descriptor_set_out=/dev/stdout -I" +
+        root;
     for (const std::string& name : names) command += " " + name;
     const google::protobuf::FileDescriptorSet set = Parse(Output(command));
     // Imports come before those that need them.

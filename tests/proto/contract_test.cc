@@ -1,5 +1,7 @@
 // The rules of the contract (AIP and buf STANDARD naming, and our own), checked on every element of
 // every .proto file. Of a protocol of others, comments are all that is asked.
+#include "tests/proto/contract.h"
+
 #include <gmock/gmock.h>
 
 #include <map>
@@ -9,7 +11,6 @@
 #include "distillery/v1/coordinator_service.pb.h"
 #include "distillery/v1/teacher_service.pb.h"
 #include "inference/grpc_service.pb.h"
-#include "tests/proto/contract.h"
 #include "tests/proto/open_inference_fields.h"
 
 namespace distillery {
@@ -178,9 +179,9 @@ TEST(ForeignContract, ServesTheSixCallsOfTheProtocolAndTwoOfTritonsExtensions) {
     EXPECT_FALSE(method->client_streaming() || method->server_streaming());
     methods.insert(method->name());
   }
-  EXPECT_THAT(methods, ElementsAre("ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady",
-                                   "ModelStatistics", "ServerLive", "ServerMetadata",
-                                   "ServerReady"));
+  EXPECT_THAT(methods,
+              ElementsAre("ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady",
+                          "ModelStatistics", "ServerLive", "ServerMetadata", "ServerReady"));
 }
 
 // Other clients bring their own copies of these too.
@@ -189,10 +190,10 @@ TEST(GrpcContract, NumbersAreThoseOfGrpc) {
   ExpectComments(contract);
   std::map<std::string, std::set<std::string>> fields;
   for (const FieldDescriptor* const field : contract.Fields()) {
-    fields[field->file()->package()].insert(
-        (field->is_repeated() ? "repeated " : "") + std::string(field->type_name()) + " " +
-        field->containing_type()->name() + "." + field->name() + "=" +
-        std::to_string(field->number()));
+    fields[field->file()->package()].insert((field->is_repeated() ? "repeated " : "") +
+                                            std::string(field->type_name()) + " " +
+                                            field->containing_type()->name() + "." + field->name() +
+                                            "=" + std::to_string(field->number()));
   }
   const std::set<std::string> reflection = {
       "string ServerReflectionRequest.host=1",
@@ -218,21 +219,21 @@ TEST(GrpcContract, NumbersAreThoseOfGrpc) {
       "string ErrorResponse.error_message=2"};
   EXPECT_EQ(fields["grpc.reflection.v1"], reflection);
   EXPECT_EQ(fields["grpc.reflection.v1alpha"], reflection);
-  EXPECT_EQ(fields["grpc.health.v1"],
-            (std::set<std::string>{"string HealthCheckRequest.service=1",
-                                   "enum HealthCheckResponse.status=1"}));
+  EXPECT_EQ(fields["grpc.health.v1"], (std::set<std::string>{"string HealthCheckRequest.service=1",
+                                                             "enum HealthCheckResponse.status=1"}));
   EXPECT_EQ(fields.size(), 3U);
   std::set<std::string> methods;
   for (const MethodDescriptor* const method : contract.Methods()) {
     methods.insert(method->full_name());
   }
-  EXPECT_THAT(methods, ElementsAre("grpc.health.v1.Health.Check", "grpc.health.v1.Health.Watch",
-                                   "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
-                                   "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"));
+  EXPECT_THAT(methods,
+              ElementsAre("grpc.health.v1.Health.Check", "grpc.health.v1.Health.Watch",
+                          "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+                          "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"));
 }
 
-// TensorBoard knows fields by their numbers alone: these are from its event.proto, summary.proto and
-// histogram.proto.
+// TensorBoard knows fields by their numbers alone: these are from its event.proto, summary.proto
+// and histogram.proto.
 TEST(EventFileContract, NumbersAreTensorBoards) {
   const Contract contract(Contract::Owner::kTensorBoard);
   ExpectComments(contract);
@@ -244,16 +245,15 @@ TEST(EventFileContract, NumbersAreTensorBoards) {
                   field->type_name() + (field->is_packed() ? " packed " : " ") +
                   std::to_string(field->number()));
   }
-  EXPECT_THAT(fields, UnorderedElementsAre(
-                          "Event.wall_time double 1", "Event.step int64 2",
-                          "Event.file_version string 3", "Event.summary message 5",
-                          "Summary.value message 1", "Value.tag string 1",
-                          "Value.simple_value float 2", "Value.histo message 5",
-                          "HistogramProto.min double 1", "HistogramProto.max double 2",
-                          "HistogramProto.num double 3", "HistogramProto.sum double 4",
-                          "HistogramProto.sum_squares double 5",
-                          "HistogramProto.bucket_limit double packed 6",
-                          "HistogramProto.bucket double packed 7"));
+  EXPECT_THAT(
+      fields,
+      UnorderedElementsAre(
+          "Event.wall_time double 1", "Event.step int64 2", "Event.file_version string 3",
+          "Event.summary message 5", "Summary.value message 1", "Value.tag string 1",
+          "Value.simple_value float 2", "Value.histo message 5", "HistogramProto.min double 1",
+          "HistogramProto.max double 2", "HistogramProto.num double 3",
+          "HistogramProto.sum double 4", "HistogramProto.sum_squares double 5",
+          "HistogramProto.bucket_limit double packed 6", "HistogramProto.bucket double packed 7"));
 }
 
 TEST(Contract, EveryRpcNamesItsStatusCodes) {

@@ -17,11 +17,10 @@ const std::map<std::string, Names>& Arrows() {
       {"coordinator", {"coordinator", "common", "distillery"}},
       {"teacher_service", {"teacher_service", "common", "distillery", "inference"}},
       {"student_worker", {"student_worker", "common", "distillery"}},
-      {"cli",
-       {"cli", "teacher_service", "student_worker", "coordinator", "common", "distillery"}},
+      {"cli", {"cli", "teacher_service", "student_worker", "coordinator", "common", "distillery"}},
       {"tests",
-       {"tests", "cli", "teacher_service", "student_worker", "coordinator", "common",
-        "distillery", "inference"}}};
+       {"tests", "cli", "teacher_service", "student_worker", "coordinator", "common", "distillery",
+        "inference"}}};
   return *arrows;
 }
 
@@ -44,7 +43,8 @@ bool IsSkinHeader(const std::string& path) {
 
 bool MayUseTorch(const std::string& file) {
   static const std::regex torch(
-      "common/model/.*|teacher_service/torch_teacher\\.cc|student_worker/(trainer|torch_tasks)\\.cc|"
+      "common/model/.*|teacher_service/torch_teacher\\.cc|student_worker/"
+      "(trainer|torch_tasks)\\.cc|"
       "student_worker/batch_loader\\.(cc|h)|"
       "cli/(student_model|model_export)\\.cc|cli/experiment/logit_reader\\.cc|"
       "tests/(model|teacher_service|student_worker|golden|benchmarks|"
@@ -103,8 +103,7 @@ std::vector<std::string> CheckIncludes(const std::string& file, const std::strin
                        why);
     };
     const std::string target = FirstFolder(include.path);
-    const bool ours =
-        Arrows().count(target) > 0 || target == "distillery" || target == "inference";
+    const bool ours = Arrows().count(target) > 0 || target == "distillery" || target == "inference";
     if (ours && !include.quoted) report("files of this tree are included with quotes");
     if (include.quoted) {
       if (const std::string why = Missing(include.path, exists); !why.empty()) report(why);

@@ -135,11 +135,12 @@ TEST(IncludeRules, SeeOddSpellings) {
   EXPECT_THAT(Check("coordinator/average.cc", "// #include <torch/script.h>"), IsEmpty());
 }
 
-// Fault 64: the wall clock may step back an hour at any time. It labels what people read and is compared
-// with a certificate's dates; gRPC turns a deadline into one of its steady clock when it is set.
+// Fault 64: the wall clock may step back an hour at any time. It labels what people read and is
+// compared with a certificate's dates; gRPC turns a deadline into one of its steady clock when it
+// is set.
 TEST(Structure, Fault64_NoWaitAndNoMeasurementGoesByTheWallClock) {
   const std::set<std::string> labels = {
-      "common/base/clock.cc", "common/rpc/connection.cc", "common/security/handshake.cc",
+      "common/base/clock.cc",         "common/rpc/connection.cc",    "common/security/handshake.cc",
       "common/security/tls_files.cc", "cli/certificates_command.cc", "cli/watch_command.cc"};
   const std::vector<std::string> forms = {"set_deadline(", "Shutdown(absl::ToChronoTime(",
                                           "CheckValidity(", "ReadTlsFiles("};

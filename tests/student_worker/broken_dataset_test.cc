@@ -1,6 +1,4 @@
 // RemoteDatasetClient and teachers that break off, lie, or have too much.
-#include "student_worker/remote_dataset_client.h"
-
 #include <sys/resource.h>
 
 #include <atomic>
@@ -8,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "student_worker/remote_dataset_client.h"
 #include "tests/common/log_lines.h"
 #include "tests/student_worker/fake_resolver.h"
 #include "tests/student_worker/scripted_samples.h"
@@ -98,8 +97,7 @@ class BrokenDataset : public ::testing::Test {
 TEST_F(BrokenDataset, WholeStreamsGiveTheSameDataSet) {
   ASSERT_OK_AND_ASSIGN(const auto dataset, Fetch(TeacherOf(pictures_)));
   ExpectSame(*dataset, *pictures_);
-  EXPECT_THAT(ShardsAndRows(*asked_[0]),
-              ElementsAre(Pair(0, 0), Pair(1, 0), Pair(2, 0)));
+  EXPECT_THAT(ShardsAndRows(*asked_[0]), ElementsAre(Pair(0, 0), Pair(1, 0), Pair(2, 0)));
   for (const Request& request : asked_[0]->requests()) {
     EXPECT_TRUE(request.include_samples());
     EXPECT_EQ(request.representation(), v1::REPRESENTATION_NONE);
@@ -112,19 +110,19 @@ TEST_F(BrokenDataset, WholeStreamsGiveTheSameDataSet) {
 TEST_F(BrokenDataset, GoesOnAtTheNextRowAfterABrokenStream) {
   ASSERT_OK_AND_ASSIGN(
       const auto dataset,
-      Fetch(TeacherOf(pictures_, [&](size_t call, const Request& request,
-                                     Writer* writer) -> grpc::Status {
-        if (call != 1 && call != 2) return ServeSamples(*pictures_, request, writer);
-        SampleStream stream(pictures_.get(), request);
-        writer->Write(stream.Header());
-        writer->Write(stream.Chunk(30));
-        if (call == 1) return {grpc::StatusCode::UNAVAILABLE, "draining"};
-        return grpc::Status::OK;  // without its trailer
-      })));
+      Fetch(TeacherOf(pictures_,
+                      [&](size_t call, const Request& request, Writer* writer) -> grpc::Status {
+                        if (call != 1 && call != 2)
+                          return ServeSamples(*pictures_, request, writer);
+                        SampleStream stream(pictures_.get(), request);
+                        writer->Write(stream.Header());
+                        writer->Write(stream.Chunk(30));
+                        if (call == 1) return {grpc::StatusCode::UNAVAILABLE, "draining"};
+                        return grpc::Status::OK;  // without its trailer
+                      })));
   ExpectSame(*dataset, *pictures_);
   EXPECT_THAT(ShardsAndRows(*asked_[0]),
-              ElementsAre(Pair(0, 0), Pair(1, 0), Pair(1, 30), Pair(1, 60),
-                          Pair(2, 0)));
+              ElementsAre(Pair(0, 0), Pair(1, 0), Pair(1, 30), Pair(1, 60), Pair(2, 0)));
 }
 
 TEST_F(BrokenDataset, Fault09_GoesOnAtAnotherTeacherFromTheFirstMissingRow) {
@@ -134,8 +132,8 @@ TEST_F(BrokenDataset, Fault09_GoesOnAtAnotherTeacherFromTheFirstMissingRow) {
     writer->Write(stream.Chunk(30));
     return {grpc::StatusCode::UNAVAILABLE, "killed"};
   };
-  // Whichever is preferred for a shard: at least one of the three begins at the one that breaks off,
-  // unless its first failure left it resting before its turn came.
+  // Whichever is preferred for a shard: at least one of the three begins at the one that breaks
+  // off, unless its first failure left it resting before its turn came.
   const std::string first =
       RendezvousOrder({pictures_->digest(), 0, 0}, {kNames[0], kNames[1]}).front();
   std::vector<std::unique_ptr<ScriptedTeacher>> teachers(2);
@@ -145,21 +143,21 @@ TEST_F(BrokenDataset, Fault09_GoesOnAtAnotherTeacherFromTheFirstMissingRow) {
   ASSERT_OK_AND_ASSIGN(const auto dataset, Fetch(std::move(teachers)));
   ExpectSame(*dataset, *pictures_);
   EXPECT_THAT(ShardsAndRows(*asked_[broken]), ElementsAre(Pair(0, 0)));
-  EXPECT_THAT(ShardsAndRows(*asked_[1 - broken]),
-              ElementsAre(Pair(0, 30), Pair(1, 0), Pair(2, 0)));
+  EXPECT_THAT(ShardsAndRows(*asked_[1 - broken]), ElementsAre(Pair(0, 30), Pair(1, 0), Pair(2, 0)));
   EXPECT_THAT(told_, IsEmpty()) << "nobody waited";
 }
 
 TEST_F(BrokenDataset, AFlippedBitIsDataLoss) {
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                SampleStream stream(pictures_.get(), request);
-                writer->Write(stream.Header());
-                auto chunk = stream.Chunk(stream.left());
-                (*chunk.mutable_chunk()->mutable_inputs()->mutable_data())[99] ^= 1;
-                writer->Write(chunk);
-                writer->Write(stream.Trailer());
-                return grpc::Status::OK;
-              })),
+  EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                              [&](size_t, const Request& request, Writer* writer) {
+                                SampleStream stream(pictures_.get(), request);
+                                writer->Write(stream.Header());
+                                auto chunk = stream.Chunk(stream.left());
+                                (*chunk.mutable_chunk()->mutable_inputs()->mutable_data())[99] ^= 1;
+                                writer->Write(chunk);
+                                writer->Write(stream.Trailer());
+                                return grpc::Status::OK;
+                              })),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("trailer")));
 }
 
@@ -178,22 +176,22 @@ TEST_F(BrokenDataset, ADamagedShardIsAskedOfTheOtherTeacherFromItsStart) {
   teachers.push_back(TeacherOf(pictures_));
   ASSERT_OK_AND_ASSIGN(const auto dataset, Fetch(std::move(teachers)));
   ExpectSame(*dataset, *pictures_);
-  EXPECT_THAT(ShardsAndRows(*asked_[1]),
-              ElementsAre(Pair(0, 0), Pair(1, 0), Pair(2, 0)));
+  EXPECT_THAT(ShardsAndRows(*asked_[1]), ElementsAre(Pair(0, 0), Pair(1, 0), Pair(2, 0)));
 }
 
 TEST_F(BrokenDataset, OtherBytesThanDescribedAreDataLoss) {
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                SampleStream stream(pictures_.get(), request);
-                writer->Write(stream.Header());
-                // With a checksum that fits: only the digest can tell.
-                writer->Write(stream.Chunk(stream.left(), request.shard() == 2 ? 1 : 0));
-                writer->Write(stream.Trailer());
-                return grpc::Status::OK;
-              })),
-              StatusIs(absl::StatusCode::kDataLoss,
-                       AllOf(HasSubstr("what the teacher sent has the digest"),
-                             HasSubstr(pictures_->digest()))));
+  EXPECT_THAT(
+      Fetch(TeacherOf(pictures_,
+                      [&](size_t, const Request& request, Writer* writer) {
+                        SampleStream stream(pictures_.get(), request);
+                        writer->Write(stream.Header());
+                        // With a checksum that fits: only the digest can tell.
+                        writer->Write(stream.Chunk(stream.left(), request.shard() == 2 ? 1 : 0));
+                        writer->Write(stream.Trailer());
+                        return grpc::Status::OK;
+                      })),
+      StatusIs(absl::StatusCode::kDataLoss, AllOf(HasSubstr("what the teacher sent has the digest"),
+                                                  HasSubstr(pictures_->digest()))));
 }
 
 TEST_F(BrokenDataset, ChunksThatAreNoSamplesAreDataLoss) {
@@ -213,15 +211,16 @@ TEST_F(BrokenDataset, ChunksThatAreNoSamplesAreDataLoss) {
       [](v1::SoftTargetChunk* chunk) { chunk->set_start_row(1); },
   };
   for (size_t i = 0; i < changes.size(); ++i) {
-    EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                  SampleStream stream(pictures_.get(), request);
-                  writer->Write(stream.Header());
-                  auto chunk = stream.Chunk(stream.left());
-                  changes[i](chunk.mutable_chunk());
-                  writer->Write(chunk);
-                  writer->Write(stream.Trailer());
-                  return grpc::Status::OK;
-                })),
+    EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                                [&](size_t, const Request& request, Writer* writer) {
+                                  SampleStream stream(pictures_.get(), request);
+                                  writer->Write(stream.Header());
+                                  auto chunk = stream.Chunk(stream.left());
+                                  changes[i](chunk.mutable_chunk());
+                                  writer->Write(chunk);
+                                  writer->Write(stream.Trailer());
+                                  return grpc::Status::OK;
+                                })),
                 StatusIs(absl::StatusCode::kDataLoss))
         << i;
     EXPECT_THAT(asked_[0]->requests(), SizeIs(1)) << i;
@@ -229,21 +228,23 @@ TEST_F(BrokenDataset, ChunksThatAreNoSamplesAreDataLoss) {
 }
 
 TEST_F(BrokenDataset, RowsBeyondTheShardAreDataLoss) {
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                SampleStream stream(pictures_.get(), request);
-                writer->Write(stream.Header());
-                writer->Write(stream.Chunk(101));
-                writer->Write(stream.Trailer());
-                return grpc::Status::OK;
-              })),
+  EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                              [&](size_t, const Request& request, Writer* writer) {
+                                SampleStream stream(pictures_.get(), request);
+                                writer->Write(stream.Header());
+                                writer->Write(stream.Chunk(101));
+                                writer->Write(stream.Trailer());
+                                return grpc::Status::OK;
+                              })),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("1 to 100 rows")));
 }
 
 TEST_F(BrokenDataset, AStreamOfOtherDataIsAFailedPrecondition) {
   const auto train = Pictures("train");
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [train](size_t, const Request& request, Writer* writer) {
-                return ServeSamples(*train, request, writer);
-              })),
+  EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                              [train](size_t, const Request& request, Writer* writer) {
+                                return ServeSamples(*train, request, writer);
+                              })),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(train->digest())));
 }
 
@@ -263,10 +264,10 @@ TEST_F(BrokenDataset, DescriptionsOfNoDataSetAreDataLossBeforeAnyStream) {
       {"class", [](auto* r) { r->clear_class_names(); }},
   };
   for (const auto& [part, change] : changes) {
-    EXPECT_THAT(Fetch(Describes(change)),
-                StatusIs(absl::StatusCode::kDataLoss,
-                         AllOf(HasSubstr("description of pictures/validation@100"),
-                               HasSubstr(part))));
+    EXPECT_THAT(
+        Fetch(Describes(change)),
+        StatusIs(absl::StatusCode::kDataLoss,
+                 AllOf(HasSubstr("description of pictures/validation@100"), HasSubstr(part))));
     EXPECT_THAT(asked_[0]->requests(), IsEmpty());
   }
 }
@@ -318,10 +319,11 @@ TEST_F(BrokenDataset, AFullDiskIsToldBeforeAnyStreamWithTheWayOut) {
 
 TEST_F(BrokenDataset, ADiskThatFillsMeanwhileEndsTheFetch) {
   FileSizeLimit limit;
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                limit.Set(8192);
-                return ServeSamples(*pictures_, request, writer);
-              })),
+  EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                              [&](size_t, const Request& request, Writer* writer) {
+                                limit.Set(8192);
+                                return ServeSamples(*pictures_, request, writer);
+                              })),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("set TMPDIR")));
   EXPECT_THAT(ShardsAndRows(*asked_[0]), ElementsAre(Pair(0, 0), Pair(1, 0)));
 }
@@ -335,17 +337,18 @@ TEST_F(BrokenDataset, WithoutAPlaceForATemporaryFileNothingIsFetched) {
 
 TEST_F(BrokenDataset, LabelsThatAreNoClassesAreDataLoss) {
   for (const int32_t label : {-1, 10, 65536}) {
-    EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                  SampleStream stream(pictures_.get(), request);
-                  writer->Write(stream.Header());
-                  auto chunk = stream.Chunk(stream.left());
-                  std::string* const labels =
-                      chunk.mutable_chunk()->mutable_labels()->mutable_data();
-                  std::memcpy(labels->data() + 8, &label, sizeof(label));
-                  writer->Write(chunk);
-                  writer->Write(stream.Trailer());
-                  return grpc::Status::OK;
-                })),
+    EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                                [&](size_t, const Request& request, Writer* writer) {
+                                  SampleStream stream(pictures_.get(), request);
+                                  writer->Write(stream.Header());
+                                  auto chunk = stream.Chunk(stream.left());
+                                  std::string* const labels =
+                                      chunk.mutable_chunk()->mutable_labels()->mutable_data();
+                                  std::memcpy(labels->data() + 8, &label, sizeof(label));
+                                  writer->Write(chunk);
+                                  writer->Write(stream.Trailer());
+                                  return grpc::Status::OK;
+                                })),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("is none of 10 classes")));
   }
 }
@@ -376,9 +379,8 @@ TEST_F(BrokenDataset, TheTeacherWithTheExpectedDigestIsFound) {
   // Streams of the first are of the right data in truth; only its description is not.
   ASSERT_OK_AND_ASSIGN(const auto dataset, fetch(pictures_->digest()));
   ExpectSame(*dataset, *pictures_);
-  EXPECT_THAT(fetch("a digest of nobody's"),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("expected a digest of nobody's")));
+  EXPECT_THAT(fetch("a digest of nobody's"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr("expected a digest of nobody's")));
 }
 
 TEST_F(BrokenDataset, WaitsForATeacherThatIsAwayAndSaysSo) {
@@ -395,10 +397,11 @@ TEST_F(BrokenDataset, WaitsForATeacherThatIsAwayAndSaysSo) {
 }
 
 TEST_F(BrokenDataset, CancellationEndsAFetch) {
-  EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request&, Writer*) -> grpc::Status {
-                cancelled_.store(true);
-                return {grpc::StatusCode::UNAVAILABLE, "away"};
-              })),
+  EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                              [&](size_t, const Request&, Writer*) -> grpc::Status {
+                                cancelled_.store(true);
+                                return {grpc::StatusCode::UNAVAILABLE, "away"};
+                              })),
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_THAT(told_, IsEmpty());
 }
@@ -406,10 +409,11 @@ TEST_F(BrokenDataset, CancellationEndsAFetch) {
 TEST_F(BrokenDataset, OnlyALongFetchSaysHowFarItIs) {
   const auto lines = [&](absl::Duration per_shard) {
     LogLines log;
-    EXPECT_THAT(Fetch(TeacherOf(pictures_, [&](size_t, const Request& request, Writer* writer) {
-                  clock_.Advance(per_shard);
-                  return ServeSamples(*pictures_, request, writer);
-                })),
+    EXPECT_THAT(Fetch(TeacherOf(pictures_,
+                                [&](size_t, const Request& request, Writer* writer) {
+                                  clock_.Advance(per_shard);
+                                  return ServeSamples(*pictures_, request, writer);
+                                })),
                 IsOk());
     return log.Of("info");
   };

@@ -245,8 +245,8 @@ TEST(BrokenStream, ChunksThatDoNotFollowEachOtherAreDataLoss) {
   }
 }
 
-// A shard that differs from its trailer, as one does whose cache file is damaged, is asked for once more
-// with the word that it was; the teacher that computes it anew is no worse than others.
+// A shard that differs from its trailer, as one does whose cache file is damaged, is asked for once
+// more with the word that it was; the teacher that computes it anew is no worse than others.
 TEST(BrokenStream, Fault62_WhatDiffersFromItsTrailerIsReportedAndAskedForAnew) {
   ScriptedTeacher teacher([](size_t, const v1::StreamSoftTargetsRequest& request,
                              ScriptedTeacher::Writer* writer) -> grpc::Status {

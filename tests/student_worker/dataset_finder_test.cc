@@ -1,6 +1,5 @@
 // DatasetFinder: own files first, then the teachers, each split once.
 #include "student_worker/dataset_finder_client.h"
-
 #include "tests/common/data/files.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
@@ -20,9 +19,10 @@ using Writer = ScriptedTeacher::Writer;
 // A teacher of all splits of "pictures".
 class DatasetFinderTest : public ::testing::Test {
  protected:
-  DatasetFinderTest() : teacher_([](size_t, const Request& request, Writer* writer) {
-      return ServeSamples(*Pictures(request.dataset().split()), request, writer);
-    }) {
+  DatasetFinderTest()
+      : teacher_([](size_t, const Request& request, Writer* writer) {
+          return ServeSamples(*Pictures(request.dataset().split()), request, writer);
+        }) {
     teacher_.describe = [](const v1::DescribeDatasetRequest& request,
                            v1::DescribeDatasetResponse* response) -> grpc::Status {
       if (request.dataset().name() != "pictures") {
@@ -39,11 +39,13 @@ class DatasetFinderTest : public ::testing::Test {
   }
   absl::StatusOr<std::shared_ptr<const Dataset>> Find(const DatasetReference& reference,
                                                       const std::string& digest = "") {
-    return finder_->Find(reference, digest, {&canceller_, [this](const std::string& text) {
-                                               told_.push_back(text);
-                                               if (!text.empty()) cancelled_ = true;
-                                             },
-                                             [this] { return cancelled_; }});
+    return finder_->Find(reference, digest,
+                         {&canceller_,
+                          [this](const std::string& text) {
+                            told_.push_back(text);
+                            if (!text.empty()) cancelled_ = true;
+                          },
+                          [this] { return cancelled_; }});
   }
 
   ScriptedTeacher teacher_;
@@ -110,8 +112,8 @@ TEST_F(DatasetFinderTest, FilesThatChangedAtTheTeacherAreNotAnsweredFromWhatIsKe
     return grpc::Status::OK;
   };
   LogLines log;
-  // The teacher of this test sends other rows than it describes now, so the fetch fails: what matters
-  // is that one is begun.
+  // The teacher of this test sends other rows than it describes now, so the fetch fails: what
+  // matters is that one is begun.
   EXPECT_FALSE(Find({"pictures", "validation", 100}).ok());
   EXPECT_THAT(log.Of("info"), Contains(HasSubstr("pictures/validation@100 has changed")));
   // A run that is bound to the old ones still finds them.
@@ -178,8 +180,7 @@ TEST_F(DatasetFinderTest, ABadReferenceIsNotTakenToTheTeacher) {
 TEST_F(DatasetFinderTest, DamagedFilesAreNotReplacedByTheTeachersSilently) {
   const TemporaryFolder folder;
   WriteIdxFolder(folder.File("pictures"));
-  ASSERT_THAT(WriteFileDurably(folder.File("pictures/train-labels-idx1-ubyte"), "damaged"),
-              IsOk());
+  ASSERT_THAT(WriteFileDurably(folder.File("pictures/train-labels-idx1-ubyte"), "damaged"), IsOk());
   Start(folder.path());
   const auto found = Find({"pictures", "train", 100});
   EXPECT_FALSE(found.ok());

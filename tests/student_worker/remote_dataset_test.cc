@@ -11,7 +11,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// 90 training and 30 test images of 3 x 96 x 96 bytes in three classes: a shard is several messages.
+// 90 training and 30 test images of 3 x 96 x 96 bytes in three classes: a shard is several
+// messages.
 void WriteColours(const std::string& folder) {
   constexpr int kBytes = 3 * 96 * 96;
   ASSERT_THAT(MakeFolders(folder), IsOk());
@@ -28,9 +29,9 @@ void WriteColours(const std::string& folder) {
     }
     const std::string size = std::to_string(count);
     const std::string start = folder + "/" + split;
-    ASSERT_THAT(WriteFileDurably(start + "_images.npy",
-                                 NpyBytes("|u1", size + ", 3, 96, 96", images)),
-                IsOk());
+    ASSERT_THAT(
+        WriteFileDurably(start + "_images.npy", NpyBytes("|u1", size + ", 3, 96, 96", images)),
+        IsOk());
     ASSERT_THAT(WriteFileDurably(start + "_labels.npy", NpyBytes("|u1", size + ",", labels)),
                 IsOk());
   }

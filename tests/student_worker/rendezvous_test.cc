@@ -16,8 +16,8 @@ using ::testing::IsEmpty;
 constexpr int kShards = 10'000;
 
 const std::vector<std::string>& Teachers() {
-  static const auto* const names = new std::vector<std::string>{
-      "10.0.0.1:7001", "10.0.0.2:7001", "10.0.0.3:7001", "10.0.0.4:7001"};
+  static const auto* const names = new std::vector<std::string>{"10.0.0.1:7001", "10.0.0.2:7001",
+                                                                "10.0.0.3:7001", "10.0.0.4:7001"};
   return *names;
 }
 
@@ -32,7 +32,8 @@ std::vector<std::string> Owners(const std::vector<std::string>& names) {
 }
 
 TEST(Rendezvous, IsTheSameInEveryRelease) {
-  // sha256sum of "10.0.0.1:7001\ndata\n7\n0" begins with 54, of those of 2, 3 and 4 with cf, 24, a7.
+  // sha256sum of "10.0.0.1:7001\ndata\n7\n0" begins with 54, of those of 2, 3 and 4 with cf, 24,
+  // a7.
   EXPECT_THAT(RendezvousOrder({"data", 7, 0}, Teachers()),
               ElementsAre("10.0.0.2:7001", "10.0.0.4:7001", "10.0.0.1:7001", "10.0.0.3:7001"));
 }

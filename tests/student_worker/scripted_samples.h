@@ -41,7 +41,9 @@ class SampleStream {
  public:
   using Message = v1::StreamSoftTargetsResponse;
   SampleStream(const Dataset* dataset, const v1::StreamSoftTargetsRequest& request)
-      : dataset_(dataset), range_(*dataset->Shard(request.shard())), first_(request.start_row()),
+      : dataset_(dataset),
+        range_(*dataset->Shard(request.shard())),
+        first_(request.start_row()),
         next_(first_) {}
 
   int64_t left() const { return range_.count - next_; }

@@ -44,8 +44,8 @@ class TeacherAddressesTest : public ::testing::Test {
 };
 
 TEST_F(TeacherAddressesTest, AddressesAreTakenAsTheyAre) {
-  const auto addresses =
-      Make("127.0.0.1:7001, 10.0.0.2:7002,[::1]:7003,localhost:7004,unix:/run/teacher,127.0.0.1:7001");
+  const auto addresses = Make(
+      "127.0.0.1:7001, 10.0.0.2:7002,[::1]:7003,localhost:7004,unix:/run/teacher,127.0.0.1:7001");
   EXPECT_THAT(Targets(*addresses), ElementsAre("127.0.0.1:7001", "10.0.0.2:7002", "[::1]:7003",
                                                "localhost:7004", "unix:/run/teacher"));
   EXPECT_EQ(addresses->Current()[0].label, "127.0.0.1:7001");
@@ -69,8 +69,7 @@ TEST_F(TeacherAddressesTest, WhatIsNoAddressIsNamed) {
 TEST_F(TeacherAddressesTest, ANameStandsForAllItsAddresses) {
   resolver_->Set("teachers", {"10.0.0.1", "10.0.0.2", "fd00::3"});
   const auto addresses = Make("10.0.0.2:7001,teachers:7001");
-  EXPECT_THAT(LookUp(*addresses),
-              ElementsAre("10.0.0.2:7001", "10.0.0.1:7001", "[fd00::3]:7001"));
+  EXPECT_THAT(LookUp(*addresses), ElementsAre("10.0.0.2:7001", "10.0.0.1:7001", "[fd00::3]:7001"));
   const TeacherAddress named = addresses->Current()[1];
   EXPECT_EQ(named.host, "teachers");
   EXPECT_EQ(named.label, "10.0.0.1:7001 (teachers)");

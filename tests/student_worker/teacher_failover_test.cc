@@ -71,8 +71,8 @@ class TeacherFailover : public ::testing::Test {
   absl::Status Read(int64_t shard = 0, const std::string& teacher_digest = "") {
     ShardRequest request = ScriptRequest(shard);
     request.teacher_digest = teacher_digest;
-    const absl::Status status =
-        client_->ReadShard(&request, [this] { return cancelled_.load(); }, &rows_);
+    const absl::Status status = client_->ReadShard(
+        &request, [this] { return cancelled_.load(); }, &rows_);
     digest_ = request.teacher_digest;
     return status;
   }
@@ -119,8 +119,8 @@ TEST_F(TeacherFailover, GoesToAndFroWhileBothBreakOff) {
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
   EXPECT_EQ(rows_.values, kRows);
-  // Rows 0 and 1 here, 2 and 3 there; then both rest, and the first has the fifth to send: its third
-  // chunk would leave the shard, so the second ends it.
+  // Rows 0 and 1 here, 2 and 3 there; then both rest, and the first has the fifth to send: its
+  // third chunk would leave the shard, so the second ends it.
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(2, 4));
   EXPECT_EQ(client_->failover_count(), 2 + static_cast<int64_t>(at(first_).requests().size()) - 1);
 }
@@ -144,9 +144,11 @@ TEST_F(TeacherFailover, LiveTeachersShareTheShardsByRendezvous) {
 }
 
 TEST_F(TeacherFailover, OneThatCameBackHasItsShardsAgain) {
-  StartTwo([](size_t call, const Request& request, Writer* writer) {
-    return call == 0 ? Refuse(call, request, writer) : ServeShard(request, writer);
-  }, Serve);
+  StartTwo(
+      [](size_t call, const Request& request, Writer* writer) {
+        return call == 0 ? Refuse(call, request, writer) : ServeShard(request, writer);
+      },
+      Serve);
   LogLines log;
   ASSERT_THAT(Read(), IsOk());
   ASSERT_THAT(Read(), IsOk());
@@ -170,14 +172,17 @@ TEST_F(TeacherFailover, AnotherDigestIsLeftOutWithOneWarning) {
   clock_.Advance(absl::Seconds(60));
   ASSERT_THAT(Read(0, "teacher"), IsOk());
   EXPECT_EQ(at(first_).requests().size(), 2U) << "asked again after a minute";
-  EXPECT_THAT(log.Of("warning"), ElementsAre("warning teacher " + first_ + " is left out: its "
+  EXPECT_THAT(log.Of("warning"), ElementsAre("warning teacher " + first_ +
+                                             " is left out: its "
                                              "digest is impostor, expected teacher"));
 }
 
 TEST_F(TeacherFailover, AnotherDigestIsAlsoKnownFromARefusal) {
-  StartTwo([](size_t, const Request&, Writer*) -> grpc::Status {
-    return {grpc::StatusCode::FAILED_PRECONDITION, "not my digest"};
-  }, Serve);
+  StartTwo(
+      [](size_t, const Request&, Writer*) -> grpc::Status {
+        return {grpc::StatusCode::FAILED_PRECONDITION, "not my digest"};
+      },
+      Serve);
   at(first_).digest = "impostor";
   LogLines log;
   ASSERT_THAT(Read(0, "teacher"), IsOk());
@@ -187,9 +192,11 @@ TEST_F(TeacherFailover, AnotherDigestIsAlsoKnownFromARefusal) {
 }
 
 TEST_F(TeacherFailover, ARefusalByATeacherOfTheRightDigestIsNoOtherDigest) {
-  StartTwo([](size_t, const Request&, Writer*) -> grpc::Status {
-    return {grpc::StatusCode::FAILED_PRECONDITION, "dataset digest differs"};
-  }, Serve);
+  StartTwo(
+      [](size_t, const Request&, Writer*) -> grpc::Status {
+        return {grpc::StatusCode::FAILED_PRECONDITION, "dataset digest differs"};
+      },
+      Serve);
   at(first_).digest = "teacher";
   LogLines log;
   ASSERT_THAT(Read(0, "teacher"), IsOk());
@@ -202,19 +209,20 @@ TEST_F(TeacherFailover, NoTeacherOfTheDigestIsAFailedPreconditionThatNamesAll) {
   StartTwo(Impostor, [](size_t, const Request& request, Writer* writer) {
     return ServeShard(request, writer, "stranger");
   });
-  EXPECT_THAT(Read(0, "teacher"),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       AllOf(HasSubstr("no teacher has digest teacher"),
-                             HasSubstr(first_ + " has impostor"),
-                             HasSubstr(second_ + " has stranger"))));
+  EXPECT_THAT(Read(0, "teacher"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                           AllOf(HasSubstr("no teacher has digest teacher"),
+                                                 HasSubstr(first_ + " has impostor"),
+                                                 HasSubstr(second_ + " has stranger"))));
   EXPECT_EQ(digest_, "teacher") << "what is expected does not change";
   EXPECT_THAT(told_, IsEmpty());
 }
 
 TEST_F(TeacherFailover, RowsHeldAreNeverMixedWithAnothersAndSurviveIt) {
-  StartTwo([](size_t call, const Request& request, Writer* writer) {
-    return call == 0 ? BreakOff(call, request, writer) : ServeShard(request, writer);
-  }, Impostor);
+  StartTwo(
+      [](size_t call, const Request& request, Writer* writer) {
+        return call == 0 ? BreakOff(call, request, writer) : ServeShard(request, writer);
+      },
+      Impostor);
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
   EXPECT_EQ(rows_.values, kRows);
@@ -225,13 +233,15 @@ TEST_F(TeacherFailover, RowsHeldAreNeverMixedWithAnothersAndSurviveIt) {
 }
 
 TEST_F(TeacherFailover, DamagedRowsAreAskedOfTheOtherFromTheStart) {
-  StartTwo([](size_t, const Request&, Writer* writer) {
-    writer->Write(Header());
-    writer->Write(Chunk(0, 2));
-    writer->Write(Chunk(3, 2));  // a gap
-    writer->Write(Trailer(0));
-    return grpc::Status::OK;
-  }, Serve);
+  StartTwo(
+      [](size_t, const Request&, Writer* writer) {
+        writer->Write(Header());
+        writer->Write(Chunk(0, 2));
+        writer->Write(Chunk(3, 2));  // a gap
+        writer->Write(Trailer(0));
+        return grpc::Status::OK;
+      },
+      Serve);
   ASSERT_THAT(Read(), IsOk());
   EXPECT_EQ(rows_.values, kRows);
   EXPECT_THAT(StartRows(at(second_)), ElementsAre(0));
@@ -256,8 +266,8 @@ TEST_F(TeacherFailover, WaitsWhenAllAreAwayAndSaysForWhom) {
   when_told_ = [&](const std::string&) { clock_.Advance(absl::Milliseconds(100)); };
   ASSERT_THAT(Read(), IsOk());
   EXPECT_EQ(rows_.values, kRows);
-  EXPECT_THAT(told_, ElementsAre("waiting for teacher 10.0.0.1:1: away; teacher 10.0.0.2:1: away",
-                                 ""));
+  EXPECT_THAT(told_,
+              ElementsAre("waiting for teacher 10.0.0.1:1: away; teacher 10.0.0.2:1: away", ""));
 }
 
 TEST_F(TeacherFailover, CancellationEndsWaitingAtOnce) {

@@ -1,5 +1,5 @@
-// TeacherClient and a teacher that is started anew, over real connections. Time stands still for all
-// but gRPC, so nothing that is seen here waited for a back-off of ours.
+// TeacherClient and a teacher that is started anew, over real connections. Time stands still for
+// all but gRPC, so nothing that is seen here waited for a back-off of ours.
 #include "student_worker/teacher_client.h"
 #include "tests/student_worker/fake_resolver.h"
 #include "tests/student_worker/scripted_teacher.h"

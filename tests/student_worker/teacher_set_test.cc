@@ -161,9 +161,9 @@ TEST_F(TeacherSetTest, NamesAllDigestsIfNoneIsTheExpectedOne) {
   const auto single = Make(kA);
   (void)Pick(*single, About(0));
   single->LeaveOut(kA, "ours", "theirs");
-  EXPECT_THAT(single->Consider(About(0, "ours")).status,
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       "teacher digest is theirs, expected ours"));
+  EXPECT_THAT(
+      single->Consider(About(0, "ours")).status,
+      StatusIs(absl::StatusCode::kFailedPrecondition, "teacher digest is theirs, expected ours"));
 }
 
 TEST_F(TeacherSetTest, ARefusalIsTheAnswerOnceNobodyElseCanGiveOne) {

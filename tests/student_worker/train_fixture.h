@@ -102,8 +102,7 @@ inline Weights Joined(const Weights& start, const Weights& delta,
 inline float Distance(const Weights& a, const Weights& b, const std::string& name) {
   const TensorSpec& tensor = *a.layout().Find(name);
   const auto* const x = reinterpret_cast<const float*>(a.Bytes(tensor).data());
-  const auto* const y =
-      reinterpret_cast<const float*>(b.Bytes(*b.layout().Find(name)).data());
+  const auto* const y = reinterpret_cast<const float*>(b.Bytes(*b.layout().Find(name)).data());
   float sum = 0;
   for (int64_t i = 0; i < tensor.element_count; ++i) sum += std::abs(x[i] - y[i]);
   return sum / static_cast<float>(tensor.element_count);

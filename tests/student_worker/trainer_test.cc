@@ -82,7 +82,8 @@ TEST_F(TrainerTest, AsksForEachOfItsShardsAsPlanned) {
   spec.dataset.augmentation = "jitter:1";
   spec.dataset.views = 3;
   spec.training.local_epochs = 2;
-  ASSERT_OK_AND_ASSIGN(const auto plan, PlanReplica(spec, ShardSizes(), /*round=*/1, /*replica=*/1));
+  ASSERT_OK_AND_ASSIGN(const auto plan,
+                       PlanReplica(spec, ShardSizes(), /*round=*/1, /*replica=*/1));
   ASSERT_OK_AND_ASSIGN(const TrainResult result, Train(spec, 1, 1));
   EXPECT_EQ(result.teacher_digest, "fake-digest");
   ASSERT_EQ(source_.requests.size(), plan.size());
@@ -121,8 +122,8 @@ TEST_F(TrainerTest, EachEncodingTrainsAlmostAsFloat32Does) {
   EXPECT_NEAR(train("int8", 0), loss, 2e-2 * loss);
   EXPECT_NEAR(train("top_k", 10), loss, 1e-3 * loss);
   EXPECT_NEAR(train("top_k", 9), loss, 2e-2 * loss);
-  // Of fewer outcomes there is less to tell: KL over a partition is at most KL. Yet most of it is in
-  // the largest class.
+  // Of fewer outcomes there is less to tell: KL over a partition is at most KL. Yet most of it is
+  // in the largest class.
   const double of_one = train("top_k", 1);
   EXPECT_LT(of_one, loss);
   EXPECT_GT(of_one, loss / 2);
@@ -286,8 +287,8 @@ TEST_F(TrainerTest, DkdGivesItsTwoTerms) {
               result.metrics.dkd_target_loss + 8 * result.metrics.dkd_other_loss, 1e-5);
 }
 
-// Rounds of one epoch with the state carried are one round of as many epochs, but for the rounding of
-// the deltas.
+// Rounds of one epoch with the state carried are one round of as many epochs, but for the rounding
+// of the deltas.
 TEST_F(TrainerTest, CarriedOptimizerStateJoinsTheRounds) {
   for (const char* const optimizer : {"sgd", "adamw"}) {
     RunSpec spec = MakeSpec();
@@ -364,9 +365,9 @@ TEST_F(TrainerTest, TrainingMayStartFromAnothersWeights) {
   EXPECT_EQ(initial.weights.Sha256(), trained.weights.Sha256());
   ASSERT_OK_AND_ASSIGN(const InitialWeights wrong,
                        MakeInitialWeights(MakeSpec("mlp:64-17-10"), *dataset_));
-  EXPECT_THAT(MakeInitialWeights(spec, *dataset_, "", &wrong.weights),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("student.initial_weights")));
+  EXPECT_THAT(
+      MakeInitialWeights(spec, *dataset_, "", &wrong.weights),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("student.initial_weights")));
 }
 
 TEST_F(TrainerTest, ADeviceThatIsNotThereIsNamed) {

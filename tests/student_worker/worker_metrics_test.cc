@@ -1,11 +1,11 @@
-#include "student_worker/worker_metrics_service.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <prometheus/metric_family.h>
 
 #include <map>
 #include <string>
+
+#include "student_worker/worker_metrics_service.h"
 
 namespace distillery {
 namespace {

@@ -37,8 +37,7 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
   explicit ScriptedCoordinator(std::vector<ScriptedRun> tasks) : tasks_(std::move(tasks)) {
     RpcServer::Options options;
     options.address.clear();
-    auto started =
-        RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), this}});
+    auto started = RpcServer::Start(options, {{v1::CoordinatorService::service_full_name(), this}});
     EXPECT_THAT(started, IsOk());
     server_ = *std::move(started);
   }
@@ -51,8 +50,7 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status LeaseTask(grpc::ServerContext* /*context*/,
-                         const v1::LeaseTaskRequest* /*request*/,
+  grpc::Status LeaseTask(grpc::ServerContext* /*context*/, const v1::LeaseTaskRequest* /*request*/,
                          v1::LeaseTaskResponse* response) override {
     MutexLock lock(mutex_);
     if (next_ == tasks_.size()) {
@@ -67,7 +65,8 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     spec.training.local_epochs = 1;
     spec.training.broadcast_encoding = task.encoding;
     *response->mutable_spec() = ToProto(spec);
-    *response->mutable_lease() = ToProto(Lease{{task.run_id, TaskKind::kTrain, 0, 0}, 1, "worker-1"});
+    *response->mutable_lease() =
+        ToProto(Lease{{task.run_id, TaskKind::kTrain, 0, 0}, 1, "worker-1"});
     response->set_weights_sha256(Sha256Hex(weights_));
     response->set_model_card_sha256(Sha256Hex(task.named_card));
     response->set_lease_duration_seconds(60);
@@ -100,8 +99,7 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status ReleaseTask(grpc::ServerContext* /*context*/,
-                           const v1::ReleaseTaskRequest* request,
+  grpc::Status ReleaseTask(grpc::ServerContext* /*context*/, const v1::ReleaseTaskRequest* request,
                            v1::ReleaseTaskResponse* /*response*/) override {
     MutexLock lock(mutex_);
     released_.push_back(request->message());

@@ -1,5 +1,5 @@
-// Rows that are bad: refused at the door, or failing those alone who sent them, whoever shares their
-// batch and whatever interface they came by.
+// Rows that are bad: refused at the door, or failing those alone who sent them, whoever shares
+// their batch and whatever interface they came by.
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -217,8 +217,8 @@ class BadRows : public ::testing::TestWithParam<bool> {
     for (size_t i = 0; i < pictures.size(); ++i) {
       callers.emplace_back([&, i] {
         v1::ComputeSoftTargetsResponse response;
-        answers[i].status = server_.Compute(
-            ComputeOf(std::vector<float>(kFakePixels, pictures[i])), &response);
+        answers[i].status =
+            server_.Compute(ComputeOf(std::vector<float>(kFakePixels, pictures[i])), &response);
         answers[i].logits = Floats(response.soft_targets().data());
       });
       while (server_.host().scheduler().queued_query_rows() <= static_cast<int64_t>(i)) {
@@ -251,9 +251,8 @@ TEST_P(BadRows, Fault52_ARowThatTheModelDoesNotAnswerFailsItsCallAlone) {
   EXPECT_EQ(probe_.calls.load(), 2) << "the call at the gate, and one batch of all";
   for (size_t i = 0; i < pictures.size(); ++i) {
     if (pictures[i] == kUnfinite) {
-      EXPECT_THAT(answers[i].status,
-                  StatusIs(absl::StatusCode::kInternal,
-                           "model fake answered with nan for class 3 of row 0"));
+      EXPECT_THAT(answers[i].status, StatusIs(absl::StatusCode::kInternal,
+                                              "model fake answered with nan for class 3 of row 0"));
       continue;
     }
     EXPECT_THAT(answers[i].status, IsOk()) << i;

@@ -136,8 +136,7 @@ class Fault62_RottenCacheTest : public ::testing::Test {
   }
   std::string CacheFile() const {
     std::string path;
-    for (const auto& entry :
-         std::filesystem::recursive_directory_iterator(folder_.File("cache"))) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.File("cache"))) {
       if (entry.is_regular_file()) path = entry.path().string();
     }
     return path;
@@ -255,8 +254,9 @@ TEST_F(Fault62_RottenCacheTest, WhatAClientReportsAsDamagedIsDroppedAndComputedA
   EXPECT_THAT(ReadWholeStream(*server_, request_).status, IsOk());
   EXPECT_GT(probe_.calls.load(), calls);
   EXPECT_EQ(stats().corrupt, 1);
-  EXPECT_THAT(log_.Of("warning"),
-              ::testing::ElementsAre(::testing::HasSubstr("a client says that what it got of shard-")));
+  EXPECT_THAT(
+      log_.Of("warning"),
+      ::testing::ElementsAre(::testing::HasSubstr("a client says that what it got of shard-")));
   // And kept anew.
   struct stat now {};
   ASSERT_EQ(stat(before.c_str(), &now), 0);

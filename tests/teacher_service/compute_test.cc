@@ -11,9 +11,7 @@ using ::testing::HasSubstr;
 
 class ComputeTest : public ::testing::Test {
  protected:
-  ComputeTest() {
-    server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
-  }
+  ComputeTest() { server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_)); }
   // Refused, and the teacher has not been asked.
   void ExpectRefused(const v1::ComputeSoftTargetsRequest& request, absl::StatusCode code,
                      const std::string& text) {
@@ -182,8 +180,7 @@ TEST_F(ComputeTest, ATeacherErrorReachesTheCaller) {
 TEST_F(ComputeTest, Fault34_ABatchThatTheDeviceHasNoMemoryForIsSplitAndTriedOnce) {
   std::atomic<int64_t> failures{1};
   probe_.before = [&](int64_t /*call*/) {
-    return failures.fetch_sub(1) > 0 ? absl::ResourceExhaustedError("no memory")
-                                     : absl::OkStatus();
+    return failures.fetch_sub(1) > 0 ? absl::ResourceExhaustedError("no memory") : absl::OkStatus();
   };
   v1::ComputeSoftTargetsResponse response;
   EXPECT_THAT(server_.Compute(ComputeRequest(), &response), IsOk());
@@ -211,8 +208,8 @@ class EncodingTeacherTest : public ComputeTest {
 TEST_F(EncodingTeacherTest, AnswersAsOneThatGivesLogits) {
   TeacherServer plain;
   plain.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
-  for (const v1::Encoding encoding : {v1::ENCODING_FLOAT32, v1::ENCODING_FLOAT16,
-                                      v1::ENCODING_INT8, v1::ENCODING_TOP_K}) {
+  for (const v1::Encoding encoding :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_FLOAT16, v1::ENCODING_INT8, v1::ENCODING_TOP_K}) {
     v1::ComputeSoftTargetsRequest request = ComputeRequest();
     request.set_encoding(encoding);
     if (encoding == v1::ENCODING_TOP_K) request.set_top_k(3);

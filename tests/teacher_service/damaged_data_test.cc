@@ -58,12 +58,12 @@ TEST(DamagedData, Fault32_AFileCutShortWhileItIsServedIsDataLossByShardAndOtherS
   request.mutable_dataset()->set_name("tiny");
   request.mutable_dataset()->set_shard_size(10);
   ASSERT_THAT(ReadWholeStream(server, request).status, IsOk());
-  std::filesystem::resize_file(folder.File("tiny/train_images.npy"),
-                               std::filesystem::file_size(folder.File("tiny/train_images.npy")) - 1);
+  std::filesystem::resize_file(
+      folder.File("tiny/train_images.npy"),
+      std::filesystem::file_size(folder.File("tiny/train_images.npy")) - 1);
   // One sample is lost, that of the last image: its shard alone fails, with targets and without.
   for (const bool samples_alone : {false, true}) {
-    request.set_representation(samples_alone ? v1::REPRESENTATION_NONE
-                                             : v1::REPRESENTATION_LOGITS);
+    request.set_representation(samples_alone ? v1::REPRESENTATION_NONE : v1::REPRESENTATION_LOGITS);
     request.set_include_samples(samples_alone);
     int damaged = 0;
     for (int32_t shard = 0; shard < 10; ++shard) {

@@ -89,7 +89,8 @@ void ExpectBytesAreAsGoodAsPixels(Teacher& teacher, int pixel_max) {
   std::vector<float> of_bytes(kCount * kClasses);
   std::vector<float> of_pixels(kCount * kClasses);
   ASSERT_TRUE(teacher.takes_bytes());
-  ASSERT_THAT(teacher.ComputeLogitsOfBytes(bytes.data(), pixel_max, kCount, of_bytes.data()), IsOk());
+  ASSERT_THAT(teacher.ComputeLogitsOfBytes(bytes.data(), pixel_max, kCount, of_bytes.data()),
+              IsOk());
   ASSERT_THAT(teacher.ComputeLogits(pixels.data(), kCount, of_pixels.data()), IsOk());
   EXPECT_EQ(of_bytes, of_pixels);
 }
@@ -100,7 +101,9 @@ TEST_F(DeviceTeacherTest, TakesBytesAQuarterOfTheCopies) {
   ExpectBytesAreAsGoodAsPixels(*teacher, 16);
   ExpectBytesAreAsGoodAsPixels(*teacher, 255);
   int64_t copied = 0;
-  runtime_.on_copy_in = [&](const at::Tensor& host) { copied += static_cast<int64_t>(host.nbytes()); };
+  runtime_.on_copy_in = [&](const at::Tensor& host) {
+    copied += static_cast<int64_t>(host.nbytes());
+  };
   std::vector<float> logits(3 * kClasses);
   const std::vector<uint8_t> bytes(3 * kPixels);
   ASSERT_THAT(teacher->ComputeLogitsOfBytes(bytes.data(), 255, 3, logits.data()), IsOk());
@@ -282,8 +285,9 @@ TEST_F(DeviceTeacherTest, EncodesWhatAHalfCacheHolds) {
   std::vector<float> halves = Logits(*Load(on_device_));
   const SoftTargetFormat format;
   EncodedRows rows = RowsFor(kRows, kClasses, format);
-  ASSERT_THAT(Load(on_device_)->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
-                                                   {{kRows, format, BuffersOf(rows)}}),
+  ASSERT_THAT(Load(on_device_)
+                  ->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
+                                       {{kRows, format, BuffersOf(rows)}}),
               IsOk());
   EXPECT_EQ(rows.values, EncodeSoftTargets(halves.data(), kRows, kClasses, format).values);
 }
@@ -376,9 +380,9 @@ TEST_F(NoMemoryTest, SplitsTheBatchAndGoesOn) {
   for (const auto& thrower : {&ThrowTyped, &ThrowUntyped}) {
     AllowRows(kRows / 2, thrower);
     std::vector<float> logits(kRows * kClasses);
-    ASSERT_THAT(scheduler.Compute(*teacher, inputs_.data_ptr<float>(), kRows, logits.data(),
-                                  Lane::kStream),
-                IsOk());
+    ASSERT_THAT(
+        scheduler.Compute(*teacher, inputs_.data_ptr<float>(), kRows, logits.data(), Lane::kStream),
+        IsOk());
     // A row in a batch of 6 and in one of 12 may differ in the last bits.
     for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 1e-4);
     EXPECT_EQ(scheduler.statistics()["mine"].split_batch_count, ++splits);
@@ -403,7 +407,9 @@ TEST_F(DeviceTeacherTest, TwoDevicesAnswerAsOneWhileOneFails) {
   FakeDeviceRuntime broken(2);
   other.devices = &broken;
   const std::shared_ptr<Teacher> failing = Load(other);
-  broken.on_synchronize = [] { throw std::runtime_error("CUDA error: unspecified launch failure"); };
+  broken.on_synchronize = [] {
+    throw std::runtime_error("CUDA error: unspecified launch failure");
+  };
   ASSERT_OK_AND_ASSIGN(const auto teacher,
                        MakeReplicatedTeacher({{"cuda:0", failing}, {"cuda:1", healthy}}));
   EXPECT_EQ(Logits(*teacher), Logits(*healthy));
@@ -474,8 +480,9 @@ TEST_F(GpuTeacherTest, EncodesAsTheCpuDoes) {
   format.encoding = Encoding::kTopK;
   format.top_k = 3;
   EncodedRows rows = RowsFor(kRows, kClasses, format);
-  ASSERT_THAT(Load(on_device_)->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
-                                                   {{kRows, format, BuffersOf(rows)}}),
+  ASSERT_THAT(Load(on_device_)
+                  ->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
+                                       {{kRows, format, BuffersOf(rows)}}),
               IsOk());
   EXPECT_EQ(rows.class_indexes,
             EncodeSoftTargets(logits.data(), kRows, kClasses, format).class_indexes);

@@ -45,17 +45,16 @@ std::vector<float> Ask(Teacher& teacher, int64_t rows) {
   return logits;
 }
 
-EnsembleOptions Options(EnsembleOptions::Mean mean) {
-  return {mean, {{"a", 0.75}, {"b", 0.25}}};
-}
+EnsembleOptions Options(EnsembleOptions::Mean mean) { return {mean, {{"a", 0.75}, {"b", 0.25}}}; }
 
 TEST(EnsembleTeacher, MeanOfProbabilities) {
   // p_a = (3/4, 1/4), p_b = (1/4, 3/4): 0.75 p_a + 0.25 p_b = (10/16, 6/16).
   ASSERT_OK_AND_ASSIGN(
       const auto teacher,
-      MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kProbabilities),
-                          {std::make_shared<ConstantTeacher>("a", std::vector<float>{std::log(3.0F), 0}),
-                           std::make_shared<ConstantTeacher>("b", std::vector<float>{0, std::log(3.0F)})}));
+      MakeEnsembleTeacher(
+          "e", Options(EnsembleOptions::Mean::kProbabilities),
+          {std::make_shared<ConstantTeacher>("a", std::vector<float>{std::log(3.0F), 0}),
+           std::make_shared<ConstantTeacher>("b", std::vector<float>{0, std::log(3.0F)})}));
   const std::vector<float> logits = Ask(*teacher, 3);
   for (size_t r = 0; r < 3; ++r) {
     EXPECT_NEAR(std::exp(logits[2 * r]), 10.0 / 16, 1e-6);
@@ -75,9 +74,10 @@ TEST(EnsembleTeacher, MeanOfLogits) {
 TEST(EnsembleTeacher, AProbabilityOfZeroStaysFinite) {
   ASSERT_OK_AND_ASSIGN(
       const auto teacher,
-      MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kProbabilities),
-                          {std::make_shared<ConstantTeacher>("a", std::vector<float>{5000, -5000}),
-                           std::make_shared<ConstantTeacher>("b", std::vector<float>{5000, -5000})}));
+      MakeEnsembleTeacher(
+          "e", Options(EnsembleOptions::Mean::kProbabilities),
+          {std::make_shared<ConstantTeacher>("a", std::vector<float>{5000, -5000}),
+           std::make_shared<ConstantTeacher>("b", std::vector<float>{5000, -5000})}));
   const std::vector<float> logits = Ask(*teacher, 1);
   EXPECT_EQ(logits[0], 0);
   EXPECT_TRUE(std::isfinite(logits[1]));
@@ -88,8 +88,8 @@ TEST(EnsembleTeacher, DescribesItsMembersAndItsDigestIsTheirs) {
   const auto make = [](EnsembleOptions::Mean mean, const std::string& digest) {
     const auto a = std::make_shared<ConstantTeacher>("a", std::vector<float>{0, 0});
     a->mutable_info().digest = digest;
-    return *MakeEnsembleTeacher("e", Options(mean),
-                                {a, std::make_shared<ConstantTeacher>("b", std::vector<float>{0, 0})});
+    return *MakeEnsembleTeacher(
+        "e", Options(mean), {a, std::make_shared<ConstantTeacher>("b", std::vector<float>{0, 0})});
   };
   const auto teacher = make(EnsembleOptions::Mean::kLogits, "x");
   EXPECT_EQ(teacher->info().model_name, "e");
@@ -104,8 +104,9 @@ TEST(EnsembleTeacher, DescribesItsMembersAndItsDigestIsTheirs) {
 TEST(EnsembleTeacher, MembersThatDoNotFitTogetherAreRefused) {
   const auto a = std::make_shared<ConstantTeacher>("a", std::vector<float>{0, 0});
   const auto b = std::make_shared<ConstantTeacher>("b", std::vector<float>{0, 0, 0});
-  EXPECT_THAT(MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kLogits), {a, b}).status(),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("a and b have different classes")));
+  EXPECT_THAT(
+      MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kLogits), {a, b}).status(),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("a and b have different classes")));
 }
 
 TEST(ParseEnsembleMembers, ScalesWeightsToSumToOne) {
@@ -129,8 +130,9 @@ TEST(ModelRegistry, TheFirstIsTheDefaultAndUnknownNamesGetTheNearest) {
   ASSERT_THAT(registry.Declare("small"), IsOk());
   EXPECT_THAT(registry.Find("").status(),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("loading model large")));
-  ASSERT_THAT(registry.Set("large", std::make_shared<ConstantTeacher>("large", std::vector<float>{0})),
-              IsOk());
+  ASSERT_THAT(
+      registry.Set("large", std::make_shared<ConstantTeacher>("large", std::vector<float>{0})),
+      IsOk());
   ASSERT_OK_AND_ASSIGN(const auto first, registry.Find(""));
   EXPECT_EQ(first->info().model_name, "large");
   EXPECT_FALSE(registry.Ready());
@@ -163,8 +165,9 @@ TEST(ModelRegistry, AnEnsembleIsThereOnceItsMembersAreAndFollowsThem) {
   EXPECT_NE(after->info().digest, before->info().digest);
   EXPECT_EQ(Ask(*before, 1)[0], 5) << "who holds the old one keeps it";
   // A model that does not fit changes nothing.
-  EXPECT_THAT(registry.Set("a", std::make_shared<ConstantTeacher>("a", std::vector<float>{0, 0, 0})),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(
+      registry.Set("a", std::make_shared<ConstantTeacher>("a", std::vector<float>{0, 0, 0})),
+      StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(*registry.Find("e"), after);
   EXPECT_THAT(registry.DeclareEnsemble("f", {EnsembleOptions::Mean::kLogits, {{"c", 1}}}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("unknown model")));

@@ -97,7 +97,8 @@ class FakeTeacher : public Teacher {
         logits[r * kFakeClasses + c] = Logit(pixels, rows, r, c);
       }
       if (probe_ == nullptr) continue;
-      if (probe_->unfinite && probe_->unfinite(pixels)) logits[r * kFakeClasses + 3] = std::nanf("");
+      if (probe_->unfinite && probe_->unfinite(pixels))
+        logits[r * kFakeClasses + 3] = std::nanf("");
       if (!probe_->refuses) continue;
       if (absl::Status status = probe_->refuses(pixels); !status.ok()) return status;
     }

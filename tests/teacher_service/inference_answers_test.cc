@@ -74,11 +74,11 @@ TEST_F(InferenceAnswers, TypedAnswersEqualRawOnesBitForBit) {
       const inference::InferTensorContents& contents = got.outputs(i).contents();
       const bool whole = got.outputs(i).name() == "classes";
       EXPECT_EQ(got.outputs(i).datatype(), whole ? "INT32" : "FP32");
-      const std::string bytes(
-          whole ? reinterpret_cast<const char*>(contents.int_contents().data())
-                : reinterpret_cast<const char*>(contents.fp32_contents().data()),
-          4U * static_cast<size_t>(whole ? contents.int_contents_size()
-                                         : contents.fp32_contents_size()));
+      const std::string bytes(whole
+                                  ? reinterpret_cast<const char*>(contents.int_contents().data())
+                                  : reinterpret_cast<const char*>(contents.fp32_contents().data()),
+                              4U * static_cast<size_t>(whole ? contents.int_contents_size()
+                                                             : contents.fp32_contents_size()));
       EXPECT_EQ(bytes, expected.raw_output_contents(i)) << got.outputs(i).name();
     }
   }
@@ -120,7 +120,8 @@ TEST_F(InferenceAnswers, TopKGivesTheLargestClassesTheirProbabilitiesAndTheRest)
   Parameter(request, "temperature").set_int64_param(2);
   Parameter(request, "top_k").set_string_param("3");
   const inference::ModelInferResponse response = Infer(request);
-  ASSERT_THAT(Names(response), ElementsAre("soft_targets", "classes", "probabilities", "tail_mass"));
+  ASSERT_THAT(Names(response),
+              ElementsAre("soft_targets", "classes", "probabilities", "tail_mass"));
   EXPECT_THAT(response.outputs(1).shape(), ElementsAre(12, 3));
   EXPECT_THAT(response.outputs(2).shape(), ElementsAre(12, 3));
   EXPECT_THAT(response.outputs(3).shape(), ElementsAre(12));
@@ -135,8 +136,8 @@ TEST_F(InferenceAnswers, TopKGivesTheLargestClassesTheirProbabilitiesAndTheRest)
     for (int64_t c = 0; c < 10; ++c) sum += std::exp(Logit(12, r, c) / 2);
     double top = 0;
     for (int64_t i = 0; i < 3; ++i) {
-      // Logits change by (r + 1)/10 - 1 from class to class: they fall up to row 8 and rise from row
-      // 10 on. In row 9 they differ by rounding alone.
+      // Logits change by (r + 1)/10 - 1 from class to class: they fall up to row 8 and rise from
+      // row 10 on. In row 9 they differ by rounding alone.
       if (r != 9) {
         EXPECT_EQ(classes[r * 3 + i], r < 9 ? i : 9 - i) << r;
       }

@@ -127,17 +127,15 @@ TEST_F(InferenceErrors, Fault39_ByteSizeMustBeExact) {
 
 TEST_F(InferenceErrors, RawAndTypedContentsDoNotMix) {
   ExpectRefused(RawRequest(),
-                {{[](Request& r) {
-                    r.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
-                  },
+                {{[](Request& r) { r.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1); },
                   kInvalid, "raw_input_contents and inputs[0].contents are both set"}});
 }
 
 TEST_F(InferenceErrors, TypedContentsMustFitTypeAndShape) {
   ExpectRefused(
       TypedRequest(),
-      {{[](Request& r) { r.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1); },
-        kInvalid, "inputs[0].contents.fp32_contents has 129 elements"},
+      {{[](Request& r) { r.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1); }, kInvalid,
+        "inputs[0].contents.fp32_contents has 129 elements"},
        {[](Request& r) { r.mutable_inputs(0)->set_datatype("FP64"); }, kInvalid,
         "inputs[0].contents.fp32_contents is not for FP64: use fp64_contents"},
        {[](Request& r) { r.mutable_inputs(0)->mutable_contents()->add_bytes_contents("x"); },
@@ -187,19 +185,18 @@ TEST_F(InferenceErrors, ClassificationsThatMakeNoSenseAreRefused) {
       (*asked->mutable_parameters())["classification"].set_int64_param(count);
     };
   };
-  ExpectRefused(
-      RawRequest(),
-      {{classification("soft_targets", 0), kInvalid,
-        "outputs[0]: parameters[\"classification\"] must be > 0, got 0"},
-       {classification("soft_targets", -1), kInvalid, "must be > 0, got -1"},
-       {classification("probabilities", 3), kInvalid,
-        "outputs[0].parameters[\"classification\"] is for soft_targets alone"},
-       {[](Request& r) {
-          auto* const asked = r.add_outputs();
-          asked->set_name("soft_targets");
-          (*asked->mutable_parameters())["classification"].set_string_param("all");
-        },
-        kInvalid, "must be a whole number, got \"all\""}});
+  ExpectRefused(RawRequest(),
+                {{classification("soft_targets", 0), kInvalid,
+                  "outputs[0]: parameters[\"classification\"] must be > 0, got 0"},
+                 {classification("soft_targets", -1), kInvalid, "must be > 0, got -1"},
+                 {classification("probabilities", 3), kInvalid,
+                  "outputs[0].parameters[\"classification\"] is for soft_targets alone"},
+                 {[](Request& r) {
+                    auto* const asked = r.add_outputs();
+                    asked->set_name("soft_targets");
+                    (*asked->mutable_parameters())["classification"].set_string_param("all");
+                  },
+                  kInvalid, "must be a whole number, got \"all\""}});
 }
 
 TEST_F(InferenceErrors, Fault40_ParametersThatMakeNoSenseAreRefusedByName) {
@@ -234,12 +231,12 @@ TEST_F(InferenceErrors, Fault40_ParametersThatMakeNoSenseAreRefusedByName) {
 }
 
 TEST_F(InferenceErrors, TooManyRowsExhaustTheQuota) {
-  ExpectRefused(RawRequest(), {{[](Request& r) {
-                                  r = InferenceRequestFor(4097, "UINT8");
-                                  r.add_raw_input_contents(std::string(4097 * 64, '\0'));
-                                },
-                                absl::StatusCode::kResourceExhausted,
-                                "inputs[0] has 4097 rows, at most 4096"}});
+  ExpectRefused(RawRequest(),
+                {{[](Request& r) {
+                    r = InferenceRequestFor(4097, "UINT8");
+                    r.add_raw_input_contents(std::string(4097 * 64, '\0'));
+                  },
+                  absl::StatusCode::kResourceExhausted, "inputs[0] has 4097 rows, at most 4096"}});
 }
 
 TEST_F(InferenceErrors, AnAnswerOverFourMebibytesIsRefusedBeforeItIsComputed) {

@@ -27,8 +27,7 @@ absl::StatusOr<bool> ModelReady(InferenceServer& server, const std::string& name
 }
 
 absl::Status Metadata(InferenceServer& server, const std::string& name,
-                      inference::ModelMetadataResponse* response,
-                      const std::string& version = "") {
+                      inference::ModelMetadataResponse* response, const std::string& version = "") {
   inference::ModelMetadataRequest request;
   request.set_name(name);
   request.set_version(version);
@@ -127,7 +126,8 @@ TEST(InferenceModels, MetadataDescribesTheServer) {
       IsOk());
   EXPECT_EQ(response.name(), "distillery");
   EXPECT_EQ(response.version(), DISTILLERY_VERSION);
-  EXPECT_THAT(response.extensions(), ElementsAre("classification", "model_configuration", "statistics"));
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("classification", "model_configuration", "statistics"));
 }
 
 TEST(InferenceModels, MetadataDescribesAModel) {
@@ -198,9 +198,9 @@ TEST(InferenceModels, AnEnsembleNamesItsMembers) {
 TEST(InferenceModels, StatisticsOfAllModelsBeginAtZero) {
   InferenceServer server;
   inference::ModelStatisticsResponse response;
-  ASSERT_THAT(server.Call(&InferenceStub::ModelStatistics, inference::ModelStatisticsRequest(),
-                          &response),
-              IsOk());
+  ASSERT_THAT(
+      server.Call(&InferenceStub::ModelStatistics, inference::ModelStatisticsRequest(), &response),
+      IsOk());
   std::vector<std::string> names;
   for (const inference::ModelStatistics& one : response.model_stats()) {
     names.push_back(one.name());
@@ -249,8 +249,8 @@ TEST(InferenceModels, StatisticsAddUp) {
     batches.push_back(absl::StrCat(batch.batch_size(), ": ", batch.compute_infer().count(), ", ",
                                    batch.compute_infer().ns()));
   }
-  EXPECT_THAT(batches, ElementsAre("1: 1, 3000000", "5: 2, 6000000", "6: 1, 3000000",
-                                   "1024: 1, 3000000"));
+  EXPECT_THAT(batches,
+              ElementsAre("1: 1, 3000000", "5: 2, 6000000", "6: 1, 3000000", "1024: 1, 3000000"));
   EXPECT_EQ(server.Statistics("second").inference_count(), 0U);
 }
 

@@ -64,7 +64,8 @@ class InferenceServer {
     service_ = std::make_unique<InferenceServiceImpl>(host_.get());
     RpcServer::Options options;
     options.address.clear();
-    auto server = RpcServer::Start(options, {{inference::GRPCInferenceService::service_full_name(), service_.get()}});
+    auto server = RpcServer::Start(
+        options, {{inference::GRPCInferenceService::service_full_name(), service_.get()}});
     EXPECT_THAT(server, IsOk());
     server_ = *std::move(server);
     stub_ = inference::GRPCInferenceService::NewStub(server_->InProcessChannel());
@@ -121,8 +122,7 @@ using InferenceStub = inference::GRPCInferenceService::Stub;
 
 // A request of pictures, without elements yet: the pixels of the first are all 1/64, of the next
 // all 2/64, up to 64/64, and then from 1/64 again.
-inline inference::ModelInferRequest InferenceRequestFor(int64_t rows,
-                                                        const std::string& datatype) {
+inline inference::ModelInferRequest InferenceRequestFor(int64_t rows, const std::string& datatype) {
   inference::ModelInferRequest request;
   request.set_model_name("first");
   auto* const input = request.add_inputs();

@@ -28,9 +28,10 @@ TEST(InferenceBatching, SingleRowsOfManyCallersShareForwardPasses) {
       request.add_raw_input_contents(pixels.data(), pixels.size() * sizeof(float));
       inference::ModelInferResponse response;
       ASSERT_THAT(server.Infer(request, &response), IsOk());
-      // Class 0: a tenth of the sum of 64 pixels, and up to 0.25 for the place in the batch. So each
-      // caller got its own row.
-      EXPECT_NEAR(RawOutput(response, "soft_targets")[0], 0.1 * static_cast<double>(i) + 0.125, 0.13)
+      // Class 0: a tenth of the sum of 64 pixels, and up to 0.25 for the place in the batch. So
+      // each caller got its own row.
+      EXPECT_NEAR(RawOutput(response, "soft_targets")[0], 0.1 * static_cast<double>(i) + 0.125,
+                  0.13)
           << i;
     });
   }
@@ -134,7 +135,8 @@ TEST_F(InferenceWaiting, DrainingEndsWhatWaits) {
   closing.join();
 }
 
-// The news of a cancel may lag behind the client's own answer, so one of several tries is asked for.
+// The news of a cancel may lag behind the client's own answer, so one of several tries is asked
+// for.
 TEST(InferenceCancel, ARequestWhoseClientWentAwayIsDroppedBeforeTheDevice) {
   bool dropped = false;
   for (int i = 0; i < 100 && !dropped; ++i) {

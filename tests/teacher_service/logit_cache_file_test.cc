@@ -166,8 +166,8 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
   }
 }
 
-// Whatever rows are read, and wherever the damage is: those that lie in a damaged block are refused, all
-// others are as they were written, with the right checksum.
+// Whatever rows are read, and wherever the damage is: those that lie in a damaged block are
+// refused, all others are as they were written, with the right checksum.
 TEST(LogitFile, Fault62_DamageAfterTheCheckIsFoundByEachReadOfItsBlock) {
   const TemporaryFolder folder;
   const std::string path = folder.File("a");
@@ -189,9 +189,9 @@ TEST(LogitFile, Fault62_DamageAfterTheCheckIsFoundByEachReadOfItsBlock) {
   for (int round = 0; round < 500; ++round) {
     const auto at = static_cast<int64_t>(random() % logits.size());
     const char sound = logits[static_cast<size_t>(at)];
-    ASSERT_THAT(WriteInPlace(path, kLogitHeaderBytes + at,
-                             static_cast<char>(sound ^ (1 << random() % 8))),
-                IsOk());
+    ASSERT_THAT(
+        WriteInPlace(path, kLogitHeaderBytes + at, static_cast<char>(sound ^ (1 << random() % 8))),
+        IsOk());
     const auto first = static_cast<int64_t>(random() % 700);
     const auto count = static_cast<int64_t>(random() % static_cast<uint64_t>(701 - first));
     std::string rows(static_cast<size_t>(count * spec.row_bytes()), '\0');
@@ -204,7 +204,8 @@ TEST(LogitFile, Fault62_DamageAfterTheCheckIsFoundByEachReadOfItsBlock) {
       EXPECT_THAT(read, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("a has damaged logits")));
     } else {
       ASSERT_THAT(read, IsOk());
-      EXPECT_TRUE(rows == logits.substr(static_cast<size_t>(first * spec.row_bytes()), rows.size()));
+      EXPECT_TRUE(rows ==
+                  logits.substr(static_cast<size_t>(first * spec.row_bytes()), rows.size()));
       EXPECT_EQ(crc, Crc32c(rows));
     }
     ASSERT_THAT(WriteInPlace(path, kLogitHeaderBytes + at, sound), IsOk());

@@ -3,9 +3,9 @@
 #include <future>
 #include <thread>
 
+#include "common/base/half.h"
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
-#include "common/base/half.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/fake_teacher.h"

@@ -1,6 +1,4 @@
 // What Prometheus is told, after traffic whose numbers are known.
-#include "teacher_service/metrics_service.h"
-
 #include <prometheus/metric_family.h>
 
 #include <map>
@@ -8,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "teacher_service/metrics_service.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/gate.h"
 #include "tests/teacher_service/teacher_server.h"
@@ -69,8 +68,7 @@ TEST(TeacherMetricsTest, CountsWhatWasServed) {
   // 2 rows, answered, and 2 rows that the teacher fails.
   v1::ComputeSoftTargetsResponse response;
   EXPECT_THAT(server.Compute(ComputeRequest(), &response), IsOk());
-  EXPECT_THAT(server.Compute(ComputeRequest(), &response),
-              StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(server.Compute(ComputeRequest(), &response), StatusIs(absl::StatusCode::kInternal));
 
   std::map<std::string, double> numbers = Collect(server);
   EXPECT_EQ(numbers["rows_total{model=fake,lane=stream}"], 100);

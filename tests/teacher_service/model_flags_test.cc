@@ -32,11 +32,12 @@ TEST(ModelFlags, ReadsEachKey) {
 }
 
 TEST(ModelFlags, RefusesWhatItDoesNotKnow) {
-  EXPECT_THAT(ParseModelFlag("m=t.pt,presision=x", {}).status(),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("did you mean \"precision\"?")));
-  for (const char* const text : {"", "m=", "m=t.pt,batch_rows=0", "m=t.pt,batch_rows=x",
-                                 "m=t.pt,max_batch_rows=65537", "m=t.pt,", "m=t.pt,device=",
-                                 "m=t.pt,device=cuda+cuda:0", "m=t.pt,device=cuda:0+"}) {
+  EXPECT_THAT(
+      ParseModelFlag("m=t.pt,presision=x", {}).status(),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("did you mean \"precision\"?")));
+  for (const char* const text :
+       {"", "m=", "m=t.pt,batch_rows=0", "m=t.pt,batch_rows=x", "m=t.pt,max_batch_rows=65537",
+        "m=t.pt,", "m=t.pt,device=", "m=t.pt,device=cuda+cuda:0", "m=t.pt,device=cuda:0+"}) {
     EXPECT_THAT(ParseModelFlag(text, {}).status(), StatusIs(absl::StatusCode::kInvalidArgument))
         << text;
   }

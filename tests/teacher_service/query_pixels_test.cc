@@ -29,9 +29,9 @@ TEST(QueryPixels, Fault52_AreFiniteAndInTheRangeOfTheCard) {
     EXPECT_THAT(CheckWith(good), IsOk()) << good;
   }
   for (const float bad : {-kTiny, -1.0F, std::nextafter(1.0F, 2.0F), 2.0F, 255.0F, 3e38F, -3e38F}) {
-    EXPECT_THAT(CheckWith(bad), StatusIs(absl::StatusCode::kInvalidArgument,
-                                         AllOf(at, HasSubstr("pixel_max"),
-                                               HasSubstr("allow_out_of_range"))))
+    EXPECT_THAT(CheckWith(bad),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(at, HasSubstr("pixel_max"), HasSubstr("allow_out_of_range"))))
         << bad;
     EXPECT_THAT(CheckWith(bad, /*any_finite=*/true), IsOk()) << bad;
   }

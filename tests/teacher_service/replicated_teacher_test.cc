@@ -185,8 +185,8 @@ TEST_F(ReplicatedTeacherTest, Fault52_ARowThatIsFiniteNowhereIsNoDevicesFault) {
 TEST_F(ReplicatedTeacherTest, UnlikeDevicesAreRefused) {
   auto other = std::make_shared<FakeTeacher>(32, nullptr);
   other->set_digest("another");
-  EXPECT_THAT(MakeReplicatedTeacher({{"cuda:0", std::make_shared<FakeTeacher>(32, nullptr)},
-                                     {"cuda:1", other}})
+  EXPECT_THAT(MakeReplicatedTeacher(
+                  {{"cuda:0", std::make_shared<FakeTeacher>(32, nullptr)}, {"cuda:1", other}})
                   .status(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr("cuda:0"), HasSubstr("cuda:1"))));

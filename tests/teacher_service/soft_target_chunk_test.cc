@@ -27,12 +27,18 @@ std::string Wire(const SoftTargetChunk& chunk) {
 
 v1::Tensor* Field(v1::SoftTargetChunk* chunk, int field) {
   switch (field) {
-    case 2: return chunk->mutable_values();
-    case 3: return chunk->mutable_row_scales();
-    case 4: return chunk->mutable_class_indexes();
-    case 5: return chunk->mutable_tail_mass();
-    case 6: return chunk->mutable_inputs();
-    default: return chunk->mutable_labels();
+    case 2:
+      return chunk->mutable_values();
+    case 3:
+      return chunk->mutable_row_scales();
+    case 4:
+      return chunk->mutable_class_indexes();
+    case 5:
+      return chunk->mutable_tail_mass();
+    case 6:
+      return chunk->mutable_inputs();
+    default:
+      return chunk->mutable_labels();
   }
 }
 
@@ -131,9 +137,9 @@ TEST_F(ChunkTest, SamplesAreTheViewsBytesAndTheLabels) {
     labels.push_back(dataset_->Label(60 + i));
   }
   std::string pixels(40 * 64, '\0');
-  ASSERT_THAT(LoadImageBytes(*dataset_, rows, options.view,
-                             reinterpret_cast<uint8_t*>(pixels.data())),
-              IsOk());
+  ASSERT_THAT(
+      LoadImageBytes(*dataset_, rows, options.view, reinterpret_cast<uint8_t*>(pixels.data())),
+      IsOk());
   EXPECT_EQ(std::string(chunk.tensors[0].bytes), pixels);
   EXPECT_EQ(std::string(chunk.tensors[1].bytes),
             std::string(reinterpret_cast<const char*>(labels.data()), labels.size() * 4));

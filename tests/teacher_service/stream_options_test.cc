@@ -2,9 +2,9 @@
 #include <thread>
 
 #include "common/base/checksum.h"
+#include "common/base/half.h"
 #include "common/data/catalog.h"
 #include "common/data/pixels.h"
-#include "common/base/half.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/gate.h"
@@ -93,8 +93,8 @@ TEST_F(StreamOptions, SamplesComeWithTheTargetsAsTheStudentWouldSeeThem) {
     expected_labels.push_back(dataset->Label(row));
   }
   std::string expected(6400, '\0');
-  ASSERT_THAT(
-      LoadImageBytes(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data())), IsOk());
+  ASSERT_THAT(LoadImageBytes(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data())),
+              IsOk());
   EXPECT_EQ(pixels, expected);
   EXPECT_EQ(labels, std::string(reinterpret_cast<const char*>(expected_labels.data()), 400));
 }
@@ -152,8 +152,9 @@ TEST(StreamLimits, AClientMayOpenSoManyStreams) {
   server.SetTeacher(std::make_shared<FakeTeacher>(32, &probe));
   std::thread first([&] { EXPECT_THAT(ReadWholeStream(server, StreamRequest()).status, IsOk()); });
   gate.AwaitArrival();
-  EXPECT_THAT(ReadWholeStream(server, StreamRequest()).status,
-              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--max-streams-per-client")));
+  EXPECT_THAT(
+      ReadWholeStream(server, StreamRequest()).status,
+      StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--max-streams-per-client")));
   gate.Open();
   first.join();
   EXPECT_THAT(ReadWholeStream(server, StreamRequest()).status, IsOk());
@@ -217,8 +218,8 @@ class ReloadTest : public ::testing::Test {
     TeacherServer::Options options;
     options.address = "127.0.0.1:0";  // who calls is told by a real connection alone
     options.service.reload_clients = std::move(clients);
-    options.service.load = [test](const std::string& name)
-        -> absl::StatusOr<std::shared_ptr<Teacher>> {
+    options.service.load =
+        [test](const std::string& name) -> absl::StatusOr<std::shared_ptr<Teacher>> {
       if (!test->load_error_.ok()) return test->load_error_;
       auto teacher = std::make_shared<FakeTeacher>(32, nullptr);
       teacher->set_name(name);

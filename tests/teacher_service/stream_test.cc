@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "common/base/checksum.h"
-#include "common/data/catalog.h"
 #include "common/base/half.h"
+#include "common/data/catalog.h"
 #include "tests/teacher_service/teacher_server.h"
 
 namespace distillery {
@@ -15,9 +15,7 @@ constexpr int64_t kRowBytes = kFakeClasses * 4;
 
 class StreamTest : public ::testing::Test {
  protected:
-  StreamTest() {
-    server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_));
-  }
+  StreamTest() { server_.SetTeacher(std::make_shared<FakeTeacher>(/*batch_rows=*/32, &probe_)); }
   FakeTeacherProbe probe_;
   TeacherServer server_;
 };

@@ -213,8 +213,10 @@ TEST_F(TorchTeacherTest, ACompiledModelIsToldByItsContentAndNeedsACardAndABuildT
 TEST_F(TorchTeacherTest, Fault68_WhatIsNoFunctionOfEachRowIsNotServed) {
   const auto refuse = [&](const std::string& result, const std::string& reason) {
     torch::jit::Module module("Small");
-    module.define("def forward(self, x: Tensor) -> Tensor:\n"
-                  "    y = torch.flatten(x, 1)[:, 0:10]\n    return " + result + "\n");
+    module.define(
+        "def forward(self, x: Tensor) -> Tensor:\n"
+        "    y = torch.flatten(x, 1)[:, 0:10]\n    return " +
+        result + "\n");
     ASSERT_THAT(SaveModel(options_.model_path, module, card_), IsOk());
     EXPECT_THAT(LoadTorchTeacher(options_),
                 StatusIs(absl::StatusCode::kInvalidArgument,

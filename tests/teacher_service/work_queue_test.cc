@@ -114,7 +114,8 @@ TEST_F(WorkQueueTest, NeitherLaneStarvesTheOther) {
   WorkQueue queue(options);
   const auto refill = [&] {
     while (queue.queued_cuts() < 4) queue.AddCut(MakeCut(4));
-    while (queue.queued_query_rows() < 16) ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
+    while (queue.queued_query_rows() < 16)
+      ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
   };
   const std::string lanes = Lanes(queue, 100, kStart, refill);
   EXPECT_EQ(std::count(lanes.begin(), lanes.end(), 'q'), 50);
@@ -129,7 +130,8 @@ TEST_F(WorkQueueTest, SharesFollowTheWeights) {
   WorkQueue queue(options);
   const auto refill = [&] {
     while (queue.queued_cuts() < 4) queue.AddCut(MakeCut(4));
-    while (queue.queued_query_rows() < 16) ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
+    while (queue.queued_query_rows() < 16)
+      ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
   };
   const std::string lanes = Lanes(queue, 100, kStart, refill);
   EXPECT_EQ(std::count(lanes.begin(), lanes.end(), 'c'), 75);
@@ -142,7 +144,8 @@ TEST_F(WorkQueueTest, ALaneThatWasIdleHasNoCreditToBurn) {
   for (int i = 0; i < 1000; ++i) queue.AddCut(MakeCut(4));
   for (int i = 0; i < 900; ++i) (void)queue.Take(kStart);  // streams alone
   const auto refill = [&] {
-    while (queue.queued_query_rows() < 16) ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
+    while (queue.queued_query_rows() < 16)
+      ASSERT_THAT(queue.AddQuery(MakeQuery(4), kStart), IsOk());
   };
   const std::string lanes = Lanes(queue, 20, kStart, refill);
   EXPECT_EQ(std::count(lanes.begin(), lanes.end(), 'q'), 10);

@@ -81,9 +81,7 @@ TEST(ChildProcess, OneThatDoesNotEndIsKilledAfterTheWait) {
   EXPECT_EQ(kill(id, 0), -1);
 }
 
-TEST(ProgramFolder, HoldsThisProgram) {
-  EXPECT_TRUE(FileExists(ProgramFolder() + "/common_test"));
-}
+TEST(ProgramFolder, HoldsThisProgram) { EXPECT_TRUE(FileExists(ProgramFolder() + "/common_test")); }
 
 }  // namespace
 }  // namespace distillery

@@ -130,8 +130,7 @@ TEST_F(FilesTest, Fault66_ALockFileThatAnOlderVersionHoldsIsEnough) {
   ASSERT_THAT(MakeFolders(Path("state")), IsOk());
   const Descriptor older(open(Path("state/lock").c_str(), O_RDWR | O_CREAT, 0644));
   ASSERT_EQ(flock(older.get(), LOCK_EX | LOCK_NB), 0);
-  EXPECT_THAT(FolderLock::Acquire(Path("state")),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(FolderLock::Acquire(Path("state")), StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
 mode_t RightsOf(const std::string& path) {
@@ -177,8 +176,8 @@ TEST_F(FilesTest, Fault58_WithoutAFreeDescriptorNothingIsRenamedAndNoSyncHasFail
   absl::Status kept;
   {
     const EatenDescriptors eaten;
-    refused = {RenameDurably(Path("a"), Path("c")), SyncFolder(Path(".")),
-               ReadFile(Path("a"), 9).status(), OutputFile::Create(Path("d")).status(),
+    refused = {RenameDurably(Path("a"), Path("c")),     SyncFolder(Path(".")),
+               ReadFile(Path("a"), 9).status(),         OutputFile::Create(Path("d")).status(),
                FolderLock::Acquire(Path(".")).status(), WriteFileDurably(Path("e"), "x")};
     // What is open already is kept all the same.
     kept = open->Append("x");

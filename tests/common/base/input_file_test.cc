@@ -22,9 +22,9 @@ TEST(InputFile, ReadsWhatIsAskedForAndKnowsItsState) {
   EXPECT_EQ(bytes, "3456");
   ASSERT_OK_AND_ASSIGN(const InputFile again, InputFile::Open(folder.File("x.bin")));
   EXPECT_TRUE(again.stamp() == file.stamp());
-  std::filesystem::last_write_time(folder.File("x.bin"),
-                                   std::filesystem::file_time_type::clock::now() +
-                                       std::chrono::seconds(9));
+  std::filesystem::last_write_time(
+      folder.File("x.bin"),
+      std::filesystem::file_time_type::clock::now() + std::chrono::seconds(9));
   ASSERT_OK_AND_ASSIGN(const InputFile later, InputFile::Open(folder.File("x.bin")));
   EXPECT_FALSE(later.stamp() == file.stamp());
 }
@@ -44,8 +44,7 @@ TEST(InputFile, Fault32_AFileCutShortIsDataLossByItsNameAlone) {
 
 TEST(InputFile, WhatIsNoFileIsRefused) {
   const TemporaryFolder folder;
-  EXPECT_THAT(InputFile::Open(folder.File("none")).status(),
-              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(InputFile::Open(folder.File("none")).status(), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(InputFile::Open(folder.path()).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a folder")));
 }

@@ -38,10 +38,10 @@ LogOptions Json() {
 
 TEST(Logging, TextHasTimeLevelAndMessageAlone) {
   EXPECT_THAT(Output({},
-                          [] {
-                            const LogFields about(std::vector<LogField>{{"run", "a"}});
-                            LogWarning("run {} waits", "a");
-                          }),
+                     [] {
+                       const LogFields about(std::vector<LogField>{{"run", "a"}});
+                       LogWarning("run {} waits", "a");
+                     }),
               testing::MatchesRegex("[0-9-]+ [0-9:.]+ W run a waits\n"));
 }
 

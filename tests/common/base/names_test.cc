@@ -31,8 +31,8 @@ TEST(UnknownName, AsksOrLists) {
 }
 
 TEST(UnknownName, MakesStrangeBytesHarmless) {
-  const std::string message = UnknownName("key", std::string("\n\x1B[31m") + std::string(999, 'a'),
-                                          kKnown);
+  const std::string message =
+      UnknownName("key", std::string("\n\x1B[31m") + std::string(999, 'a'), kKnown);
   EXPECT_THAT(message, AllOf(Not(HasSubstr("\n")), Not(HasSubstr("\x1B"))));
   EXPECT_LT(message.size(), 300);
 }

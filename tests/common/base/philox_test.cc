@@ -18,13 +18,13 @@ using ::testing::ElementsAre;
 TEST(Philox, GivesTheAnswersOfRandom123) {
   EXPECT_THAT(Philox4x32({0, 0, 0, 0}, {0, 0}),
               ElementsAre(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
-  EXPECT_THAT(Philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-                         {0xffffffff, 0xffffffff}),
-              ElementsAre(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd));
+  EXPECT_THAT(
+      Philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
+      ElementsAre(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd));
   // The digits of pi.
-  EXPECT_THAT(Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-                         {0xa4093822, 0x299f31d0}),
-              ElementsAre(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
+  EXPECT_THAT(
+      Philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+      ElementsAre(0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
 }
 
 std::vector<uint32_t> First(RandomStream stream, int count) {
@@ -39,9 +39,9 @@ TEST(RandomStream, IsAFunctionOfItsNamesAlone) {
 
 TEST(RandomStream, EveryPartOfTheNameMatters) {
   const std::set<std::vector<uint32_t>> streams = {
-      First(RandomStream(7, "shuffle", 1, 2), 4),  First(RandomStream(8, "shuffle", 1, 2), 4),
-      First(RandomStream(7, "order", 1, 2), 4),    First(RandomStream(7, "shuffle", 2, 1), 4),
-      First(RandomStream(7, "shuffle", 1, 3), 4),  First(RandomStream(7, "shuffle", 0, 2), 4),
+      First(RandomStream(7, "shuffle", 1, 2), 4), First(RandomStream(8, "shuffle", 1, 2), 4),
+      First(RandomStream(7, "order", 1, 2), 4),   First(RandomStream(7, "shuffle", 2, 1), 4),
+      First(RandomStream(7, "shuffle", 1, 3), 4), First(RandomStream(7, "shuffle", 0, 2), 4),
       First(RandomStream(-7, "shuffle", 1, 2), 4)};
   EXPECT_EQ(streams.size(), 7);
 }
@@ -85,16 +85,17 @@ TEST(Permutation, OfNothingAndOfOneAreWhatTheyMustBe) {
 // The order of every data set is made of these: they may never change.
 TEST(Permutation, IsTheOneOnRecordAtBothSizes) {
   const std::vector<int64_t> order = Permutation(1'000'003, RandomStream(1, "sample-order"));
-  EXPECT_EQ(Sha256Hex({reinterpret_cast<const char*>(order.data()), order.size() * sizeof(int64_t)}),
-            "2e8bf5281ab859d355e6fec53f4534ef531d85cb4e86774ef6789ee6a799b591");
+  EXPECT_EQ(
+      Sha256Hex({reinterpret_cast<const char*>(order.data()), order.size() * sizeof(int64_t)}),
+      "2e8bf5281ab859d355e6fec53f4534ef531d85cb4e86774ef6789ee6a799b591");
   const std::vector<uint32_t> small = Permutation32(1'000'003, RandomStream(1, "sample-order"));
   EXPECT_TRUE(std::equal(order.begin(), order.end(), small.begin(), small.end()));
 }
 
 TEST(DeriveSeed, EveryIndexMatters) {
-  const std::set<uint64_t> seeds = {DeriveSeed(1, "a"),          DeriveSeed(2, "a"),
-                                    DeriveSeed(1, "b"),          DeriveSeed(1, "a", 1),
-                                    DeriveSeed(1, "a", 0, 1),    DeriveSeed(1, "a", 0, 0, 1)};
+  const std::set<uint64_t> seeds = {DeriveSeed(1, "a"),       DeriveSeed(2, "a"),
+                                    DeriveSeed(1, "b"),       DeriveSeed(1, "a", 1),
+                                    DeriveSeed(1, "a", 0, 1), DeriveSeed(1, "a", 0, 0, 1)};
   EXPECT_EQ(seeds.size(), 6);
   EXPECT_EQ(DeriveSeed(1, "a", 2, 3, 4), DeriveSeed(1, "a", 2, 3, 4));
 }

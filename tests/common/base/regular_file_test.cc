@@ -44,15 +44,14 @@ class NoRegularFileTest : public ::testing::Test {
 
 TEST_F(NoRegularFileTest, Fault67_EveryReaderNamesWhatItIsAndNoneWaits) {
   const std::vector<std::pair<std::string, std::string>> kinds = {
-      {"pipe", "a named pipe"},   {"folder", "a folder"},
-      {"device", "a device"},     {"dangling", "a link to a file that is not there"},
+      {"pipe", "a named pipe"},     {"folder", "a folder"},
+      {"device", "a device"},       {"dangling", "a link to a file that is not there"},
       {"loop", "a link to itself"}, {"linked_pipe", "a named pipe"},
       {"socket", "a socket"}};
   for (const auto& [name, what] : kinds) {
     const std::string path = folder_.File(name);
-    const auto refused =
-        StatusIs(kInvalid, AllOf(HasSubstr(path), HasSubstr("is " + what),
-                                 HasSubstr("not a regular file")));
+    const auto refused = StatusIs(
+        kInvalid, AllOf(HasSubstr(path), HasSubstr("is " + what), HasSubstr("not a regular file")));
     struct stat info {};
     EXPECT_THAT(OpenRegularFile(path, &info), refused);
     EXPECT_THAT(ReadFile(path, 100), refused);
@@ -92,8 +91,9 @@ TEST(ReadTextFile, RefusesOtherEncodingsWithTheWayOut) {
        {absl::string_view("\xFF\xFE\x61\0", 4), absl::string_view("\xFE\xFF\0\x61", 4),
         absl::string_view("\0\0\xFE\xFF\0\0\0\x61", 8)}) {
     ASSERT_THAT(WriteFileDurably(folder.File("a"), text), IsOk());
-    EXPECT_THAT(ReadTextFile(folder.File("a"), 100),
-                StatusIs(kInvalid, AllOf(HasSubstr("/a is UTF-16"), HasSubstr("save it as UTF-8"))));
+    EXPECT_THAT(
+        ReadTextFile(folder.File("a"), 100),
+        StatusIs(kInvalid, AllOf(HasSubstr("/a is UTF-16"), HasSubstr("save it as UTF-8"))));
   }
 }
 

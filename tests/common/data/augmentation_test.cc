@@ -135,10 +135,9 @@ TEST(Augmentation, ErrorsNameThePartAndTheWayOut) {
       {" none", "\" none\"", "did you mean \"none\""},
   };
   for (const auto& [text, part, way_out] : cases) {
-    EXPECT_THAT(
-        Augmentation::Parse(text),
-        StatusIs(absl::StatusCode::kInvalidArgument,
-                 AllOf(HasSubstr(absl::StrCat("augmentation ", part)), HasSubstr(way_out))))
+    EXPECT_THAT(Augmentation::Parse(text),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr(absl::StrCat("augmentation ", part)), HasSubstr(way_out))))
         << text;
   }
 }
@@ -297,10 +296,13 @@ TEST(Augmentation, WhatOnePartShiftsOutNoOtherBringsBack) {
 
 // So a part draws the same whatever stands beside it, and no window of a composition is off by one.
 TEST(Augmentation, CompositionIsItsPartsOneAfterTheOther) {
-  const std::vector<std::string> compositions[] = {
-      {"crop:4", "flip"},   {"flip", "crop:4"},           {"jitter:3", "crop:2"},
-      {"flip", "jitter:8"}, {"jitter:2", "flip", "crop:5"}, {"crop:32", "jitter:8", "flip"},
-      {"flip", "crop:3", "jitter:4"}};
+  const std::vector<std::string> compositions[] = {{"crop:4", "flip"},
+                                                   {"flip", "crop:4"},
+                                                   {"jitter:3", "crop:2"},
+                                                   {"flip", "jitter:8"},
+                                                   {"jitter:2", "flip", "crop:5"},
+                                                   {"crop:32", "jitter:8", "flip"},
+                                                   {"flip", "crop:3", "jitter:4"}};
   const ImageShape shapes[] = {{2, 5, 7}, {3, 9, 24}, {1, 8, 19}};
   for (const ImageShape& shape : shapes) {
     for (const std::vector<std::string>& parts : compositions) {
@@ -335,7 +337,7 @@ TEST(Augmentation, ViewsOfTheDigitsAreTheBytesOnRecord) {
             "2bdfca23a6dca3184ab6f20a8a8088400e8e4b208abc80a659d87352a8702ec7");
   EXPECT_EQ(DigestOfViews("jitter:8"),
             "79fbb1bcf87b90c97ab318cc1ac0023f0b0939c7dc54340717cc13ecad9c92bd");
-  EXPECT_EQ(DigestOfViews("crop:4+flip"), 
+  EXPECT_EQ(DigestOfViews("crop:4+flip"),
             "8f54e33de121045774fd426851be0b71983f31c83997cd465fec9f1cb31f910e");
 }
 

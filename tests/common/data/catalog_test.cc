@@ -69,9 +69,9 @@ TEST(DatasetCatalog, UnknownNamesSayWhatIsThere) {
   DatasetCatalog catalog(folder.path());
   EXPECT_THAT(catalog.Open({"fashoin", "train", 2}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("did you mean \"fashion\"?")));
-  EXPECT_THAT(catalog.Open({"imagenet", "train", 2}),
-              StatusIs(absl::StatusCode::kNotFound,
-                       AllOf(HasSubstr("digits"), HasSubstr("fashion"))));
+  EXPECT_THAT(
+      catalog.Open({"imagenet", "train", 2}),
+      StatusIs(absl::StatusCode::kNotFound, AllOf(HasSubstr("digits"), HasSubstr("fashion"))));
   DatasetCatalog without("");
   EXPECT_THAT(without.Open({"mnist", "train", 2}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("--data-dir")));
@@ -103,9 +103,8 @@ TEST(DatasetCatalog, EveryFormatIsFound) {
     EXPECT_THAT(catalog.Open({name, "test", 2}), IsOk()) << name;
   }
   EXPECT_THAT(catalog.Open({"none", "train", 2}),
-              StatusIs(absl::StatusCode::kNotFound,
-                       AllOf(HasSubstr("hundred"), HasSubstr("npy"), HasSubstr("photos"),
-                             HasSubstr("ten"))));
+              StatusIs(absl::StatusCode::kNotFound, AllOf(HasSubstr("hundred"), HasSubstr("npy"),
+                                                          HasSubstr("photos"), HasSubstr("ten"))));
 }
 
 TEST(DatasetCatalog, FolderOfNoKnownFormatSaysWhichThereAre) {
@@ -192,8 +191,7 @@ TEST(DatasetCatalog, ClassesWithoutTrainingSamplesAreNamedOnce) {
     ASSERT_THAT(catalog.Open({"gaps", split, 2}), IsOk());
   }
   EXPECT_THAT(log.Of("warning"),
-              ElementsAre(HasSubstr(
-                  "gaps: 3 of 5 classes have no training samples: 0, 2, 3")));
+              ElementsAre(HasSubstr("gaps: 3 of 5 classes have no training samples: 0, 2, 3")));
 }
 
 TEST(DatasetCatalog, NamesThatNobodyCanAskForAreNotOffered) {
@@ -212,9 +210,8 @@ TEST(DatasetCatalog, Fault67_PipesInPlaceOfFilesAreRefusedInEveryFormat) {
     ASSERT_THAT(RemoveFile(path), IsOk());
     ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   };
-  for (const char* const file :
-       {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte"}) {
+  for (const char* const file : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                 "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}) {
     const std::string name = std::string("idx-") + file;
     WriteIdxFolder(folder.File(name));
     pipe_instead(name + "/" + file);

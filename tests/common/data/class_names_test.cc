@@ -28,7 +28,10 @@ TEST(ReadClassNames, TakesOneNamePerLine) {
 TEST(ReadClassNames, TheByteOrderMarkOfAnEditorIsNoPartOfTheFirstName) {
   TemporaryFolder folder;
   const std::string path = folder.File("names");
-  ASSERT_THAT(WriteFileDurably(path, "\xEF\xBB\xBF" "cat\ndog\n"), IsOk());
+  ASSERT_THAT(WriteFileDurably(path,
+                               "\xEF\xBB\xBF"
+                               "cat\ndog\n"),
+              IsOk());
   ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, ReadClassNames(path));
   EXPECT_THAT(names, ElementsAre("cat", "dog"));
 }

@@ -148,11 +148,11 @@ TEST_F(DataOnDemand, Fault32_AFileCutShortInMidRunIsDataLossByFileAndShardAndOth
     const int64_t shard = ShardOfLast(*dataset);
     std::filesystem::resize_file(File("train_images.npy"),
                                  std::filesystem::file_size(File("train_images.npy")) - 1);
-    EXPECT_THAT(ReadShards(*dataset, shard),
-                StatusIs(kDataLoss,
-                         AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard) + ": "),
-                               HasSubstr("train_images.npy is cut short"),
-                               Not(HasSubstr(folder_.path())))))
+    EXPECT_THAT(
+        ReadShards(*dataset, shard),
+        StatusIs(kDataLoss,
+                 AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard) + ": "),
+                       HasSubstr("train_images.npy is cut short"), Not(HasSubstr(folder_.path())))))
         << opening;
     float pixels[6];
     int64_t row = shard * kShardSize;
@@ -166,16 +166,16 @@ TEST_F(DataOnDemand, Fault32_AByteThatChangedUnseenIsDataLossWhenItsShardIsFirst
   FlipLastPixel();
   ASSERT_OK_AND_ASSIGN(const auto dataset, Open());
   const int64_t shard = ShardOfLast(*dataset);
-  EXPECT_THAT(ReadShards(*dataset, shard),
-              StatusIs(kDataLoss,
-                       AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard) + ": "),
-                             HasSubstr("train_images.npy"), HasSubstr("SHA-256"))));
+  EXPECT_THAT(
+      ReadShards(*dataset, shard),
+      StatusIs(kDataLoss, AllOf(HasSubstr("tiny/train@10: shard " + std::to_string(shard) + ": "),
+                                HasSubstr("train_images.npy"), HasSubstr("SHA-256"))));
   FlipLastPixel();  // mended
   EXPECT_THAT(ReadShards(*dataset, shard), IsOk());
 }
 
-// While the data set is open, after its shards were read and found sound; whether this process computed
-// the digests or took them from the side file.
+// While the data set is open, after its shards were read and found sound; whether this process
+// computed the digests or took them from the side file.
 TEST_F(DataOnDemand, Fault62_AByteThatRotsWhileTheDataAreInUseIsDataLossAtEachReadUntilItIsMended) {
   for (const char* const opening : {"first", "second"}) {
     ASSERT_OK_AND_ASSIGN(const auto dataset, Open());

@@ -101,13 +101,13 @@ TEST(Dataset, DigestChangesWithWhateverIsServed) {
     return Make(samples)->digest();
   };
   digests.insert(changed([](StoredSamples& s) { s.pixels[11] ^= 1; }));
-  digests.insert(changed([](StoredSamples& s) { s.labels = {2, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}; }));
+  digests.insert(
+      changed([](StoredSamples& s) { s.labels = {2, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}; }));
   digests.insert(changed([](StoredSamples& s) { s.pixel_max = 254; }));
   digests.insert(changed([](StoredSamples& s) { s.class_names[2] = "two"; }));
   digests.insert(changed([](StoredSamples& s) { s.train = IndexList::Range(0, 11); }));
-  digests.insert(changed([](StoredSamples& s) {
-    s.train = {1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-  }));
+  digests.insert(
+      changed([](StoredSamples& s) { s.train = {1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}; }));
   digests.insert(Make(base, "train", 9)->digest());
   EXPECT_EQ(digests.size(), 8);
 }
@@ -150,8 +150,8 @@ TEST(Dataset, RowsThatDoNotFitTogetherAreRefused) {
                         std::vector<int64_t> indexes, int64_t stored_size = 4) {
     StoredSamples rows = RowsOf(*whole);
     change(rows);
-    return Dataset::FromRows(std::make_shared<StoredSamples>(rows), std::move(indexes),
-                             stored_size, whole->reference())
+    return Dataset::FromRows(std::make_shared<StoredSamples>(rows), std::move(indexes), stored_size,
+                             whole->reference())
         .status();
   };
   const auto nothing = [](StoredSamples&) {};
@@ -161,7 +161,11 @@ TEST(Dataset, RowsThatDoNotFitTogetherAreRefused) {
   EXPECT_THAT(make(nothing, {0, 1, 2, 4}),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("stored index 4 is none of 4")));
   EXPECT_THAT(make(nothing, {0, -1, 2, 3}), StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(make([](StoredSamples& rows) { rows.labels = {0, 2, 1, 0}; }, {0, 1, 2, 3}),
+  EXPECT_THAT(make(
+                  [](StoredSamples& rows) {
+                    rows.labels = {0, 2, 1, 0};
+                  },
+                  {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_THAT(make([](StoredSamples& rows) { rows.pixels.pop_back(); }, {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));

@@ -63,8 +63,8 @@ TEST(ParseDigitsCsv, ReadsPixelsAndLabel) {
 
 TEST(ParseDigitsCsv, NamesTheLineThatIsWrong) {
   const auto refused = StatusIs(absl::StatusCode::kDataLoss, HasSubstr("line 2"));
-  for (const std::string& bad : {Line("10"), Line("-1"), Line("x"), Line("1", "17"),
-                                 Line("1", ""), Line("1") + ",1", std::string("1,2,3")}) {
+  for (const std::string& bad : {Line("10"), Line("-1"), Line("x"), Line("1", "17"), Line("1", ""),
+                                 Line("1") + ",1", std::string("1,2,3")}) {
     EXPECT_THAT(ParseDigitsCsv(Line("1") + "\n" + bad), refused) << bad;
   }
 }

@@ -87,10 +87,10 @@ TEST_F(IdxFolderTest, FourFilesMakeADataSet) {
 TEST_F(IdxFolderTest, CompressedImagesBeyondTheLimitAreKnownByTheirHeader) {
   ASSERT_THAT(RemoveFile(folder_.File("train-images-idx3-ubyte")), IsOk());
   Replace("train-images-idx3-ubyte.gz", Gzip(IdxBytes({1U << 20, 1U << 6, 1U << 7}, "few")));
-  EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()),
-              StatusIs(absl::StatusCode::kResourceExhausted,
-                       AllOf(HasSubstr("holds 1048576 images of 64 x 128"),
-                             HasSubstr("decompress it"))));
+  EXPECT_THAT(
+      ReadIdxFolder("tiny", folder_.path()),
+      StatusIs(absl::StatusCode::kResourceExhausted,
+               AllOf(HasSubstr("holds 1048576 images of 64 x 128"), HasSubstr("decompress it"))));
 }
 
 TEST_F(IdxFolderTest, FilesThatAreNotReadAreNamed) {

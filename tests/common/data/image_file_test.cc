@@ -47,8 +47,14 @@ TEST(DecodeImage, OtherFormatsAreCalledWhatTheyAre) {
       {"BM1234", "a BMP picture"},
       {absl::string_view("II*\0", 4), "a TIFF picture"},
       {absl::string_view("MM\0*", 4), "a TIFF picture"},
-      {absl::string_view("\0\0\0\x1C" "ftypavif", 12), "an AVIF picture"},
-      {absl::string_view("\0\0\0\x1C" "ftypheic", 12), "an HEIC picture"},
+      {absl::string_view("\0\0\0\x1C"
+                         "ftypavif",
+                         12),
+       "an AVIF picture"},
+      {absl::string_view("\0\0\0\x1C"
+                         "ftypheic",
+                         12),
+       "an HEIC picture"},
       {"\n <!DOCTYPE html><p>404", "an HTML page"},
       {"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"}};
   for (const auto& [bytes, what] : kinds) {

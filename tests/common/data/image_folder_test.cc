@@ -148,8 +148,7 @@ TEST_F(ImageFolderTest, DamagedImagesAreLeftOutWithAWarningIfAskedFor) {
   EXPECT_THAT(catalog.Open({"pets", "test", 2}), IsOk());
   EXPECT_THAT(log.Of("warning"),
               ElementsAre(HasSubstr("pets: left out: train/dog/aa.png is empty")));
-  ASSERT_OK_AND_ASSIGN(const StoredSamples samples,
-                       ReadImageFolder("pets", folder_.File("pets")));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadImageFolder("pets", folder_.File("pets")));
   EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
 }
 
@@ -239,15 +238,14 @@ TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
     files += entry.file_count;
   }
   EXPECT_EQ(files, 29);
-  EXPECT_THAT(left_out,
-              ElementsAre("20 files .webp such as train/cat/0.webp",
-                          "3 files .bmp such as train/dog/0.BMP",
-                          "1 file .png such as train/lost.png",
-                          "1 file without an ending such as labels",
-                          AllOf(HasSubstr("the folder train/cat/more of 1 file: "),
-                                HasSubstr("classes have no folders of their own")),
-                          "the folder extra of 1 file",
-                          "the folder val of 2 files: the split validation is drawn from train"));
+  EXPECT_THAT(
+      left_out,
+      ElementsAre("20 files .webp such as train/cat/0.webp", "3 files .bmp such as train/dog/0.BMP",
+                  "1 file .png such as train/lost.png", "1 file without an ending such as labels",
+                  AllOf(HasSubstr("the folder train/cat/more of 1 file: "),
+                        HasSubstr("classes have no folders of their own")),
+                  "the folder extra of 1 file",
+                  "the folder val of 2 files: the split validation is drawn from train"));
 }
 
 TEST_F(ImageFolderTest, JfifIsAJpeg) {

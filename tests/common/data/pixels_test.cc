@@ -95,8 +95,8 @@ TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
 
 TEST(LoadPixels, IsLoadImageBytesOverTheScaleBitForBit) {
   // Of 64 bytes with scale 16, of 3 x 5 x 7 and, larger than a page, 1 x 80 x 80 with scale 255.
-  for (const auto& dataset : {Make(*ReadBuiltInDigits()), Make(ThreeImages({3, 5, 7})),
-                              Make(ThreeImages({1, 80, 80}))}) {
+  for (const auto& dataset :
+       {Make(*ReadBuiltInDigits()), Make(ThreeImages({3, 5, 7})), Make(ThreeImages({1, 80, 80}))}) {
     const std::vector<int64_t> rows = AllRows(*dataset);
     const auto scale = static_cast<float>(dataset->pixel_max());
     for (const char* const augmentation : {"none", "jitter:2", "crop:4", "flip", "crop:4+flip"}) {
@@ -128,9 +128,9 @@ TEST(LoadPixels, OfManyRowsIsThatOfEachRow) {
 TEST(LoadPixels, GivesTheBitsOnRecord) {
   const auto digits = Make(*ReadBuiltInDigits());
   const std::vector<float> pixels = Pixels(*digits, AllRows(*digits), ViewOf("jitter:2", 5, 3));
-  EXPECT_EQ(Sha256Hex({reinterpret_cast<const char*>(pixels.data()),
-                       pixels.size() * sizeof(float)}),
-            "8ad3a434ad761557a8e3b4b4b6e4c361e74692d60e767637ff5c84d346ba853b");
+  EXPECT_EQ(
+      Sha256Hex({reinterpret_cast<const char*>(pixels.data()), pixels.size() * sizeof(float)}),
+      "8ad3a434ad761557a8e3b4b4b6e4c361e74692d60e767637ff5c84d346ba853b");
 }
 
 TEST(LoadImageBytes, OfNoAugmentationAreTheStoredBytes) {

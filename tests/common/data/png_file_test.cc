@@ -95,7 +95,11 @@ TEST(DecodePng, StatedGammaChangesNothing) {
 
 TEST(DecodePng, InterlacedFilesOfSixteenBitsAreRead) {
   // 2 x 2 pixels are three passes of Adam7: (0, 0); (0, 1); the second row.
-  const std::string rows("\0\x10\x10" "\0\x20\x20" "\0\x30\x30\x40\x40", 11);
+  const std::string rows(
+      "\0\x10\x10"
+      "\0\x20\x20"
+      "\0\x30\x30\x40\x40",
+      11);
   std::string file = PngBytes(2, 2, 16, kGrey, rows);
   // The last byte of the header says that it is interlaced; the CRC goes over it.
   const size_t header = file.find("IHDR");

@@ -37,7 +37,9 @@ TEST(CheckSamples, EmptySplitsAreRefusedByName) {
 
 TEST(CheckSamples, LabelsMustBeClasses) {
   EXPECT_THAT(
-      Check([](StoredSamples& s) { s.labels = {0, 0, 1, 2}; }),
+      Check([](StoredSamples& s) {
+        s.labels = {0, 0, 1, 2};
+      }),
       StatusIs(kDataLoss, AllOf(HasSubstr("sample 3"), HasSubstr("label 2"), HasSubstr("0 to 1"))));
   EXPECT_THAT(Check([](StoredSamples& s) { s.class_names = {"one"}; }), StatusIs(kInvalid));
 }

@@ -38,8 +38,7 @@ v1::UploadDeltaRequest Generated(int64_t offset, const std::string& data, uint32
   return message;
 }
 
-class ChunkMessageTest
-    : public ::testing::TestWithParam<std::tuple<int64_t, size_t, uint32_t>> {};
+class ChunkMessageTest : public ::testing::TestWithParam<std::tuple<int64_t, size_t, uint32_t>> {};
 
 TEST_P(ChunkMessageTest, IsWhatTheGeneratedClassWrites) {
   const auto& [offset, size, crc32c] = GetParam();

@@ -11,8 +11,8 @@
 
 namespace distillery {
 
-// Connects to "127.0.0.1:PORT" or "[::1]:PORT"; not valid() if that fails. `from`: an IPv4 address of
-// this machine to come from.
+// Connects to "127.0.0.1:PORT" or "[::1]:PORT"; not valid() if that fails. `from`: an IPv4 address
+// of this machine to come from.
 inline Descriptor ConnectTo(const std::string& address, in_addr_t from = INADDR_ANY) {
   const size_t colon = address.rfind(':');
   const auto port = htons(static_cast<uint16_t>(std::stoi(address.substr(colon + 1))));
@@ -22,7 +22,8 @@ inline Descriptor ConnectTo(const std::string& address, in_addr_t from = INADDR_
     sockaddr_in local{};
     local.sin_family = AF_INET;
     local.sin_addr.s_addr = htonl(from);
-    if (bind(result.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0) return {};
+    if (bind(result.get(), reinterpret_cast<const sockaddr*>(&local), sizeof(local)) != 0)
+      return {};
   }
   sockaddr_in6 name6{};
   name6.sin6_family = AF_INET6;
@@ -32,8 +33,8 @@ inline Descriptor ConnectTo(const std::string& address, in_addr_t from = INADDR_
   name4.sin_family = AF_INET;
   name4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   name4.sin_port = port;
-  const auto* const name = v6 ? reinterpret_cast<const sockaddr*>(&name6)
-                              : reinterpret_cast<const sockaddr*>(&name4);
+  const auto* const name =
+      v6 ? reinterpret_cast<const sockaddr*>(&name6) : reinterpret_cast<const sockaddr*>(&name4);
   const socklen_t size = v6 ? sizeof(name6) : sizeof(name4);
   if (connect(result.get(), name, size) != 0) return {};
   return result;

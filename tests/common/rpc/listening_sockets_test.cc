@@ -63,7 +63,8 @@ TEST(ListenOn, WhatIsNoAddressIsRefused) {
   for (const char* const bad : {"", ":", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1",
                                 "127.0.0.1:65536", "127.0.0.1:x", "::1:80", "dns:///a:80"}) {
     EXPECT_THAT(ListenOn(bad), StatusIs(absl::StatusCode::kInvalidArgument,
-                                        HasSubstr(absl::StrCat("\"", bad, "\"")))) << bad;
+                                        HasSubstr(absl::StrCat("\"", bad, "\""))))
+        << bad;
   }
   EXPECT_THAT(ListenOn("unix:"), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(ListenOn("unix:/" + std::string(200, 'x')),
@@ -85,8 +86,7 @@ TEST(ListenOn, ASocketFileIsReplacedOnceNobodyListensOnIt) {
 TEST(ListenOn, AFileThatIsNoSocketIsLeftAlone) {
   TemporaryFolder folder;
   ASSERT_THAT(WriteFileDurably(folder.File("data"), "precious"), IsOk());
-  EXPECT_THAT(ListenOn("unix:" + folder.File("data")),
-              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(ListenOn("unix:" + folder.File("data")), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(*ReadFile(folder.File("data"), 100), "precious");
 }
 

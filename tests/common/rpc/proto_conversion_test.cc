@@ -201,8 +201,8 @@ TEST(MetricsConversion, GoesThereAndBack) {
   const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   EXPECT_THAT(UnsetFields(train), ElementsAre());
   EXPECT_EQ(ToProto(FromProto(train)).SerializeAsString(), train.SerializeAsString());
-  EvaluationMetrics metrics{10,   9,       0.5,    -1,           10, 0.25, 20, 15,
-                            0.75, {10, 0}, {9, 0}, {9, 1, 0, 0}, {}};
+  EvaluationMetrics metrics{10, 9,    0.5,     -1,     10,           0.25, 20,
+                            15, 0.75, {10, 0}, {9, 0}, {9, 1, 0, 0}, {}};
   metrics.calibration_bins = {{10, 9, 9.5}};
   const v1::EvaluationMetrics evaluation = ToProto(metrics);
   EXPECT_THAT(UnsetFields(evaluation), ElementsAre());

@@ -95,10 +95,9 @@ TYPED_TEST(ReflectionTest, EachServiceThatIsListedHasADescriptorWithAllThatItNee
   for (const auto& service : response.list_services_response().service()) {
     names.push_back(service.name());
   }
-  EXPECT_THAT(names,
-              ElementsAre("distillery.v1.CoordinatorService", "distillery.v1.TeacherService",
-                          "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-                          "grpc.reflection.v1alpha.ServerReflection"));
+  EXPECT_THAT(names, ElementsAre("distillery.v1.CoordinatorService", "distillery.v1.TeacherService",
+                                 "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+                                 "grpc.reflection.v1alpha.ServerReflection"));
   for (const std::string& name : names) {
     typename TypeParam::Request request;
     request.set_file_containing_symbol(name);

@@ -32,9 +32,8 @@ int Health(const std::shared_ptr<grpc::Channel>& channel) {
   grpc::ByteBuffer response;
   const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
                                          grpc::internal::RpcMethod::NORMAL_RPC);
-  const grpc::Status status =
-      grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-          channel.get(), method, &context, request, &response);
+  const grpc::Status status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+      channel.get(), method, &context, request, &response);
   EXPECT_THAT(FromGrpcStatus(status), IsOk());
   grpc::Slice slice;
   EXPECT_TRUE(response.DumpToSingleSlice(&slice).ok());
@@ -105,7 +104,8 @@ TEST(RpcServer, ServicesSeeTheAddressOfTheirPeer) {
   EXPECT_THAT(PeerSeenAt("unix:" + folder.File("socket")), HasSubstr("unix:"));
   if (ListenOn("[::1]:0").ok()) {
     // Brackets come as they are, or as in a URI.
-    EXPECT_THAT(PeerSeenAt("[::1]:0"), ::testing::MatchesRegex("ipv6:(\\[|%5B)::1(\\]|%5D):[0-9]+"));
+    EXPECT_THAT(PeerSeenAt("[::1]:0"),
+                ::testing::MatchesRegex("ipv6:(\\[|%5B)::1(\\]|%5D):[0-9]+"));
   }
 }
 
@@ -113,7 +113,9 @@ TEST(RpcServer, ConnectionsBeyondTheLimitAreServedOnceThereIsRoom) {
   PeerService service;
   RpcServer::Options options;
   options.max_connections = 1;
-  ASSERT_OK_AND_ASSIGN(const auto server, RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service}}));
+  ASSERT_OK_AND_ASSIGN(
+      const auto server,
+      RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service}}));
   Descriptor silent = ConnectTo(server->address());
   while (server->connections().open_count == 0) std::this_thread::yield();
   ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel(server->address(), {}));
@@ -146,9 +148,9 @@ std::string RapidReset(int count) {
     return std::string(1, static_cast<char>(value.size())) + value;
   };
   // HPACK without tables: POST, http, :path, :authority, content-type, te.
-  const std::string headers =
-      "\x83\x86\x04" + text("/distillery.v1.TeacherService/GetTeacher") + "\x01" + text("localhost") +
-      "\x0f\x10" + text("application/grpc") + std::string(1, '\0') + text("te") + text("trailers");
+  const std::string headers = "\x83\x86\x04" + text("/distillery.v1.TeacherService/GetTeacher") +
+                              "\x01" + text("localhost") + "\x0f\x10" + text("application/grpc") +
+                              std::string(1, '\0') + text("te") + text("trailers");
   std::string result = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, "");
   for (uint32_t i = 0; i < static_cast<uint32_t>(count); ++i) {
     result += frame(1, 4, 2 * i + 1, headers) + frame(3, 0, 2 * i + 1, std::string("\0\0\0\x8", 4));

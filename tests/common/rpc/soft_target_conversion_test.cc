@@ -29,8 +29,8 @@ void Fill(v1::DataType type, std::initializer_list<int64_t> shape, const std::st
 
 // Three random rows, as the contract says.
 v1::SoftTargetChunk ChunkOf(Encoding encoding) {
-  const EncodedRows rows = EncodeSoftTargets(RandomLogits(kRows, kClasses, 5).data(), kRows,
-                                             kClasses, Format(encoding));
+  const EncodedRows rows =
+      EncodeSoftTargets(RandomLogits(kRows, kClasses, 5).data(), kRows, kClasses, Format(encoding));
   v1::SoftTargetChunk chunk;
   v1::Tensor* const values = chunk.mutable_values();
   switch (encoding) {
@@ -66,8 +66,7 @@ absl::Status Append(const v1::SoftTargetChunk& chunk, Encoding encoding,
   const EncodedRows one =
       EncodeSoftTargets(RandomLogits(1, kClasses, 5).data(), 1, kClasses, Format(encoding));
   EXPECT_THAT(AppendDecoded(EncodedView(one), 1, kClasses, Format(encoding), &rows), IsOk());
-  const absl::Status status =
-      AppendChunk(chunk, Format(encoding), kClasses, max_row_count, &rows);
+  const absl::Status status = AppendChunk(chunk, Format(encoding), kClasses, max_row_count, &rows);
   EXPECT_EQ(rows.row_count, status.ok() ? 1 + kRows : 1);
   return status;
 }
@@ -100,8 +99,9 @@ TEST(AppendChunk, AChunkOfAnotherEncodingIsDataLoss) {
       EXPECT_THAT(Append(ChunkOf(sent), expected), IsDataLoss("values is"));
     }
   }
-  EXPECT_THAT(Append(ChunkOf(Encoding::kFloat16), Encoding::kFloat32),
-              IsDataLoss("values is DATA_TYPE_FLOAT16 [3, 10], expected DATA_TYPE_FLOAT32 [3, 10]"));
+  EXPECT_THAT(
+      Append(ChunkOf(Encoding::kFloat16), Encoding::kFloat32),
+      IsDataLoss("values is DATA_TYPE_FLOAT16 [3, 10], expected DATA_TYPE_FLOAT32 [3, 10]"));
 }
 
 TEST(AppendChunk, TooManyRowsOrNoneAreDataLoss) {

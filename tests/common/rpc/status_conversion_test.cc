@@ -82,8 +82,7 @@ TEST(StatusConversion, UnavailableSaysWhenToTryAgain) {
 
 TEST(StatusConversion, DetailsOfLongMessagesAreWellFormed) {
   const std::string message(300, 'm');  // its length takes two bytes of a varint
-  const auto outer =
-      Parse(ToGrpcStatus(absl::UnavailableError(message)).error_details());
+  const auto outer = Parse(ToGrpcStatus(absl::UnavailableError(message)).error_details());
   EXPECT_EQ(Field(*outer, 2).length_delimited(), message);
 }
 

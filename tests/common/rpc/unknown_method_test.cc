@@ -29,10 +29,10 @@ TEST(UnknownMethod, OfAServiceThatIsHereNamesTheNearest) {
 }
 
 TEST(UnknownMethod, OfAnotherProgramsServiceSaysWhichProgramThisIs) {
-  EXPECT_EQ(
-      DescribeUnknownMethod("/distillery.v1.CoordinatorService/ListRuns", TeachersServices()),
-      "distillery.v1.CoordinatorService is a service of a coordinator, and this is a teacher: check "
-      "host and port");
+  EXPECT_EQ(DescribeUnknownMethod("/distillery.v1.CoordinatorService/ListRuns", TeachersServices()),
+            "distillery.v1.CoordinatorService is a service of a coordinator, and this is a "
+            "teacher: check "
+            "host and port");
   EXPECT_EQ(DescribeUnknownMethod("/inference.GRPCInferenceService/ServerLive",
                                   {v1::CoordinatorService::service_full_name()}),
             "inference.GRPCInferenceService is a service of a teacher, and this is a coordinator: "
@@ -47,11 +47,11 @@ TEST(UnknownMethod, OfNoServiceListsWhatThereIs) {
 }
 
 TEST(UnknownMethod, ThatIsNoneIsSaidSoInAFewBytes) {
-  for (const std::string& path : {std::string(), std::string("/"), std::string("//"),
-                                  std::string("a/b"), std::string("/a/b/c"),
-                                  std::string(1 << 20, '/'), "/" + std::string(1 << 20, 'x') + "/y",
-                                  "/distillery.v1.TeacherService/" + std::string(1 << 20, 'x'),
-                                  std::string("/\xFF\x01/\n")}) {
+  for (const std::string& path :
+       {std::string(), std::string("/"), std::string("//"), std::string("a/b"),
+        std::string("/a/b/c"), std::string(1 << 20, '/'), "/" + std::string(1 << 20, 'x') + "/y",
+        "/distillery.v1.TeacherService/" + std::string(1 << 20, 'x'),
+        std::string("/\xFF\x01/\n")}) {
     const std::string text = DescribeUnknownMethod(path, TeachersServices());
     EXPECT_LT(text.size(), 512U);
     EXPECT_GT(text.size(), 8U);
@@ -66,8 +66,7 @@ class UnknownMethodCall : public ::testing::Test {
     RpcServer::Options options;
     options.address.clear();
     options.request_statistics = &statistics_;
-    auto server =
-        RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service_}});
+    auto server = RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service_}});
     EXPECT_THAT(server, IsOk());
     server_ = *std::move(server);
   }

@@ -126,7 +126,8 @@ TEST(ReplicaPlan, MoreReplicasThanShardsAreRefusedWithAdvice) {
   spec.training.local_epochs = 1;
   EXPECT_THAT(PlanReplica(spec, ShardSizes(spec, 100), 0, 0),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("lower dataset.shard_size")));
-  EXPECT_THAT(PlanReplica(spec, ShardSizes(spec, 101), 0, 4), IsOk());  // a fifth shard of one sample
+  EXPECT_THAT(PlanReplica(spec, ShardSizes(spec, 101), 0, 4),
+              IsOk());  // a fifth shard of one sample
 }
 
 // Shards without a sample that is trained on are not streamed, and no replica is left without work.

@@ -91,14 +91,23 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
        }},
       {"loss.label_smoothing", [](RunSpec& s) { s.loss.label_smoothing = 1; }},
       {"loss.label_smoothing", [=](RunSpec& s) { s.loss.label_smoothing = nan; }},
-      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.name = "dkd"; }},      // both weights are 0
-      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.dkd_beta = 8; }},      // kd has none
+      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.name = "dkd"; }},  // both weights are 0
+      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.dkd_beta = 8; }},  // kd has none
       {"loss.dkd_beta", [=](RunSpec& s) { s.loss.dkd_beta = infinity; }},
       {"soft_targets.encoding", [](RunSpec& s) { s.soft_targets.encoding = "bfloat16"; }},
       {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets.top_k = 1; }},
-      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"int8", -1}; }},
-      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"top_k", 0}; }},
-      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets = {"top_k", 1'000'001}; }},
+      {"soft_targets.top_k",
+       [](RunSpec& s) {
+         s.soft_targets = {"int8", -1};
+       }},
+      {"soft_targets.top_k",
+       [](RunSpec& s) {
+         s.soft_targets = {"top_k", 0};
+       }},
+      {"soft_targets.top_k",
+       [](RunSpec& s) {
+         s.soft_targets = {"top_k", 1'000'001};
+       }},
       {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
       {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
       {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
@@ -127,8 +136,7 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
          s.training.optimizer_state = "average";
          s.training.momentum = 0;
        }},
-      {"training.broadcast_encoding",
-       [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
+      {"training.broadcast_encoding", [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
       {"training.delta_encoding", [](RunSpec& s) { s.training.delta_encoding = "int4"; }},
       {"training.precision", [](RunSpec& s) { s.training.precision = "float16"; }},
       {"student.initial_weights_sha256",
@@ -148,7 +156,10 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
          s.loss.dkd_alpha = 1;
        }},
       {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
-      {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {3, 1, 3}; }},
+      {"dataset.exclude_classes",
+       [](RunSpec& s) {
+         s.dataset.exclude_classes = {3, 1, 3};
+       }},
       {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
       {"dataset.sample_fraction", [=](RunSpec& s) { s.dataset.sample_fraction = nan; }},
       {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
@@ -195,10 +206,22 @@ TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
       {"guard.max_loss_ratio", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 1, ""}; }},
       {"guard.on_explosion", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 2, "pause"}; }},
       {"sync.mode", [](RunSpec& s) { s.sync.mode = "async"; }},
-      {"sync.quorum", [](RunSpec& s) { s.sync = {"quorum", 0, 0, ""}; }},
-      {"sync.quorum", [](RunSpec& s) { s.sync = {"quorum", s.training.replicas + 1, 0, ""}; }},
-      {"sync.quorum", [](RunSpec& s) { s.sync = {"all", 1, 0, ""}; }},
-      {"sync.deadline_seconds", [=](RunSpec& s) { s.sync = {"quorum", 1, nan, ""}; }},
+      {"sync.quorum",
+       [](RunSpec& s) {
+         s.sync = {"quorum", 0, 0, ""};
+       }},
+      {"sync.quorum",
+       [](RunSpec& s) {
+         s.sync = {"quorum", s.training.replicas + 1, 0, ""};
+       }},
+      {"sync.quorum",
+       [](RunSpec& s) {
+         s.sync = {"all", 1, 0, ""};
+       }},
+      {"sync.deadline_seconds",
+       [=](RunSpec& s) {
+         s.sync = {"quorum", 1, nan, ""};
+       }},
       {"sync.late_deltas", [](RunSpec& s) { s.sync = {"quorum", 1, 0, "keep"}; }},
       {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = 1001; }},
       {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = -1; }},
@@ -268,8 +291,8 @@ TEST(RunSpec, AChangingTemperatureIsAppliedByTheStudent) {
 
 TEST(RunSpec, LabelsAreAPartOfTheSamples) {
   RunSpec spec = ValidSpec();
-  for (const auto& [text, part] : {std::pair<std::string, double>{"", 1}, {"all", 1}, {"none", 0},
-                                   {"0.25", 0.25}}) {
+  for (const auto& [text, part] :
+       {std::pair<std::string, double>{"", 1}, {"all", 1}, {"none", 0}, {"0.25", 0.25}}) {
     spec.dataset.labels = text;
     EXPECT_THAT(ValidateRunSpec(spec), IsOk());
     EXPECT_EQ(spec.labelled_fraction(), part);
@@ -347,19 +370,20 @@ TEST(RunSpecFromJson, WhatAnOlderVersionDidNotKnowKeepsItsDefault) {
 }
 
 TEST(RunSpecFromJson, WhatCannotBeReadIsNamed) {
-  for (const auto& [json, what] : {std::pair<std::string, std::string>{"", "no JSON"},
-                                   {"[]", "no JSON"},
-                                   {R"({"seed":1.5})", "seed"},
-                                   {R"({"loss":{"alpha":null}})", "loss.alpha"},
-                                   {R"({"loss":{"alpha":"x"}})", "loss.alpha"},
-                                   {R"({"loss":3})", "loss"},
-                                   {R"({"exact":1})", "exact"},
-                                   {R"({"dataset":{"exclude_classes":[1,"a"]}})", "exclude_classes"},
-                                   {R"({"warp":1})", "newer version"},
-                                   {R"({"loss":{"warp":1}})", "newer version"},
-                                   {R"({"student":{"architecture":"lenet"},"training":{"local_steps":3},)"
-                                    R"("loss":{"alpha":7}})",
-                                    "loss.alpha"}}) {
+  for (const auto& [json, what] :
+       {std::pair<std::string, std::string>{"", "no JSON"},
+        {"[]", "no JSON"},
+        {R"({"seed":1.5})", "seed"},
+        {R"({"loss":{"alpha":null}})", "loss.alpha"},
+        {R"({"loss":{"alpha":"x"}})", "loss.alpha"},
+        {R"({"loss":3})", "loss"},
+        {R"({"exact":1})", "exact"},
+        {R"({"dataset":{"exclude_classes":[1,"a"]}})", "exclude_classes"},
+        {R"({"warp":1})", "newer version"},
+        {R"({"loss":{"warp":1}})", "newer version"},
+        {R"({"student":{"architecture":"lenet"},"training":{"local_steps":3},)"
+         R"("loss":{"alpha":7}})",
+         "loss.alpha"}}) {
     EXPECT_THAT(RunSpecFromJson(json),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what)))
         << json;

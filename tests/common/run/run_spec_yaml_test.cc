@@ -91,8 +91,9 @@ TEST(ParseRunSpec, ValueOutOfRangeIsNamedByItsLine) {
 TEST(ParseRunSpec, MissingFieldIsNamedByItsGroupsLine) {
   EXPECT_THAT(ParseRunSpec("seed: 1\nstudent:\n  architecture: ''\n", "f"),
               Refused("f:3: ", "student.architecture is missing"));
-  EXPECT_THAT(ParseRunSpec("seed: 1\ntraining:\n  rounds: 3\nstudent: {architecture: lenet}\n", "f"),
-              Refused("f:", "exactly one of local_epochs and local_steps"));
+  EXPECT_THAT(
+      ParseRunSpec("seed: 1\ntraining:\n  rounds: 3\nstudent: {architecture: lenet}\n", "f"),
+      Refused("f:", "exactly one of local_epochs and local_steps"));
 }
 
 TEST(ParseRunSpec, WhatIsNoYamlIsNamedByItsLine) {

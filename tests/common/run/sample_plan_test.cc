@@ -67,8 +67,8 @@ TEST(SamplePlan, StepsNeedNoSizesAndEpochsDo) {
   EXPECT_EQ(plan.SampleCount(999'999, 3), 3 * 64);
   RunSpec epochs = Spec(4, 100);
   epochs.training.local_epochs = 1;
-  EXPECT_THAT(SamplePlan::Create(epochs, {}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("samples_per_shard is missing")));
+  EXPECT_THAT(SamplePlan::Create(epochs, {}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                       HasSubstr("samples_per_shard is missing")));
 }
 
 TEST(ShardSizes, AreShortTextAndReadBack) {

@@ -44,8 +44,8 @@ TEST_F(SampleSelectionTest, ByDefaultEverySampleHasItsLabel) {
     ASSERT_TRUE(selection.Selected(row));
     ASSERT_EQ(selection.Label(row), dataset_->Label(row));
   }
-  EXPECT_EQ(selection.shard_sizes(), std::vector<int64_t>({128, 128, 128, 128, 128, 128, 128, 128,
-                                                           128, 128, 120}));
+  EXPECT_EQ(selection.shard_sizes(),
+            std::vector<int64_t>({128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 120}));
 }
 
 TEST_F(SampleSelectionTest, ExcludedClassesAreLeftOut) {
@@ -97,7 +97,7 @@ TEST_F(SampleSelectionTest, NoisyLabelsAreOtherClassesAndAsManyAsAsked) {
     ++count;
     ++wrong[label];
   }
-  EXPECT_EQ(count, 280);       // 0.2 * 1400
+  EXPECT_EQ(count, 280);        // 0.2 * 1400
   EXPECT_EQ(wrong.size(), 10);  // all classes come up
 }
 

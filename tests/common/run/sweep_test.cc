@@ -25,8 +25,9 @@ constexpr char kRun[] =
 TEST(Sweep, EachCombinationIsARun) {
   ASSERT_OK_AND_ASSIGN(
       const std::vector<SweptRun> runs,
-      ParseSweep(absl::StrCat(kRun, "sweep:\n  temperature: [1, 4, 20]\n  loss.alpha: [0.5, 0.9]\n"),
-                 "run.yaml"));
+      ParseSweep(
+          absl::StrCat(kRun, "sweep:\n  temperature: [1, 4, 20]\n  loss.alpha: [0.5, 0.9]\n"),
+          "run.yaml"));
   ASSERT_EQ(runs.size(), 6u);
   EXPECT_EQ(runs[0].spec.loss.temperature, 1);
   EXPECT_EQ(runs[0].spec.loss.alpha, 0.5);
@@ -62,7 +63,8 @@ TEST(Sweep, ListsAndGroupsThatAreNotThereMayBeSwept) {
 TEST(Sweep, ANameThatWouldBeTooLongCounts) {
   ASSERT_OK_AND_ASSIGN(
       const std::vector<SweptRun> runs,
-      ParseSweep(absl::StrCat(kRun, "sweep: {architecture: [\"mlp:64-32-10\", "
+      ParseSweep(absl::StrCat(kRun,
+                              "sweep: {architecture: [\"mlp:64-32-10\", "
                               "\"mlp:64-128-64-32-128-64-32-128-64-32-128-64-32-128-64-10\"]}\n"),
                  "run.yaml"));
   EXPECT_EQ(runs[0].spec.name, "s-architecture_mlp-64-32-10");

@@ -49,8 +49,7 @@ TEST(BroadcastEncoding, ParametersAreRoundedToTheNearestAndBuffersAreExact) {
   const auto after = TensorValues<float>(decoded.file(), "w");
   ASSERT_EQ(before.size(), after.size());
   for (size_t i = 0; i < before.size(); ++i) {
-    ASSERT_LE(std::abs(before[i] - after[i]),
-              std::max(std::abs(before[i]) * 0x1p-11F, 0x1p-25F));
+    ASSERT_LE(std::abs(before[i] - after[i]), std::max(std::abs(before[i]) * 0x1p-11F, 0x1p-25F));
   }
 }
 

@@ -33,11 +33,11 @@ absl::StatusOr<std::string> Decode(const std::string& file, const Weights& like,
   const auto source = TensorSource::OfBytes(file);
   if (!source.ok()) return source.status();
   std::string decoded;
-  const absl::Status status = DecodeDelta(*source, like.layout(), kBuffers, encoding,
-                                          [&](absl::string_view bytes) {
-                                            decoded.append(bytes.data(), bytes.size());
-                                            return absl::OkStatus();
-                                          });
+  const absl::Status status =
+      DecodeDelta(*source, like.layout(), kBuffers, encoding, [&](absl::string_view bytes) {
+        decoded.append(bytes.data(), bytes.size());
+        return absl::OkStatus();
+      });
   if (!status.ok()) return status;
   return decoded;
 }
@@ -93,8 +93,7 @@ TEST(DeltaEncoding, ErrorsStayBelowOneStep) {
 }
 
 TEST(DeltaEncoding, WhatAnEncodingHoldsExactlyIsNotRounded) {
-  const Weights delta =
-      *Weights::FromFile(MakeTensorFile({{"w", {1, -5, 0, 2, 127, -127}}}));
+  const Weights delta = *Weights::FromFile(MakeTensorFile({{"w", {1, -5, 0, 2, 127, -127}}}));
   for (const DeltaEncoding encoding : kLossy) {
     EXPECT_THAT(RoundTrip(delta, encoding, "w"), ElementsAre(1, -5, 0, 2, 127, -127));
   }
@@ -132,9 +131,8 @@ TEST(DeltaEncoding, TheSameRandomnessGivesTheSameBytesAndAnotherDoesNot) {
 TEST(DeltaEncoding, ExtremesStayFiniteAndZerosZero) {
   const float most = std::numeric_limits<float>::max();
   const float least = std::numeric_limits<float>::denorm_min();
-  const Weights delta = *Weights::FromFile(MakeTensorFile({{"big", {most, -most, 1}},
-                                                           {"small", {least, -least, 0}},
-                                                           {"zero", {0, 0}}}));
+  const Weights delta = *Weights::FromFile(
+      MakeTensorFile({{"big", {most, -most, 1}}, {"small", {least, -least, 0}}, {"zero", {0, 0}}}));
   for (const DeltaEncoding encoding : kLossy) {
     for (const float value : RoundTrip(delta, encoding, "big")) EXPECT_TRUE(std::isfinite(value));
     for (const float value : RoundTrip(delta, encoding, "small")) {
@@ -181,8 +179,8 @@ TEST(DeltaEncoding, TiedWeightsAreRoundedOnceAndNothingElseNoticesThem) {
   RandomStream random(2, "values");
   for (int i = 0; i < 600; ++i) w.push_back(2 * random.Uniform() - 1);
   const std::vector<float> last = {0.3F, 0.7F};
-  const Weights tied = *Weights::FromFile(
-      MakeTensorFile({{"a", w}, {"b", w}, {"c", last}, {"mean", {0.1F}}}, {}));
+  const Weights tied =
+      *Weights::FromFile(MakeTensorFile({{"a", w}, {"b", w}, {"c", last}, {"mean", {0.1F}}}, {}));
   const Weights alone =
       *Weights::FromFile(MakeTensorFile({{"a", w}, {"c", last}, {"mean", {0.1F}}}, {}));
   for (const DeltaEncoding encoding : kLossy) {
@@ -194,9 +192,8 @@ TEST(DeltaEncoding, TiedWeightsAreRoundedOnceAndNothingElseNoticesThem) {
                          Decode(EncodeDelta(tied, kBuffers, encoding, Random()), tied, encoding));
     EXPECT_NE(TensorValues<float>(torn, "a"), TensorValues<float>(torn, "b"));
     // The second name draws nothing.
-    ASSERT_OK_AND_ASSIGN(
-        const std::string expected,
-        Decode(EncodeDelta(alone, kBuffers, encoding, Random()), alone, encoding));
+    ASSERT_OK_AND_ASSIGN(const std::string expected,
+                         Decode(EncodeDelta(alone, kBuffers, encoding, Random()), alone, encoding));
     for (const char* const name : {"a", "c", "mean"}) {
       EXPECT_EQ(TensorValues<float>(decoded, name), TensorValues<float>(expected, name)) << name;
     }

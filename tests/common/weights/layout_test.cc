@@ -1,8 +1,7 @@
 #include "common/weights/layout.h"
 
-#include <ctime>
-
 #include <algorithm>
+#include <ctime>
 #include <functional>
 #include <limits>
 #include <random>
@@ -40,9 +39,8 @@ TEST(WeightsLayout, CanonicalHeaderIsSortedCompactAndPadded) {
   ASSERT_OK_AND_ASSIGN(const WeightsLayout layout,
                        WeightsLayout::Create({Spec("b", ScalarType::kInt64, {}),
                                               Spec("a", ScalarType::kFloat32, {2, 3})}));
-  const std::string json =
-      R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
-      R"("b":{"dtype":"I64","shape":[],"data_offsets":[24,32]}})";
+  const std::string json = R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+                           R"("b":{"dtype":"I64","shape":[],"data_offsets":[24,32]}})";
   const std::string header = layout.Header();
   EXPECT_EQ(header.size() % 8, 0);
   EXPECT_EQ(header.substr(8, json.size()), json);
@@ -70,21 +68,27 @@ TEST(WeightsLayout, OtherValidFilesAreNotCanonical) {
   const std::string w = Entry("w", "F32", "[1]", "[0,4]");
   const std::string a = Entry("a", "F32", "[1]", "[4,8]");
   // Metadata; places not in the order of names; spaces in the JSON.
-  for (const std::string& file :
-       {File("{\"__metadata__\":{\"k\":\"v\"}," + w + "}", 4), File("{" + w + "," + a + "}", 8),
-        File("{ " + w + "}", 4)}) {
+  for (const std::string& file : {File("{\"__metadata__\":{\"k\":\"v\"}," + w + "}", 4),
+                                  File("{" + w + "," + a + "}", 8), File("{ " + w + "}", 4)}) {
     ASSERT_OK_AND_ASSIGN(const WeightsLayout layout, WeightsLayout::Parse(file));
     EXPECT_FALSE(layout.canonical());
   }
 }
 
 TEST(WeightsLayout, TypesHaveTheSizesOfTheFormat) {
-  for (const auto& [name, size] : {std::pair<const char*, int64_t>{"F64", 8}, {"F32", 4},
-                                   {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4}, {"I16", 2},
-                                   {"I8", 1}, {"U8", 1}, {"BOOL", 1}}) {
+  for (const auto& [name, size] : {std::pair<const char*, int64_t>{"F64", 8},
+                                   {"F32", 4},
+                                   {"F16", 2},
+                                   {"BF16", 2},
+                                   {"I64", 8},
+                                   {"I32", 4},
+                                   {"I16", 2},
+                                   {"I8", 1},
+                                   {"U8", 1},
+                                   {"BOOL", 1}}) {
     const std::string offsets = "[0," + std::to_string(size) + "]";
-    EXPECT_THAT(WeightsLayout::Parse(File("{" + Entry("w", name, "[1]", offsets) + "}",
-                                          static_cast<size_t>(size))),
+    EXPECT_THAT(WeightsLayout::Parse(
+                    File("{" + Entry("w", name, "[1]", offsets) + "}", static_cast<size_t>(size))),
                 IsOk())
         << name;
   }
@@ -111,9 +115,9 @@ std::string One(const std::string& type, const std::string& shape, const std::st
 INSTANTIATE_TEST_SUITE_P(
     Files, MalformedTest,
     ::testing::Values(
-        MalformedCase{"Empty", "", "shorter"},
-        MalformedCase{"SevenBytes", "1234567", "shorter"},
-        MalformedCase{"HeaderBeyondTheFile", std::string("\x09\0\0\0\0\0\0\0{}", 10), "header of 9"},
+        MalformedCase{"Empty", "", "shorter"}, MalformedCase{"SevenBytes", "1234567", "shorter"},
+        MalformedCase{"HeaderBeyondTheFile", std::string("\x09\0\0\0\0\0\0\0{}", 10),
+                      "header of 9"},
         MalformedCase{"HeaderLengthOverflows", std::string(8, '\xFF') + "{}", "header of"},
         MalformedCase{"NoJson", File("{\"w\":", 0), "not a JSON object"},
         MalformedCase{"EmptyHeader", File("", 0), "not a JSON object"},
@@ -130,8 +134,8 @@ INSTANTIATE_TEST_SUITE_P(
                       File(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", 4),
                       "alone"},
         MalformedCase{"UnknownType", One("F8", "[1]", "[0,1]", 1), "unknown dtype"},
-        MalformedCase{"TypeIsNoText", File(R"({"w":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4),
-                      "needs"},
+        MalformedCase{"TypeIsNoText",
+                      File(R"({"w":{"dtype":1,"shape":[1],"data_offsets":[0,4]}})", 4), "needs"},
         MalformedCase{"NegativeSize", One("F32", "[-1]", "[0,4]", 4), "bad shape"},
         MalformedCase{"FractionalSize", One("F32", "[1.5]", "[0,6]", 6), "bad shape"},
         MalformedCase{"SizeBeyond64Bits", One("F32", "[18446744073709551616]", "[0,4]", 4),
@@ -140,7 +144,8 @@ INSTANTIATE_TEST_SUITE_P(
                       "9 dimensions"},
         MalformedCase{"ProductOverflows", One("F32", "[4294967296,4294967296,4]", "[0,4]", 4),
                       "more than"},
-        MalformedCase{"ByteCountOverflows", One("F64", "[2305843009213693952]", "[0,0]", 0), "\"w\""},
+        MalformedCase{"ByteCountOverflows", One("F64", "[2305843009213693952]", "[0,0]", 0),
+                      "\"w\""},
         MalformedCase{"OneOffset", One("F32", "[1]", "[0]", 4), "needs"},
         MalformedCase{"OffsetsTooNear", One("F32", "[1]", "[0,3]", 3), "do not hold 4 bytes"},
         MalformedCase{"OffsetsReversed", One("F32", "[1]", "[4,0]", 4), "do not hold 4 bytes"},
@@ -201,7 +206,8 @@ TEST(CheckSameLayout, NamesTheFirstDifference) {
   const TensorSpec b = Spec("b", ScalarType::kFloat32, {3});
   EXPECT_THAT(check({b, a}), IsOk());
   EXPECT_THAT(check({a}), differs("\"b\" is missing"));
-  EXPECT_THAT(check({a, b, Spec("c", ScalarType::kFloat32, {1})}), differs("\"c\" is not expected"));
+  EXPECT_THAT(check({a, b, Spec("c", ScalarType::kFloat32, {1})}),
+              differs("\"c\" is not expected"));
   EXPECT_THAT(check({a, Spec("b", ScalarType::kFloat32, {1, 3})}),
               differs("\"b\" is F32 [1, 3], expected F32 [3]"));
   EXPECT_THAT(check({Spec("a", ScalarType::kInt32, {2}), b}), differs("\"a\" is I32 [2]"));
@@ -255,7 +261,8 @@ struct ManyCase {
 class Fault54_ManyEntriesTest : public ::testing::TestWithParam<ManyCase> {};
 
 // Sixteen times the entries cost about sixteen times the processor: a scan of the others for each
-// entry, be it in the parser, for doubled names, for gaps or in a comparison, would cost 256 times as much.
+// entry, be it in the parser, for doubled names, for gaps or in a comparison, would cost 256 times
+// as much.
 TEST_P(Fault54_ManyEntriesTest, CostInProportionToTheirNumber) {
   constexpr int64_t kFew = 100'000 / 16;
   constexpr int64_t kMany = 100'000;
@@ -271,8 +278,7 @@ TEST_P(Fault54_ManyEntriesTest, CostInProportionToTheirNumber) {
     });
   };
   const auto file = [&](int64_t count) {
-    return ManyEntries(count, GetParam().entry,
-                       static_cast<size_t>(count * GetParam().data_bytes));
+    return ManyEntries(count, GetParam().entry, static_cast<size_t>(count * GetParam().data_bytes));
   };
   const double few = work(file(kFew), GetParam().refused);
   const double many = work(file(kMany), GetParam().refused);
@@ -284,19 +290,19 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         ManyCase{"Sound", SoundEntry, nullptr, 4},
         // As short as can be: the most for its bytes.
-        ManyCase{"EmptyObjects", [](int64_t i) { return "\"" + Number(i) + "\":{}"; }, "needs dtype"},
+        ManyCase{"EmptyObjects", [](int64_t i) { return "\"" + Number(i) + "\":{}"; },
+                 "needs dtype"},
         ManyCase{"EmptyLists", [](int64_t i) { return "\"" + Number(i) + "\":[]"; }, "needs dtype"},
         ManyCase{"Numbers", [](int64_t i) { return "\"" + Number(i) + "\":1"; }, "needs dtype"},
-        ManyCase{"EmptyTensors",
-                 [](int64_t i) { return Entry(Number(i), "F32", "[0]", "[0,0]"); }, nullptr},
+        ManyCase{"EmptyTensors", [](int64_t i) { return Entry(Number(i), "F32", "[0]", "[0,0]"); },
+                 nullptr},
         ManyCase{"OneName", [](int64_t) { return Entry("w", "F32", "[0]", "[0,0]"); }, "twice"},
         ManyCase{"AllOverlap", [](int64_t i) { return Entry(Number(i), "F32", "[1]", "[0,4]"); },
                  "gap or overlap at byte 4", 4},
-        ManyCase{"Metadata",
-                 [](int64_t i) {
-                   return i == 0 ? "\"__metadata__\":{\"a\":\"b\"}" : SoundEntry(i - 1);
-                 },
-                 "the data has"},
+        ManyCase{
+            "Metadata",
+            [](int64_t i) { return i == 0 ? "\"__metadata__\":{\"a\":\"b\"}" : SoundEntry(i - 1); },
+            "the data has"},
         ManyCase{"ManyMetadata", [](int64_t) { return std::string("\"__metadata__\":{}"); },
                  "twice"}),
     [](const auto& info) { return std::string(info.param.name); });
@@ -337,9 +343,9 @@ TEST(WeightsLayout, Fault54_WhatIsBeyondALimitIsRefusedAndWhatIsAtItIsReadAgain)
   EXPECT_THAT(WeightsLayout::Parse(named.Header()), IsOk());
   EXPECT_THAT(WeightsLayout::Create({Spec(longest + "w", ScalarType::kFloat32, {0})}),
               refused("name has 1025 bytes, the most are 1024"));
-  EXPECT_THAT(WeightsLayout::Parse(
-                  File("{" + Entry(longest + "w", "F32", "[0]", "[0,0]") + "}", 0)),
-              refused("name has 1025 bytes"));
+  EXPECT_THAT(
+      WeightsLayout::Parse(File("{" + Entry(longest + "w", "F32", "[0]", "[0,0]") + "}", 0)),
+      refused("name has 1025 bytes"));
 
   const std::string spaces = "{}" + std::string(kMaxHeaderBytes - 8 - 2, ' ');
   EXPECT_THAT(WeightsLayout::Parse(File(spaces, 0)), IsOk());
@@ -352,10 +358,11 @@ TEST(WeightsLayout, Fault54_ParsingEndsSoonAfterItIsCancelled) {
   EXPECT_THAT(WeightsLayout::Parse(file, [&] { return ++asked == 3; }),
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_EQ(asked, 3);
-  EXPECT_THAT(WeightsLayout::Parse(file, [&] {
-                ++asked;
-                return false;
-              }),
+  EXPECT_THAT(WeightsLayout::Parse(file,
+                                   [&] {
+                                     ++asked;
+                                     return false;
+                                   }),
               IsOk());
   EXPECT_GT(asked, 50);
 }
