@@ -1,6 +1,6 @@
 #include "coordinator/delta_upload.h"
 
-#include <algorithm>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,7 +35,7 @@ void DeltaUpload::Look(absl::string_view data) {
   if (!plan_.duplicate && plan_.encoding == DeltaEncoding::kFloat32) scan_.Update(data);
 }
 
-absl::StatusOr<bool> DeltaUpload::Take() {
+absl::StatusOr<bool> DeltaUpload::Take(const std::function<bool()>& cancelled) {
   if (plan_.duplicate) return true;
   std::unique_ptr<OutputFile> decoded;
   OutputFile* file = &incoming().file();
@@ -45,7 +45,9 @@ absl::StatusOr<bool> DeltaUpload::Take() {
     decoded = *std::move(taken);
     file = decoded.get();
   }
-  if (const absl::Status status = CheckContent(file->path()); !status.ok()) return NoteBad(status);
+  if (const absl::Status status = CheckContent(file->path(), cancelled); !status.ok()) {
+    return NoteBad(status);
+  }
   DISTILLERY_FAILPOINT("coordinator.spool.written");
   DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file->Sync()));
   // The coordinator renames the file when it takes it; what it does not take is unlinked here.
@@ -76,9 +78,10 @@ absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::strin
   return decoded;
 }
 
-absl::Status DeltaUpload::CheckContent(const std::string& path) const {
+absl::Status DeltaUpload::CheckContent(const std::string& path,
+                                       const std::function<bool()>& cancelled) const {
   // Of a delta only the header is read.
-  DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(path));
+  DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(path, cancelled));
   const WeightsLayout& layout = weights.layout();
   const bool initialise = !plan_.has_layout;
   if (!initialise) DISTILLERY_RETURN_IF_ERROR(CheckSameLayout(expected_, layout));
@@ -87,10 +90,11 @@ absl::Status DeltaUpload::CheckContent(const std::string& path) const {
         "weights: not in canonical form (names sorted, no metadata, no gaps)");
   }
   if (!initialise) return scan_.finite();
+  const std::set<absl::string_view> buffers(header_.buffer_names.begin(),
+                                            header_.buffer_names.end());
   for (const TensorSpec& tensor : layout.tensors()) {
-    const bool buffer = std::find(header_.buffer_names.begin(), header_.buffer_names.end(),
-                                  tensor.name) != header_.buffer_names.end();
-    if (!buffer && tensor.type != ScalarType::kFloat32 && tensor.type != ScalarType::kFloat64) {
+    if (buffers.count(tensor.name) == 0 && tensor.type != ScalarType::kFloat32 &&
+        tensor.type != ScalarType::kFloat64) {
       return absl::InvalidArgumentError(absl::StrCat("weights: parameter \"", tensor.name, "\" is ",
                                                      ScalarTypeName(tensor.type),
                                                      "; parameters are F32 or F64"));

@@ -3,6 +3,7 @@
 // holds no more of the file than a chunk, and nobody reads it again before it is averaged.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,7 +32,7 @@ class DeltaUpload : public Upload {
   void Look(absl::string_view data) override;
   // INVALID_ARGUMENT (malformed, NaN or infinity); FAILED_PRECONDITION (layout differs, naming the
   // first tensor); else as CommitUpload.
-  absl::StatusOr<bool> Take() override;
+  absl::StatusOr<bool> Take(const std::function<bool()>& cancelled) override;
 
  private:
   DeltaUpload(Coordinator* coordinator, UploadHeader header, Coordinator::UploadPlan plan,
@@ -45,7 +46,7 @@ class DeltaUpload : public Upload {
   // Counts against the worker what no correct one sends; returns the status.
   absl::Status NoteBad(const absl::Status& status) const;
   // The scan has seen the whole file at `path`.
-  absl::Status CheckContent(const std::string& path) const;
+  absl::Status CheckContent(const std::string& path, const std::function<bool()>& cancelled) const;
   // Writes the delta received in `path` as float32 to a file of its own.
   absl::StatusOr<std::unique_ptr<OutputFile>> Decode(const std::string& path);
 

@@ -1,6 +1,7 @@
 // An upload under way, of whatever kind.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -40,17 +41,19 @@ class Upload {
     return Append(offset, {&data, 1}, crc32c);
   }
   // Checks the trailer, then takes the file: it is on disk and recorded when this returns OK. True:
-  // it had been before.
-  absl::StatusOr<bool> Finish(int64_t chunk_count, int64_t byte_count, uint32_t crc32c) {
+  // it had been before. CANCELLED if `cancelled`, unless it is null, says true in the midst of a
+  // large header: nobody waits for the answer any more.
+  absl::StatusOr<bool> Finish(int64_t chunk_count, int64_t byte_count, uint32_t crc32c,
+                              const std::function<bool()>& cancelled = nullptr) {
     const absl::Status ended = incoming_->EndStream(chunk_count, byte_count, crc32c);
     if (!ended.ok()) return ended;
-    return Take();
+    return Take(cancelled);
   }
 
  protected:
   // The bytes as they come in, in order.
   virtual void Look(absl::string_view /*data*/) {}
-  virtual absl::StatusOr<bool> Take() = 0;
+  virtual absl::StatusOr<bool> Take(const std::function<bool()>& cancelled) = 0;
   IncomingFile& incoming() { return *incoming_; }
 
  private:

@@ -148,7 +148,8 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
         const v1::BytesTrailer& trailer = message_.trailer();
         DISTILLERY_ASSIGN_OR_RETURN(
             const bool duplicate,
-            upload_->Finish(trailer.chunk_count(), trailer.byte_count(), trailer.crc32c()));
+            upload_->Finish(trailer.chunk_count(), trailer.byte_count(), trailer.crc32c(),
+                            [this] { return context_.call->IsCancelled(); }));
         Response response;
         response.set_duplicate(duplicate);
         *response_ = SerializeMessage(response);

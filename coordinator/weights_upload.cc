@@ -25,7 +25,7 @@ std::string WeightsUpload::IdentityOf(const WeightsHeader& header) {
   return absl::StrCat("weights ", header.sha256, " ", header.byte_count);
 }
 
-absl::StatusOr<bool> WeightsUpload::Take() {
+absl::StatusOr<bool> WeightsUpload::Take(const std::function<bool()>& cancelled) {
   if (duplicate_) return true;
   OutputFile& file = incoming().file();
   {
@@ -34,7 +34,8 @@ absl::StatusOr<bool> WeightsUpload::Take() {
       return absl::DataLossError("header.sha256 differs from that of the bytes received");
     }
     DISTILLERY_RETURN_IF_ERROR(same);
-    DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(file.path()));
+    DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights,
+                                TensorSource::OpenFile(file.path(), cancelled));
     if (!weights.layout().canonical()) {
       return absl::InvalidArgumentError(
           "weights: not in canonical form (names sorted, no metadata, no gaps)");

@@ -1,6 +1,7 @@
 // The upload of weights that runs are to start from.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,7 +29,7 @@ class WeightsUpload : public Upload {
  protected:
   // DATA_LOSS (the SHA-256 differs); INVALID_ARGUMENT (no canonical safetensors file, NaN or
   // infinity); errors of the disk.
-  absl::StatusOr<bool> Take() override;
+  absl::StatusOr<bool> Take(const std::function<bool()>& cancelled) override;
 
  private:
   WeightsUpload(Coordinator* coordinator, const WeightsHeader& header, bool duplicate,

@@ -11,22 +11,28 @@
 
 namespace distillery {
 
-absl::StatusOr<TensorSource> TensorSource::Open(int64_t size, Reader read) {
+absl::StatusOr<TensorSource> TensorSource::Open(int64_t size, Reader read,
+                                                const std::function<bool()>& cancelled) {
   std::string start(static_cast<size_t>(std::min(size, WeightsLayout::kLengthBytes)), '\0');
   DISTILLERY_RETURN_IF_ERROR(read(0, static_cast<int64_t>(start.size()), start.data()));
   DISTILLERY_ASSIGN_OR_RETURN(const int64_t header, WeightsLayout::HeaderBytes(start, size));
   start.resize(static_cast<size_t>(header));
   DISTILLERY_RETURN_IF_ERROR(read(0, header, start.data()));
-  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout layout, WeightsLayout::ParseHeader(start, size));
+  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout layout,
+                              WeightsLayout::ParseHeader(start, size, cancelled));
   return TensorSource(std::move(layout), std::move(read));
 }
 
-absl::StatusOr<TensorSource> TensorSource::OpenFile(const std::string& path) {
+absl::StatusOr<TensorSource> TensorSource::OpenFile(const std::string& path,
+                                                    const std::function<bool()>& cancelled) {
   DISTILLERY_ASSIGN_OR_RETURN(InputFile opened, InputFile::Open(path));
   const auto file = std::make_shared<const InputFile>(std::move(opened));
-  return Open(file->size(), [file](int64_t offset, int64_t bytes, char* output) {
-    return file->ReadAt(offset, bytes, output);
-  });
+  return Open(
+      file->size(),
+      [file](int64_t offset, int64_t bytes, char* output) {
+        return file->ReadAt(offset, bytes, output);
+      },
+      cancelled);
 }
 
 absl::StatusOr<TensorSource> TensorSource::OfBytes(absl::string_view file) {

@@ -20,10 +20,12 @@ class TensorSource {
   using Reader = std::function<absl::Status(int64_t offset, int64_t bytes, char* output)>;
 
   // Reads the header of a file of `size` bytes. INVALID_ARGUMENT as WeightsLayout::Parse; errors of
-  // `read`.
-  static absl::StatusOr<TensorSource> Open(int64_t size, Reader read);
+  // `read`; CANCELLED as there.
+  static absl::StatusOr<TensorSource> Open(int64_t size, Reader read,
+                                           const std::function<bool()>& cancelled = nullptr);
   // Of a file on disk; errors as those of InputFile.
-  static absl::StatusOr<TensorSource> OpenFile(const std::string& path);
+  static absl::StatusOr<TensorSource> OpenFile(const std::string& path,
+                                               const std::function<bool()>& cancelled = nullptr);
   // Of a file in memory, which must outlive this.
   static absl::StatusOr<TensorSource> OfBytes(absl::string_view file);
 
