@@ -296,6 +296,13 @@ class Soak:
             if at_end - start[process.label] > KEPT:
                 self.problems.append(f"{process.label} keeps {at_end - start[process.label]} bytes")
 
+    def note_ends(self):
+        """No process may have ended by itself."""
+        for process in getattr(self, "processes", []):
+            if process.child.poll() is not None:
+                self.problems.append(f"{process.label} ended with {process.child.poll()}:\n"
+                                     f"{process.log()[-3000:]}")
+
     def stop(self):
         for process in getattr(self, "processes", []):
             if process.child.poll() is None:
@@ -312,11 +319,16 @@ def main():
     soak = Soak(folder, flags)
     try:
         soak.run()
-    finally:
-        soak.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    except AssertionError as error:
+        soak.problems.append(str(error))
+    soak.note_ends()
+    soak.stop()
     for problem in soak.problems:
         print(f"FAILED: {problem}")
+    if soak.problems:
+        print(f"logs and record: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if soak.problems else 0
 
 
