@@ -30,10 +30,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, publ
     absl::StatusOr<ClientLimits::Place> place = context_.limits->Enter(ClientOf(*context_.call));
     const absl::Status status =
         place.ok() ? coordinator_->Watch(run_id_, listener_) : place.status();
-    if (!status.ok()) {
-      Finish(ToGrpcStatus(status));
-      return;
-    }
+    if (!status.ok()) return listener_->Refuse(status);
     place_ = *std::move(place);
     listener_->OnRunChanged();
   }
@@ -59,6 +56,14 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, publ
       MutexLock lock(mutex_);
       changed_ = true;
       Next();
+    }
+    // Here, where nobody finishes twice: gRPC ends the process then, and the call may be cancelled
+    // before its refusal is on the wire.
+    void Refuse(const absl::Status& status) {
+      MutexLock lock(mutex_);
+      if (reactor_ == nullptr || finished_) return;
+      finished_ = true;
+      reactor_->Finish(ToGrpcStatus(status));
     }
     void Written(bool ok) {
       MutexLock lock(mutex_);

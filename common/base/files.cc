@@ -112,8 +112,12 @@ void MakePrivate(const std::string& path) {
   TakeRights(path);
   std::error_code ignored;
   if (!std::filesystem::is_directory(std::filesystem::symlink_status(path, ignored))) return;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path, ignored)) {
-    TakeRights(entry.path().string());
+  // Without exceptions, also where a folder in it is another user's.
+  const auto options = std::filesystem::directory_options::skip_permission_denied;
+  std::filesystem::recursive_directory_iterator entry(path, options, ignored);
+  while (!ignored && entry != std::filesystem::recursive_directory_iterator()) {
+    TakeRights(entry->path().string());
+    entry.increment(ignored);
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/mutex.h"
 
 namespace distillery {
 namespace {
@@ -70,8 +71,11 @@ struct State {
 // Of the authentication context that all calls of a connection share: the connection's number.
 constexpr char kConnectionProperty[] = "distillery_connection";
 
-// gRPC looks at the calls of one connection one after the other, and no handler sees a call before.
+// No handler sees a call before.
 std::string ConnectionOf(grpc_auth_context* context) {
+  // Two calls of one connection must not both give it a number.
+  static Mutex* const mutex = new Mutex;
+  MutexLock lock(*mutex);
   std::vector<std::string> known = Properties(context, kConnectionProperty);
   if (!known.empty()) return std::move(known.front());
   static std::atomic<int64_t> last{0};
@@ -154,7 +158,9 @@ class CoreServerCredentials final : public grpc::ServerCredentials {
 class CallEnd : public grpc::experimental::Interceptor {
  public:
   CallEnd(std::shared_ptr<CallQuota> quota, std::string connection)
-      : quota_(std::move(quota)), connection_(std::move(connection)) {}
+      : quota_(std::move(quota)), connection_(std::move(connection)) {
+    quota_->Begin(connection_);
+  }
   ~CallEnd() override { quota_->Leave(connection_); }
   CallEnd(const CallEnd&) = delete;
   CallEnd& operator=(const CallEnd&) = delete;

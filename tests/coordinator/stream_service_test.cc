@@ -555,6 +555,29 @@ TEST_F(Watches, Fault63_12000OfOneClientAreRefusedBeyondItsQuota) {
   while (coordinator_->gauges().watchers > 0) std::this_thread::yield();
 }
 
+// A refusal that is cancelled before it is on the wire ended the process: both finished the call.
+TEST_F(Watches, Fault63_RefusalsThatAreCancelledAtOnceEndNothing) {
+  v1::WatchRunRequest request;
+  request.set_run_id("no-such-run");
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 8; ++client) {
+    clients.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) {
+        grpc::ClientContext context;
+        const auto reader = stub_->WatchRun(&context, request);
+        context.TryCancel();
+        reader->Finish();
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  v1::WatchRunResponse message;
+  grpc::ClientContext context;
+  const auto reader = stub_->WatchRun(&context, request);
+  EXPECT_FALSE(reader->Read(&message));
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_F(Watches, WatcherThatGoesAwayIsForgotten) {
   const std::string run_id = Submit(SmallSpec());
   {
