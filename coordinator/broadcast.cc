@@ -64,6 +64,10 @@ absl::StatusOr<std::shared_ptr<const BroadcastChunk>> BroadcastFile::Chunk(int64
 absl::Status BroadcastFile::ReadAt(int64_t offset, int64_t bytes, char* output) const {
   while (bytes > 0) {
     DISTILLERY_ASSIGN_OR_RETURN(const auto chunk, Chunk(offset / kChunkBytes));
+    {
+      MutexLock lock(mutex_);
+      last_read_ = chunk;
+    }
     const int64_t skipped = offset % kChunkBytes;
     const int64_t count = std::min(bytes, static_cast<int64_t>(chunk->bytes.size()) - skipped);
     std::memcpy(output, chunk->bytes.data() + skipped, static_cast<size_t>(count));

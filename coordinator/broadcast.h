@@ -63,6 +63,8 @@ class BroadcastFile {
   mutable Mutex mutex_;
   // Those that somebody holds.
   mutable std::vector<std::weak_ptr<const BroadcastChunk>> held_ ABSL_GUARDED_BY(mutex_);
+  // Held for the next ReadAt: a megabyte may hold many small tensors.
+  mutable std::shared_ptr<const BroadcastChunk> last_read_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The tensors of a file that is sent; it lives as long as they are read.
