@@ -62,7 +62,7 @@ class FakeUpload : public Upload {
   explicit FakeUpload(const std::string& request_id) : Upload(request_id, "x", Make("", 100)) {}
 
  protected:
-  absl::StatusOr<bool> Take() override { return false; }
+  absl::StatusOr<bool> Take(const std::function<bool()>& /*cancelled*/) override { return false; }
 };
 
 std::unique_ptr<Upload> Received(const std::string& request_id, int64_t bytes) {
