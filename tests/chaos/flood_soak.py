@@ -20,6 +20,7 @@ import shutil
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -30,7 +31,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import specs
 from http2_frames import (DATA, END_HEADERS, END_STREAM, HEADERS, Frames, frame, request_headers,
                           reset_streams)
-from services import Process, add_stubs, run, wait_for
+from services import Process, add_stubs, program, run, wait_for
 
 MIB = 1 << 20
 FROM = "127.0.0.2"
@@ -200,8 +201,17 @@ class Soak:
     def honest_run(self, run_id):
         """Waits for its end: its seconds."""
         start = time.monotonic()
-        done = json.loads(run("distillery", "watch", run_id, "--coordinator",
-                              self.coordinator.address, "--json", timeout=900).stdout)["run"]
+        with open(self.path("watch.log"), "a") as log:
+            watch = subprocess.Popen([program("distillery"), "watch", run_id, "--coordinator",
+                                      self.coordinator.address, "--json"], text=True,
+                                     stdout=subprocess.PIPE, stderr=log)
+        while watch.poll() is None:
+            time.sleep(0.05)
+            if any(process.child.poll() is not None for process in self.processes):
+                watch.kill()  # it would wait for one that does not come back
+                watch.communicate()
+                raise AssertionError(f"run {run_id} stands still")
+        done = json.loads(watch.communicate()[0])["run"]
         if done["weights_sha256"] != self.expected:
             self.problems.append(f"run {run_id} has the weights {done['weights_sha256']}, "
                                  f"`distillery run` has {self.expected}")
