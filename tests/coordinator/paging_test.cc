@@ -149,8 +149,11 @@ TEST_F(Paging, Fault57_ADetailedEvaluationThatDoesNotFitIsShownWithoutItsClasses
   PutRows([&](Record& record, const Record::Contents& contents) {
     EvaluationRow row = contents.evaluations[0];
     EvaluationMetrics metrics = row.metrics;
-    metrics.samples_per_class.assign(2'000'000, 1);
-    metrics.correct_per_class.assign(2'000'000, 1);
+    // Both over 4 MiB.
+    const int64_t classes = kAddressSanitizer ? 400'000 : 2'000'000;
+    const int64_t samples = kAddressSanitizer ? int64_t{1} << 40 : 1;
+    metrics.samples_per_class.assign(static_cast<size_t>(classes), samples);
+    metrics.correct_per_class.assign(static_cast<size_t>(classes), samples);
     row.details_json = DetailsToJson(metrics).dump();
     return record.Put(row);
   });
