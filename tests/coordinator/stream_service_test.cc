@@ -213,11 +213,12 @@ TEST_F(Downloads, ClientThatGoesAwayInTheMiddleHarmsNobody) {
   EXPECT_TRUE(Get(run_id).Bytes() == file);
 }
 
-// Whether this process has a file mapped whose name ends so.
-bool Mapped(const std::string& name) {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (absl::StrContains(line, name)) return true;
+// Whether this process has a file open whose path contains `name`.
+bool HoldsOpen(const std::string& name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code closed;
+    const std::string path = std::filesystem::read_symlink(entry.path(), closed).string();
+    if (absl::StrContains(path, name)) return true;
   }
   return false;
 }
@@ -233,12 +234,12 @@ TEST_F(Downloads, Fault63_WhatNobodyReadsIsEndedAndItsRoundIsLetGo) {
   const auto reader = stub_->DownloadWeights(&context, request);
   v1::DownloadWeightsResponse message;
   ASSERT_TRUE(reader->Read(&message));
-  while (!Mapped(run_id)) std::this_thread::yield();
+  while (!HoldsOpen(run_id)) std::this_thread::yield();
   service_.EndIdleStreams();
-  EXPECT_TRUE(Mapped(run_id));
+  EXPECT_TRUE(HoldsOpen(run_id));
   ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
   ASSERT_THAT(coordinator_->DeleteRun(run_id), IsOk());
-  while (Mapped(run_id)) {
+  while (HoldsOpen(run_id)) {
     clock_.Advance(absl::Seconds(61));
     service_.EndIdleStreams();
     std::this_thread::yield();
