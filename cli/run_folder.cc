@@ -24,9 +24,10 @@ namespace {
 // The README's line on student_int8.pt, which it writes. A network of somebody's own may have no
 // int8 form; the run is no worse for that.
 absl::StatusOr<std::string> WriteInt8Student(const RunClient& client, const v1::Run& run,
-                                             const std::string& folder) {
+                                             const std::string& folder,
+                                             const std::string& student_file) {
   const absl::StatusOr<ExportedFile> file =
-      ExportStudent(client, run, -1, {folder + "/student_int8.pt", /*int8=*/true});
+      ExportStudent(client, run, -1, {folder + "/student_int8.pt", /*int8=*/true}, student_file);
   if (absl::IsInvalidArgument(file.status())) {
     return absl::StrCat("no student_int8.pt   ", std::string(file.status().message()), "\n");
   }
@@ -108,11 +109,14 @@ absl::StatusOr<ExportedFile> ExportStudent(const RunClient& client, const v1::Ru
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,
                             const std::string& folder, const RunSources& sources) {
   const v1::Run& final = run.run();
+  const std::string& student = sources.student_model;
   DISTILLERY_RETURN_IF_ERROR(
-      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.pt")}).status());
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string int8, WriteInt8Student(client, final, folder));
+      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.pt")}, student).status());
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string int8,
+                              WriteInt8Student(client, final, folder, student));
   DISTILLERY_RETURN_IF_ERROR(
-      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.safetensors")}).status());
+      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.safetensors")}, student)
+          .status());
   DISTILLERY_RETURN_IF_ERROR(
       WriteFileDurably(absl::StrCat(folder, "/metrics.json"), ToJson(run) + "\n"));
   DISTILLERY_ASSIGN_OR_RETURN(const v1::ListLeasesResponse leases,

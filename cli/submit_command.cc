@@ -82,11 +82,13 @@ class SubmitCommand : public CoordinatorCommand {
       run_ids.push_back(run.run_id());
     }
     DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_ids));
-    for (const v1::GetRunResponse& one : ended) {
+    for (size_t i = 0; i < ended.size(); ++i) {
+      const v1::GetRunResponse& one = ended[i];
+      const RunSpec& spec = swept[i].spec;
       if (folder_.empty() || one.run().state() != v1::RUN_STATE_SUCCEEDED) continue;
       DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
           client, one, sweep ? absl::StrCat(folder_, "/", one.run().spec().name()) : folder_,
-          {TeacherFile(one.run().spec().teacher().model()), "", data_.data_dir}));
+          {TeacherFile(spec.teacher.model), "", data_.data_dir, spec.student.model}));
     }
     if (!sweep) return PrintEnded(ended.front());
     return PrintSweep(ended);

@@ -223,7 +223,7 @@ class Averager {
     weights_.emplace(std::move(weights));
     for (const ReplicaDelta& delta : request_.deltas) {
       total_weight_ += delta.weight;
-      const absl::Status status = deltas_.Add(delta.path, header_);
+      absl::Status status = deltas_.Add(delta.path, header_);
       if (status.ok()) continue;
       if (!IsDamage(status) || delta.sha256.empty()) return status;
       deltas_.AddMissing();
@@ -247,7 +247,7 @@ class Averager {
     for (size_t k = 0; k < deltas_.size(); ++k) {
       double squares = 0;
       const std::string& expected = request_.deltas[k].sha256;
-      const absl::Status read =
+      absl::Status read =
           deltas_.missing(k) ? absl::DataLossError("") : ReadDelta(k, expected, &squares);
       if (!read.ok()) {
         if (!IsDamage(read) || expected.empty()) return read;

@@ -262,7 +262,8 @@ absl::StatusOr<std::string> Laboratory::ExportTo(const FinishedRun& run, const s
   const std::string path = absl::StrCat(folder_->File(RunFolder(run)), "/", name);
   std::string& written = exported_[path];
   if (written == run.run.weights_sha256()) return path;
-  DISTILLERY_RETURN_IF_ERROR(ExportStudent(*client_, run.run, -1, {path, int8}).status());
+  DISTILLERY_RETURN_IF_ERROR(
+      ExportStudent(*client_, run.run, -1, {path, int8}, run.spec.student.model).status());
   written = run.run.weights_sha256();
   return path;
 }
@@ -282,7 +283,9 @@ absl::Status Laboratory::Keep(const FinishedRun& run, bool main, Results* result
   kept.weights_sha256 = run.run.weights_sha256();
   kept.main = main;
   DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse full, client_->Get(run.run.run_id()));
-  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(*client_, full, folder_->File(kept.folder), sources()));
+  RunSources sources = this->sources();
+  sources.student_model = run.spec.student.model;
+  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(*client_, full, folder_->File(kept.folder), sources));
   results->runs.push_back(std::move(kept));
   return absl::OkStatus();
 }
