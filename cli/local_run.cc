@@ -69,9 +69,10 @@ absl::StatusOr<v1::GetRunResponse> DoLocalRun(const LocalRun& run) {
         "stopped after round ", ended.run().completed_round_count(), "; ", run.resume_hint));
   }
   DISTILLERY_RETURN_IF_ERROR(RunOutcome(ended.run(), run.resume_hint));
-  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(client, ended, run.folder,
-                                            {run.spec.needs_teacher() ? run.spec.teacher.model : "",
-                                             "", run.data_dir, run.spec.student.model}));
+  SetFilePaths(run.spec, ended.mutable_run());
+  DISTILLERY_RETURN_IF_ERROR(
+      WriteRunFolder(client, ended, run.folder,
+                     {run.spec.needs_teacher() ? run.spec.teacher.model : "", "", run.data_dir}));
   return ended;
 }
 

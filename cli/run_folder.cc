@@ -24,10 +24,9 @@ namespace {
 // The README's line on student_int8.pt, which it writes. A network of somebody's own may have no
 // int8 form; the run is no worse for that.
 absl::StatusOr<std::string> WriteInt8Student(const RunClient& client, const v1::Run& run,
-                                             const std::string& folder,
-                                             const std::string& student_file) {
+                                             const std::string& folder) {
   const absl::StatusOr<ExportedFile> file =
-      ExportStudent(client, run, -1, {folder + "/student_int8.pt", /*int8=*/true}, student_file);
+      ExportStudent(client, run, -1, {folder + "/student_int8.pt", /*int8=*/true});
   if (absl::IsInvalidArgument(file.status())) {
     return absl::StrCat("no student_int8.pt   ", std::string(file.status().message()), "\n");
   }
@@ -106,17 +105,20 @@ absl::StatusOr<ExportedFile> ExportStudent(const RunClient& client, const v1::Ru
   return ExportStudentTo(student, target);
 }
 
+void SetFilePaths(const RunSpec& spec, v1::Run* run) {
+  run->mutable_spec()->mutable_teacher()->set_model(spec.teacher.model);
+  run->mutable_spec()->mutable_student()->set_model(spec.student.model);
+  run->mutable_spec()->mutable_student()->set_initial_weights(spec.student.initial_weights);
+}
+
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,
                             const std::string& folder, const RunSources& sources) {
   const v1::Run& final = run.run();
-  const std::string& student = sources.student_model;
   DISTILLERY_RETURN_IF_ERROR(
-      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.pt")}, student).status());
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string int8,
-                              WriteInt8Student(client, final, folder, student));
+      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.pt")}).status());
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string int8, WriteInt8Student(client, final, folder));
   DISTILLERY_RETURN_IF_ERROR(
-      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.safetensors")}, student)
-          .status());
+      ExportStudent(client, final, -1, {absl::StrCat(folder, "/student.safetensors")}).status());
   DISTILLERY_RETURN_IF_ERROR(
       WriteFileDurably(absl::StrCat(folder, "/metrics.json"), ToJson(run) + "\n"));
   DISTILLERY_ASSIGN_OR_RETURN(const v1::ListLeasesResponse leases,

@@ -81,14 +81,14 @@ class SubmitCommand : public CoordinatorCommand {
       Print(stderr, "run %s\n", run.run_id().c_str());
       run_ids.push_back(run.run_id());
     }
-    DISTILLERY_ASSIGN_OR_RETURN(const auto ended, WatchToEnd(client, run_ids));
+    DISTILLERY_ASSIGN_OR_RETURN(auto ended, WatchToEnd(client, run_ids));
     for (size_t i = 0; i < ended.size(); ++i) {
-      const v1::GetRunResponse& one = ended[i];
-      const RunSpec& spec = swept[i].spec;
+      v1::GetRunResponse& one = ended[i];
+      SetFilePaths(swept[i].spec, one.mutable_run());
       if (folder_.empty() || one.run().state() != v1::RUN_STATE_SUCCEEDED) continue;
       DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(
           client, one, sweep ? absl::StrCat(folder_, "/", one.run().spec().name()) : folder_,
-          {TeacherFile(spec.teacher.model), "", data_.data_dir, spec.student.model}));
+          {TeacherFile(one.run().spec().teacher().model()), "", data_.data_dir}));
     }
     if (!sweep) return PrintEnded(ended.front());
     return PrintSweep(ended);

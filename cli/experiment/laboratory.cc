@@ -173,7 +173,10 @@ absl::StatusOr<std::vector<FinishedRun>> Laboratory::Do(const std::string& purpo
   DISTILLERY_RETURN_IF_ERROR(folder_->NoteSpent());
   DISTILLERY_RETURN_IF_ERROR(runs.status());
   std::vector<FinishedRun> finished;
-  for (size_t i = 0; i < specs.size(); ++i) finished.push_back({specs[i], (*runs)[i]});
+  for (size_t i = 0; i < specs.size(); ++i) {
+    finished.push_back({specs[i], (*runs)[i]});
+    SetFilePaths(specs[i], &finished.back().run);
+  }
   return finished;
 }
 
@@ -262,8 +265,7 @@ absl::StatusOr<std::string> Laboratory::ExportTo(const FinishedRun& run, const s
   const std::string path = absl::StrCat(folder_->File(RunFolder(run)), "/", name);
   std::string& written = exported_[path];
   if (written == run.run.weights_sha256()) return path;
-  DISTILLERY_RETURN_IF_ERROR(
-      ExportStudent(*client_, run.run, -1, {path, int8}, run.spec.student.model).status());
+  DISTILLERY_RETURN_IF_ERROR(ExportStudent(*client_, run.run, -1, {path, int8}).status());
   written = run.run.weights_sha256();
   return path;
 }
@@ -282,10 +284,9 @@ absl::Status Laboratory::Keep(const FinishedRun& run, bool main, Results* result
   kept.seed = run.spec.seed;
   kept.weights_sha256 = run.run.weights_sha256();
   kept.main = main;
-  DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse full, client_->Get(run.run.run_id()));
-  RunSources sources = this->sources();
-  sources.student_model = run.spec.student.model;
-  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(*client_, full, folder_->File(kept.folder), sources));
+  DISTILLERY_ASSIGN_OR_RETURN(v1::GetRunResponse full, client_->Get(run.run.run_id()));
+  SetFilePaths(run.spec, full.mutable_run());
+  DISTILLERY_RETURN_IF_ERROR(WriteRunFolder(*client_, full, folder_->File(kept.folder), sources()));
   results->runs.push_back(std::move(kept));
   return absl::OkStatus();
 }

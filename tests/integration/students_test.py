@@ -90,6 +90,13 @@ training: {{rounds: {rounds}, replicas: 2, local_epochs: 2, batch_size: 20, lear
         self.assertGreaterEqual(self.accuracy(one_process), 0.95)
         self.assertNotEqual(one_process["weights_sha256"], one_process["initial_weights_sha256"])
 
+        # The coordinator keeps names of files alone; the folder is the user's own.
+        with open(self.path("student/metrics.json")) as file:
+            kept = json.load(file)["run"]["spec"]
+        self.assertEqual(kept["student"]["model"], narrow)
+        self.assertEqual(kept["teacher"]["model"], self.path("teacher/student.pt"))
+        self.assertEqual(one_process["spec"]["student"]["model"], narrow)
+
         student = torch.jit.load(self.path("student/student.pt"))
         state = dict(student.named_buffers())
         self.assertGreater(int(state["norm.num_batches_tracked"]), 0)
@@ -106,8 +113,14 @@ training: {{rounds: {rounds}, replicas: 2, local_epochs: 2, batch_size: 20, lear
         for i in range(2):
             self.worker(f"worker-{i}", coordinator.address, served.address, "--data-dir",
                         self.path("data"), "--student-dir", self.folder)
-        done = self.finish(self.submit(spec, coordinator.address), coordinator.address)
+        run("distillery", "submit", spec, "--coordinator", coordinator.address, "--wait", "--output",
+            self.path("submitted"))
+        with open(self.path("submitted/metrics.json")) as file:
+            done = json.load(file)["run"]
         self.assertEqual(done["weights_sha256"], one_process["weights_sha256"])
+        self.assertEqual(done["spec"]["student"]["model"], narrow)
+        for name in ("student.pt", "student.safetensors"):
+            self.assertTrue(os.path.exists(self.path(f"submitted/{name}")), name)
 
     def test_a_worker_without_the_students_file_says_what_to_do(self):
         narrow = save(torch.jit.script(Net(4)), self.path("narrow.pt"))
