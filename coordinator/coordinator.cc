@@ -148,8 +148,8 @@ absl::Status Coordinator::Load(const Record::Contents& contents) {
     for (const auto& [path, sha256] : NewestFiles(*run)) {
       const absl::Status sound = CheckFileSha256(path, sha256);
       if (sound.ok()) continue;
-      if (!absl::IsDataLoss(sound))
-        run->damaged = true;  // as far as is known, and without an alarm
+      // As far as is known, and without an alarm.
+      if (!absl::IsDataLoss(sound)) run->damaged = true;
       QueueRebuild(*run);
     }
     run->weights_bytes =

@@ -211,18 +211,21 @@ def data_flags(dataset):
 class Cluster:
     """Flags and addresses of the programs; what a role is started with never changes."""
 
-    def __init__(self, folder, teacher, flags):
+    def __init__(self, folder, teacher, flags, lease=LEASE, worker_flags=()):
+        """`flags`: of teachers and workers, such as where the data are."""
         self.folder = folder
         self.state = os.path.join(folder, "state")
         self.addresses = {role: free_address() for role in ROLES[:3]}
         self._teacher = teacher
         self._flags = flags
+        self._lease = lease
+        self._worker_flags = worker_flags
 
     def member(self, role):
         coordinator = self.addresses["coordinator"]
         if role == "coordinator":
             arguments = ("coordinator", "--state-dir", self.state, "--listen", coordinator,
-                         "--lease-seconds", LEASE)
+                         "--lease-seconds", self._lease)
         elif role.startswith("teacher"):
             # Small cuts, so that a shard is a stream of many messages.
             arguments = ("teacher_service", "--model", self._teacher, "--listen",
@@ -233,7 +236,7 @@ class Cluster:
         else:
             arguments = ("student_worker", "--name", role, "--coordinator", coordinator,
                          "--teacher", ",".join(self.addresses[role] for role in ROLES[1:3]),
-                         "--log-level", "debug", *self._flags)
+                         "--log-level", "debug", *self._flags, *self._worker_flags)
         return Member(self.folder, role, *arguments)
 
 
@@ -308,12 +311,7 @@ class Seed:
         self._tend_until("the run to succeed", deadline, self._succeeded)
 
     def _strike(self, strike):
-        if strike.action == PAUSE:
-            self._fleet.pause(strike.role, strike.pause_seconds)
-        elif strike.action == KILL:
-            self._fleet.kill(strike.role)
-        else:
-            self._fleet.terminate(strike.role)
+        self._fleet.strike(strike)
         self.faults[f"{strike.action} {strike.role.split('-')[0]}"] += 1
 
     def _tend_until(self, what, deadline, condition):
@@ -322,16 +320,11 @@ class Seed:
 
     def _tend(self, deadline, condition):
         """Keeps all going until the condition holds (true) or the time is over."""
-        while not condition():
-            if time.monotonic() >= deadline or self._fleet.deaths:
-                return False
-            self._fleet.tend()
-            if time.monotonic() >= self._next_look:
-                self._look()
-            time.sleep(0.01)
-        return True
+        return self._fleet.tend_until(condition, deadline, self._look)
 
     def _look(self):
+        if time.monotonic() < self._next_look:
+            return
         self._next_look = time.monotonic() + 0.05
         if not self._record.look():
             return

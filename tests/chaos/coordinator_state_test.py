@@ -19,15 +19,20 @@ PREFIX = "distillery_coordinator_"
 
 
 class CoordinatorState(BareCoordinatorCase):
-    def make_state(self):
-        """A stopped coordinator's folder with a run in its second round; returns the run's id."""
-        coordinator = self.start_coordinator()
-        stub = self.stub(coordinator)
+    def do_first_round(self, stub):
+        """Of a new run; returns its id and a worker's."""
         run_id = self.submit_run(stub)
         worker = self.register(stub)
         for value in (1.0, 0.5, 0.25):
             self.upload(stub, self.lease(stub, worker), model_file(value))
         wait_for("the round", lambda: self.get(stub, run_id).completed_round_count == 1)
+        return run_id, worker
+
+    def make_state(self):
+        """A stopped coordinator's folder with a run in its second round; returns the run's id."""
+        coordinator = self.start_coordinator()
+        stub = self.stub(coordinator)
+        run_id, worker = self.do_first_round(stub)
         self.upload(stub, self.lease(stub, worker, wait=20), model_file(0.5))
         self.assertEqual(coordinator.terminate(), 0)
         return run_id
@@ -152,11 +157,7 @@ class CoordinatorState(BareCoordinatorCase):
     def test_fault62_weights_damaged_while_it_runs_are_rebuilt_without_a_restart(self):
         coordinator = self.start_coordinator()
         stub = self.stub(coordinator)
-        run_id = self.submit_run(stub)
-        worker = self.register(stub)
-        for value in (1.0, 0.5, 0.25):
-            self.upload(stub, self.lease(stub, worker), model_file(value))
-        wait_for("the round", lambda: self.get(stub, run_id).completed_round_count == 1)
+        run_id, worker = self.do_first_round(stub)
         path = self.path(f"state/weights/{run_id}/00000001.safetensors")
         with open(path, "rb") as file:
             undisturbed = file.read()

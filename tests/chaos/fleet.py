@@ -10,6 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 
 import failpoints
+from process_killer import KILL, PAUSE
 from services import Process
 
 GRACE = 30  # seconds to end after SIGTERM
@@ -120,6 +121,26 @@ class Fleet:
                 self._read_failpoints()  # it may have been written since
                 self._judge(member, code)
                 self.start(member.role)
+
+    def tend_until(self, condition, deadline, look=lambda: None):
+        """Keeps all going until the condition holds: true. False once the time is over, or a process
+        has ended without being told. `look` is called again and again."""
+        while not condition():
+            if time.monotonic() >= deadline or self.deaths:
+                return False
+            self.tend()
+            look()
+            time.sleep(0.01)
+        return True
+
+    def strike(self, strike):
+        """What process_killer.plan says."""
+        if strike.action == PAUSE:
+            self.pause(strike.role, strike.pause_seconds)
+        elif strike.action == KILL:
+            self.kill(strike.role)
+        else:
+            self.terminate(strike.role)
 
     def pause(self, role, seconds):
         member = self.members[role]

@@ -96,22 +96,23 @@ def rapid_reset(target, generator):
     drained(generator.choice((target.coordinator, target.teacher)), reset_streams(path, 100_000))
 
 
-def unread_watches(target, generator):
-    request = message(target.messages.WatchRunRequest(run_id=target.run_id))
+def unread(target, generator, method, request, connections, streams):
+    """So many calls on each of so many connections, of which nothing is read."""
     hold = Hold()
-    for _ in range(12):
+    for _ in range(connections):
         hold.open(target.coordinator, b"".join(
-            call(2 * i + 1, COORDINATOR + "WatchRun", request) for i in range(1000)))
+            call(2 * i + 1, COORDINATOR + method, message(request)) for i in range(streams)))
     hold.keep(generator.uniform(5, 20))
+
+
+def unread_watches(target, generator):
+    unread(target, generator, "WatchRun", target.messages.WatchRunRequest(run_id=target.run_id),
+           connections=12, streams=1000)
 
 
 def unread_downloads(target, generator):
-    request = message(target.messages.DownloadWeightsRequest(run_id=target.run_id))
-    hold = Hold()
-    for _ in range(5):
-        hold.open(target.coordinator, b"".join(
-            call(2 * i + 1, COORDINATOR + "DownloadWeights", request) for i in range(200)))
-    hold.keep(generator.uniform(5, 20))
+    unread(target, generator, "DownloadWeights",
+           target.messages.DownloadWeightsRequest(run_id=target.run_id), connections=5, streams=200)
 
 
 def half_uploads(target, generator):

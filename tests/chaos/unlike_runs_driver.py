@@ -22,11 +22,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import failpoints
 import invariants
-from chaos_driver import PAUSE_SECONDS, ROLES
-from fleet import Fleet, Member, free_address
-from process_killer import ACTIONS, PAUSE, plan
+from chaos_driver import PAUSE_SECONDS, ROLES, Cluster
+from fleet import Fleet
+from process_killer import ACTIONS, plan
 from services import program, wait_for
-from unlike_runs import RUNS, all_alone, train_teachers, write_datasets, write_specs, write_students
+from unlike_runs import (ROUNDS, RUNS, all_alone, train_teachers, write_datasets, write_specs,
+                         write_students)
 
 LEASE = 2  # seconds
 EPOCHS = 10  # of a task: long enough that a worker is struck in the midst of it
@@ -59,13 +60,13 @@ class Seed:
         self.seconds = 0.0
         self._alone = alone
         self._folder = folder
-        self._state = os.path.join(folder, "state")
         self._served = os.path.join(folder, "served.pt")
-        self._addresses = {role: free_address() for role in ROLES[:3]}
+        self._cluster = Cluster(folder, self._served, ("--data-dir", alone.data), LEASE,
+                                ("--student-dir", alone.folder))
         self._random = random.Random(f"unlike {seed}")
-        self._fleet = Fleet(folder, {role: self._member(role) for role in ROLES},
+        self._fleet = Fleet(folder, {role: self._cluster.member(role) for role in ROLES},
                             random.Random(f"pauses {seed}"), PAUSE_SECONDS)
-        self._record = invariants.Record(self._state)
+        self._record = invariants.Record(self._cluster.state)
         self._next_look = 0.0
         self._progress = 0.0
         self._paths = {}  # run_id: path of its spec
@@ -75,24 +76,6 @@ class Seed:
                 roles = roles[:1]  # the one with a cache
             arms = self._fleet.members[self._random.choice(roles)].arms
             arms[name] = f"{failpoints.KILL}@{self._random.randint(1, 30)}"
-
-    def _member(self, role):
-        coordinator = self._addresses["coordinator"]
-        if role == "coordinator":
-            arguments = ("coordinator", "--state-dir", self._state, "--listen", coordinator,
-                         "--lease-seconds", LEASE)
-        elif role.startswith("teacher"):
-            arguments = ("teacher_service", "--model", self._served, "--listen",
-                         self._addresses[role], "--data-dir", self._alone.data, "--batch-rows", 8,
-                         "--compute-slots", 1)
-            if role == "teacher-0":
-                arguments += ("--cache-dir", os.path.join(self._folder, "cache"))
-        else:
-            arguments = ("student_worker", "--name", role, "--coordinator", coordinator,
-                         "--teacher", ",".join(self._addresses[role] for role in ROLES[1:3]),
-                         "--data-dir", self._alone.data, "--student-dir", self._alone.folder,
-                         "--log-level", "debug")
-        return Member(self._folder, role, *arguments)
 
     def go(self):
         start = time.monotonic()
@@ -137,10 +120,7 @@ class Seed:
             self._tend(time.monotonic() + 0.3, lambda: False)
             if strike.role.startswith("worker"):
                 self._tend(time.monotonic() + 2, lambda: self._trains(strike.role))
-            if strike.action == PAUSE:
-                self._fleet.pause(strike.role, strike.pause_seconds)
-            else:
-                getattr(self._fleet, strike.action)(strike.role)
+            self._fleet.strike(strike)
             self.faults[f"{strike.action} {strike.role.split('-')[0]}"] += 1
         self._tend_until("all runs to succeed", deadline, lambda: self._done(mine) == len(mine))
 
@@ -156,7 +136,7 @@ class Seed:
             with open(os.path.join(self._folder, "submit.log"), "a") as log:
                 submitting = subprocess.Popen(
                     [program("distillery"), "submit", path, "--coordinator",
-                     self._addresses["coordinator"]], text=True, stdout=subprocess.PIPE, stderr=log)
+                     self._cluster.addresses["coordinator"]], text=True, stdout=subprocess.PIPE, stderr=log)
             # The coordinator comes back meanwhile.
             self._tend(deadline, lambda: submitting.poll() is not None)
             submitting.kill()
@@ -176,8 +156,9 @@ class Seed:
             self._next_look = time.monotonic() + 0.2
             if self._record.look():
                 states = [self._record.runs[run_id] for run_id in run_ids]
-                self._progress = sum(1 if state[0] == invariants.SUCCEEDED else state[1] / 4
-                                     for state in states)
+                # The last round is not the end: its evaluation may follow.
+                self._progress = sum(1 if state[0] == invariants.SUCCEEDED else
+                                     state[1] / (ROUNDS + 1) for state in states)
         return self._progress
 
     def _tend_until(self, what, deadline, condition):
@@ -185,12 +166,7 @@ class Seed:
             raise AssertionError(f"gave up waiting for {what}; runs: {self._record.runs}")
 
     def _tend(self, deadline, condition):
-        while not condition():
-            if time.monotonic() >= deadline or self._fleet.deaths:
-                return False
-            self._fleet.tend()
-            time.sleep(0.01)
-        return True
+        return self._fleet.tend_until(condition, deadline)
 
     def _check(self):
         settle = time.monotonic() + max(PAUSE_SECONDS) + 0.5
@@ -208,7 +184,7 @@ class Seed:
             replicas = expected["run"]["spec"]["training"]["replicas"]
             wrong = invariants.check_counts(self._record, run_id, len(expected["rounds"]), replicas)
             wrong += invariants.check_weights(
-                self._record, self._state, run_id,
+                self._record, self._cluster.state, run_id,
                 [found["weights_sha256"] for found in expected["rounds"]])
             self.violations += [f"{path}: {what}" for what in wrong]
         self.violations += invariants.check_acknowledged(self._record, worker_logs)

@@ -17,6 +17,7 @@ except ImportError as error:
     sys.exit(77)
 
 RUNS = 60
+ROUNDS = 2  # of each
 
 DATASETS = ("digits", "bright", "dark")
 SPLITS = ("train", "fit")
@@ -80,7 +81,7 @@ dataset: {{name: {dataset}, shard_size: 128, train_split: {choose.choice(SPLITS)
 student: {{{choose.choice(STUDENTS)}}}
 loss: {{{loss}}}
 soft_targets: {{encoding: {soft}}}
-training: {{rounds: 2, replicas: {replicas}, local_epochs: {epochs}, batch_size: 32, {optimizer}}}
+training: {{rounds: {ROUNDS}, replicas: {replicas}, local_epochs: {epochs}, batch_size: 32, {optimizer}}}
 evaluation: {{every_rounds: {choose.choice((0, 1))}}}
 """
 

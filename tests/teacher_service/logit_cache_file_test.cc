@@ -12,6 +12,7 @@
 
 #include "common/base/checksum.h"
 #include "common/base/files.h"
+#include "common/base/status_macros.h"
 #include "teacher_service/logit_cache_index.h"
 #include "teacher_service/unfinished_logit_file.h"
 #include "tests/common/status_matchers.h"
@@ -33,6 +34,19 @@ absl::Status WriteInPlace(const std::string& path, int64_t at, char byte) {
 }
 
 LogitKey SomeKey() { return {"0123456789abcdef0123", "fedcba9876543210fedc", 12, "none", 0, 1}; }
+// 719,600 bytes: more than one read.
+LogitFileSpec LargeSpec() { return {SomeKey(), 700, 257, StoredType::kFloat32}; }
+
+// Returns the logits of the file that it makes.
+absl::StatusOr<std::string> WriteLogits(const std::string& path, const LogitFileSpec& spec) {
+  std::string logits(static_cast<size_t>(spec.payload_bytes()), '\0');
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<char>(i * 7 + i / 256);
+  DISTILLERY_ASSIGN_OR_RETURN(const auto file, UnfinishedLogitFile::Create(path, spec));
+  DISTILLERY_RETURN_IF_ERROR(file->Write(0, logits));
+  DISTILLERY_RETURN_IF_ERROR(file->Complete(absl::UnixEpoch()).status());
+  DISTILLERY_RETURN_IF_ERROR(file->Rename());
+  return logits;
+}
 
 TEST(LogitKey, NamesItsFileReadably) {
   EXPECT_EQ(SomeKey().ToString(),
@@ -139,15 +153,8 @@ TEST(LogitCacheFormat, HasItsNumbersWhereTheyBelong) {
 TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
   const TemporaryFolder folder;
   const std::string path = folder.File("a");
-  const LogitFileSpec spec{SomeKey(), 700, 257, StoredType::kFloat32};  // 719,600 bytes
-  std::string logits(static_cast<size_t>(spec.payload_bytes()), '\0');
-  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<char>(i * 7 + i / 256);
-  {
-    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
-    ASSERT_THAT(file->Write(0, logits), IsOk());
-    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
-    ASSERT_THAT(file->Rename(), IsOk());
-  }
+  const LogitFileSpec spec = LargeSpec();
+  ASSERT_OK_AND_ASSIGN(const std::string logits, WriteLogits(path, spec));
   ASSERT_OK_AND_ASSIGN(const LogitFile sound, LogitFile::Open(path));
   ASSERT_OK_AND_ASSIGN(const auto checksums, sound.Check(spec));
   EXPECT_EQ(checksums->all, Crc32c(logits));
@@ -171,15 +178,8 @@ TEST(LogitFile, FilesLargerThanOneReadAreCheckedToTheirEnd) {
 TEST(LogitFile, Fault62_DamageAfterTheCheckIsFoundByEachReadOfItsBlock) {
   const TemporaryFolder folder;
   const std::string path = folder.File("a");
-  const LogitFileSpec spec{SomeKey(), 700, 257, StoredType::kFloat32};
-  std::string logits(static_cast<size_t>(spec.payload_bytes()), '\0');
-  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<char>(i * 7 + i / 256);
-  {
-    ASSERT_OK_AND_ASSIGN(const auto file, UnfinishedLogitFile::Create(path, spec));
-    ASSERT_THAT(file->Write(0, logits), IsOk());
-    ASSERT_THAT(file->Complete(absl::UnixEpoch()), IsOk());
-    ASSERT_THAT(file->Rename(), IsOk());
-  }
+  const LogitFileSpec spec = LargeSpec();
+  ASSERT_OK_AND_ASSIGN(const std::string logits, WriteLogits(path, spec));
   ASSERT_OK_AND_ASSIGN(const LogitFile file, LogitFile::Open(path));
   ASSERT_OK_AND_ASSIGN(const auto checksums, file.Check(spec));
   ASSERT_OK_AND_ASSIGN(const auto opened, file.Logits(spec, checksums));
