@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "cli/command.h"
+#include "cli/commands/command.h"
+#include "common/base/environment.h"
 #include "common/base/logging.h"
 #include "common/base/stop_signal.h"
-#include "common/model/environment.h"
 #include "common/rpc/flags.h"
 
 namespace distillery {

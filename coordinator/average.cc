@@ -17,7 +17,7 @@
 #include "common/base/input_file.h"
 #include "common/base/status_macros.h"
 #include "common/weights/tensor_source.h"
-#include "coordinator/state_check.h"
+#include "coordinator/state/file_check.h"
 
 namespace distillery {
 namespace {

@@ -18,7 +18,7 @@
 #include "coordinator/average.h"
 #include "coordinator/request_ledger.h"
 #include "coordinator/run_loader.h"
-#include "coordinator/state_check.h"
+#include "coordinator/state/file_check.h"
 #include "coordinator/upload_size.h"
 #include "nlohmann/json.hpp"
 

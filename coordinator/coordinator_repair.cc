@@ -8,7 +8,7 @@
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/state_check.h"
+#include "coordinator/state/file_check.h"
 
 namespace distillery {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "common/run/task.h"
-#include "coordinator/record.h"
+#include "coordinator/state/record.h"
 
 namespace distillery {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "coordinator/record.h"
+#include "coordinator/state/record.h"
 
 namespace distillery {
 

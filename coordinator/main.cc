@@ -14,9 +14,9 @@
 #include "common/rpc/metrics_exposer.h"
 #include "common/rpc/server.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/coordinator_metrics_service.h"
-#include "coordinator/coordinator_service.h"
-#include "coordinator/state_command.h"
+#include "coordinator/offline/state_command.h"
+#include "coordinator/rpc/coordinator_service.h"
+#include "coordinator/rpc/metrics.h"
 
 namespace distillery {
 namespace {

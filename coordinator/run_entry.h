@@ -19,7 +19,7 @@
 #include "common/run/run_spec.h"
 #include "common/run/sample_plan.h"
 #include "coordinator/guard.h"
-#include "coordinator/record.h"
+#include "coordinator/state/record.h"
 
 namespace distillery {
 

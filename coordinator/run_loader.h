@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/run/run_spec.h"
-#include "coordinator/record.h"
 #include "coordinator/run_entry.h"
+#include "coordinator/state/record.h"
 
 namespace distillery {
 

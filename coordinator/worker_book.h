@@ -13,7 +13,7 @@
 
 #include "absl/time/time.h"
 #include "coordinator/lease_pace.h"
-#include "coordinator/record.h"
+#include "coordinator/state/record.h"
 
 namespace distillery {
 

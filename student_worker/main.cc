@@ -9,19 +9,19 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/environment.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/model/environment.h"
-#include "common/model/numerics.h"
+#include "common/nn/numerics.h"
 #include "common/rpc/connection.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/metrics_exposer.h"
+#include "student_worker/rpc/metrics.h"
+#include "student_worker/rpc/worker.h"
 #include "student_worker/slots.h"
-#include "student_worker/torch_tasks.h"
-#include "student_worker/worker.h"
-#include "student_worker/worker_metrics_service.h"
+#include "student_worker/training/torch_tasks.h"
 
 namespace distillery {
 namespace {

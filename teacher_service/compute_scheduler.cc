@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/status_macros.h"
-#include "teacher_service/finite_rows.h"
-#include "teacher_service/query_pixels.h"
+#include "teacher_service/inference/query_pixels.h"
+#include "teacher_service/teachers/finite_rows.h"
 
 namespace distillery {
 namespace {

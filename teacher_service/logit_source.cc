@@ -9,7 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/finite.h"
-#include "teacher_service/finite_rows.h"
+#include "teacher_service/teachers/finite_rows.h"
 
 namespace distillery {
 namespace {

@@ -24,9 +24,9 @@
 #include "common/base/mutex.h"
 #include "common/data/augmentation.h"
 #include "common/data/dataset.h"
+#include "teacher_service/cache/logit_cache.h"
 #include "teacher_service/compute_scheduler.h"
-#include "teacher_service/logit_cache.h"
-#include "teacher_service/teacher.h"
+#include "teacher_service/teachers/teacher.h"
 
 namespace distillery {
 

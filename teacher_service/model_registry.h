@@ -10,8 +10,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/mutex.h"
-#include "teacher_service/ensemble_teacher.h"
-#include "teacher_service/teacher.h"
+#include "teacher_service/teachers/ensemble_teacher.h"
+#include "teacher_service/teachers/teacher.h"
 
 namespace distillery {
 

@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "common/base/clock.h"
 #include "common/data/catalog.h"
+#include "teacher_service/cache/logit_cache.h"
 #include "teacher_service/compute_scheduler.h"
-#include "teacher_service/logit_cache.h"
 #include "teacher_service/logit_source.h"
 #include "teacher_service/model_registry.h"
 

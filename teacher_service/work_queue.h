@@ -22,7 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "teacher_service/teacher.h"
+#include "teacher_service/teachers/teacher.h"
 
 namespace distillery {
 

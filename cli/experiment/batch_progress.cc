@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "cli/progress.h"
-#include "cli/run_client.h"
-#include "cli/terminal_text.h"
+#include "cli/runs/progress.h"
+#include "cli/runs/run_client.h"
+#include "cli/terminal/terminal_text.h"
 #include "common/base/clock.h"
 #include "common/base/terminal.h"
 

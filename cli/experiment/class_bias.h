@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cli/experiment/split_logits.h"
+#include "cli/models/split_logits.h"
 
 namespace distillery {
 

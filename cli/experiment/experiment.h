@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "cli/experiment/laboratory.h"
 #include "cli/experiment/recipe.h"
-#include "cli/rate_search.h"
-#include "cli/results.h"
+#include "cli/report/results.h"
+#include "cli/runs/rate_search.h"
 
 namespace distillery {
 

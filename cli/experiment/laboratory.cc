@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "cli/local_run.h"
-#include "cli/model_export.h"
-#include "cli/progress.h"
-#include "cli/watched_runs.h"
+#include "cli/models/model_export.h"
+#include "cli/runs/local_run.h"
+#include "cli/runs/progress.h"
+#include "cli/runs/watched_runs.h"
 #include "common/base/checksum.h"
 #include "common/base/status_macros.h"
 

@@ -15,16 +15,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/cluster.h"
 #include "cli/experiment/batch_progress.h"
 #include "cli/experiment/experiment_folder.h"
-#include "cli/experiment/logit_reader.h"
+#include "cli/models/logit_reader.h"
 #include "cli/experiment/recipe.h"
-#include "cli/rate_search.h"
-#include "cli/results.h"
-#include "cli/run_client.h"
-#include "cli/run_folder.h"
-#include "cli/student_model.h"
+#include "cli/models/student_model.h"
+#include "cli/report/results.h"
+#include "cli/runs/cluster.h"
+#include "cli/runs/rate_search.h"
+#include "cli/runs/run_client.h"
+#include "cli/runs/run_folder.h"
 #include "common/data/catalog.h"
 
 namespace distillery {

@@ -1,7 +1,7 @@
 #include "cli/experiment/mean.h"
 
 #include "absl/strings/str_cat.h"
-#include "cli/paired_difference.h"
+#include "cli/report/paired_difference.h"
 
 namespace distillery {
 

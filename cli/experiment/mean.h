@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/results.h"
+#include "cli/report/results.h"
 
 namespace distillery {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "cli/recipes.h"
+#include "cli/runs/known_settings.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/text_table.h"
+#include "cli/terminal/text_table.h"
 
 namespace distillery {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/results.h"
+#include "cli/report/results.h"
 
 namespace distillery {
 

@@ -1,6 +1,6 @@
 // Students under noise, shift and blur.
 #include "absl/strings/str_cat.h"
-#include "cli/experiment/corruption.h"
+#include "cli/models/corruption.h"
 #include "cli/experiment/experiment.h"
 #include "cli/experiment/mean.h"
 #include "common/base/status_macros.h"

@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "cli/local_run.h"
+#include "cli/runs/local_run.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture_plan.h"
 

@@ -1,4 +1,4 @@
-// Names of the soft losses in RunSpecs; what they are: common/model/distillation_loss.h.
+// Names of the soft losses in RunSpecs; what they are: student_worker/training/distillation_loss.h.
 #pragma once
 
 #include <optional>

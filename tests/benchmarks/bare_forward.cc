@@ -10,11 +10,11 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
-#include "common/model/architecture.h"
-#include "common/model/device_lane.h"
-#include "common/model/model_call.h"
-#include "common/model/model_file.h"
-#include "common/model/numerics.h"
+#include "common/nn/architecture.h"
+#include "common/nn/model_call.h"
+#include "common/nn/model_file.h"
+#include "common/nn/numerics.h"
+#include "teacher_service/teachers/device_lane.h"
 #include "tests/benchmarks/resnet50.h"
 
 namespace distillery {

@@ -17,7 +17,7 @@ namespace distillery {
 
 // A model to measure with, and the images that it takes.
 struct BenchmarkModel {
-  // Built in (common/model/architecture.h), or "resnet50".
+  // Built in (common/nn/architecture.h), or "resnet50".
   std::string architecture;
   ImageShape shape{1, 28, 28};
   int64_t classes = 10;

@@ -10,8 +10,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
-#include "common/model/inputs.h"
-#include "common/model/numerics.h"
+#include "common/nn/inputs.h"
+#include "common/nn/numerics.h"
 
 namespace distillery {
 namespace {

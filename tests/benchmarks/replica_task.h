@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "common/data/dataset.h"
 #include "common/run/run_spec.h"
-#include "student_worker/soft_target_source.h"
-#include "student_worker/trainer.h"
+#include "student_worker/teachers/soft_target_source.h"
+#include "student_worker/training/trainer.h"
 
 namespace distillery {
 

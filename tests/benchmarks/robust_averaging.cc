@@ -16,18 +16,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/environment.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
-#include "common/model/environment.h"
 #include "common/rpc/flags.h"
 #include "common/run/sample_selection.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/delta_upload.h"
+#include "coordinator/upload/delta_upload.h"
 #include "nlohmann/json.hpp"
-#include "student_worker/torch_tasks.h"
+#include "student_worker/training/torch_tasks.h"
 #include "tests/benchmarks/server_process.h"
 
 namespace distillery {

@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "common/base/philox.h"
 #include "common/rpc/call_canceller.h"
-#include "student_worker/coordinator_client.h"
+#include "student_worker/rpc/coordinator_client.h"
 
 namespace distillery {
 

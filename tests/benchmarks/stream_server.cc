@@ -15,7 +15,7 @@
 #include "common/data/class_names.h"
 #include "common/rpc/server.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
-#include "teacher_service/teacher_service.h"
+#include "teacher_service/rpc/teacher_service.h"
 #include "tests/benchmarks/bare_stream.h"
 #include "tests/benchmarks/sample_files.h"
 

@@ -2,17 +2,17 @@
 // alternating. Prints JSON: samples per second of both, and their ratio (goal >= 0.95).
 //
 // Both run in the process environment that our programs make for themselves
-// (common/model/environment.h).
+// (common/base/environment.h).
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/base/environment.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
-#include "common/model/environment.h"
-#include "common/model/numerics.h"
+#include "common/nn/numerics.h"
 #include "common/rpc/flags.h"
 #include "nlohmann/json.hpp"
 #include "tests/benchmarks/bare_training.h"

@@ -8,7 +8,7 @@
 
 #include "common/base/checksum.h"
 #include "common/base/files.h"
-#include "coordinator/weights_scan.h"
+#include "coordinator/upload/weights_scan.h"
 #include "tests/common/eaten_descriptors.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"

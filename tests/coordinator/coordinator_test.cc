@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "coordinator/table.h"
+#include "coordinator/state/checked_table.h"
 #include "tests/coordinator/fixture.h"
 
 namespace distillery {

@@ -17,7 +17,7 @@
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/delta_upload.h"
+#include "coordinator/upload/delta_upload.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/common/tensor_file.h"

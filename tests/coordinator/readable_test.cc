@@ -3,9 +3,9 @@
 #include <functional>
 #include <limits>
 
-#include "coordinator/record.h"
-#include "coordinator/state_check.h"
-#include "coordinator/state_export.h"
+#include "coordinator/offline/state_check.h"
+#include "coordinator/offline/state_export.h"
+#include "coordinator/state/record.h"
 #include "nlohmann/json.hpp"
 #include "tests/coordinator/fixture.h"
 

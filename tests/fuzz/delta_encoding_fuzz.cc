@@ -2,7 +2,7 @@
 #include "common/weights/broadcast_encoding.h"
 #include "common/weights/delta_encoding.h"
 #include "common/weights/weights.h"
-#include "coordinator/weights_scan.h"
+#include "coordinator/upload/weights_scan.h"
 #include "tests/fuzz/fuzz_main.h"
 
 namespace distillery {

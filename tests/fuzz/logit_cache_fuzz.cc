@@ -15,7 +15,7 @@
 
 #include "common/base/checksum.h"
 #include "common/base/logging.h"
-#include "teacher_service/logit_cache.h"
+#include "teacher_service/cache/logit_cache.h"
 #include "tests/fuzz/fuzz_main.h"
 
 namespace distillery {

@@ -1,8 +1,8 @@
 // Any bytes as a request: through a whole service in this process, and through the decoder of the
 // Open Inference Protocol. No answer may be UNKNOWN, INTERNAL alone for bytes that are no message.
-#include "teacher_service/inference_request_service.h"
+#include "teacher_service/rpc/inference_request.h"
 #include "tests/fuzz/fuzz_main.h"
-#include "tests/teacher_service/teacher_server.h"
+#include "tests/teacher_service/rpc/teacher_server.h"
 
 namespace distillery {
 namespace {

@@ -1,5 +1,5 @@
 // ComputeDistillationLoss against PyTorch's kl_div, cross_entropy and autograd.
-#include "common/model/distillation_loss.h"
+#include "student_worker/training/distillation_loss.h"
 
 #include <torch/script.h>
 

@@ -1,8 +1,8 @@
 // EvaluateModel against the same figures made in Python.
-#include "common/model/evaluation.h"
+#include "common/nn/evaluation.h"
 
+#include "tests/common/nn/small_model.h"
 #include "tests/golden/golden_file.h"
-#include "tests/model/small_model.h"
 
 namespace distillery {
 namespace {

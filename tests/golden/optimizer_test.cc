@@ -2,7 +2,7 @@
 // after each the same weights.
 #include <torch/script.h>
 
-#include "common/model/flat_parameters.h"
+#include "student_worker/training/flat_parameters.h"
 #include "tests/golden/golden_file.h"
 
 namespace distillery {

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
-#include "common/model/architecture.h"
+#include "common/nn/architecture.h"
 #include "tests/common/status_matchers.h"
 #include "tests/golden/golden_file.h"
 

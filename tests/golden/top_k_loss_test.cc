@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "common/model/distillation_loss.h"
+#include "student_worker/training/distillation_loss.h"
 #include "tests/golden/golden_tensor.h"
 
 namespace distillery {

@@ -24,31 +24,23 @@ const std::map<std::string, Names>& Arrows() {
   return *arrows;
 }
 
-// Files that may know gRPC and generated messages. worker.* is here because it owns the clients.
+// Files that may know gRPC and generated messages: folders called rpc, the command line and programs'
+// main files.
 bool IsSkin(const std::string& file) {
-  static const std::regex skin(
-      "(tests|cli|common/rpc)/.*|.*/main\\.cc|.*_(service|client)\\.(h|cc)|"
-      "student_worker/worker\\.(h|cc)|student_worker/slots\\.cc");
+  static const std::regex skin("(tests|cli)/.*|.*/rpc/.*|.*/main\\.cc");
   return std::regex_match(file, skin);
 }
 
 // Headers that only the skin may include: they bring gRPC or generated messages with them.
 bool IsSkinHeader(const std::string& path) {
-  static const std::regex header(
-      "grpcpp/.*|grpc/.*|google/protobuf/.*|.*\\.pb\\.h|common/rpc/.*|"
-      "(teacher_service|student_worker|coordinator)/.*_(service|client)\\.h|"
-      "student_worker/worker\\.h");
+  static const std::regex header("grpcpp/.*|grpc/.*|google/protobuf/.*|.*\\.pb\\.h|.*/rpc/.*");
   return std::regex_match(path, header);
 }
 
 bool MayUseTorch(const std::string& file) {
   static const std::regex torch(
-      "common/model/.*|teacher_service/torch_teacher\\.cc|student_worker/"
-      "(trainer|torch_tasks)\\.cc|"
-      "student_worker/batch_loader\\.(cc|h)|"
-      "cli/(student_model|model_export)\\.cc|cli/experiment/logit_reader\\.cc|"
-      "tests/(model|teacher_service|student_worker|golden|benchmarks|"
-      "integration|fuzz)/.*");
+      "common/nn/.*|teacher_service/teachers/.*|student_worker/training/.*|cli/models/.*|"
+      "tests/(common/nn|teacher_service|student_worker|golden|benchmarks|integration|fuzz)/.*");
   return std::regex_match(file, torch);
 }
 

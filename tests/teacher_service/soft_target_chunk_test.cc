@@ -7,7 +7,7 @@
 #include "common/data/pixels.h"
 #include "common/soft_targets/encode.h"
 #include "distillery/v1/teacher_service.pb.h"
-#include "teacher_service/unfinished_logit_file.h"
+#include "teacher_service/cache/unfinished_logit_file.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 

@@ -2,7 +2,7 @@
 
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
-#include "tests/teacher_service/fake_teacher.h"
+#include "tests/teacher_service/teachers/fake_teacher.h"
 
 namespace distillery {
 namespace {

@@ -1,7 +1,7 @@
 #include "teacher_service/work_queue.h"
 
 #include "tests/common/status_matchers.h"
-#include "tests/teacher_service/fake_teacher.h"
+#include "tests/teacher_service/teachers/fake_teacher.h"
 
 namespace distillery {
 namespace {

@@ -1,0 +1,100 @@
+// distillery evaluate: accuracy of a model file, and its agreement with a teacher.
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands/command.h"
+#include "cli/models/student_model.h"
+#include "cli/report/class_errors.h"
+#include "cli/terminal/text_table.h"
+#include "common/base/status_macros.h"
+#include "common/base/terminal.h"
+#include "common/run/evaluation_metrics.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+class EvaluateCommand : public Command {
+ public:
+  explicit EvaluateCommand(CLI::App* parent)
+      : Command(
+            parent, "evaluate",
+            "Measure a TorchScript model on a data set: accuracy, errors by class, calibration, "
+            "and agreement with a teacher. --json gives the confusion matrix as well.",
+            "  distillery evaluate student.pt\n"
+            "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
+            "--data-dir data --json") {
+    app_->add_option("model", question_.model_path, "TorchScript file")->required();
+    app_->add_option("--card", question_.card_path,
+                     "model card (JSON) for a file that carries none");
+    app_->add_option("--dataset", question_.dataset.name, "digits (built in), mnist ...")
+        ->capture_default_str();
+    app_->add_option("--split", question_.dataset.split, "train, test, fit or validation")
+        ->capture_default_str();
+    app_->add_option("--data-dir", question_.data_dir, "folder of data sets, such as DIR/mnist");
+    app_->add_option("--teacher", question_.teacher_path,
+                     "TorchScript file whose choices are compared");
+    app_->add_option("--teacher-card", question_.teacher_card_path,
+                     "model card (JSON) for a teacher file that carries none");
+    app_->add_flag("--json", json_, "print the figures as JSON");
+  }
+
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(const ModelFigures figures, MeasureModel(question_));
+    const EvaluationMetrics& metrics = figures.metrics;
+    if (json_) {
+      nlohmann::ordered_json json;
+      json["model"] = question_.model_path;
+      json["architecture"] = figures.architecture;
+      json["parameter_count"] = figures.parameter_count;
+      json["frozen_parameter_count"] = figures.frozen_parameter_count;
+      json["file_byte_count"] = figures.file_bytes;
+      json["dataset"] = question_.dataset.name + "/" + question_.dataset.split;
+      json["sample_count"] = metrics.sample_count;
+      json["correct_count"] = metrics.correct_count;
+      json["accuracy"] = metrics.accuracy();
+      json["cross_entropy"] = metrics.cross_entropy;
+      json["top5_count"] = metrics.top5_count;
+      json["calibration_error"] = metrics.calibration_error();
+      if (metrics.agreement_count >= 0) {
+        json["agreement_count"] = metrics.agreement_count;
+        json["teacher_kl"] = metrics.teacher_kl;
+      }
+      json["class_names"] = figures.class_names;
+      json.update(DetailsToJson(metrics));
+      std::printf("%s\n", JsonText(json, 2).c_str());
+      return absl::OkStatus();
+    }
+    Print(stdout, "%s: %s, %.1f KB\n", question_.model_path.c_str(),
+          DescribeParameters(figures.parameter_count, figures.frozen_parameter_count).c_str(),
+          static_cast<double>(figures.file_bytes) / 1000);
+    Print(stdout, "%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
+          question_.dataset.name.c_str(), question_.dataset.split.c_str(),
+          FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
+          static_cast<long long>(metrics.sample_count - metrics.correct_count),
+          static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
+    Print(stdout, "label among the first five: %s, calibration error %.4f\n",
+          FormatShare(metrics.top5_count, metrics.sample_count).c_str(),
+          metrics.calibration_error());
+    if (metrics.agreement_count >= 0) {
+      Print(stdout, "agreement with %s: %s, KL(teacher || student) %.4f\n",
+            question_.teacher_path.c_str(),
+            FormatShare(metrics.agreement_count, metrics.sample_count).c_str(), metrics.teacher_kl);
+    }
+    std::fputs(("\n" + FormatClassErrors(metrics, figures.class_names)).c_str(), stdout);
+    return absl::OkStatus();
+  }
+
+ private:
+  ModelQuestion question_ = {"", "", {"digits", "test", 1000}, "", "", ""};
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeEvaluateCommand(CLI::App* parent) {
+  return std::make_unique<EvaluateCommand>(parent);
+}
+
+}  // namespace distillery

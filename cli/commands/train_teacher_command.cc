@@ -1,0 +1,100 @@
+// distillery train-teacher: a teacher on hard labels, as a TorchScript file.
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "cli/commands/command.h"
+#include "cli/runs/known_settings.h"
+#include "cli/runs/local_run.h"
+#include "cli/runs/run_folder.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/base/terminal.h"
+#include "nlohmann/json.hpp"
+
+namespace distillery {
+namespace {
+
+class TrainTeacherCommand : public Command {
+ public:
+  explicit TrainTeacherCommand(CLI::App* parent)
+      : Command(parent, "train-teacher",
+                "Train a teacher on hard labels and save it as TorchScript with its model card. "
+                "Whatever is not given comes from the data set's recipe.",
+                "  distillery train-teacher --output teacher.pt\n"
+                "  distillery train-teacher --dataset mnist --data-dir data --output mnist.pt\n"
+                "  distillery train-teacher --architecture lenet --dataset mnist --data-dir data "
+                "--epochs 5 --output lenet.pt") {
+    app_->add_option("--output", output_, "the TorchScript file to write")->required();
+    app_->add_option("--dataset", dataset_, "digits (built in) or mnist")->capture_default_str();
+    app_->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
+    app_->add_option("--architecture", architecture_,
+                     "mlp:IN-HIDDEN-...-OUT, lenet, resnet8 to resnet110 or wrn-D-W, options "
+                     ",dropout=P ,input_dropout=P");
+    app_->add_option("--epochs", epochs_, "epochs over the training split")
+        ->check(CLI::Range(1, 1'000'000));
+    app_->add_option("--learning-rate", learning_rate_, "peak learning rate of SGD");
+    app_->add_option("--seed", seed_, "seed of everything random");
+    app_->add_option("--device", device_, "where to compute: cpu, cuda or cuda:N")
+        ->capture_default_str();
+    app_->add_flag("--json", json_, "print the result as JSON");
+  }
+
+  absl::Status Run() override {
+    DISTILLERY_ASSIGN_OR_RETURN(const Recipe recipe, RecipeFor(dataset_));
+    LocalRun run;
+    run.spec = recipe.teacher;
+    auto& training = run.spec.training;
+    if (epochs_.has_value()) {
+      training.rounds = *epochs_;
+      training.local_epochs = 1;
+    }
+    if (learning_rate_.has_value()) training.learning_rate = *learning_rate_;
+    if (seed_.has_value()) run.spec.seed = *seed_;
+    if (!architecture_.empty()) run.spec.student.architecture = architecture_;
+    DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(run.spec));
+    run.folder = output_ + ".run";
+    run.data_dir = data_dir_;
+    run.device = device_;
+    run.resume_hint = "the same command goes on from there";
+    DISTILLERY_ASSIGN_OR_RETURN(const v1::GetRunResponse ended, DoLocalRun(run));
+    DISTILLERY_RETURN_IF_ERROR(RenameDurably(run.folder + "/student.pt", output_));
+    return Report(ended);
+  }
+
+ private:
+  absl::Status Report(const v1::GetRunResponse& ended) const {
+    const v1::EvaluationMetrics& metrics = ended.run().latest_evaluation();
+    if (json_) {
+      nlohmann::ordered_json json;
+      json["model"] = output_;
+      json["architecture"] = ended.run().spec().student().architecture();
+      json["correct_count"] = metrics.correct_count();
+      json["sample_count"] = metrics.sample_count();
+      json["weights_sha256"] = ended.run().weights_sha256();
+      std::printf("%s\n", JsonText(json, 2).c_str());
+    } else {
+      Print(stdout, "teacher %s: %s on the test split\nfigures of each round in %s.run/\n",
+            output_.c_str(), DescribeEvaluation(metrics).c_str(), output_.c_str());
+    }
+    return absl::OkStatus();
+  }
+
+  std::string output_;
+  std::string dataset_ = "digits";
+  std::string data_dir_;
+  std::string device_ = "cpu";
+  std::string architecture_;
+  std::optional<int64_t> epochs_;
+  std::optional<double> learning_rate_;
+  std::optional<int64_t> seed_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeTrainTeacherCommand(CLI::App* parent) {
+  return std::make_unique<TrainTeacherCommand>(parent);
+}
+
+}  // namespace distillery

@@ -1,0 +1,77 @@
+#include "cli/runs/known_settings.h"
+
+#include "common/base/names.h"
+
+namespace distillery {
+namespace {
+
+Recipe Digits() {
+  Recipe recipe;
+  RunSpec& teacher = recipe.teacher;
+  teacher.name = "teacher";
+  // Not the validation part: the students' rates are chosen on images that the teacher never saw.
+  teacher.dataset.train_split = "fit";
+  teacher.student.architecture = "mlp:64-512-512-10,dropout=0.5,input_dropout=0.1";
+  teacher.loss.alpha = 0;
+  teacher.training.rounds = 8;
+  teacher.training.local_epochs = 6;
+  teacher.training.batch_size = 64;
+  teacher.training.learning_rate = 0.05;
+  teacher.training.schedule = "one_cycle";
+  RunSpec& student = recipe.student;
+  student.name = "student";
+  student.student.architecture = "mlp:64-8-10";
+  student.dataset.shard_size = 64;
+  student.loss.alpha = 0.9;
+  student.loss.temperature = 2;
+  student.training.rounds = 10;
+  student.training.replicas = 3;
+  student.training.local_epochs = 12;
+  student.training.batch_size = 32;
+  student.training.schedule = "cosine";
+  recipe.rates = {0.01, 0.03, 0.1};
+  return recipe;
+}
+
+// The networks of Hinton, Vinyals and Dean 2015, section 3.
+Recipe Mnist() {
+  Recipe recipe;
+  RunSpec& teacher = recipe.teacher;
+  teacher.name = "teacher";
+  teacher.dataset.name = "mnist";
+  teacher.dataset.shard_size = 2000;
+  teacher.dataset.augmentation = "jitter:2";
+  teacher.dataset.views = 40;
+  teacher.student.architecture = "mlp:784-1200-1200-10,dropout=0.5,input_dropout=0.2";
+  teacher.loss.alpha = 0;
+  teacher.training.rounds = 10;
+  teacher.training.local_epochs = 1;
+  teacher.training.batch_size = 128;
+  teacher.training.learning_rate = 0.03;
+  teacher.training.schedule = "one_cycle";
+  RunSpec& student = recipe.student;
+  student.name = "student";
+  student.dataset = teacher.dataset;
+  student.dataset.augmentation = "none";
+  student.dataset.views = 1;
+  student.student.architecture = "mlp:784-32-10";
+  student.loss.alpha = 0.9;
+  student.loss.temperature = 2;
+  student.training.rounds = 10;
+  student.training.replicas = 3;
+  student.training.local_epochs = 2;
+  student.training.batch_size = 64;
+  student.training.schedule = "cosine";
+  recipe.rates = {0.01, 0.03, 0.1};
+  return recipe;
+}
+
+}  // namespace
+
+absl::StatusOr<Recipe> RecipeFor(const std::string& dataset) {
+  if (dataset == "digits") return Digits();
+  if (dataset == "mnist") return Mnist();
+  return absl::InvalidArgumentError(UnknownName("data set", dataset, {"digits", "mnist"}));
+}
+
+}  // namespace distillery

@@ -1,0 +1,69 @@
+#include "cli/runs/run_data.h"
+
+#include "absl/strings/str_cat.h"
+#include "cli/runs/teacher_query.h"
+#include "common/base/logging.h"
+#include "common/base/status_macros.h"
+#include "common/run/run_data.h"
+
+namespace distillery {
+namespace {
+
+constexpr char kBuiltIn[] = "digits";
+
+absl::StatusOr<ImageShape> ShapeOf(const google::protobuf::RepeatedField<int64_t>& sizes) {
+  if (sizes.size() != 3) return absl::DataLossError("input_shape is no image's");
+  return ImageShape{sizes[0], sizes[1], sizes[2]};
+}
+
+}  // namespace
+
+absl::Status RunDataCheck::Check(const RunSpec& spec) {
+  if (spec.dataset.name == kBuiltIn || !options_.data_dir.empty()) return CheckHere(spec);
+  // The runs of a sweep have one data set: nobody waits for an absent teacher twice.
+  if (unchecked_.count(spec.dataset.name) > 0) return absl::OkStatus();
+  const auto unchecked = [&](absl::string_view why) {
+    unchecked_.insert(spec.dataset.name);
+    LogWarning(
+        "the run is not checked against data set {}: {}; name a folder with --data-dir or "
+        "a teacher with --teacher, or the first task will say what does not fit",
+        spec.dataset.name, std::string(why));
+    return absl::OkStatus();
+  };
+  if (options_.teacher.empty()) return unchecked("it is not here");
+  const absl::Status status = CheckAtTeacher(spec);
+  if (options_.teacher_is_named) return status;
+  // A run without a teacher may be done by workers that have data of their own; and what listens
+  // there may be no teacher at all.
+  const bool unsure = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+                      absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
+                      absl::IsResourceExhausted(status) || absl::IsUnimplemented(status) ||
+                      absl::IsUnknown(status) || absl::IsInternal(status) ||
+                      (absl::IsNotFound(status) && !spec.needs_teacher());
+  if (unsure) return unchecked(status.message());
+  return Annotate(status, absl::StrCat("the teacher at ", options_.teacher,
+                                       " (another one: --teacher HOST:PORT)"));
+}
+
+absl::Status RunDataCheck::CheckHere(const RunSpec& spec) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto training, catalog_.Open(spec.TrainingData()));
+  DISTILLERY_RETURN_IF_ERROR(catalog_.Open(spec.EvaluationData()).status());
+  if (spec.guarded()) DISTILLERY_RETURN_IF_ERROR(catalog_.Open(spec.HeldOutData()).status());
+  return CheckFitsData(spec, *training);
+}
+
+absl::Status RunDataCheck::CheckAtTeacher(const RunSpec& spec) const {
+  DISTILLERY_ASSIGN_OR_RETURN(const TeacherQuery query,
+                              TeacherQuery::Connect(options_.teacher, options_.transport));
+  DISTILLERY_ASSIGN_OR_RETURN(const auto data, query.DescribeDataset(spec.TrainingData()));
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, ShapeOf(data.input_shape()));
+  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, shape, data.class_names_size()));
+  if (!spec.needs_teacher()) return absl::OkStatus();
+  DISTILLERY_ASSIGN_OR_RETURN(const v1::Teacher teacher, query.Describe());
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape taken, ShapeOf(teacher.input_shape()));
+  return CheckTeacherFitsData(absl::StrCat("its model ", teacher.model_name()), taken,
+                              teacher.class_names_size(), spec.dataset.name, shape,
+                              data.class_names_size());
+}
+
+}  // namespace distillery

@@ -1,0 +1,235 @@
+#include "coordinator/rpc/upload_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
+#include "common/base/status_macros.h"
+#include "common/rpc/caller.h"
+#include "common/rpc/chunk_message.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/rpc/status_conversion.h"
+#include "coordinator/upload/delta_upload.h"
+#include "coordinator/upload/weights_upload.h"
+
+namespace distillery {
+namespace {
+
+absl::StatusOr<UploadHeader> ReadHeader(const v1::DeltaHeader& proto) {
+  UploadHeader header;
+  DISTILLERY_ASSIGN_OR_RETURN(header.lease, FromProto(proto.lease()));
+  header.request_id = proto.request_id();
+  header.byte_count = proto.byte_count();
+  header.metrics = FromProto(proto.metrics());
+  header.buffer_names.assign(proto.buffer_names().begin(), proto.buffer_names().end());
+  std::sort(header.buffer_names.begin(), header.buffer_names.end());
+  header.teacher_digest = proto.teacher_digest();
+  header.dataset_digest = proto.dataset_digest();
+  header.model_card = proto.model_card();
+  header.delta_encoding = proto.delta_encoding();
+  header.samples_per_shard.assign(proto.samples_per_shard().begin(),
+                                  proto.samples_per_shard().end());
+  return header;
+}
+
+absl::StatusOr<WeightsHeader> ReadHeader(const v1::UploadWeightsHeader& proto) {
+  return WeightsHeader{proto.request_id(), proto.byte_count(), proto.sha256()};
+}
+
+absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator, UploadHeader header) {
+  return DeltaUpload::Begin(coordinator, std::move(header));
+}
+
+absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
+                                              const WeightsHeader& header) {
+  return WeightsUpload::Begin(coordinator, header);
+}
+
+// Whether the caller may send it.
+absl::Status CheckCaller(const UploadContext& context, const UploadHeader& header) {
+  return context.coordinator->CheckCaller(header.lease.worker_id, CertificateNameOf(*context.call));
+}
+absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& /*header*/) {
+  return absl::OkStatus();
+}
+
+// A place among those that may be under way, parked ones included.
+absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
+                                             const UploadHeader& header) {
+  return context.lease_limits->Enter(absl::StrCat(header.lease.fencing_token));
+}
+absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
+                                             const WeightsHeader& /*header*/) {
+  return context.client_limits->Enter(ClientOf(*context.call));
+}
+
+std::string IdentityOf(const UploadHeader& header) { return DeltaUpload::IdentityOf(header); }
+std::string IdentityOf(const WeightsHeader& header) { return WeightsUpload::IdentityOf(header); }
+
+// One message at a time: read, handled on the pool, then the next is read. The data of a chunk is
+// handled where gRPC received it.
+template <typename Request, typename Response>
+class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public WatchedStream {
+ public:
+  UploadReactor(const UploadContext& context, grpc::ByteBuffer* response)
+      : context_(context), response_(response) {
+    context_.watch->Add(this);
+  }
+
+  void Start() { Read(); }
+  void OnReadDone(bool ok) override {
+    absl::Status ended;
+    {
+      MutexLock lock(mutex_);
+      wait_.End();
+      ended = ended_;
+    }
+    if (!ended.ok() && !absl::IsResourceExhausted(ended)) return End(ended);
+    if (!ok) {
+      // What was received is good: the next stream may go on from there.
+      if (upload_ != nullptr && upload_->received_bytes() > 0) {
+        context_.parked->Park(std::move(upload_));
+      }
+      if (!ended.ok()) return End(ended);
+      return End(absl::AbortedError("the upload ended without its trailer"));
+    }
+    context_.pool->Add([this] {
+      const absl::Status status = Handle();
+      if (!status.ok() || finished_) return End(status);
+      bytes_.Clear();
+      Read();
+    });
+  }
+  void OnDone() override {
+    context_.watch->Remove(this);
+    delete this;
+  }
+  void EndIfIdle(absl::Duration now, absl::Duration limit) override {
+    MutexLock lock(mutex_);
+    // While it waits for its client, nobody else touches the upload.
+    if (!wait_.waiting() || !ended_.ok()) return;
+    if (wait_.Longer(now, limit)) {
+      ended_ = absl::ResourceExhaustedError(
+          NoteIdle("upload: the client sent nothing", limit, ClientOf(*context_.call)));
+    } else if (upload_ != nullptr) {
+      ended_ = upload_->StillWanted();
+    }
+    if (!ended_.ok()) context_.call->TryCancel();  // the read will not end by itself
+  }
+
+ private:
+  void Read() {
+    {
+      MutexLock lock(mutex_);
+      wait_.Begin(context_.watch->clock()->SteadyNow());
+    }
+    this->StartRead(&bytes_);
+  }
+  absl::Status Handle() {
+    if (const auto chunk = ReadChunkMessage(&bytes_); chunk.has_value() && upload_ != nullptr) {
+      return Append(chunk->offset, chunk->data, chunk->crc32c);
+    }
+    if (!grpc::SerializationTraits<Request>::Deserialize(&bytes_, &message_).ok()) {
+      return absl::InternalError("the request's bytes are no message of this method");
+    }
+    switch (message_.message_case()) {
+      case Request::kHeader:
+        return BeginStream();
+      case Request::kChunk:
+        if (upload_ == nullptr) return absl::InvalidArgumentError("chunk: sent before the header");
+        return Append(message_.chunk().offset(), message_.chunk().data(),
+                      message_.chunk().crc32c());
+      case Request::kTrailer: {
+        if (upload_ == nullptr) {
+          return absl::InvalidArgumentError("trailer: sent before the header");
+        }
+        const v1::BytesTrailer& trailer = message_.trailer();
+        DISTILLERY_ASSIGN_OR_RETURN(
+            const bool duplicate,
+            upload_->Finish(trailer.chunk_count(), trailer.byte_count(), trailer.crc32c(),
+                            [this] { return context_.call->IsCancelled(); }));
+        Response response;
+        response.set_duplicate(duplicate);
+        *response_ = SerializeMessage(response);
+        finished_ = true;
+        return absl::OkStatus();
+      }
+      default:
+        return absl::InvalidArgumentError("message: none is set");
+    }
+  }
+
+  template <typename Data>
+  absl::Status Append(int64_t offset, const Data& data, uint32_t crc) {
+    DISTILLERY_RETURN_IF_ERROR(upload_->Append(offset, data, crc));
+    DISTILLERY_FAILPOINT("coordinator.upload.chunk");
+    return absl::OkStatus();
+  }
+
+  absl::Status BeginStream() {
+    if (upload_ != nullptr) return absl::InvalidArgumentError("header: sent twice");
+    const int64_t start_offset = message_.header().start_offset();
+    DISTILLERY_ASSIGN_OR_RETURN(auto header, ReadHeader(message_.header()));
+    DISTILLERY_RETURN_IF_ERROR(CheckCaller(context_, header));
+    std::unique_ptr<Upload> parked = context_.parked->Take(header.request_id);
+    if (start_offset > 0 && parked != nullptr && parked->identity() == IdentityOf(header)) {
+      upload_ = std::move(parked);
+    } else if (start_offset > 0) {
+      return absl::UnavailableError(
+          "header.start_offset: nothing is kept of this upload, begin at 0");
+    } else {
+      parked.reset();  // gives its place back
+      DISTILLERY_ASSIGN_OR_RETURN(ClientLimits::Place place, EnterFor(context_, header));
+      DISTILLERY_ASSIGN_OR_RETURN(upload_, Begin(context_.coordinator, std::move(header)));
+      upload_->Hold(std::move(place));
+    }
+    return upload_->BeginStream(start_offset);
+  }
+
+  void End(const absl::Status& status) {
+    upload_.reset();
+    if (!context_.coordinator->NoteWrite(status).ok()) {
+      context_.coordinator->statistics().Add(Count::kUploadsRejected,
+                                             absl::StatusCodeToString(status.code()));
+    }
+    if (!status.ok()) *response_ = SerializeMessage(Response());
+    this->Finish(ToGrpcStatus(status, context_.coordinator->state_dir()));
+  }
+
+  const UploadContext context_;
+  grpc::ByteBuffer* const response_;
+  // As received, and parsed where it is no chunk.
+  grpc::ByteBuffer bytes_;
+  Request message_;
+  std::unique_ptr<Upload> upload_;
+  bool finished_ = false;
+
+  Mutex mutex_;
+  ClientWait wait_ ABSL_GUARDED_BY(mutex_);
+  // Why it is cancelled, if it is.
+  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+};
+
+template <typename Request, typename Response>
+grpc::ServerReadReactor<grpc::ByteBuffer>* Start(const UploadContext& context,
+                                                 grpc::ByteBuffer* response) {
+  auto* const reactor = new UploadReactor<Request, Response>(context, response);
+  reactor->Start();
+  return reactor;
+}
+
+}  // namespace
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartDeltaUpload(const UploadContext& context,
+                                                            grpc::ByteBuffer* response) {
+  return Start<v1::UploadDeltaRequest, v1::UploadDeltaResponse>(context, response);
+}
+
+grpc::ServerReadReactor<grpc::ByteBuffer>* StartWeightsUpload(const UploadContext& context,
+                                                              grpc::ByteBuffer* response) {
+  return Start<v1::UploadWeightsRequest, v1::UploadWeightsResponse>(context, response);
+}
+
+}  // namespace distillery

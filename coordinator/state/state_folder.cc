@@ -1,0 +1,170 @@
+#include "coordinator/state/state_folder.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/disk_errors.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+namespace {
+
+// Where each run has a folder.
+constexpr const char* kRunParts[] = {"/weights", "/spool"};
+
+constexpr char kAbout[] =
+    "State of a Distillery coordinator. Ask it with: sqlite3 -readonly record.sqlite3\n"
+    "weights/RUN/NNNNNNNN.safetensors: the weights after NNNNNNNN rounds; spool/RUN: results of\n"
+    "the present round. Stop the coordinator before you copy or move the folder.\n";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path) {
+  DISTILLERY_RETURN_IF_ERROR(MakeFolders(path, Readers::kOwner));
+  DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(path));
+  std::error_code ignored;
+  std::filesystem::remove_all(path + "/incoming", ignored);
+  for (const char* const part : {"/incoming", "/uploads", "/weights", "/spool"}) {
+    DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + part, Readers::kOwner));
+    MakePrivate(path + part);
+  }
+  if (!FileExists(path + "/README.txt")) {
+    DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(path + "/README.txt", kAbout, Readers::kOwner));
+  }
+  for (const char* const name :
+       {"/README.txt", "/lock", "/record.sqlite3", "/record.sqlite3-wal", "/record.sqlite3-shm"}) {
+    MakePrivate(path + name);
+  }
+  return std::unique_ptr<StateFolder>(new StateFolder(path, std::move(lock)));
+}
+
+absl::Status StateFolder::OpenRecordLog() {
+  // A descriptor of our own: SQLite's locks are on other files, so that closing it releases none.
+  const std::string path = RecordPath() + "-wal";
+  log_ = Descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!log_.valid()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  return SyncFolder(path_);
+}
+
+absl::Status StateFolder::SyncRecordLog() const {
+  if (fdatasync(log_.get()) == 0) return absl::OkStatus();
+  return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", RecordPath(), "-wal"));
+}
+
+std::string StateFolder::Weights(const std::string& run_id, int64_t round) const {
+  return absl::StrFormat("%s/weights/%s/%08d.safetensors", path_, run_id, round);
+}
+
+std::string StateFolder::Float16Weights(const std::string& run_id, int64_t round,
+                                        const std::string& sha256) const {
+  return absl::StrFormat("%s/weights/%s/%08d.%s.float16.safetensors", path_, run_id, round,
+                         sha256.substr(0, 16));
+}
+
+std::string StateFolder::Momentum(const std::string& run_id, int64_t round) const {
+  return absl::StrFormat("%s/weights/%s/%08d.momentum.safetensors", path_, run_id, round);
+}
+
+std::string StateFolder::Variance(const std::string& run_id, int64_t round) const {
+  return absl::StrFormat("%s/weights/%s/%08d.variance.safetensors", path_, run_id, round);
+}
+
+std::string StateFolder::SpoolName(const Lease& lease) const {
+  return absl::StrFormat("spool/%s/%08d-%04d-%d.safetensors", lease.task.run_id, lease.task.round,
+                         lease.task.replica, lease.fencing_token);
+}
+
+std::string StateFolder::UploadedWeights(const std::string& sha256) const {
+  return absl::StrCat(path_, "/uploads/", sha256, ".safetensors");
+}
+
+void StateFolder::RemoveUploadedWeightsExcept(const std::set<std::string>& wanted,
+                                              size_t keep) const {
+  std::error_code ignored;
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> others;
+  for (const auto& entry : std::filesystem::directory_iterator(path_ + "/uploads", ignored)) {
+    if (wanted.count(entry.path().stem().string()) > 0) continue;
+    others.emplace_back(entry.last_write_time(ignored), entry.path());
+  }
+  std::sort(others.begin(), others.end());
+  for (size_t i = 0; i + keep < others.size(); ++i) {
+    std::filesystem::remove(others[i].second, ignored);
+  }
+}
+
+std::string StateFolder::Incoming() const {
+  return absl::StrCat(path_, "/incoming/", RandomHex(16));
+}
+
+absl::Status StateFolder::MakeRunFolders(const std::string& run_id) const {
+  for (const char* const part : kRunParts) {
+    DISTILLERY_RETURN_IF_ERROR(
+        MakeFolders(absl::StrCat(path_, part, "/", run_id), Readers::kOwner));
+    DISTILLERY_RETURN_IF_ERROR(SyncFolder(absl::StrCat(path_, part)));
+  }
+  return SyncFolder(path_);
+}
+
+std::vector<std::string> StateFolder::WeightsBefore(const std::string& run_id, int64_t first,
+                                                    const std::set<int64_t>& keep) const {
+  std::vector<std::string> paths;
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(absl::StrCat(path_, "/weights/", run_id), ignored)) {
+    const std::string name = entry.path().filename().string();
+    int64_t round = 0;
+    if (absl::SimpleAtoi(name.substr(0, name.find('.')), &round) && round < first &&
+        keep.count(round) == 0) {
+      paths.push_back(entry.path().string());
+    }
+  }
+  return paths;
+}
+
+std::vector<std::string> StateFolder::SpoolExcept(const std::string& run_id,
+                                                  const std::set<std::string>& keep) const {
+  std::vector<std::string> paths;
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(absl::StrCat(path_, "/spool/", run_id), ignored)) {
+    const std::string relative =
+        absl::StrCat("spool/", run_id, "/", entry.path().filename().string());
+    if (keep.count(relative) == 0) paths.push_back(entry.path().string());
+  }
+  return paths;
+}
+
+absl::Status StateFolder::RemoveRun(const std::string& run_id) const {
+  for (const char* const part : kRunParts) {
+    const std::string folder = absl::StrCat(path_, part, "/", run_id);
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+    if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot remove ", folder));
+  }
+  return absl::OkStatus();
+}
+
+void StateFolder::RemoveEmptyRunsExcept(
+    const std::function<bool(const std::string& run_id)>& known) const {
+  std::vector<std::filesystem::path> unknown;
+  std::error_code ignored;
+  for (const char* const part : kRunParts) {
+    for (const auto& entry : std::filesystem::directory_iterator(path_ + part, ignored)) {
+      if (!known(entry.path().filename().string())) unknown.push_back(entry.path());
+    }
+  }
+  for (const std::filesystem::path& folder : unknown) rmdir(folder.c_str());
+}
+
+}  // namespace distillery

@@ -1,0 +1,135 @@
+#include "teacher_service/rpc/teacher_messages.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/names.h"
+#include "common/base/status_macros.h"
+
+namespace distillery {
+
+absl::StatusOr<Encoding> ReadEncoding(int encoding) {
+  switch (encoding) {
+    case v1::ENCODING_UNSPECIFIED:
+    case v1::ENCODING_FLOAT32:
+      return Encoding::kFloat32;
+    case v1::ENCODING_FLOAT16:
+      return Encoding::kFloat16;
+    case v1::ENCODING_INT8:
+      return Encoding::kInt8;
+    case v1::ENCODING_TOP_K:
+      return Encoding::kTopK;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
+  }
+}
+
+absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
+                                            int64_t top_k, int64_t classes) {
+  SoftTargetFormat format;
+  format.temperature = temperature;
+  format.top_k = top_k;
+  switch (representation) {
+    case v1::REPRESENTATION_UNSPECIFIED:
+    case v1::REPRESENTATION_LOGITS:
+      format.representation = Representation::kLogits;
+      break;
+    case v1::REPRESENTATION_PROBABILITIES:
+      format.representation = Representation::kProbabilities;
+      break;
+    case v1::REPRESENTATION_NONE:
+      format.representation = Representation::kNone;
+      break;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("representation is unknown: ", representation));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(format.encoding, ReadEncoding(encoding));
+  DISTILLERY_RETURN_IF_ERROR(format.Validate(classes));
+  return format;
+}
+
+absl::StatusOr<View> ReadView(const v1::AugmentationSelector& selector) {
+  View view;
+  DISTILLERY_ASSIGN_OR_RETURN(view.augmentation, Augmentation::Parse(selector.name()));
+  view.seed = selector.seed();
+  view.view = selector.view();
+  if (view.view < 0) return absl::InvalidArgumentError("augmentation.view must be >= 0");
+  return view;
+}
+
+absl::Status CheckExpected(absl::string_view what, const std::string& expected,
+                           const std::string& actual) {
+  if (expected.empty() || expected == actual) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, " digest is ", actual, ", expected ", Printable(expected)));
+}
+
+void FillTeacher(const TeacherInfo& info, v1::Teacher* message) {
+  message->set_teacher_digest(info.digest);
+  message->set_model_name(info.model_name);
+  for (const int64_t size : info.card.input_shape.ToVector()) message->add_input_shape(size);
+  for (const std::string& name : info.card.class_names) message->add_class_names(name);
+  message->set_parameter_count(info.parameter_count);
+  message->set_numerics_fingerprint(info.numerics_fingerprint);
+  message->set_batch_row_count(static_cast<int32_t>(info.batch_rows));
+  message->set_max_batch_row_count(static_cast<int32_t>(info.max_batch_rows));
+  for (const float mean : info.card.mean) message->add_mean(mean);
+  for (const float deviation : info.card.deviation) message->add_deviation(deviation);
+  for (const EnsembleMember& member : info.members) {
+    v1::EnsembleMember* const added = message->add_members();
+    added->set_model_name(member.model_name);
+    added->set_weight(member.weight);
+  }
+  message->set_ready(true);
+}
+
+void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& format,
+                     EncodedRows encoded, v1::ComputeSoftTargetsResponse* response) {
+  const auto fill = [](v1::Tensor* tensor, v1::DataType type, std::initializer_list<int64_t> shape,
+                       std::string bytes) {
+    tensor->set_data_type(type);
+    for (const int64_t size : shape) tensor->add_shape(size);
+    tensor->set_data(std::move(bytes));
+  };
+  v1::Tensor* const values = response->mutable_soft_targets();
+  switch (format.encoding) {
+    case Encoding::kFloat32:
+      fill(values, v1::DATA_TYPE_FLOAT32, {rows, classes}, std::move(encoded.values));
+      break;
+    case Encoding::kFloat16:
+      fill(values, v1::DATA_TYPE_FLOAT16, {rows, classes}, std::move(encoded.values));
+      break;
+    case Encoding::kInt8:
+      fill(values, v1::DATA_TYPE_INT8, {rows, classes}, std::move(encoded.values));
+      fill(response->mutable_row_scales(), v1::DATA_TYPE_FLOAT32, {rows},
+           std::move(encoded.row_scales));
+      break;
+    case Encoding::kTopK:
+      fill(values, v1::DATA_TYPE_FLOAT16, {rows, format.top_k}, std::move(encoded.values));
+      fill(response->mutable_class_indexes(),
+           ClassIndexBytes(classes) == 2 ? v1::DATA_TYPE_INT16 : v1::DATA_TYPE_INT32,
+           {rows, format.top_k}, std::move(encoded.class_indexes));
+      fill(response->mutable_tail_mass(), v1::DATA_TYPE_FLOAT16, {rows},
+           std::move(encoded.tail_mass));
+      break;
+  }
+}
+
+absl::Status StillWanted(const grpc::ServerContextBase& context) {
+  if (context.deadline() <= std::chrono::system_clock::now()) {
+    return absl::DeadlineExceededError("the deadline has passed");
+  }
+  return context.IsCancelled() ? absl::CancelledError("the client went away") : absl::OkStatus();
+}
+
+absl::Duration SteadyDeadline(const grpc::ServerContextBase& context, Clock* clock) {
+  const auto left = context.deadline() - std::chrono::system_clock::now();
+  // Farther than this there is none: time_point::max() would overflow.
+  if (left > std::chrono::hours(24 * 365)) return absl::InfiniteDuration();
+  return clock->SteadyNow() + absl::FromChrono(left);
+}
+
+}  // namespace distillery

@@ -1,0 +1,63 @@
+#include "teacher_service/teachers/tensor_encoding.h"
+
+#include <torch/types.h>
+
+#include <limits>
+#include <tuple>
+
+namespace distillery {
+namespace {
+
+// A quotient by a number is made by its reciprocal on CUDA, one by a tensor is exact.
+at::Tensor Divide(const at::Tensor& values, double divisor) {
+  return values / at::full({1}, divisor, values.options());
+}
+
+// scaled = z/T [rows, classes]
+EncodedTensors EncodeTopK(const at::Tensor& scaled, const SoftTargetFormat& format) {
+  // Stable: topk promises no order of equal ones.
+  const auto [sorted, classes] = at::sort(scaled, /*stable=*/true, /*dim=*/1, /*descending=*/true);
+  const at::Tensor indexes = classes.narrow(1, 0, format.top_k);
+  const at::Tensor shifted = scaled.to(at::kDouble) - sorted.narrow(1, 0, 1).to(at::kDouble);
+  const at::Tensor exponentials = shifted.exp();
+  const at::Tensor top = exponentials.gather(1, indexes);
+  // Added up by themselves: 1 - sum would leave nothing of a small tail.
+  const at::Tensor others = exponentials.scatter(1, indexes, 0.0).sum(1, /*keepdim=*/true);
+  const at::Tensor sum = top.sum(1, /*keepdim=*/true) + others;
+  EncodedTensors encoded;
+  encoded.values = (top / sum).to(at::kFloat).to(at::kHalf);
+  encoded.class_indexes =
+      indexes.to(ClassIndexBytes(scaled.size(1)) == 2 ? at::kShort : at::kInt).contiguous();
+  encoded.tail_mass = (others / sum).squeeze(1).to(at::kFloat).to(at::kHalf);
+  return encoded;
+}
+
+EncodedTensors EncodeInt8(const at::Tensor& values) {
+  EncodedTensors encoded;
+  const at::Tensor scale = Divide(values.abs().amax({1}, /*keepdim=*/true), 127);
+  const at::Tensor rounded = (values / scale).round().clamp(-127, 127);
+  encoded.values = at::where(scale.gt(0), rounded, at::zeros_like(rounded)).to(at::kChar);
+  encoded.row_scales = scale.squeeze(1).contiguous();
+  return encoded;
+}
+
+}  // namespace
+
+at::Tensor ToHalf(const at::Tensor& values) {
+  constexpr double kLargest = 65504;
+  return at::where(values.isinf(), values, values.clamp(-kLargest, kLargest)).to(at::kHalf);
+}
+
+EncodedTensors EncodeTensors(const at::Tensor& logits, const SoftTargetFormat& format) {
+  at::Tensor values = format.temperature == 1 ? logits : Divide(logits, format.temperature);
+  if (format.encoding == Encoding::kTopK) return EncodeTopK(values, format);
+  if (format.representation == Representation::kProbabilities) {
+    values = at::softmax(values.to(at::kDouble), 1).to(at::kFloat);
+  }
+  if (format.encoding == Encoding::kInt8) return EncodeInt8(values);
+  EncodedTensors encoded;
+  encoded.values = format.encoding == Encoding::kFloat16 ? ToHalf(values) : values;
+  return encoded;
+}
+
+}  // namespace distillery
