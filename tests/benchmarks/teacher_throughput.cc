@@ -219,6 +219,29 @@ absl::StatusOr<nlohmann::ordered_json> MeasureErrors(const Flags& flags, const s
   return json;
 }
 
+std::vector<std::string> ServerArguments(const Flags& flags, const std::string& model,
+                                         const std::string& folder, int threads) {
+  std::vector<std::string> arguments = {ProgramFolder() + "/teacher_service",
+                                        "--model",
+                                        model,
+                                        "--data-dir",
+                                        folder + "/data",
+                                        "--listen",
+                                        "127.0.0.1:0",
+                                        "--cache-memory-mib",
+                                        "1",
+                                        "--log-level",
+                                        "warning",
+                                        "--compute-slots",
+                                        std::to_string(threads),
+                                        "--device",
+                                        flags.device,
+                                        "--precision",
+                                        flags.precision};
+  arguments.insert(arguments.end(), flags.server_flags.begin(), flags.server_flags.end());
+  return arguments;
+}
+
 absl::StatusOr<nlohmann::ordered_json> Measure(const Flags& flags, const std::string& architecture,
                                                const std::string& folder) {
   const Case measured = CaseOf(flags, architecture);
@@ -246,25 +269,9 @@ absl::StatusOr<nlohmann::ordered_json> Measure(const Flags& flags, const std::st
                                                               : "bare_rows_per_second_by_batch"]);
   json["best_batch"] = batch;
 
-  std::vector<std::string> arguments = {ProgramFolder() + "/teacher_service",
-                                        "--model",
-                                        model,
-                                        "--data-dir",
-                                        folder + "/data",
-                                        "--listen",
-                                        "127.0.0.1:0",
-                                        "--cache-memory-mib",
-                                        "1",
-                                        "--log-level",
-                                        "warning",
-                                        "--compute-slots",
-                                        std::to_string(threads),
-                                        "--device",
-                                        flags.device,
-                                        "--precision",
-                                        flags.precision};
-  arguments.insert(arguments.end(), flags.server_flags.begin(), flags.server_flags.end());
-  DISTILLERY_ASSIGN_OR_RETURN(const ServerProcess server, ServerProcess::Start(arguments, folder));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const ServerProcess server,
+      ServerProcess::Start(ServerArguments(flags, model, folder, threads), folder));
   TeacherLoad::Options load_options;
   load_options.address = server.address();
   load_options.shape = measured.model.shape;

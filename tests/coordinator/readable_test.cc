@@ -46,13 +46,48 @@ class Readable : public CoordinatorTest {
     }
     return text;
   }
+  using Change = std::function<void(Record&, Record::Contents&)>;
   // Changes rows of a stopped coordinator, with sound checksums.
-  void Rewrite(const std::function<void(Record&, Record::Contents&)>& change) {
+  void Rewrite(const Change& change) {
     coordinator_.reset();
     Record::Contents contents;
     auto record = Record::Open(StateFile("record.sqlite3"), &contents);
     ASSERT_THAT(record, IsOk());
     change(**record, contents);
+  }
+  // In a copy of `image` after `change` to the row of `run_id`: that run alone is damaged, `other`
+  // goes on, and a person can cancel and delete.
+  void CheckDamagedRun(const std::string& image, const std::string& run_id,
+                       const std::string& other, const std::string& what, const Change& change) {
+    coordinator_.reset();
+    options_.state_dir = folder_.File("damaged-" + NewId());
+    std::filesystem::copy(image, options_.state_dir, std::filesystem::copy_options::recursive);
+    Rewrite([&](Record& record, Record::Contents& contents) {
+      if (contents.runs[0].run_id != run_id) std::swap(contents.runs[0], contents.runs[1]);
+      change(record, contents);
+    });
+    EXPECT_THAT(Findings(), AllOf(HasSubstr("damaged record: run " + run_id), HasSubstr(what),
+                                  HasSubstr("--forget-run " + run_id), Not(HasSubstr(other))));
+    ASSERT_NO_THROW(Reopen());
+    EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
+    EXPECT_THAT(Run(run_id).row.state_reason, AllOf(HasSubstr("damaged: "), HasSubstr(what)));
+    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 2);
+    EXPECT_THAT(coordinator_->GetRounds(run_id), IsOk());
+    (void)coordinator_->OpenWeights(run_id, -1);  // an answer, whichever
+    EXPECT_THAT(coordinator_->ListLeases(run_id, 0, 100), IsOk());
+    EXPECT_THAT(ExportState(options_.state_dir), IsOk());
+    EXPECT_THAT(coordinator_->ResumeRun(run_id),
+                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("damaged")));
+    // The other goes on.
+    const TaskGrant grant = Take(Register());
+    EXPECT_EQ(grant.lease.task.run_id, other);
+    EXPECT_THAT(Send(grant.lease, ModelFile({1, 2})), IsOk());
+    // A person has a way out.
+    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    Reopen();
+    EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
+    EXPECT_THAT(coordinator_->DeleteRun(run_id), IsOk());
+    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 1);
   }
 };
 
@@ -175,81 +210,53 @@ TEST_F(Readable, Fault53_ARowThatCannotBeReadCostsItsRunAlone) {
   const std::string other = Submit(SmallSpec());
   const std::string image = CrashImage();
   const std::string state = options_.state_dir;
-  const std::vector<std::pair<std::string, std::function<void(Record&, Record::Contents&)>>>
-      changes = {{"spec cannot be read",
-                  [&](Record& record, Record::Contents& contents) {
-                    RunRow row = contents.runs[0];
-                    row.spec_json = R"({"name":"small","training":{"learning_rate":null}})";
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"newer version",
-                  [&](Record& record, Record::Contents& contents) {
-                    RunRow row = contents.runs[0];
-                    row.spec_json = R"({"name":"small","warp":9})";
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"buffer_names",
-                  [&](Record& record, Record::Contents& contents) {
-                    RunRow row = contents.runs[0];
-                    row.buffer_names = "mean";
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"state is 99",
-                  [&](Record& record, Record::Contents& contents) {
-                    RunRow row = contents.runs[0];
-                    row.state = static_cast<RunState>(99);
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"the evaluation after 1 rounds",
-                  [&](Record& record, Record::Contents& contents) {
-                    EvaluationRow row = contents.evaluations[0];
-                    row.details_json = "{}";
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"is missing",
-                  [&](Record& record, Record::Contents& contents) {
-                    RunRow row = contents.runs[0];
-                    row.completed_rounds = 2;
-                    ASSERT_THAT(record.Put(row), IsOk());
-                  }},
-                 {"sizes of shards",
-                  [&](Record& record, Record::Contents&) {
-                    ASSERT_THAT(record.Put(PlanRow{run_id, "1*2*3"}), IsOk());
-                  }},
-                 {"dataset.shard_size", [&](Record& record, Record::Contents&) {
-                    ASSERT_THAT(record.Put(PlanRow{run_id, "101*2"}), IsOk());
-                  }}};
+  const std::vector<std::pair<std::string, Change>> changes = {
+      {"spec cannot be read",
+       [&](Record& record, Record::Contents& contents) {
+         RunRow row = contents.runs[0];
+         row.spec_json = R"({"name":"small","training":{"learning_rate":null}})";
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"newer version",
+       [&](Record& record, Record::Contents& contents) {
+         RunRow row = contents.runs[0];
+         row.spec_json = R"({"name":"small","warp":9})";
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"buffer_names",
+       [&](Record& record, Record::Contents& contents) {
+         RunRow row = contents.runs[0];
+         row.buffer_names = "mean";
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"state is 99",
+       [&](Record& record, Record::Contents& contents) {
+         RunRow row = contents.runs[0];
+         row.state = static_cast<RunState>(99);
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"the evaluation after 1 rounds",
+       [&](Record& record, Record::Contents& contents) {
+         EvaluationRow row = contents.evaluations[0];
+         row.details_json = "{}";
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"is missing",
+       [&](Record& record, Record::Contents& contents) {
+         RunRow row = contents.runs[0];
+         row.completed_rounds = 2;
+         ASSERT_THAT(record.Put(row), IsOk());
+       }},
+      {"sizes of shards",
+       [&](Record& record, Record::Contents&) {
+         ASSERT_THAT(record.Put(PlanRow{run_id, "1*2*3"}), IsOk());
+       }},
+      {"dataset.shard_size", [&](Record& record, Record::Contents&) {
+         ASSERT_THAT(record.Put(PlanRow{run_id, "101*2"}), IsOk());
+       }}};
   for (const auto& [what, change] : changes) {
     SCOPED_TRACE(what);
-    coordinator_.reset();
-    options_.state_dir = folder_.File("damaged-" + NewId());
-    std::filesystem::copy(image, options_.state_dir, std::filesystem::copy_options::recursive);
-    Rewrite([&, &change = change](Record& record, Record::Contents& contents) {
-      if (contents.runs[0].run_id != run_id) std::swap(contents.runs[0], contents.runs[1]);
-      change(record, contents);
-    });
-    EXPECT_THAT(Findings(), AllOf(HasSubstr("damaged record: run " + run_id), HasSubstr(what),
-                                  HasSubstr("--forget-run " + run_id), Not(HasSubstr(other))));
-    ASSERT_NO_THROW(Reopen());
-    EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
-    EXPECT_THAT(Run(run_id).row.state_reason, AllOf(HasSubstr("damaged: "), HasSubstr(what)));
-    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 2);
-    EXPECT_THAT(coordinator_->GetRounds(run_id), IsOk());
-    (void)coordinator_->OpenWeights(run_id, -1);  // an answer, whichever
-    EXPECT_THAT(coordinator_->ListLeases(run_id, 0, 100), IsOk());
-    EXPECT_THAT(ExportState(options_.state_dir), IsOk());
-    EXPECT_THAT(coordinator_->ResumeRun(run_id),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("damaged")));
-    // The other goes on.
-    const TaskGrant grant = Take(Register());
-    EXPECT_EQ(grant.lease.task.run_id, other);
-    EXPECT_THAT(Send(grant.lease, ModelFile({1, 2})), IsOk());
-    // A person has a way out.
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
-    Reopen();
-    EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
-    EXPECT_THAT(coordinator_->DeleteRun(run_id), IsOk());
-    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 1);
+    CheckDamagedRun(image, run_id, other, what, change);
   }
 }
 

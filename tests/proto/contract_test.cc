@@ -167,7 +167,7 @@ TEST(ForeignContract, NumbersAreThoseOfTheProtocol) {
     const std::string name = field->full_name().substr(std::string("inference.").size());
     fields.insert(type + " " + name + "=" + std::to_string(field->number()));
   }
-  EXPECT_THAT(fields, UnorderedElementsAreArray(OpenInferenceFields()));
+  EXPECT_THAT(fields, UnorderedElementsAreArray(kOpenInferenceFields));
 }
 
 TEST(ForeignContract, ServesTheSixCallsOfTheProtocolAndTwoOfTritonsExtensions) {

@@ -24,8 +24,8 @@ const std::map<std::string, Names>& Arrows() {
   return *arrows;
 }
 
-// Files that may know gRPC and generated messages: folders called rpc, the command line and programs'
-// main files.
+// Files that may know gRPC and generated messages: folders called rpc, the command line and
+// programs' main files.
 bool IsSkin(const std::string& file) {
   static const std::regex skin("(tests|cli)/.*|.*/rpc/.*|.*/main\\.cc");
   return std::regex_match(file, skin);

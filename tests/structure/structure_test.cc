@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/structure/include_graph.h"
 #include "tests/structure/include_rules.h"
 
 namespace distillery {
@@ -70,6 +71,32 @@ TEST(Structure, CoordinatorReachesNoTorchHeader) {
     }
   }
   EXPECT_GT(seen.size(), 20);
+}
+
+TEST(Structure, NoFilesAndNoFoldersIncludeEachOtherInACircle) {
+  const IncludeGraph files = FileGraph(Sources());
+  EXPECT_THAT(FindCircle(files), IsEmpty());
+  EXPECT_THAT(FindCircle(FolderGraph(files)), IsEmpty());
+}
+
+TEST(IncludeGraph, ACircleOfFilesIsFound) {
+  const IncludeGraph graph =
+      FileGraph({{"a/one.h", "#include \"a/two.h\"\n"},
+                 {"a/two.h", "// Nothing.\n"},
+                 {"a/two.cc", "#include \"a/two.h\"\n#include \"b/three.h\"\n"},
+                 {"b/three.h", "#include \"a/one.h\"\n#include \"c/none.h\"\n"}});
+  EXPECT_THAT(FindCircle(graph), ElementsAre("a/one", "a/two", "b/three", "a/one"));
+  EXPECT_THAT(FindCircle(FolderGraph(graph)), ElementsAre("a", "b", "a"));
+}
+
+TEST(IncludeGraph, ManyWaysToOneFileAreNoCircle) {
+  const IncludeGraph graph =
+      FileGraph({{"a/one.h", "#include \"a/two.h\"\n#include \"b/three.h\"\n"},
+                 {"a/two.h", "#include \"b/three.h\"\n"},
+                 {"b/three.h", ""},
+                 {"b/main.cc", "#include \"a/one.h\"\n"}});
+  EXPECT_THAT(FindCircle(graph), IsEmpty());
+  EXPECT_THAT(FindCircle(FolderGraph(graph)), IsEmpty());
 }
 
 TEST(Structure, EveryHeaderIsReadOnce) {

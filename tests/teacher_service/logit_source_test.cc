@@ -8,7 +8,7 @@
 #include "common/data/pixels.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/teachers/fake_teacher.h"
 
 namespace distillery {

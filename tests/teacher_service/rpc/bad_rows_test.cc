@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "common/base/half.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/inference_server.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
 

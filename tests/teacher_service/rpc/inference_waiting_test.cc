@@ -2,7 +2,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/inference_server.h"
 
 namespace distillery {

@@ -7,7 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/common/sanitized.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
 
 namespace distillery {

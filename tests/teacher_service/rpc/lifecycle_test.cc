@@ -1,7 +1,7 @@
 // The teacher while it loads and drains.
 #include <thread>
 
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
 
 namespace distillery {

@@ -7,7 +7,7 @@
 #include "common/data/pixels.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
 
 namespace distillery {

@@ -6,7 +6,7 @@
 #include "teacher_service/compute_scheduler.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/status_matchers.h"
-#include "tests/teacher_service/gate.h"
+#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/teachers/fake_teacher.h"
 
 namespace distillery {
