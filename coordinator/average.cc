@@ -1,7 +1,5 @@
 #include "coordinator/average.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,74 +12,15 @@
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
-#include "common/base/input_file.h"
 #include "common/base/status_macros.h"
 #include "common/weights/tensor_source.h"
-#include "coordinator/state/file_check.h"
+#include "coordinator/average_inputs.h"
 
 namespace distillery {
 namespace {
 
 constexpr int64_t kFragmentBytes = 1 << 20;
 constexpr int64_t kLeastFragmentBytes = 4096;
-
-// Deltas read by position. The first ones stay open; the others, where there are more replicas than
-// a process may have files open beside all else, are opened for each read.
-class DeltaFiles {
- public:
-  // `most`: how many may stay open.
-  explicit DeltaFiles(size_t most) : most_(most) {}
-
-  // FAILED_PRECONDITION if the file does not begin with `header`; others as InputFile's.
-  absl::Status Add(const std::string& path, const std::string& header) {
-    DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-    std::string found(header.size(), '\0');
-    DISTILLERY_RETURN_IF_ERROR(Read(file, 0, &found));
-    if (found != header) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path, ": its layout differs from the weights'"));
-    }
-    files_.push_back({path, std::nullopt});
-    if (kept_ < most_) {
-      ++kept_;
-      files_.back().open.emplace(std::move(file));
-    }
-    return absl::OkStatus();
-  }
-  // One that cannot be read; it keeps its place.
-  void AddMissing() { files_.push_back({}); }
-  bool missing(size_t k) const { return files_[k].path.empty(); }
-  size_t size() const { return files_.size(); }
-
-  absl::Status ReadAt(size_t k, int64_t offset, std::string* bytes) const {
-    const File& file = files_[k];
-    if (file.open.has_value()) return Read(*file.open, offset, bytes);
-    DISTILLERY_ASSIGN_OR_RETURN(const InputFile opened, InputFile::Open(file.path));
-    return Read(opened, offset, bytes);
-  }
-
-  static absl::Status Read(const InputFile& file, int64_t offset, std::string* bytes) {
-    return file.ReadAt(offset, static_cast<int64_t>(bytes->size()), bytes->data());
-  }
-
- private:
-  struct File {
-    std::string path;
-    std::optional<InputFile> open;
-  };
-  const size_t most_;
-  size_t kept_ = 0;
-  std::vector<File> files_;
-};
-
-// How many deltas may stay open: a part of what the process may open, for connections need the
-// rest.
-size_t MostOpenDeltas() {
-  constexpr rlim_t kMost = 256;
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return std::min<rlim_t>(kMost, limit.rlim_cur / 8);
-}
 
 template <typename T>
 double Element(const std::string& bytes, int64_t index) {
@@ -99,21 +38,17 @@ void SetElement(std::string* bytes, int64_t index, double value) {
 // Moments of the outer optimizer, read from the last round's file and written to this round's.
 class MomentFile {
  public:
-  absl::Status Open(const std::string& input, const std::string& output,
-                    const std::string& header) {
-    if (!input.empty()) {
-      DISTILLERY_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(input));
-      input_.emplace(std::move(file));
-    }
+  absl::Status Open(const std::string& output, const std::string& header) {
     DISTILLERY_ASSIGN_OR_RETURN(output_, OutputFile::Create(output, Readers::kOwner));
     digest_.Update(header);
     return output_->Append(header);
   }
   bool open() const { return output_ != nullptr; }
-  // What the last round left at `offset`; zeros in the first.
-  absl::Status Read(int64_t offset, int64_t size) {
+  // What the last round left at `offset` of the input; zeros in the first round, which has none.
+  absl::Status Read(AverageInputs* inputs, std::optional<size_t> input, int64_t offset,
+                    int64_t size) {
     fragment_.assign(static_cast<size_t>(size), '\0');
-    return input_.has_value() ? DeltaFiles::Read(*input_, offset, &fragment_) : absl::OkStatus();
+    return input.has_value() ? inputs->ReadAt(*input, offset, &fragment_) : absl::OkStatus();
   }
   // Sets element `i` and returns what is stored, so that a restart between rounds changes nothing.
   template <typename T>
@@ -141,24 +76,10 @@ class MomentFile {
   }
 
  private:
-  std::optional<InputFile> input_;
   std::unique_ptr<OutputFile> output_;
   Sha256 digest_;
   std::string fragment_;
 };
-
-// Whether the file is there and has that SHA-256 ("": whatever it has).
-absl::StatusOr<bool> Sound(const std::string& path, const std::string& sha256) {
-  if (path.empty() || sha256.empty()) return true;
-  const absl::Status status = CheckFileSha256(path, sha256);
-  if (absl::IsDataLoss(status)) return false;
-  // Of rights, or of what has taken the file's place: a person can mend it.
-  if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
-    return absl::UnavailableError(status.message());
-  }
-  if (!status.ok()) return status;
-  return true;
-}
 
 // Holds the open files and buffers of one averaging.
 class Averager {
@@ -166,34 +87,11 @@ class Averager {
   explicit Averager(const AverageRequest& request) : request_(request) {}
 
   absl::StatusOr<AverageResult> Run() {
-    AverageResult damage;
-    for (const auto& [path, sha256] :
-         {std::pair(&request_.weights_path, &request_.weights_sha256),
-          std::pair(&request_.momentum_path, &request_.momentum_sha256),
-          std::pair(&request_.variance_path, &request_.variance_sha256)}) {
-      DISTILLERY_ASSIGN_OR_RETURN(const bool sound, Sound(*path, *sha256));
-      damage.weights_damaged |= !sound;
-    }
-    if (damage.weights_damaged) return damage;
-    DISTILLERY_RETURN_IF_ERROR(OpenInputs());
-    DISTILLERY_RETURN_IF_ERROR(MeasureNorms());
-    if (!damaged_replicas_.empty()) {
-      damage.damaged_replicas = damaged_replicas_;
-      return damage;
-    }
-    DISTILLERY_ASSIGN_OR_RETURN(output_,
-                                OutputFile::Create(request_.weights_output, Readers::kOwner));
-    if (KeepsMomentum(request_.outer_optimizer)) {
-      DISTILLERY_RETURN_IF_ERROR(
-          momentum_.Open(request_.momentum_path, request_.momentum_output, header_));
-    }
-    if (KeepsVariance(request_.outer_optimizer)) {
-      DISTILLERY_RETURN_IF_ERROR(
-          variance_.Open(request_.variance_path, request_.variance_output, header_));
-    }
-    DISTILLERY_RETURN_IF_ERROR(Write(header_));
-    for (const TensorSpec& tensor : layout_.tensors()) {
-      DISTILLERY_RETURN_IF_ERROR(AverageTensor(tensor));
+    for (const auto& check :
+         {&Averager::CheckWeights, &Averager::CheckDeltas, &Averager::Average}) {
+      const absl::Status status = (this->*check)();
+      if (inputs_.any_damaged()) return Damage();
+      if (!status.ok()) return status;
     }
     DISTILLERY_RETURN_IF_ERROR(output_->Sync());
     DISTILLERY_RETURN_IF_ERROR(output_->Keep());
@@ -208,33 +106,39 @@ class Averager {
   }
 
  private:
-  absl::Status OpenInputs() {
-    {
-      const auto tensors = TensorSource::OpenFile(request_.weights_path);
-      if (absl::IsInvalidArgument(tensors.status())) {
-        return absl::DataLossError(
-            absl::StrCat(request_.weights_path, ": ", tensors.status().message()));
+  AverageResult Damage() const {
+    AverageResult damage;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (!inputs_.damaged(i)) continue;
+      if (i < first_delta_) damage.weights_damaged = true;
+      if (i >= first_delta_) {
+        damage.damaged_replicas.push_back(static_cast<int64_t>(i - first_delta_));
       }
-      if (!tensors.ok()) return tensors.status();
-      layout_ = tensors->layout();
     }
-    header_ = layout_.Header();
-    DISTILLERY_ASSIGN_OR_RETURN(InputFile weights, InputFile::Open(request_.weights_path));
-    weights_.emplace(std::move(weights));
-    for (const ReplicaDelta& delta : request_.deltas) {
-      total_weight_ += delta.weight;
-      absl::Status status = deltas_.Add(delta.path, header_);
-      if (status.ok()) continue;
-      if (!IsDamage(status) || delta.sha256.empty()) return status;
-      deltas_.AddMissing();
-    }
-    return absl::OkStatus();
+    return damage;
   }
 
-  // What an error means where the file was known to be sound once.
-  static bool IsDamage(const absl::Status& status) {
-    return absl::IsNotFound(status) || absl::IsDataLoss(status) ||
-           absl::IsFailedPrecondition(status);
+  // The weights and moments, and the layout of all files.
+  absl::Status CheckWeights() {
+    inputs_.Add(request_.weights_path, request_.weights_sha256);
+    if (!request_.momentum_path.empty()) {
+      momentum_input_ = inputs_.Add(request_.momentum_path, request_.momentum_sha256);
+    }
+    if (!request_.variance_path.empty()) {
+      variance_input_ = inputs_.Add(request_.variance_path, request_.variance_sha256);
+    }
+    first_delta_ = inputs_.size();
+    for (size_t i = 0; i < first_delta_; ++i) DISTILLERY_RETURN_IF_ERROR(inputs_.EndCheck(i));
+    const auto tensors = TensorSource::OpenFile(request_.weights_path);
+    if (absl::IsInvalidArgument(tensors.status()) || absl::IsDataLoss(tensors.status())) {
+      return inputs_.NoteDamage(
+          kWeights, absl::DataLossError(
+                        absl::StrCat(request_.weights_path, ": ", tensors.status().message())));
+    }
+    if (!tensors.ok()) return tensors.status();
+    layout_ = tensors->layout();
+    header_ = layout_.Header();
+    return absl::OkStatus();
   }
 
   bool IsBuffer(const TensorSpec& tensor) const {
@@ -243,16 +147,14 @@ class Averager {
   }
 
   // One pass over the deltas, which tells the parameters' norms and what is damaged.
-  absl::Status MeasureNorms() {
-    for (size_t k = 0; k < deltas_.size(); ++k) {
+  absl::Status CheckDeltas() {
+    for (const ReplicaDelta& delta : request_.deltas) {
+      total_weight_ += delta.weight;
+      const size_t input = inputs_.Add(delta.path, delta.sha256);
       double squares = 0;
-      const std::string& expected = request_.deltas[k].sha256;
-      absl::Status read =
-          deltas_.missing(k) ? absl::DataLossError("") : ReadDelta(k, expected, &squares);
-      if (!read.ok()) {
-        if (!IsDamage(read) || expected.empty()) return read;
-        damaged_replicas_.push_back(static_cast<int64_t>(k));
-      }
+      const absl::Status read = CheckDelta(input, &squares);
+      // The others are looked at all the same: what is damaged is done again together.
+      if (!read.ok() && !inputs_.damaged(input)) return read;
       norms_.push_back(std::sqrt(squares));
       const bool clipped = request_.clip_norm > 0 && norms_.back() > request_.clip_norm;
       scales_.push_back(clipped ? request_.clip_norm / norms_.back() : 1);
@@ -260,25 +162,27 @@ class Averager {
     return absl::OkStatus();
   }
 
-  // Adds the squares of the parameters. DATA_LOSS if the file's SHA-256 is not `expected`. Tensors
-  // lie without gaps in the order of their names: a canonical file is its header and they.
-  absl::Status ReadDelta(size_t k, const std::string& expected, double* squares) {
-    Sha256 digest;
-    digest.Update(header_);
+  // Adds the squares of the parameters. Tensors lie without gaps in the order of their names: a
+  // canonical file is its header and they.
+  absl::Status CheckDelta(size_t input, double* squares) {
+    fragment_.resize(header_.size());
+    DISTILLERY_RETURN_IF_ERROR(inputs_.ReadAt(input, 0, &fragment_));
+    if (fragment_ != header_) {
+      return inputs_.NoteDamage(input, absl::FailedPreconditionError(
+                                           absl::StrCat(request_.deltas[input - first_delta_].path,
+                                                        ": its layout differs from the weights'")));
+    }
     for (const TensorSpec& tensor : layout_.tensors()) {
-      if (expected.empty() && IsBuffer(tensor)) continue;
+      if (IsBuffer(tensor)) continue;
       for (int64_t done = 0; done < tensor.byte_count; done += kFragmentBytes) {
         fragment_.resize(static_cast<size_t>(std::min(kFragmentBytes, tensor.byte_count - done)));
         DISTILLERY_RETURN_IF_ERROR(
-            deltas_.ReadAt(k, layout_.data_start() + tensor.offset + done, &fragment_));
-        if (!expected.empty()) digest.Update(fragment_);
-        if (IsBuffer(tensor)) continue;
+            inputs_.ReadAt(input, layout_.data_start() + tensor.offset + done, &fragment_));
         if (tensor.type == ScalarType::kFloat32) AddSquares<float>(squares);
         if (tensor.type == ScalarType::kFloat64) AddSquares<double>(squares);
       }
     }
-    if (expected.empty() || digest.HexDigest() == expected) return absl::OkStatus();
-    return absl::DataLossError("its SHA-256 differs");
+    return inputs_.EndCheck(input);
   }
 
   // Of the fragment.
@@ -291,14 +195,36 @@ class Averager {
     }
   }
 
+  // The second pass, into the outputs.
+  absl::Status Average() {
+    DISTILLERY_ASSIGN_OR_RETURN(output_,
+                                OutputFile::Create(request_.weights_output, Readers::kOwner));
+    if (KeepsMomentum(request_.outer_optimizer)) {
+      DISTILLERY_RETURN_IF_ERROR(momentum_.Open(request_.momentum_output, header_));
+    }
+    if (KeepsVariance(request_.outer_optimizer)) {
+      DISTILLERY_RETURN_IF_ERROR(variance_.Open(request_.variance_output, header_));
+    }
+    DISTILLERY_RETURN_IF_ERROR(Write(header_));
+    inputs_.BeginUse(header_);
+    absl::Status status;
+    for (const TensorSpec& tensor : layout_.tensors()) {
+      if (status.ok()) status = AverageTensor(tensor);
+    }
+    // What is not finite may be so because of bytes that are damaged.
+    if (!status.ok() && !absl::IsDataLoss(status)) return status;
+    const absl::Status same = inputs_.EndUse();
+    return status.ok() ? same : status;
+  }
+
   absl::Status AverageTensor(const TensorSpec& tensor) {
     const bool buffer = IsBuffer(tensor);
     // The robust methods hold all replicas' fragments at once: smaller ones then.
     const int64_t step =
-        Robust(buffer)
-            ? std::max(kLeastFragmentBytes, kFragmentBytes / static_cast<int64_t>(deltas_.size()) /
-                                                kLeastFragmentBytes * kLeastFragmentBytes)
-            : kFragmentBytes;
+        Robust(buffer) ? std::max(kLeastFragmentBytes,
+                                  kFragmentBytes / static_cast<int64_t>(request_.deltas.size()) /
+                                      kLeastFragmentBytes * kLeastFragmentBytes)
+                       : kFragmentBytes;
     for (int64_t done = 0; done < tensor.byte_count; done += step) {
       const int64_t offset = layout_.data_start() + tensor.offset + done;
       const int64_t size = std::min(step, tensor.byte_count - done);
@@ -341,10 +267,15 @@ class Averager {
     return WriteMoments(buffer, size);
   }
 
+  // Into the fragment, which has its size.
+  absl::Status ReadDelta(size_t k, int64_t offset) {
+    return inputs_.ReadAt(first_delta_ + k, offset, &fragment_);
+  }
+
   template <typename T>
   absl::Status WeightedMean(int64_t offset, int64_t count, bool buffer) {
-    for (size_t k = 0; k < deltas_.size(); ++k) {
-      DISTILLERY_RETURN_IF_ERROR(deltas_.ReadAt(k, offset, &fragment_));
+    for (size_t k = 0; k < request_.deltas.size(); ++k) {
+      DISTILLERY_RETURN_IF_ERROR(ReadDelta(k, offset));
       double weight = request_.deltas[k].weight / total_weight_;
       if (!buffer) weight *= scales_[k];
       for (int64_t i = 0; i < count; ++i) mean_[i] += weight * Element<T>(fragment_, i);
@@ -355,10 +286,10 @@ class Averager {
   // Trimmed mean or median of each element.
   template <typename T>
   absl::Status RobustMean(int64_t offset, int64_t count) {
-    const size_t replicas = deltas_.size();
+    const size_t replicas = request_.deltas.size();
     rows_.resize(replicas * static_cast<size_t>(count));
     for (size_t k = 0; k < replicas; ++k) {
-      DISTILLERY_RETURN_IF_ERROR(deltas_.ReadAt(k, offset, &fragment_));
+      DISTILLERY_RETURN_IF_ERROR(ReadDelta(k, offset));
       for (int64_t i = 0; i < count; ++i) {
         rows_[static_cast<size_t>(i) * replicas + k] = scales_[k] * Element<T>(fragment_, i);
       }
@@ -381,7 +312,7 @@ class Averager {
   // Turns the mean delta into new weights, in place.
   template <typename T>
   absl::Status ApplyOuter(int64_t offset, int64_t count) {
-    DISTILLERY_RETURN_IF_ERROR(DeltaFiles::Read(*weights_, offset, &fragment_));
+    DISTILLERY_RETURN_IF_ERROR(inputs_.ReadAt(kWeights, offset, &fragment_));
     const double rate = request_.outer_learning_rate;
     const double momentum = request_.outer_momentum;
     if (!momentum_.open()) {
@@ -389,9 +320,9 @@ class Averager {
       return absl::OkStatus();
     }
     const auto size = static_cast<int64_t>(fragment_.size());
-    DISTILLERY_RETURN_IF_ERROR(momentum_.Read(offset, size));
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Read(&inputs_, momentum_input_, offset, size));
     if (variance_.open()) {
-      DISTILLERY_RETURN_IF_ERROR(variance_.Read(offset, size));
+      DISTILLERY_RETURN_IF_ERROR(variance_.Read(&inputs_, variance_input_, offset, size));
       const double beta2 = request_.outer_beta2;
       for (int64_t i = 0; i < count; ++i) {
         const double m =
@@ -414,8 +345,8 @@ class Averager {
   // Types without arithmetic: buffers take replica 0's value, parameters stay.
   absl::Status CopyFragment(int64_t offset, int64_t size, bool buffer) {
     fragment_.resize(static_cast<size_t>(size));
-    DISTILLERY_RETURN_IF_ERROR(buffer ? deltas_.ReadAt(0, offset, &fragment_)
-                                      : DeltaFiles::Read(*weights_, offset, &fragment_));
+    DISTILLERY_RETURN_IF_ERROR(
+        inputs_.ReadAt(buffer ? first_delta_ : kWeights, offset, &fragment_));
     DISTILLERY_RETURN_IF_ERROR(Write(fragment_));
     return WriteMoments(/*zeros=*/true, size);
   }
@@ -430,13 +361,17 @@ class Averager {
     return output_->Append(bytes);
   }
 
+  // The number of the weights among the inputs; moments come next, then deltas.
+  static constexpr size_t kWeights = 0;
+
   const AverageRequest& request_;
   WeightsLayout layout_;
   std::string header_;
-  std::optional<InputFile> weights_;
-  DeltaFiles deltas_{MostOpenDeltas()};
+  AverageInputs inputs_;
+  std::optional<size_t> momentum_input_;
+  std::optional<size_t> variance_input_;
+  size_t first_delta_ = 0;
   double total_weight_ = 0;
-  std::vector<int64_t> damaged_replicas_;
   // Of each delta: its norm, and what it is multiplied by.
   std::vector<double> norms_;
   std::vector<double> scales_;

@@ -1,9 +1,13 @@
 #include "coordinator/average.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <thread>
 #include <tuple>
 
 #include "common/base/checksum.h"
@@ -81,6 +85,77 @@ TEST_F(AverageTest, DamagedInputsAreNamedAndNothingIsWritten) {
   ASSERT_OK_AND_ASSIGN(const AverageResult other, Average());
   EXPECT_TRUE(other.weights_damaged);
 }
+
+// What goes wrong with a file after it was checked and before its bytes are averaged. The new
+// weights are written to a pipe, whose writer waits for its reader: the first pass is over once it
+// can be opened, and of files of several fragments the last ones have not been read again.
+struct LateDamage {
+  const char* name;
+  std::string file;
+  // The bytes at the end of the file; none: it is cut short.
+  std::string bytes;
+  bool of_weights;
+};
+
+class DamagedBetweenThePasses : public AverageTest,
+                                public ::testing::WithParamInterface<LateDamage> {};
+
+TEST_P(DamagedBetweenThePasses, Fault62_IsNamedAndNoWeightsComeOfIt) {
+  const LateDamage& damage = GetParam();
+  const auto file = [](float value) {
+    return MakeTensorFile({{"mean", {3}}, {"w", Floats(1'000'000, value)}}, {{"z", 5}});
+  };
+  request_.buffer_names = {"mean", "z"};
+  request_.outer_optimizer = "nesterov";
+  request_.outer_momentum = 0.5;
+  SetWeights(file(1));
+  request_.momentum_path = Write("momentum", file(0.5));
+  for (int k = 0; k < 3; ++k) AddDelta(file(0.25F), 1);
+  request_.weights_sha256 = Sha256Hex(*ReadFile(request_.weights_path, 1 << 30));
+  request_.momentum_sha256 = Sha256Hex(*ReadFile(request_.momentum_path, 1 << 30));
+  for (ReplicaDelta& delta : request_.deltas) {
+    delta.sha256 = Sha256Hex(*ReadFile(delta.path, 1 << 30));
+  }
+  ASSERT_EQ(mkfifo(folder_.File("weights-out").c_str(), 0600), 0);
+  absl::StatusOr<AverageResult> average;
+  std::thread averaging([&] { average = Average(); });
+  {
+    std::ifstream pipe(folder_.File("weights-out"), std::ios::binary);
+    const std::string path = folder_.File(damage.file);
+    if (damage.bytes.empty()) {
+      std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+    } else {
+      std::fstream damaged(path, std::ios::in | std::ios::out | std::ios::binary);
+      damaged.seekp(-static_cast<int64_t>(damage.bytes.size()), std::ios::end);
+      damaged << damage.bytes;
+    }
+    pipe.ignore(std::numeric_limits<std::streamsize>::max());
+  }
+  averaging.join();
+  ASSERT_THAT(average, IsOk());
+  EXPECT_EQ(average->weights_damaged, damage.of_weights);
+  if (damage.of_weights) {
+    EXPECT_THAT(average->damaged_replicas, ::testing::IsEmpty());
+  } else {
+    EXPECT_THAT(average->damaged_replicas, ElementsAre(damage.file.back() - '0'));
+  }
+  EXPECT_FALSE(FileExists(folder_.File("momentum-out")));
+}
+
+// The last eight bytes are "z", a buffer that replica 0 gives; those before are parameters.
+const std::string kFourFloats(16, '\x41');
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DamagedBetweenThePasses,
+    ::testing::Values(LateDamage{"delta_rots", "delta-1", kFourFloats, false},
+                      LateDamage{"delta_is_no_number", "delta-2", std::string(16, '\xFF'), false},
+                      LateDamage{"delta_is_cut_short", "delta-1", "", false},
+                      LateDamage{"buffer_that_is_used", "delta-0", "\x06", false},
+                      LateDamage{"buffer_that_is_not_used", "delta-2", "\x06", false},
+                      LateDamage{"weights_rot", "weights", kFourFloats, true},
+                      LateDamage{"weights_are_cut_short", "weights", "", true},
+                      LateDamage{"momentum_rots", "momentum", kFourFloats, true}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(AverageTest, MomentsHaveTheirDigestsAndAreChecked) {
   SetWeights(MakeTensorFile({{"w", {1, 2}}}));
