@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -43,8 +44,13 @@ bool IsSyncFailure(const absl::Status& status) {
 }
 
 absl::Status SyncErrnoStatus(int error_number, absl::string_view what) {
+  return MarkSyncFailure(
+      absl::UnavailableError(absl::StrCat(what, ": ", std::strerror(error_number))));
+}
+
+absl::Status NewFileSyncErrnoStatus(int error_number, absl::string_view what) {
   const absl::Status status = ErrnoStatus(error_number, what);
-  return IsDiskFull(status) || IsOutOfDescriptors(status) ? status : MarkSyncFailure(status);
+  return IsDiskFull(status) ? status : SyncErrnoStatus(error_number, what);
 }
 
 absl::StatusOr<int64_t> FreeBytes(const std::string& folder) {

@@ -20,13 +20,17 @@ absl::Status MarkNoDescriptors(absl::Status status);
 bool IsOutOfDescriptors(const absl::Status& status);
 
 // fsync failed: the system may have dropped what it could not write and says so once, so what the
-// process believes to be on disk may not be there, and trying again proves nothing.
+// process believes to be on disk may not be there, and trying again proves nothing. So it is for
+// whatever reason, a full disk included.
 absl::Status MarkSyncFailure(absl::Status status);
 bool IsSyncFailure(const absl::Status& status);
 
-// The status for fsync that failed with `error_number` after `what`: as ErrnoStatus, and marked
-// unless it is one that can be waited for.
+// The status for fsync that failed with `error_number` after `what`, on a file or folder that goes
+// on to be used: UNAVAILABLE, and marked.
 absl::Status SyncErrnoStatus(int error_number, absl::string_view what);
+// The same for a file that nobody knows yet and that is dropped now: where the disk is full it can
+// be written anew once there is room, so that is the mark.
+absl::Status NewFileSyncErrnoStatus(int error_number, absl::string_view what);
 
 // Bytes that an ordinary user can still write in the folder's file system.
 absl::StatusOr<int64_t> FreeBytes(const std::string& folder);

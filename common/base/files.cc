@@ -212,8 +212,16 @@ absl::Status OutputFile::Append(absl::Span<const absl::string_view> pieces) {
 }
 
 absl::Status OutputFile::Sync() {
-  if (fsync(descriptor_) != 0) return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", path_));
-  return absl::OkStatus();
+  if (fsync(descriptor_) == 0) return absl::OkStatus();
+  absl::Status status = NewFileSyncErrnoStatus(errno, absl::StrCat("cannot sync ", path_));
+  // What the system could not write it may have dropped, and would not say so again: the file is
+  // lost, and whoever goes on with it all the same gets EBADF.
+  if (descriptor_ >= 0) {
+    close(descriptor_);
+    descriptor_ = -1;
+    unlink(path_.c_str());
+  }
+  return status;
 }
 
 absl::Status OutputFile::Keep() {

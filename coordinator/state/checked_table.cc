@@ -134,13 +134,14 @@ absl::Status Database::Error(const std::string& what, int code) const {
       ((code & 0xFF) == SQLITE_IOERR && (error_number == ENOSPC || error_number == EDQUOT));
   const std::string text = absl::StrCat("record: ", what, ": ", sqlite3_errmsg(handle_));
   absl::Status status = absl::UnavailableError(text);
-  if (full) {
+  if (detail == SQLITE_IOERR_FSYNC || detail == SQLITE_IOERR_DIR_FSYNC) {
+    // For whatever reason: what it wrote may be gone.
+    status = MarkSyncFailure(status);
+  } else if (full) {
     status = MarkDiskFull(absl::ResourceExhaustedError(text));
   } else if ((code & 0xFF) == SQLITE_CANTOPEN &&
              (error_number == EMFILE || error_number == ENFILE)) {
     status = MarkNoDescriptors(status);
-  } else if (detail == SQLITE_IOERR_FSYNC || detail == SQLITE_IOERR_DIR_FSYNC) {
-    status = MarkSyncFailure(status);
   } else if ((code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB) {
     status = absl::DataLossError(text);
   }

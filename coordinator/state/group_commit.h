@@ -16,8 +16,9 @@ namespace distillery {
 
 class GroupCommit {
  public:
-  // `sync` makes all that was committed before it durable. `on_failure` is told where it fails;
-  // nothing that was waited for may be acknowledged then (see DiskWatch).
+  // `sync` makes all that was committed before it durable. `on_failure` is told where it fails, for
+  // whatever reason; nothing that was waited for may be acknowledged then, nor is the log ever
+  // synced again, so it ends the process (see DiskWatch).
   GroupCommit(std::function<absl::Status()> sync,
               std::function<void(const absl::Status&)> on_failure)
       : sync_(std::move(sync)), on_failure_(std::move(on_failure)) {}

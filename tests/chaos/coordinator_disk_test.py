@@ -5,6 +5,7 @@ import glob
 import os
 import subprocess
 import unittest
+from errno import EIO, ENOSPC
 
 from bare_coordinator import (ELEMENTS, OK, BareCoordinatorCase, grpc, model_file, wait_for)
 
@@ -110,26 +111,51 @@ class CoordinatorDisk(BareCoordinatorCase):
         os.remove(ballast)
         wait_for("the round", lambda: self.get(stub, run_id).completed_round_count == 1)
 
-    def test_Fault28_a_disk_that_fails_to_sync_ends_the_coordinator_and_a_restart_recovers(self):
+    def start_with_libfiu(self, name):
+        """(a coordinator whose calls can be made to fail, the folder of its state, libfiu's pipe)"""
         preload = glob.glob("/usr/lib/*/fiu/fiu_*_preload.so") + glob.glob(
             "/usr/lib/fiu/fiu_*_preload.so")
         if not preload:
             self.skipTest("libfiu is not there: install fiu-utils")
-        for what in ("fdatasync", "fsync"):
-            with self.subTest(what):
-                state = self.path("state-" + what)
-                fifo = self.path("fiu-" + what)
-                coordinator = self.start_coordinator(
-                    state=state, before=["/usr/bin/env", "LD_PRELOAD=" + ":".join(preload),
-                                         "FIU_CTRL_FIFO=" + fifo])
+        state, fifo = self.path("state-" + name), self.path("fiu-" + name)
+        coordinator = self.start_coordinator(
+            state=state, before=["/usr/bin/env", "LD_PRELOAD=" + ":".join(preload),
+                                 "FIU_CTRL_FIFO=" + fifo])
+        control = f"{fifo}-{coordinator.child.pid}"
+        wait_for("libfiu", lambda: os.path.exists(control + ".in"))
+        return coordinator, state, control
+
+    def test_Fault27_a_full_disk_that_shows_when_a_new_file_is_synced_is_waited_for(self):
+        coordinator, _, control = self.start_with_libfiu("full")
+        stub = self.stub(coordinator)
+        run_id = self.submit_run(stub)
+        worker = self.register(stub)
+        self.upload(stub, self.lease(stub, worker), model_file(1.0))
+        lease = self.lease(stub, worker)
+        self.enable(control, f"enable name=posix/io/sync/fsync,failinfo={ENOSPC}\n")
+        code, text = self.status_of(lambda: self.upload(stub, lease, model_file(0.5), "again"))
+        self.assertEqual(code, RESOURCE_EXHAUSTED, text)
+        self.enable(control, "disable name=posix/io/sync/fsync\n")
+        # Sent again it is another file.
+        wait_for("room", lambda: self.metric(coordinator, "disk_full") == 0)
+        self.assertEqual(self.status_of(
+            lambda: self.upload(stub, lease, model_file(0.5), "again")), (OK, ""))
+        self.upload(stub, self.lease(stub, worker, wait=20), model_file(0.25))
+        wait_for("the round", lambda: self.get(stub, run_id).completed_round_count == 1)
+        self.assertGreaterEqual(self.metric(coordinator, "disk_full_pauses_total"), 1)
+        self.assertEqual(coordinator.terminate(), 0)
+
+    def test_Fault28_a_disk_that_fails_to_sync_ends_the_coordinator_and_a_restart_recovers(self):
+        # A full disk that shows only here is no better: what SQLite's log held may be gone.
+        for what, errno in (("fdatasync", EIO), ("fdatasync", ENOSPC), ("fsync", EIO)):
+            with self.subTest(what, errno=errno):
+                coordinator, state, control = self.start_with_libfiu(f"{what}-{errno}")
                 stub = self.stub(coordinator)
                 run_id = self.submit_run(stub)
                 worker = self.register(stub)
                 self.upload(stub, self.lease(stub, worker), model_file(1.0))
                 lease = self.lease(stub, worker)
-                control = f"{fifo}-{coordinator.child.pid}"
-                wait_for("libfiu", lambda: os.path.exists(control + ".in"))
-                self.enable(control, f"enable name=posix/io/sync/{what},failinfo=5\n")
+                self.enable(control, f"enable name=posix/io/sync/{what},failinfo={errno}\n")
                 code, text = self.status_of(
                     lambda: self.upload(stub, lease, model_file(0.5), "lost"))
                 self.assertEqual(code, UNAVAILABLE, text)

@@ -13,13 +13,25 @@ namespace {
 TEST(DiskErrors, OnlyAFullDiskIsOneThatCanBeWaitedFor) {
   for (const int full : {ENOSPC, EDQUOT}) {
     EXPECT_TRUE(IsDiskFull(ErrnoStatus(full, "x")));
-    EXPECT_FALSE(IsSyncFailure(SyncErrnoStatus(full, "x")));
+    EXPECT_FALSE(IsSyncFailure(ErrnoStatus(full, "x")));
     EXPECT_THAT(ErrnoStatus(full, "x"), StatusIs(absl::StatusCode::kResourceExhausted));
   }
   EXPECT_FALSE(IsDiskFull(ErrnoStatus(EIO, "x")));
   EXPECT_FALSE(IsSyncFailure(ErrnoStatus(EIO, "x")));
   EXPECT_TRUE(IsSyncFailure(SyncErrnoStatus(EIO, "x")));
   EXPECT_FALSE(IsDiskFull(absl::ResourceExhaustedError("a quota")));
+}
+
+TEST(DiskErrors, Fault28_AFailedSyncIsOneForWhateverReasonUnlessTheFileIsWrittenAnew) {
+  for (const int error : {EIO, ENOSPC, EDQUOT, EMFILE}) {
+    const absl::Status used = SyncErrnoStatus(error, "x");
+    EXPECT_TRUE(IsSyncFailure(used)) << used;
+    EXPECT_FALSE(IsDiskFull(used) || IsOutOfDescriptors(used)) << used;
+    const absl::Status anew = NewFileSyncErrnoStatus(error, "x");
+    const bool full = error == ENOSPC || error == EDQUOT;
+    EXPECT_EQ(IsDiskFull(anew), full) << anew;
+    EXPECT_EQ(IsSyncFailure(anew), !full) << anew;
+  }
 }
 
 class DiskWatchTest : public ::testing::Test {
@@ -61,6 +73,9 @@ TEST_F(DiskWatchTest, OtherErrorsChangeNothing) {
   EXPECT_EQ(failures_, 0);
   (void)watch_.Note(SyncErrnoStatus(EIO, "sync"));
   EXPECT_EQ(failures_, 1);
+  (void)watch_.Note(SyncErrnoStatus(ENOSPC, "sync"));
+  EXPECT_EQ(failures_, 2);
+  EXPECT_FALSE(watch_.full());
 }
 
 TEST_F(DiskWatchTest, Fault28_WithoutAHandlerTheProcessEndsWithExitCode1) {

@@ -169,6 +169,22 @@ TEST_F(FilesTest, WhatWasOpenToOthersIsMadePrivateAndLinksAreNotFollowed) {
   MakePrivate(Path("not-there"));
 }
 
+TEST_F(FilesTest, Fault28_AFileThatCouldNotBeSyncedIsNeverSyncedAgainNorKept) {
+  // A pipe knows no sync.
+  ASSERT_EQ(mkfifo(Path("a").c_str(), 0600), 0);
+  const Descriptor reader(open(Path("a").c_str(), O_RDONLY | O_NONBLOCK));
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file, OutputFile::Create(Path("a")));
+    const absl::Status failed = file->Sync();
+    EXPECT_TRUE(IsSyncFailure(failed)) << failed;
+    EXPECT_FALSE(FileExists(Path("a")));
+    EXPECT_TRUE(IsSyncFailure(file->Sync()));
+    EXPECT_FALSE(file->Append("x").ok());
+    EXPECT_FALSE(file->Keep().ok());
+  }
+  EXPECT_FALSE(FileExists(Path("a")));
+}
+
 TEST_F(FilesTest, Fault58_WithoutAFreeDescriptorNothingIsRenamedAndNoSyncHasFailed) {
   ASSERT_THAT(WriteFileDurably(Path("a"), "abc"), IsOk());
   ASSERT_OK_AND_ASSIGN(const auto open, OutputFile::Create(Path("b")));
