@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/escaping.h"
+#include "common/base/failpoint.h"
 
 namespace distillery {
 namespace {
@@ -44,6 +45,7 @@ Sha256& Sha256::Update(absl::string_view bytes) {
 }
 
 std::array<char, 32> Sha256::Digest() {
+  DISTILLERY_FAILPOINT("files.hashing");
   std::array<char, 32> digest{};
   EVP_DigestFinal_ex(context_->evp, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
   return digest;

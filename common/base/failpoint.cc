@@ -13,6 +13,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/base/descriptor.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
@@ -26,8 +29,10 @@ constexpr char kLogVariable[] = "DISTILLERY_FAILPOINT_LOG";
 
 struct Arm {
   // 0: not armed.
-  int signal = 0;
   int64_t at = 0;
+  // 0: it sleeps.
+  int signal = 0;
+  absl::Duration sleep;
 };
 
 struct State {
@@ -52,16 +57,22 @@ absl::Status ParseItem(const std::string& item, std::array<Arm, std::size(kFailp
         UnknownName("failpoint", named.first, {std::begin(kFailpoints), std::end(kFailpoints)})));
   }
   Arm arm;
-  if (counted.first == "kill") arm.signal = SIGKILL;
-  if (counted.first == "stop") arm.signal = SIGSTOP;
-  const bool once = counted.second.empty() && named.second.find('@') == std::string::npos;
-  if (arm.signal == 0 || (!once && (!absl::SimpleAtoi(counted.second, &arm.at) || arm.at < 1))) {
-    return absl::InvalidArgumentError(absl::StrCat(kVariable, ": \"", item,
-                                                   "\": write NAME=kill or NAME=stop, with @HIT "
-                                                   "from 1"));
+  int64_t millis = 0;
+  absl::string_view action = counted.first;
+  if (action == "kill") arm.signal = SIGKILL;
+  if (action == "stop") arm.signal = SIGSTOP;
+  if (absl::ConsumePrefix(&action, "sleep:") && absl::SimpleAtoi(action, &millis) && millis > 0) {
+    arm.sleep = absl::Milliseconds(millis);
   }
-  if (once) arm.at = 1;
-  if ((*arms)[index].signal != 0) {
+  const bool acts = arm.signal != 0 || arm.sleep > absl::ZeroDuration();
+  const bool first = counted.second.empty() && named.second.find('@') == std::string::npos;
+  if (!acts || (!first && (!absl::SimpleAtoi(counted.second, &arm.at) || arm.at < 1))) {
+    return absl::InvalidArgumentError(absl::StrCat(kVariable, ": \"", item,
+                                                   "\": write NAME=kill or NAME=stop, or "
+                                                   "NAME=sleep:MILLISECONDS, with @HIT from 1"));
+  }
+  if (first) arm.at = 1;
+  if ((*arms)[index].at != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(kVariable, ": ", named.first, " is given twice"));
   }
@@ -82,7 +93,7 @@ absl::Status ArmFailpoints(const std::string& text, const std::string& log_path)
   for (auto& hits : state.hits) hits.store(0);
   state.log_path = log_path;
   failpoint_internal::armed.store(true);
-  LogWarning("this process will be ended or stopped by {}={}", kVariable, text);
+  LogWarning("this process will be ended, stopped or slowed by {}={}", kVariable, text);
   return absl::OkStatus();
 }
 
@@ -94,6 +105,8 @@ absl::Status ArmFailpoints() {
   return ArmFailpoints(variable(kVariable), variable(kLogVariable));
 }
 
+void DisarmFailpoints() { failpoint_internal::armed.store(false); }
+
 namespace failpoint_internal {
 
 std::atomic<bool> armed{false};
@@ -101,7 +114,10 @@ std::atomic<bool> armed{false};
 void Hit(size_t index) {
   State& state = Shared();
   const Arm& arm = state.arms[index];
-  if (arm.signal == 0 || state.hits[index].fetch_add(1) + 1 != arm.at) return;
+  if (arm.at == 0) return;
+  const int64_t hit = state.hits[index].fetch_add(1) + 1;
+  if (arm.signal == 0 && hit >= arm.at) absl::SleepFor(arm.sleep);
+  if (arm.signal == 0 || hit != arm.at) return;
   if (!state.log_path.empty()) {
     const Descriptor log(
         open(state.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));

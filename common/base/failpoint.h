@@ -1,17 +1,20 @@
-// Named places in the programs at which a test ends or stops the process, so that a crash lands on
-// the moment it is about and not near it.
+// Named places in the programs at which a test ends, stops or slows the process, so that a crash
+// lands on the moment it is about and not near it, and a slow disk is as slow as it has to be.
 //
 //   DISTILLERY_FAILPOINT("coordinator.spool.renamed");
 //
 // One atomic load while nothing is armed, so release programs keep them: what is tested is what
 // ships. Debian's libfiu would have to be linked into every program for that, and it injects return
-// values, where all we need is a signal.
+// values, where all we need is a signal or a pause.
 //
 // Armed by the environment, read once when a program starts:
 //   DISTILLERY_FAILPOINTS=NAME=ACTION[@HIT],...   such as coordinator.spool.renamed=kill@3
-//       ACTION   kill (SIGKILL to this process) or stop (SIGSTOP; SIGCONT lets it go on)
-//       HIT      at which hit of the place, from 1 (default); it acts once
-//   DISTILLERY_FAILPOINT_LOG=FILE   gets a line "NAME ACTION PROCESS HIT" before the process acts
+//       ACTION   kill (SIGKILL to this process), stop (SIGSTOP; SIGCONT lets it go on) or sleep:MS
+//                (the thread that hits the place sleeps for so many milliseconds)
+//       HIT      at which hit of the place, from 1 (default); kill and stop act once, sleep acts at
+//                this hit and at all later ones
+//   DISTILLERY_FAILPOINT_LOG=FILE   gets a line "NAME ACTION PROCESS HIT" before the process is
+//                                   ended or stopped
 // A name, an action or a form that is not known is refused at start.
 //
 // Threads: hits come from any; arming comes first.
@@ -31,6 +34,8 @@ namespace distillery {
 // hit in every program that has durable files.
 inline constexpr std::string_view kFailpoints[] = {
     "files.renamed",                    // the name is new, the folder not yet on disk
+    "files.syncing",                    // written, not yet on disk
+    "files.hashing",                    // all bytes are read, their SHA-256 is not yet known
     "coordinator.run.recorded",         // submitted, not yet answered
     "coordinator.lease.granted",        // recorded, not yet answered
     "coordinator.download.chunk",       // weights are partly sent
@@ -77,6 +82,8 @@ constexpr size_t FailpointIndex(std::string_view name) {
 absl::Status ArmFailpoints();
 // The same for a given text and log ("": none); nothing is armed if it is refused.
 absl::Status ArmFailpoints(const std::string& text, const std::string& log_path);
+// Nothing is armed any more; for tests within one process. No thread may hit a place meanwhile.
+void DisarmFailpoints();
 
 namespace failpoint_internal {
 extern std::atomic<bool> armed;

@@ -18,6 +18,7 @@
 #include "common/base/logging.h"
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
+#include "common/base/sync_to_disk.h"
 
 namespace distillery {
 namespace {
@@ -74,7 +75,7 @@ absl::StatusOr<Descriptor> OpenFolder(const std::string& folder) {
 }
 
 absl::Status Sync(const Descriptor& opened, const std::string& folder) {
-  if (fsync(opened.get()) == 0) return absl::OkStatus();
+  if (SyncToDisk(opened.get()) == 0) return absl::OkStatus();
   return SyncErrnoStatus(errno, absl::StrCat("cannot sync folder ", folder));
 }
 
@@ -212,7 +213,7 @@ absl::Status OutputFile::Append(absl::Span<const absl::string_view> pieces) {
 }
 
 absl::Status OutputFile::Sync() {
-  if (fsync(descriptor_) == 0) return absl::OkStatus();
+  if (SyncToDisk(descriptor_) == 0) return absl::OkStatus();
   absl::Status status = NewFileSyncErrnoStatus(errno, absl::StrCat("cannot sync ", path_));
   // What the system could not write it may have dropped, and would not say so again: the file is
   // lost, and whoever goes on with it all the same gets EBADF.

@@ -14,6 +14,7 @@
 #include "common/base/files.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/sync_to_disk.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_authority.h"
 
@@ -59,7 +60,7 @@ absl::Status WriteSecret(const std::string& path, absl::string_view bytes) {
     }
     left.remove_prefix(static_cast<size_t>(written));
   }
-  if (fsync(file.get()) != 0) {
+  if (SyncToDisk(file.get()) != 0) {
     const int error = errno;
     unlink(temporary.c_str());
     return ErrnoStatus(error, absl::StrCat("cannot write ", path));

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/files.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -58,6 +59,21 @@ TEST(Failpoint, StopsOnceAndGoesOnWhenItIsTold) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST(Failpoint, SleepsFromTheHitThatWasNamedOnUntilItIsDisarmed) {
+  const auto took = [](int times) {
+    const absl::Duration began = SteadyNow();
+    Pass(times);
+    return SteadyNow() - began;
+  };
+  const TemporaryFolder folder;
+  ASSERT_THAT(ArmFailpoints("coordinator.spool.renamed=sleep:300@2", folder.File("log")), IsOk());
+  EXPECT_LT(took(1), absl::Milliseconds(300));
+  EXPECT_GE(took(2), absl::Milliseconds(600));
+  EXPECT_FALSE(FileExists(folder.File("log"))) << "a driver takes each line for a process to tend";
+  DisarmFailpoints();
+  EXPECT_LT(took(2), absl::Milliseconds(600));
+}
+
 TEST(Failpoint, WhatIsNotKnownIsRefusedAndArmsNothing) {
   const auto refused = [](const std::string& text, const std::string& reason) {
     EXPECT_THAT(ArmFailpoints(text, ""),
@@ -69,6 +85,9 @@ TEST(Failpoint, WhatIsNotKnownIsRefusedAndArmsNothing) {
   refused("files.renamed=explode", "write NAME=kill or NAME=stop");
   refused("files.renamed", "write NAME=kill or NAME=stop");
   refused("files.renamed=", "write NAME=kill or NAME=stop");
+  for (const char* const millis : {"", ":", ":x", ":0", ":-5", ":1.5"}) {
+    refused(absl::StrCat("files.renamed=sleep", millis), "NAME=sleep:MILLISECONDS");
+  }
   for (const char* const hit : {"0", "-1", "x", "", "1.5", "99999999999999999999"}) {
     refused(absl::StrCat("files.renamed=kill@", hit), "@HIT from 1");
   }
