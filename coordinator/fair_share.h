@@ -2,7 +2,7 @@
 //
 // A run that begins starts level with the one that has had least, so that it neither waits for the
 // others' past nor makes them wait for theirs. Times are of the coordinator's steady clock; after a
-// restart all start level. Threads: one at a time; Coordinator guards it.
+// restart all start level. Threads: one at a time; Ledger guards it.
 #pragma once
 
 #include <cstdint>

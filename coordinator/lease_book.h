@@ -1,6 +1,6 @@
 // The leases that are active now: who holds which task until when.
 //
-// Threads: one at a time; Coordinator guards it. Deadlines are on the coordinator's steady clock;
+// Threads: one at a time; Ledger guards it. Deadlines are on the coordinator's steady clock;
 // after a restart each recorded lease starts anew with its full duration.
 #pragma once
 

@@ -2,7 +2,7 @@
 // comes within minutes, so old ones can be forgotten: memory stays bounded however long the
 // coordinator runs.
 //
-// Threads: one at a time; Coordinator guards it.
+// Threads: one at a time; Ledger guards it.
 #pragma once
 
 #include <cstddef>

@@ -312,6 +312,13 @@ RoundView RunEntry::ViewRound(const RoundRow& round) const {
   return view;
 }
 
+absl::Duration RunEntry::TellAfter() const {
+  constexpr absl::Duration kTellEvery = absl::Milliseconds(100);
+  // Whoever watches sees each end at once, and of a busy run no more than a person can.
+  const bool still = Ended(row.state) || row.state == RunState::kPaused;
+  return still ? -absl::InfiniteDuration() : told + kTellEvery;
+}
+
 RunView RunEntry::View(absl::Duration now, bool with_details) const {
   RunView view;
   view.row = row;

@@ -1,6 +1,6 @@
 // One run in the coordinator's memory: its record row, its spec and its open tasks.
 //
-// Threads: one at a time; Coordinator guards it.
+// Threads: one at a time; Ledger guards it.
 #pragma once
 
 #include <deque>
@@ -131,6 +131,8 @@ class RunEntry {
   // Without live_workers and active_leases. `with_details`: with those of the latest evaluation.
   RunView View(absl::Duration now, bool with_details) const;
   RoundView ViewRound(const RoundRow& round) const;
+  // From when on its listeners may be told of changes again.
+  absl::Duration TellAfter() const;
 
   RunRow row;
   RunSpec spec;
@@ -159,6 +161,8 @@ class RunEntry {
   absl::Duration round_began;
   // A run that it depends on and that has not succeeded yet; empty: it may begin.
   std::string blocked_by;
+  // Of row.model_card.
+  std::string card_sha256;
   // What cannot be read of its rows; empty: nothing. A damaged run is shown as paused, unless it
   // has ended.
   std::string damage;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/run/evaluation_metrics.h"
@@ -49,6 +50,7 @@ std::unique_ptr<RunEntry> MakeEntry(const RunRow& row) {
   RunSpec unread;
   unread.name = row.run_id;
   auto run = std::make_unique<RunEntry>(row, spec.ok() ? WithoutFolders(*spec) : unread);
+  run->card_sha256 = Sha256Hex(row.model_card);
   // A row of an older version; the coordinator writes it anew.
   if (spec.ok() && HasFolders(*spec)) run->row.spec_json = RunSpecToJson(run->spec);
   if (!spec.ok()) {

@@ -3,7 +3,7 @@
 // and would take the same task again and again. It may come back at once by registering anew, as a
 // worker does that is started again. Kept in memory: a restarted coordinator starts counting anew.
 //
-// Threads: one at a time; Coordinator guards it.
+// Threads: one at a time; Ledger guards it.
 #pragma once
 
 #include <map>

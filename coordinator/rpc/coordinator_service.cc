@@ -20,6 +20,7 @@ namespace {
 
 // More than processors: each waits for the disk now and then, and those that wait share one sync.
 constexpr int kControlThreads = 16;
+constexpr int kRenewalThreads = 2;
 constexpr int kBulkThreads = 8;
 constexpr double kLongestWaitSeconds = 60;
 constexpr char kStreamsFlag[] = "--max-streams-per-client";
@@ -83,7 +84,7 @@ v1::Round RoundProto(const RoundView& view) {
 absl::Status AddRounds(Coordinator* coordinator, const std::string& run_id, const Page& page,
                        v1::GetRunResponse* response) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
-                              coordinator->GetRounds(run_id, page.token, page.size + 1));
+                              coordinator->runs().Rounds(run_id, page.token, page.size + 1));
   size_t bytes = response->ByteSizeLong();
   for (const RoundView& round : rounds) {
     if (response->rounds_size() == page.size ||
@@ -105,7 +106,7 @@ absl::Status AddNewestRounds(Coordinator* coordinator, const std::string& run_id
   for (bool full = false; first > 0 && !full;) {
     const int64_t begin = std::max<int64_t>(0, first - kLargestPage);
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<RoundView> rounds,
-                                coordinator->GetRounds(run_id, begin, first - begin));
+                                coordinator->runs().Rounds(run_id, begin, first - begin));
     for (auto round = rounds.rbegin(); round != rounds.rend() && !full; ++round) {
       v1::Round proto = RoundProto(*round);
       bytes += proto.ByteSizeLong() + 8;
@@ -148,7 +149,7 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
     // Once `done` is called this may be gone; these are not.
     const auto shared = shared_;
     Coordinator* const coordinator = coordinator_;
-    const int64_t id = coordinator->LeaseTask(
+    const int64_t id = coordinator->leases().Take(
         request.request_id(), request.worker_id(), absl::Seconds(wait),
         [this](absl::StatusOr<LeaseAnswer> answer) { Done(std::move(answer)); });
     bool cancelled = false;
@@ -157,7 +158,7 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
       shared->wait_id = id;
       cancelled = shared->cancelled;
     }
-    if (cancelled && id != 0) coordinator->CancelWait(id);
+    if (cancelled && id != 0) coordinator->leases().CancelWait(id);
   }
 
   void OnCancel() override {
@@ -167,7 +168,7 @@ class LeaseReactor : public grpc::ServerUnaryReactor {
       shared_->cancelled = true;
       id = shared_->wait_id;
     }
-    if (id != 0) coordinator_->CancelWait(id);
+    if (id != 0) coordinator_->leases().CancelWait(id);
   }
   void OnDone() override { delete this; }
 
@@ -214,13 +215,14 @@ CoordinatorServiceImpl::CoordinatorServiceImpl(Coordinator* coordinator, const O
       lease_limits_("uploads", "they end with the lease", kUploadsPerLease, "lease"),
       parked_(coordinator->clock()),
       streams_(coordinator->clock(), options.stream_idle_limit, [this] { parked_.DropUnwanted(); }),
+      renewals_(kRenewalThreads),
       control_(kControlThreads),
       bulk_(kBulkThreads) {}
 
-grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context,
+grpc::ServerUnaryReactor* CoordinatorServiceImpl::Unary(Context* context, TaskPool* pool,
                                                         std::function<absl::Status()> call) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  control_.Add([this, context, reactor, call = std::move(call)] {
+  pool->Add([this, context, reactor, call = std::move(call)] {
     // It may have waited for its turn, and its client may have left.
     const absl::Status status =
         context->IsCancelled() ? absl::CancelledError("the client went away") : call();
@@ -253,18 +255,18 @@ absl::Status CoordinatorServiceImpl::CallOnce(
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ChangeRun(
     Context* context, const Request* request, Response* response,
-    absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id)) {
+    absl::StatusOr<RunView> (RunDesk::*change)(const std::string& run_id)) {
   return Once(context, request, [=](bool repeated) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
-                                repeated ? coordinator_->GetRun(request->run_id())
-                                         : (coordinator_->*change)(request->run_id()));
+                                repeated ? coordinator_->runs().Get(request->run_id())
+                                         : (coordinator_->runs().*change)(request->run_id()));
     FillRun(view, response->mutable_run());
     return absl::OkStatus();
   });
 }
 
 absl::Status CoordinatorServiceImpl::CheckCaller(Context* context, const std::string& worker_id) {
-  return coordinator_->CheckCaller(worker_id, CertificateNameOf(*context));
+  return coordinator_->leases().CheckCaller(worker_id, CertificateNameOf(*context));
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
@@ -278,7 +280,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::SubmitRun(Context* context,
     *plain.mutable_spec() = ToProto(spec);
     return CallOnce(plain, [&](bool /*repeated*/) -> absl::Status {
       DISTILLERY_ASSIGN_OR_RETURN(const RunView view,
-                                  coordinator_->SubmitRun(request->request_id(), spec));
+                                  coordinator_->runs().Submit(request->request_id(), spec));
       FillRun(view, response->mutable_run());
       return absl::OkStatus();
     });
@@ -294,7 +296,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetRun(Context* context,
     const bool first_page = page.token == 0;
     DISTILLERY_ASSIGN_OR_RETURN(
         const RunView view,
-        coordinator_->GetRun(request->run_id(), request->include_rounds() && first_page));
+        coordinator_->runs().Get(request->run_id(), request->include_rounds() && first_page));
     FillRun(view, response->mutable_run());
     if (!request->include_rounds()) return absl::OkStatus();
     if (first_page && view.latest_evaluation.has_value()) {
@@ -323,7 +325,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListRuns(Context* context,
     bool more = true;
     while (more && response->runs_size() < page.size) {
       const int64_t wanted = std::min(kStep, page.size - response->runs_size());
-      const std::vector<RunView> views = coordinator_->ListRuns(before, wanted);
+      const std::vector<RunView> views = coordinator_->runs().List(before, wanted);
       more = static_cast<int64_t>(views.size()) == wanted && views.back().row.number > 1;
       for (const RunView& view : views) {
         v1::Run run;
@@ -346,8 +348,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListLeases(Context* context,
   return Unary(context, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Page page,
                                 PageOf(*request, kLargestPage, kLargestPage, "ListLeases"));
-    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<LeaseView> views,
-                                coordinator_->ListLeases(request->run_id(), page.token, page.size));
+    DISTILLERY_ASSIGN_OR_RETURN(
+        const std::vector<LeaseView> views,
+        coordinator_->leases().History(request->run_id(), page.token, page.size));
     size_t bytes = 0;
     for (const LeaseView& view : views) {
       v1::LeaseRecord lease;
@@ -370,7 +373,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(Context* context,
     DISTILLERY_ASSIGN_OR_RETURN(const int64_t page_size,
                                 PageSizeOf(*request, kLargestWorkerPage, kLargestWorkerPage));
     const std::vector<WorkerView> views =
-        coordinator_->ListWorkers(request->page_token(), page_size + 1);
+        coordinator_->leases().Workers(request->page_token(), page_size + 1);
     size_t bytes = 0;
     for (const WorkerView& view : views) {
       v1::Worker worker;
@@ -378,7 +381,7 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(Context* context,
       if (response->workers_size() == page_size ||
           !AddIfItFits(std::move(worker), response->mutable_workers(), &bytes)) {
         const auto last = static_cast<size_t>(response->workers_size()) - 1;
-        response->set_next_page_token(Coordinator::PlaceOf(views[last].row));
+        response->set_next_page_token(LeaseDesk::PlaceOf(views[last].row));
         break;
       }
     }
@@ -389,27 +392,27 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ListWorkers(Context* context,
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::CancelRun(Context* context,
                                                             const v1::CancelRunRequest* request,
                                                             v1::CancelRunResponse* response) {
-  return ChangeRun(context, request, response, &Coordinator::CancelRun);
+  return ChangeRun(context, request, response, &RunDesk::Cancel);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::DeleteRun(Context* context,
                                                             const v1::DeleteRunRequest* request,
                                                             v1::DeleteRunResponse* /*response*/) {
   return Once(context, request, [=](bool repeated) {
-    return repeated ? absl::OkStatus() : coordinator_->DeleteRun(request->run_id());
+    return repeated ? absl::OkStatus() : coordinator_->runs().Delete(request->run_id());
   });
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::PauseRun(Context* context,
                                                            const v1::PauseRunRequest* request,
                                                            v1::PauseRunResponse* response) {
-  return ChangeRun(context, request, response, &Coordinator::PauseRun);
+  return ChangeRun(context, request, response, &RunDesk::Pause);
 }
 
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::ResumeRun(Context* context,
                                                             const v1::ResumeRunRequest* request,
                                                             v1::ResumeRunResponse* response) {
-  return ChangeRun(context, request, response, &Coordinator::ResumeRun);
+  return ChangeRun(context, request, response, &RunDesk::Resume);
 }
 
 grpc::ServerWriteReactor<v1::WatchRunResponse>* CoordinatorServiceImpl::WatchRun(
@@ -423,9 +426,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::RegisterWorker(
   return Once(context, request, [=](bool /*repeated*/) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(
         const WorkerRow worker,
-        coordinator_->RegisterWorker(request->request_id(), request->name(),
-                                     request->numerics_fingerprint(), request->numerics(),
-                                     {CertificateNameOf(*context), request->memory_bytes()}));
+        coordinator_->leases().Register(request->request_id(), request->name(),
+                                        request->numerics_fingerprint(), request->numerics(),
+                                        {CertificateNameOf(*context), request->memory_bytes()}));
     response->set_worker_id(worker.worker_id);
     response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
     return absl::OkStatus();
@@ -445,11 +448,11 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::LeaseTask(Context* context,
 grpc::ServerUnaryReactor* CoordinatorServiceImpl::RenewLease(Context* context,
                                                              const v1::RenewLeaseRequest* request,
                                                              v1::RenewLeaseResponse* response) {
-  return Unary(context, [=]() -> absl::Status {
+  return Unary(context, &renewals_, [=]() -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
     DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
     DISTILLERY_RETURN_IF_ERROR(
-        coordinator_->RenewLease(lease, request->sample_count(), request->waiting_for()));
+        coordinator_->leases().Renew(lease, request->sample_count(), request->waiting_for()));
     response->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
     return absl::OkStatus();
   });
@@ -465,8 +468,8 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReleaseTask(
         request->reason() != v1::RELEASE_REASON_FAILED) {
       return absl::InvalidArgumentError("reason must be stopping or failed");
     }
-    return coordinator_->ReleaseTask(lease, request->reason() == v1::RELEASE_REASON_FAILED,
-                                     request->message(), request->request_id());
+    return coordinator_->leases().Release(lease, request->reason() == v1::RELEASE_REASON_FAILED,
+                                          request->message(), request->request_id());
   });
 }
 
@@ -506,8 +509,8 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::ReportEvaluation(
     DISTILLERY_ASSIGN_OR_RETURN(const Lease lease, FromProto(request->lease()));
     DISTILLERY_RETURN_IF_ERROR(CheckCaller(context, lease.worker_id));
     DISTILLERY_ASSIGN_OR_RETURN(const bool duplicate,
-                                coordinator_->ReportEvaluation(request->request_id(), lease,
-                                                               FromProto(request->metrics())));
+                                coordinator_->results().Evaluate(request->request_id(), lease,
+                                                                 FromProto(request->metrics())));
     response->set_duplicate(duplicate);
     return absl::OkStatus();
   });

@@ -78,8 +78,12 @@ class CoordinatorServiceImpl final
   void EndIdleStreams() { streams_.EndIdle(); }
 
  private:
-  // Runs `call` on the control pool and finishes the rpc with its status.
-  grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call);
+  // Runs `call` on the pool and finishes the rpc with its status.
+  grpc::ServerUnaryReactor* Unary(Context* context, TaskPool* pool,
+                                  std::function<absl::Status()> call);
+  grpc::ServerUnaryReactor* Unary(Context* context, std::function<absl::Status()> call) {
+    return Unary(context, &control_, std::move(call));
+  }
   // The same for a call that must not take effect twice: `call` is told whether this request was
   // answered before. INVALID_ARGUMENT if its request_id was used for another request.
   template <typename Request>
@@ -93,9 +97,9 @@ class CoordinatorServiceImpl final
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* ChangeRun(
       Context* context, const Request* request, Response* response,
-      absl::StatusOr<RunView> (Coordinator::*change)(const std::string& run_id));
+      absl::StatusOr<RunView> (RunDesk::*change)(const std::string& run_id));
   UploadContext UploadOf(Context* context);
-  // Coordinator::CheckCaller with the caller's certificate.
+  // LeaseDesk::CheckCaller with the caller's certificate.
   absl::Status CheckCaller(Context* context, const std::string& worker_id);
 
   Coordinator* const coordinator_;
@@ -109,6 +113,8 @@ class CoordinatorServiceImpl final
   RequestLedger requests_;
   // Of LeaseTask alone: it is called so often that it would soon push the others out of requests_.
   RequestLedger lease_requests_;
+  // Of RenewLease alone, which waits for no disk: others may all be waiting for it.
+  TaskPool renewals_;
   TaskPool control_;
   TaskPool bulk_;
 };

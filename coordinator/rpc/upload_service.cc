@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<Upload>> Begin(Coordinator* coordinator,
 
 // Whether the caller may send it.
 absl::Status CheckCaller(const UploadContext& context, const UploadHeader& header) {
-  return context.coordinator->CheckCaller(header.lease.worker_id, CertificateNameOf(*context.call));
+  return context.coordinator->leases().CheckCaller(header.lease.worker_id,
+                                                   CertificateNameOf(*context.call));
 }
 absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& /*header*/) {
   return absl::OkStatus();

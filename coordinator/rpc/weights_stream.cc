@@ -29,7 +29,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, publ
   void Start() {
     absl::StatusOr<ClientLimits::Place> place = context_.limits->Enter(ClientOf(*context_.call));
     const absl::Status status =
-        place.ok() ? coordinator_->Watch(run_id_, listener_) : place.status();
+        place.ok() ? coordinator_->runs().Watch(run_id_, listener_) : place.status();
     if (!status.ok()) return listener_->Refuse(status);
     place_ = *std::move(place);
     listener_->OnRunChanged();
@@ -99,7 +99,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::WatchRunResponse>, publ
       }
       if (!changed_) return;
       changed_ = false;
-      const absl::StatusOr<RunView> view = reactor_->coordinator_->GetRun(reactor_->run_id_);
+      const absl::StatusOr<RunView> view = reactor_->coordinator_->runs().Get(reactor_->run_id_);
       const bool closing = reactor_->coordinator_->closing();
       if (!view.ok() || (closing && !Ended(view->row.state))) {
         finished_ = true;
@@ -199,10 +199,10 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
     }
     if (!request_.uploaded_sha256().empty()) {
       if (encoded) return absl::InvalidArgumentError("encoding: uploaded weights are float32");
-      return coordinator_->OpenUploadedWeights(request_.uploaded_sha256());
+      return coordinator_->weights().OpenUploaded(request_.uploaded_sha256());
     }
-    return encoded ? coordinator_->OpenFloat16Weights(request_.run_id(), request_.round())
-                   : coordinator_->OpenWeights(request_.run_id(), request_.round());
+    return encoded ? coordinator_->weights().OpenFloat16(request_.run_id(), request_.round())
+                   : coordinator_->weights().Open(request_.run_id(), request_.round());
   }
 
   // Makes the header.
@@ -253,7 +253,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
         ++chunks_;
         DISTILLERY_FAILPOINT("coordinator.download.chunk");
       } else {
-        unreadable_ = coordinator_->NoteUnreadable(weights_, chunk.status());
+        unreadable_ = coordinator_->weights().NoteUnreadable(weights_, chunk.status());
       }
     }
     {

@@ -1,11 +1,12 @@
 // The coordinator's durable record: runs, rounds, tasks, leases, workers and evaluations in SQLite
 // (state/record.sqlite3), readable with `sqlite3` while the coordinator runs.
 //
-// Threads: one at a time; Coordinator guards it.
+// Threads: one at a time; Ledger guards it.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -171,6 +172,15 @@ class Record {
   absl::Status Transaction(const std::function<absl::Status()>& body) {
     return database_->Transaction(body);
   }
+  // Puts rows, and the rows of vectors and optionals, in one durable step and in this order.
+  template <typename... Rows>
+  absl::Status PutAll(const Rows&... rows) {
+    return Transaction([&] {
+      absl::Status status;
+      (void)(... && (status = PutEach(rows)).ok());
+      return status;
+    });
+  }
   absl::Status Put(const RunRow& row);
   absl::Status Put(const TaskRow& row);
   absl::Status Put(const LeaseRow& row);
@@ -194,6 +204,20 @@ class Record {
 
  private:
   explicit Record(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  template <typename T>
+  absl::Status PutEach(const T& row) {
+    return Put(row);
+  }
+  template <typename T>
+  absl::Status PutEach(const std::optional<T>& row) {
+    return row.has_value() ? Put(*row) : absl::OkStatus();
+  }
+  template <typename T>
+  absl::Status PutEach(const std::vector<T>& rows) {
+    absl::Status status;
+    for (size_t i = 0; status.ok() && i < rows.size(); ++i) status = Put(rows[i]);
+    return status;
+  }
   std::unique_ptr<Database> database_;
   std::unique_ptr<Table> runs_;
   std::unique_ptr<Table> tasks_;

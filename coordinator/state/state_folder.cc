@@ -16,6 +16,7 @@
 #include "common/base/disk_errors.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/sync_to_disk.h"
 
 namespace distillery {
 namespace {
@@ -27,6 +28,19 @@ constexpr char kAbout[] =
     "State of a Distillery coordinator. Ask it with: sqlite3 -readonly record.sqlite3\n"
     "weights/RUN/NNNNNNNN.safetensors: the weights after NNNNNNNN rounds; spool/RUN: results of\n"
     "the present round. Stop the coordinator before you copy or move the folder.\n";
+
+// Calls `visit` with each path in the folder; nothing for one that is not there.
+absl::Status ForEachIn(const std::string& folder,
+                       const std::function<void(const std::filesystem::path&)>& visit) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  while (!error && entry != std::filesystem::directory_iterator()) {
+    visit(entry->path());
+    entry.increment(error);
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
+  return ErrnoStatus(error.value(), absl::StrCat("cannot list ", folder));
+}
 
 }  // namespace
 
@@ -58,7 +72,7 @@ absl::Status StateFolder::OpenRecordLog() {
 }
 
 absl::Status StateFolder::SyncRecordLog() const {
-  if (fdatasync(log_.get()) == 0) return absl::OkStatus();
+  if (SyncToDisk(log_.get(), SyncedPart::kData) == 0) return absl::OkStatus();
   return SyncErrnoStatus(errno, absl::StrCat("cannot sync ", RecordPath(), "-wal"));
 }
 
@@ -89,18 +103,19 @@ std::string StateFolder::UploadedWeights(const std::string& sha256) const {
   return absl::StrCat(path_, "/uploads/", sha256, ".safetensors");
 }
 
-void StateFolder::RemoveUploadedWeightsExcept(const std::set<std::string>& wanted,
-                                              size_t keep) const {
-  std::error_code ignored;
+absl::Status StateFolder::RemoveUploadedWeightsExcept(const std::set<std::string>& wanted,
+                                                      size_t keep) const {
   std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> others;
-  for (const auto& entry : std::filesystem::directory_iterator(path_ + "/uploads", ignored)) {
-    if (wanted.count(entry.path().stem().string()) > 0) continue;
-    others.emplace_back(entry.last_write_time(ignored), entry.path());
-  }
+  std::error_code ignored;
+  DISTILLERY_RETURN_IF_ERROR(ForEachIn(path_ + "/uploads", [&](const std::filesystem::path& path) {
+    if (wanted.count(path.stem().string()) > 0) return;
+    others.emplace_back(std::filesystem::last_write_time(path, ignored), path);
+  }));
   std::sort(others.begin(), others.end());
   for (size_t i = 0; i + keep < others.size(); ++i) {
-    std::filesystem::remove(others[i].second, ignored);
+    DISTILLERY_RETURN_IF_ERROR(RemoveFile(others[i].second.string()));
   }
+  return absl::OkStatus();
 }
 
 std::string StateFolder::Incoming() const {
@@ -116,33 +131,20 @@ absl::Status StateFolder::MakeRunFolders(const std::string& run_id) const {
   return SyncFolder(path_);
 }
 
-std::vector<std::string> StateFolder::WeightsBefore(const std::string& run_id, int64_t first,
-                                                    const std::set<int64_t>& keep) const {
-  std::vector<std::string> paths;
-  std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(absl::StrCat(path_, "/weights/", run_id), ignored)) {
-    const std::string name = entry.path().filename().string();
-    int64_t round = 0;
-    if (absl::SimpleAtoi(name.substr(0, name.find('.')), &round) && round < first &&
-        keep.count(round) == 0) {
-      paths.push_back(entry.path().string());
-    }
-  }
-  return paths;
-}
-
-std::vector<std::string> StateFolder::SpoolExcept(const std::string& run_id,
-                                                  const std::set<std::string>& keep) const {
-  std::vector<std::string> paths;
-  std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(absl::StrCat(path_, "/spool/", run_id), ignored)) {
-    const std::string relative =
-        absl::StrCat("spool/", run_id, "/", entry.path().filename().string());
-    if (keep.count(relative) == 0) paths.push_back(entry.path().string());
-  }
-  return paths;
+absl::StatusOr<StateFolder::RunFiles> StateFolder::FilesOf(const std::string& run_id) const {
+  RunFiles files;
+  DISTILLERY_RETURN_IF_ERROR(
+      ForEachIn(absl::StrCat(path_, "/weights/", run_id), [&](const std::filesystem::path& path) {
+        const std::string name = path.filename().string();
+        int64_t round = 0;
+        if (absl::SimpleAtoi(name.substr(0, name.find('.')), &round)) {
+          files.weights.emplace_back(path.string(), round);
+        }
+      }));
+  DISTILLERY_RETURN_IF_ERROR(ForEachIn(
+      absl::StrCat(path_, "/spool/", run_id),
+      [&](const std::filesystem::path& path) { files.spooled.push_back(path.string()); }));
+  return files;
 }
 
 absl::Status StateFolder::RemoveRun(const std::string& run_id) const {
@@ -155,16 +157,19 @@ absl::Status StateFolder::RemoveRun(const std::string& run_id) const {
   return absl::OkStatus();
 }
 
-void StateFolder::RemoveEmptyRunsExcept(
+absl::StatusOr<std::set<std::string>> StateFolder::RemoveEmptyRunsExcept(
     const std::function<bool(const std::string& run_id)>& known) const {
   std::vector<std::filesystem::path> unknown;
-  std::error_code ignored;
   for (const char* const part : kRunParts) {
-    for (const auto& entry : std::filesystem::directory_iterator(path_ + part, ignored)) {
-      if (!known(entry.path().filename().string())) unknown.push_back(entry.path());
-    }
+    DISTILLERY_RETURN_IF_ERROR(ForEachIn(path_ + part, [&](const std::filesystem::path& path) {
+      if (!known(path.filename().string())) unknown.push_back(path);
+    }));
   }
-  for (const std::filesystem::path& folder : unknown) rmdir(folder.c_str());
+  std::set<std::string> left;
+  for (const std::filesystem::path& folder : unknown) {
+    if (rmdir(folder.c_str()) != 0) left.insert(folder.filename().string());
+  }
+  return left;
 }
 
 }  // namespace distillery

@@ -17,6 +17,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -52,24 +53,28 @@ class StateFolder {
   std::string Absolute(const std::string& relative) const { return path_ + "/" + relative; }
   std::string UploadedWeights(const std::string& sha256) const;
   // Removes uploaded weights but those named in `wanted`, oldest first, until `keep` others are
-  // left.
-  void RemoveUploadedWeightsExcept(const std::set<std::string>& wanted, size_t keep) const;
+  // left. UNAVAILABLE if they cannot be listed.
+  absl::Status RemoveUploadedWeightsExcept(const std::set<std::string>& wanted, size_t keep) const;
   // A new file for an upload under way.
   std::string Incoming() const;
   absl::Status MakeRunFolders(const std::string& run_id) const;
 
-  // What may be removed once the record that no longer needs it is on disk:
-  // the run's weights of rounds below `first` but those in `keep`;
-  std::vector<std::string> WeightsBefore(const std::string& run_id, int64_t first,
-                                         const std::set<int64_t>& keep) const;
-  // spooled files of the run but those named in `keep` (relative names);
-  std::vector<std::string> SpoolExcept(const std::string& run_id,
-                                       const std::set<std::string>& keep) const;
+  struct RunFiles {
+    // With the round that each belongs to.
+    std::vector<std::pair<std::string, int64_t>> weights;
+    std::vector<std::string> spooled;
+  };
+  // What there is of the run; nothing of one that is not known. UNAVAILABLE if it cannot be listed,
+  // marked by disk_errors.h for want of a descriptor.
+  absl::StatusOr<RunFiles> FilesOf(const std::string& run_id) const;
 
   // Removes all files of a run.
   absl::Status RemoveRun(const std::string& run_id) const;
-  // Removes the folders without a file of runs that are not `known`.
-  void RemoveEmptyRunsExcept(const std::function<bool(const std::string& run_id)>& known) const;
+  // Removes the folders without a file of runs that are not `known`. Returns the ids of those that
+  // hold files: they may be of a run of which an older copy of the record, put back by a person,
+  // knows nothing.
+  absl::StatusOr<std::set<std::string>> RemoveEmptyRunsExcept(
+      const std::function<bool(const std::string& run_id)>& known) const;
 
  private:
   StateFolder(std::string path, std::unique_ptr<FolderLock> lock)

@@ -13,13 +13,14 @@ namespace distillery {
 
 absl::StatusOr<std::unique_ptr<DeltaUpload>> DeltaUpload::Begin(Coordinator* coordinator,
                                                                 UploadHeader header) {
-  DISTILLERY_ASSIGN_OR_RETURN(Coordinator::UploadPlan plan, coordinator->PlanUpload(header));
+  DISTILLERY_ASSIGN_OR_RETURN(UploadPlan plan, coordinator->results().Plan(header));
   DISTILLERY_ASSIGN_OR_RETURN(
       std::unique_ptr<IncomingFile> incoming,
       IncomingFile::Create(plan.duplicate ? "" : plan.incoming_path, header.byte_count));
   WeightsLayout expected;
   if (plan.has_layout) {
-    DISTILLERY_ASSIGN_OR_RETURN(expected, coordinator->LayoutOf(header.lease.task.run_id));
+    DISTILLERY_ASSIGN_OR_RETURN(expected,
+                                coordinator->weights().LayoutOf(header.lease.task.run_id));
   }
   return std::unique_ptr<DeltaUpload>(new DeltaUpload(
       coordinator, std::move(header), std::move(plan), std::move(expected), std::move(incoming)));
@@ -51,17 +52,18 @@ absl::StatusOr<bool> DeltaUpload::Take(const std::function<bool()>& cancelled) {
   DISTILLERY_FAILPOINT("coordinator.spool.written");
   DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file->Sync()));
   // The coordinator renames the file when it takes it; what it does not take is unlinked here.
-  absl::StatusOr<bool> taken = coordinator_->CommitUpload(header_, file->path(), scan_.HexDigest());
+  absl::StatusOr<bool> taken =
+      coordinator_->results().Commit(header_, file->path(), scan_.HexDigest());
   if (taken.ok() && !*taken) DISTILLERY_RETURN_IF_ERROR(file->Keep());
   return taken;
 }
 
 absl::Status DeltaUpload::NoteBad(const absl::Status& status) const {
   if (absl::IsFailedPrecondition(status)) {
-    coordinator_->NoteBadResult(header_.lease, "layout", status);
+    coordinator_->results().NoteBad(header_.lease, "layout", status);
   } else if (absl::IsInvalidArgument(status)) {
     const bool finite = !absl::StrContains(status.message(), "holds NaN");
-    coordinator_->NoteBadResult(header_.lease, finite ? "malformed" : "non_finite", status);
+    coordinator_->results().NoteBad(header_.lease, finite ? "malformed" : "non_finite", status);
   }
   return status;
 }

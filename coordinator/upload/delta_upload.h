@@ -18,14 +18,14 @@ namespace distillery {
 
 class DeltaUpload : public Upload {
  public:
-  // Errors as Coordinator::PlanUpload.
+  // Errors as ResultDesk::Plan.
   static absl::StatusOr<std::unique_ptr<DeltaUpload>> Begin(Coordinator* coordinator,
                                                             UploadHeader header);
   // Equal for headers of one upload.
   static std::string IdentityOf(const UploadHeader& header);
 
   absl::Status StillWanted() const override {
-    return coordinator_->CheckUpload(header_.request_id, header_.lease);
+    return coordinator_->results().Check(header_.request_id, header_.lease);
   }
 
  protected:
@@ -35,7 +35,7 @@ class DeltaUpload : public Upload {
   absl::StatusOr<bool> Take(const std::function<bool()>& cancelled) override;
 
  private:
-  DeltaUpload(Coordinator* coordinator, UploadHeader header, Coordinator::UploadPlan plan,
+  DeltaUpload(Coordinator* coordinator, UploadHeader header, UploadPlan plan,
               WeightsLayout expected, std::unique_ptr<IncomingFile> incoming)
       : Upload(header.request_id, IdentityOf(header), std::move(incoming)),
         coordinator_(coordinator),
@@ -52,7 +52,7 @@ class DeltaUpload : public Upload {
 
   Coordinator* const coordinator_;
   const UploadHeader header_;
-  const Coordinator::UploadPlan plan_;
+  const UploadPlan plan_;
   // Without tensors for initialise.
   const WeightsLayout expected_;
   // Of the file that is kept.

@@ -13,8 +13,8 @@ absl::StatusOr<std::unique_ptr<WeightsUpload>> WeightsUpload::Begin(Coordinator*
                                                                     const WeightsHeader& header) {
   DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", header.request_id, 64));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string path,
-                              coordinator->PlanWeightsUpload(header.byte_count, header.sha256));
-  const bool duplicate = coordinator->OpenUploadedWeights(header.sha256).ok();
+                              coordinator->weights().PlanUpload(header.byte_count, header.sha256));
+  const bool duplicate = coordinator->weights().OpenUploaded(header.sha256).ok();
   DISTILLERY_ASSIGN_OR_RETURN(auto incoming,
                               IncomingFile::Create(duplicate ? "" : path, header.byte_count));
   return std::unique_ptr<WeightsUpload>(
@@ -43,7 +43,7 @@ absl::StatusOr<bool> WeightsUpload::Take(const std::function<bool()>& cancelled)
     DISTILLERY_RETURN_IF_ERROR(CheckFinite(weights));
   }
   DISTILLERY_RETURN_IF_ERROR(coordinator_->NoteWrite(file.Sync()));
-  DISTILLERY_RETURN_IF_ERROR(coordinator_->CommitWeightsUpload(file.path(), sha256_));
+  DISTILLERY_RETURN_IF_ERROR(coordinator_->weights().CommitUpload(file.path(), sha256_));
   DISTILLERY_RETURN_IF_ERROR(file.Keep());
   return false;
 }

@@ -20,7 +20,7 @@ struct WeightsHeader {
 
 class WeightsUpload : public Upload {
  public:
-  // Errors as Coordinator::PlanWeightsUpload.
+  // Errors as WeightsShelf::PlanUpload.
   static absl::StatusOr<std::unique_ptr<WeightsUpload>> Begin(Coordinator* coordinator,
                                                               const WeightsHeader& header);
   // Equal for headers of one upload.

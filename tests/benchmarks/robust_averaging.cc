@@ -86,13 +86,14 @@ class Experiment {
     Coordinator::Options options;
     options.state_dir = folder.path() + "/state";
     DISTILLERY_ASSIGN_OR_RETURN(coordinator_, Coordinator::Open(options));
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView run, coordinator_->SubmitRun("run", spec_));
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView run, coordinator_->runs().Submit("run", spec_));
     DISTILLERY_ASSIGN_OR_RETURN(const WorkerRow worker,
-                                coordinator_->RegisterWorker("worker", "worker", "", "fastest"));
+                                coordinator_->leases().Register("worker", "worker", "", "fastest"));
     while (true) {
       absl::StatusOr<LeaseAnswer> answer = LeaseAnswer{};
-      coordinator_->LeaseTask(RandomHex(8), worker.worker_id, absl::ZeroDuration(),
-                              [&](absl::StatusOr<LeaseAnswer> got) { answer = std::move(got); });
+      coordinator_->leases().Take(
+          RandomHex(8), worker.worker_id, absl::ZeroDuration(),
+          [&](absl::StatusOr<LeaseAnswer> got) { answer = std::move(got); });
       DISTILLERY_RETURN_IF_ERROR(answer.status());
       if (answer->grant.has_value()) {
         DISTILLERY_RETURN_IF_ERROR(Do(*answer->grant));
@@ -100,7 +101,7 @@ class Experiment {
         break;
       }
     }
-    DISTILLERY_ASSIGN_OR_RETURN(const RunView ended, coordinator_->GetRun(run.row.run_id));
+    DISTILLERY_ASSIGN_OR_RETURN(const RunView ended, coordinator_->runs().Get(run.row.run_id));
     if (ended.row.state != RunState::kSucceeded || !ended.latest_evaluation.has_value()) {
       return absl::InternalError(absl::StrCat("the run did not succeed: ", ended.row.state_reason));
     }
@@ -125,7 +126,7 @@ class Experiment {
       return Send(header, initial.weights.file());
     }
     DISTILLERY_ASSIGN_OR_RETURN(const WeightsFile file,
-                                coordinator_->OpenWeights(task.run_id, task.round));
+                                coordinator_->weights().Open(task.run_id, task.round));
     std::string bytes(static_cast<size_t>(file.file->size()), '\0');
     DISTILLERY_RETURN_IF_ERROR(file.file->ReadAt(0, file.file->size(), bytes.data()));
     DISTILLERY_ASSIGN_OR_RETURN(const Weights weights, Weights::FromFile(std::move(bytes)));
@@ -137,7 +138,7 @@ class Experiment {
       job.dataset = &test_;
       job.cancel = &cancel_;
       DISTILLERY_ASSIGN_OR_RETURN(const EvaluationMetrics metrics, EvaluateWeights(job));
-      return coordinator_->ReportEvaluation(header.request_id, grant.lease, metrics).status();
+      return coordinator_->results().Evaluate(header.request_id, grant.lease, metrics).status();
     }
     TrainJob job;
     job.spec = &spec_;
@@ -150,7 +151,8 @@ class Experiment {
     const absl::StatusOr<TrainResult> result = TrainReplica(job);
     if (!result.ok()) {
       // Weights that garbage has made useless may give a loss that is not finite.
-      return coordinator_->ReleaseTask(grant.lease, true, std::string(result.status().message()));
+      return coordinator_->leases().Release(grant.lease, true,
+                                            std::string(result.status().message()));
     }
     header.metrics = result->metrics;
     const bool garbled = variant_.garbage && task.replica == kGarbled;

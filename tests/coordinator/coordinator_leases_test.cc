@@ -43,7 +43,7 @@ TEST_F(Leases, Fault51_NamesTheCardThatBelongsToTheWeights) {
     ASSERT_EQ(train.lease.task.run_id, run_id);
     EXPECT_EQ(train.model_card_sha256, Sha256Hex(card));
     named.push_back(train.weights_sha256);
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
   EXPECT_EQ(named[0], named[1]) << "the weights alone do not tell the two runs apart";
 }
@@ -57,17 +57,18 @@ TEST_F(Leases, AskingAnewGivesUpTheLeaseBefore) {
   const TaskGrant second = Take(worker);
   EXPECT_EQ(second.lease.task, first.lease.task);
   EXPECT_GT(second.lease.fencing_token, first.lease.fencing_token);
-  EXPECT_THAT(coordinator_->RenewLease(first.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(coordinator_->leases().Renew(first.lease, 0, ""),
+              StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(Run(run_id).row.lost_leases, 1);
 }
 
 TEST_F(Leases, RestartedWorkerRegistersAsAnother) {
   ASSERT_OK_AND_ASSIGN(const WorkerRow first,
-                       coordinator_->RegisterWorker("once", "host", "avx2", "fastest"));
+                       coordinator_->leases().Register("once", "host", "avx2", "fastest"));
   ASSERT_OK_AND_ASSIGN(const WorkerRow again,
-                       coordinator_->RegisterWorker("once", "host", "avx2", "fastest"));
+                       coordinator_->leases().Register("once", "host", "avx2", "fastest"));
   ASSERT_OK_AND_ASSIGN(const WorkerRow other,
-                       coordinator_->RegisterWorker("twice", "host", "avx2", "fastest"));
+                       coordinator_->leases().Register("twice", "host", "avx2", "fastest"));
   EXPECT_EQ(again.worker_id, first.worker_id);
   EXPECT_NE(other.worker_id, first.worker_id);
 }
@@ -76,11 +77,11 @@ TEST_F(Leases, RegistrationNamesWhatIsWrong) {
   const auto refused = [](const char* field) {
     return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(field));
   };
-  EXPECT_THAT(coordinator_->RegisterWorker("", "host", "", "fastest"), refused("request_id"));
-  EXPECT_THAT(coordinator_->RegisterWorker("r", "a b", "", "fastest"), refused("name"));
-  EXPECT_THAT(coordinator_->RegisterWorker("r", "host", std::string(513, 'x'), "fastest"),
+  EXPECT_THAT(coordinator_->leases().Register("", "host", "", "fastest"), refused("request_id"));
+  EXPECT_THAT(coordinator_->leases().Register("r", "a b", "", "fastest"), refused("name"));
+  EXPECT_THAT(coordinator_->leases().Register("r", "host", std::string(513, 'x'), "fastest"),
               refused("numerics_fingerprint"));
-  EXPECT_THAT(coordinator_->RegisterWorker("r", "host", "", "quick"), refused("numerics"));
+  EXPECT_THAT(coordinator_->leases().Register("r", "host", "", "quick"), refused("numerics"));
 }
 
 TEST_F(Leases, SilentWorkerLosesItsTaskAtTheDeadline) {
@@ -88,10 +89,11 @@ TEST_F(Leases, SilentWorkerLosesItsTaskAtTheDeadline) {
   const TaskGrant lost = Take(Register());
   clock_.Advance(options_.lease_duration - absl::Milliseconds(1));
   coordinator_->Tick();
-  EXPECT_THAT(coordinator_->RenewLease(lost.lease, 0, ""), IsOk());
+  EXPECT_THAT(coordinator_->leases().Renew(lost.lease, 0, ""), IsOk());
   clock_.Advance(options_.lease_duration);
   coordinator_->Tick();
-  EXPECT_THAT(coordinator_->RenewLease(lost.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(coordinator_->leases().Renew(lost.lease, 0, ""),
+              StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(Run(run_id).row.lost_leases, 1);
   const TaskGrant again = Take(Register());
   EXPECT_EQ(again.lease.task, lost.lease.task);
@@ -104,7 +106,7 @@ TEST_F(Leases, RenewalKeepsATaskForAsLongAsItTakes) {
   for (int i = 0; i < 10; ++i) {
     clock_.Advance(options_.lease_duration * 0.9);
     coordinator_->Tick();
-    ASSERT_THAT(coordinator_->RenewLease(grant.lease, i, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Renew(grant.lease, i, ""), IsOk());
   }
   EXPECT_THAT(Send(grant.lease, ModelFile({0, 0})), IsOk());
 }
@@ -125,11 +127,12 @@ TEST_F(Leases, Fault26_JumpsOfTheWallClockDoNotTouchLeases) {
   for (const absl::Duration jump : {absl::Hours(1), -absl::Hours(1)}) {
     clock.jump = jump;
     coordinator_->Tick();
-    EXPECT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), IsOk());
+    EXPECT_THAT(coordinator_->leases().Renew(grant.lease, 0, ""), IsOk());
   }
   clock.Advance(options_.lease_duration);
   coordinator_->Tick();
-  EXPECT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(coordinator_->leases().Renew(grant.lease, 0, ""),
+              StatusIs(absl::StatusCode::kAborted));
   coordinator_.reset();  // before its clock
 }
 
@@ -138,11 +141,11 @@ TEST_F(Leases, WaitingWorkerGetsTheTaskThatComesFree) {
   const TaskGrant first = Take(Register());
   Take(Register());
   std::optional<TaskGrant> got;
-  coordinator_->LeaseTask("wait", Register(), absl::Seconds(60),
-                          [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
+  coordinator_->leases().Take("wait", Register(), absl::Seconds(60),
+                              [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
   coordinator_->Tick();
   EXPECT_FALSE(got.has_value());
-  ASSERT_THAT(coordinator_->ReleaseTask(first.lease, /*failed=*/false, ""), IsOk());
+  ASSERT_THAT(coordinator_->leases().Release(first.lease, /*failed=*/false, ""), IsOk());
   coordinator_->Tick();
   ASSERT_TRUE(got.has_value());
   EXPECT_EQ(got->lease.task, first.lease.task);
@@ -150,12 +153,12 @@ TEST_F(Leases, WaitingWorkerGetsTheTaskThatComesFree) {
 
 TEST_F(Leases, WaitEndsEmptyAfterItsTime) {
   bool answered = false;
-  coordinator_->LeaseTask("wait", Register(), absl::Seconds(5),
-                          [&](absl::StatusOr<LeaseAnswer> answer) {
-                            answered = true;
-                            EXPECT_THAT(answer, IsOk());
-                            EXPECT_FALSE(answer->grant.has_value());
-                          });
+  coordinator_->leases().Take("wait", Register(), absl::Seconds(5),
+                              [&](absl::StatusOr<LeaseAnswer> answer) {
+                                answered = true;
+                                EXPECT_THAT(answer, IsOk());
+                                EXPECT_FALSE(answer->grant.has_value());
+                              });
   clock_.Advance(absl::Seconds(4));
   coordinator_->Tick();
   EXPECT_FALSE(answered);
@@ -166,11 +169,11 @@ TEST_F(Leases, WaitEndsEmptyAfterItsTime) {
 
 TEST_F(Leases, CancelledWaitIsAnsweredOnceAndTakesNoTask) {
   std::vector<absl::Status> answers;
-  const int64_t id = coordinator_->LeaseTask(
+  const int64_t id = coordinator_->leases().Take(
       "wait", Register(), absl::Seconds(60),
       [&](absl::StatusOr<LeaseAnswer> answer) { answers.push_back(answer.status()); });
-  coordinator_->CancelWait(id);
-  coordinator_->CancelWait(id);
+  coordinator_->leases().CancelWait(id);
+  coordinator_->leases().CancelWait(id);
   const std::string run_id = Submit(SmallSpec());
   coordinator_->Tick();
   EXPECT_THAT(answers, ::testing::ElementsAre(StatusIs(absl::StatusCode::kCancelled)));
@@ -201,7 +204,7 @@ TEST_F(Leases, TwoRunsShareTheWorkersEvenly) {
 TEST_F(Leases, ReleasedTaskIsLeasedAgainAtOnce) {
   StartRun(SmallSpec());
   const TaskGrant first = Take(Register());
-  ASSERT_THAT(coordinator_->ReleaseTask(first.lease, /*failed=*/false, ""), IsOk());
+  ASSERT_THAT(coordinator_->leases().Release(first.lease, /*failed=*/false, ""), IsOk());
   EXPECT_EQ(Take(Register()).lease.task, first.lease.task);
 }
 
@@ -212,7 +215,7 @@ TEST_F(Leases, ReleaseSentTwiceCountsOneFailure) {
     const Lease lease = Take(worker).lease;
     const std::string request = absl::StrCat("release-", i);
     for (int repeat = 0; repeat < 2; ++repeat) {
-      EXPECT_THAT(coordinator_->ReleaseTask(lease, /*failed=*/true, "bad", request), IsOk());
+      EXPECT_THAT(coordinator_->leases().Release(lease, /*failed=*/true, "bad", request), IsOk());
     }
   }
   // Four would have been one too many.
@@ -226,7 +229,7 @@ TEST_F(Leases, TaskThatFailsThreeTimesPausesTheRun) {
   const std::string worker = Register();
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Run(run_id).row.state, RunState::kRunning) << i;
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, "no such data"),
+    ASSERT_THAT(coordinator_->leases().Release(Take(worker).lease, /*failed=*/true, "no such data"),
                 IsOk());
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
@@ -235,12 +238,13 @@ TEST_F(Leases, TaskThatFailsThreeTimesPausesTheRun) {
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer none, Ask(worker));
   EXPECT_FALSE(none.grant.has_value());
   // Somebody has mended the data: the failures are forgotten.
-  ASSERT_OK_AND_ASSIGN(const RunView resumed, coordinator_->ResumeRun(run_id));
+  ASSERT_OK_AND_ASSIGN(const RunView resumed, coordinator_->runs().Resume(run_id));
   EXPECT_EQ(resumed.row.state, RunState::kRunning);
   EXPECT_EQ(resumed.row.state_reason, "");
   Reopen();
   for (int i = 0; i < 2; ++i) {
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, "again"), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(worker).lease, /*failed=*/true, "again"),
+                IsOk());
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
@@ -250,7 +254,7 @@ TEST_F(Leases, PausedRunLeasesNothingAndGoesOnWhereItWas) {
   ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 0})), IsOk());
   const std::string worker = Register();
   const TaskGrant taken_back = Take(worker);
-  ASSERT_OK_AND_ASSIGN(const RunView paused, coordinator_->PauseRun(run_id));
+  ASSERT_OK_AND_ASSIGN(const RunView paused, coordinator_->runs().Pause(run_id));
   EXPECT_EQ(paused.row.state, RunState::kPaused);
   EXPECT_EQ(paused.active_leases, 0);
   EXPECT_THAT(Send(taken_back.lease, ModelFile({9, 9})), StatusIs(absl::StatusCode::kAborted));
@@ -260,33 +264,33 @@ TEST_F(Leases, PausedRunLeasesNothingAndGoesOnWhereItWas) {
     Reopen();
   }
   // What was done is kept: replica 1 alone is left, and a pause changes no result.
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   const TaskGrant last = Take(worker);
   EXPECT_EQ(last.lease.task.replica, 1);
   ASSERT_THAT(Send(last.lease, ModelFile({0, 4})), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
-  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id, 1));
   EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.5F, 4.0F));
 }
 
 TEST_F(Leases, PauseAndResumeOfOtherStatesChangeNothing) {
-  EXPECT_THAT(coordinator_->PauseRun("nobody"), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(coordinator_->ResumeRun("nobody"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(coordinator_->runs().Pause("nobody"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(coordinator_->runs().Resume("nobody"), StatusIs(absl::StatusCode::kNotFound));
   const std::string run_id = StartRun(SmallSpec());
-  EXPECT_EQ(coordinator_->ResumeRun(run_id)->row.state, RunState::kRunning);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
-  EXPECT_EQ(coordinator_->PauseRun(run_id)->row.state, RunState::kCancelled);
-  EXPECT_EQ(coordinator_->ResumeRun(run_id)->row.state, RunState::kCancelled);
+  EXPECT_EQ(coordinator_->runs().Resume(run_id)->row.state, RunState::kRunning);
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  EXPECT_EQ(coordinator_->runs().Pause(run_id)->row.state, RunState::kCancelled);
+  EXPECT_EQ(coordinator_->runs().Resume(run_id)->row.state, RunState::kCancelled);
   const std::string pending = Submit(SmallSpec());
-  ASSERT_THAT(coordinator_->PauseRun(pending), IsOk());
-  EXPECT_EQ(coordinator_->ResumeRun(pending)->row.state, RunState::kPending);
+  ASSERT_THAT(coordinator_->runs().Pause(pending), IsOk());
+  EXPECT_EQ(coordinator_->runs().Resume(pending)->row.state, RunState::kPending);
 }
 
 TEST_F(Leases, ReleasesOfStoppingWorkersAreNoFailures) {
   const std::string run_id = StartRun(SmallSpec());
   const std::string worker = Register();
   for (int i = 0; i < 5; ++i) {
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(worker).lease, /*failed=*/false, ""), IsOk());
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
@@ -332,7 +336,8 @@ TEST_P(FruitlessLeases, Fault56_OfAHundredSecondsAreAHandful) {
     if (!answer.grant.has_value()) continue;
     ++leases;
     if (how == "released") {
-      ASSERT_THAT(coordinator_->ReleaseTask(answer.grant->lease, /*failed=*/false, ""), IsOk());
+      ASSERT_THAT(coordinator_->leases().Release(answer.grant->lease, /*failed=*/false, ""),
+                  IsOk());
     } else if (how == "expired") {
       clock_.Advance(absl::Milliseconds(200));
     }
@@ -347,7 +352,7 @@ TEST_P(FruitlessLeases, Fault56_OfAHundredSecondsAreAHandful) {
   }
   ASSERT_THAT(Send(Take(worker).lease, ModelFile({0, 0})), IsOk());
   for (int i = 0; i < LeasePace::kFree; ++i) {
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(worker).lease, /*failed=*/false, ""), IsOk());
   }
 }
 
@@ -359,11 +364,11 @@ TEST_F(Leases, OtherCallsThatAWorkerHasWaitingDoNotTakeItsTaskAway) {
   int granted = 0;
   int empty = 0;
   for (int i = 0; i < 4; ++i) {
-    coordinator_->LeaseTask(NewId(), worker, absl::Seconds(20),
-                            [&](const absl::StatusOr<LeaseAnswer>& answer) {
-                              ASSERT_THAT(answer, IsOk());
-                              ++(answer->grant.has_value() ? granted : empty);
-                            });
+    coordinator_->leases().Take(NewId(), worker, absl::Seconds(20),
+                                [&](const absl::StatusOr<LeaseAnswer>& answer) {
+                                  ASSERT_THAT(answer, IsOk());
+                                  ++(answer->grant.has_value() ? granted : empty);
+                                });
   }
   const std::string run_id = Submit(SmallSpec());
   coordinator_->Tick();
@@ -380,11 +385,11 @@ TEST_F(Leases, AWaitingWorkerThatRestsGetsItsTaskWhenTheRestIsOver) {
   StartRun(SmallSpec());
   const std::string worker = Register();
   for (int i = 0; i <= LeasePace::kFree; ++i) {
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/false, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(worker).lease, /*failed=*/false, ""), IsOk());
   }
   std::optional<TaskGrant> got;
-  coordinator_->LeaseTask("wait", worker, absl::Seconds(60),
-                          [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
+  coordinator_->leases().Take("wait", worker, absl::Seconds(60),
+                              [&](absl::StatusOr<LeaseAnswer> answer) { got = answer->grant; });
   clock_.Advance(LeasePace::kFirst - absl::Milliseconds(1));
   coordinator_->Tick();
   EXPECT_FALSE(got.has_value());
@@ -399,15 +404,15 @@ TEST_F(Leases, Fault56_ReasonsAreCutBetweenCharactersAndStayReadable) {
     while (text.size() < 2000) text += "\xe6\x97\xa5";
     const std::string run_id = StartRun(SmallSpec());
     const TaskGrant grant = Take(Register());
-    ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, text), IsOk());
+    ASSERT_THAT(coordinator_->leases().Renew(grant.lease, 0, text), IsOk());
     EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));
     EXPECT_LE(Run(run_id).row.state_reason.size(), 300);
-    ASSERT_THAT(coordinator_->ReleaseTask(grant.lease, /*failed=*/false, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(grant.lease, /*failed=*/false, ""), IsOk());
     clock_.Advance(options_.lease_duration * 2);
     const std::string worker = Register();
     for (int i = 0; i < 3; ++i) {
       ASSERT_THAT(
-          coordinator_->ReleaseTask(Take(worker).lease, /*failed=*/true, text + "\n\x1b[2J"),
+          coordinator_->leases().Release(Take(worker).lease, /*failed=*/true, text + "\n\x1b[2J"),
           IsOk());
     }
     ASSERT_EQ(Run(run_id).row.state, RunState::kPaused);
@@ -416,14 +421,14 @@ TEST_F(Leases, Fault56_ReasonsAreCutBetweenCharactersAndStayReadable) {
     // And from the record.
     Reopen();
     EXPECT_TRUE(IsUtf8(Run(run_id).row.state_reason));
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
 }
 
 TEST_F(Leases, Fault56_ReasonsAreOneLineWithoutControls) {
   const std::string run_id = StartRun(SmallSpec());
   const TaskGrant grant = Take(Register());
-  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, "a\xff\n\x1b[2Jb"), IsOk());
+  ASSERT_THAT(coordinator_->leases().Renew(grant.lease, 0, "a\xff\n\x1b[2Jb"), IsOk());
   EXPECT_EQ(Run(run_id).row.state_reason, "a\\xff\\n\\x1b[2Jb");
 }
 
@@ -433,11 +438,11 @@ TEST_F(Leases, AWorkerThatIsNotHeardOfForALeaseIsGone) {
   const std::string worker = Register();
   Take(worker);
   clock_.Advance(options_.lease_duration);
-  ASSERT_EQ(coordinator_->ListWorkers("", 10).size(), 1);
-  EXPECT_FALSE(coordinator_->ListWorkers("", 10)[0].gone);
+  ASSERT_EQ(coordinator_->leases().Workers("", 10).size(), 1);
+  EXPECT_FALSE(coordinator_->leases().Workers("", 10)[0].gone);
   clock_.Advance(absl::Milliseconds(1));
   coordinator_->Tick();
-  const WorkerView view = coordinator_->ListWorkers("", 10)[0];
+  const WorkerView view = coordinator_->leases().Workers("", 10)[0];
   EXPECT_TRUE(view.gone);
   EXPECT_FALSE(view.lease.has_value());
 }
@@ -474,9 +479,9 @@ TEST_F(Leases, ExactRunRefusesUnlikeMachines) {
 TEST_F(Leases, WhatAWorkerWaitsForIsShown) {
   const std::string run_id = StartRun(SmallSpec());
   const TaskGrant grant = Take(Register());
-  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, "the teacher is away"), IsOk());
+  ASSERT_THAT(coordinator_->leases().Renew(grant.lease, 0, "the teacher is away"), IsOk());
   EXPECT_EQ(Run(run_id).row.state_reason, "the teacher is away");
-  ASSERT_THAT(coordinator_->RenewLease(grant.lease, 0, ""), IsOk());
+  ASSERT_THAT(coordinator_->leases().Renew(grant.lease, 0, ""), IsOk());
   EXPECT_EQ(Run(run_id).row.state_reason, "");
 }
 

@@ -42,15 +42,15 @@ TEST_F(Restart, GoesOnInTheSameRound) {
 }
 
 TEST_F(Restart, KeepsRunsWorkersAndRequests) {
-  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->SubmitRun("once", SmallSpec()));
+  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->runs().Submit("once", SmallSpec()));
   ASSERT_OK_AND_ASSIGN(const WorkerRow worker,
-                       coordinator_->RegisterWorker("hello", "host", "avx2", "fastest"));
+                       coordinator_->leases().Register("hello", "host", "avx2", "fastest"));
   Reopen();
-  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->SubmitRun("once", SmallSpec()));
+  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->runs().Submit("once", SmallSpec()));
   EXPECT_EQ(again.row.run_id, run.row.run_id);
   EXPECT_EQ(RunSpecToJson(again.spec), RunSpecToJson(SmallSpec()));
   ASSERT_OK_AND_ASSIGN(const WorkerRow same,
-                       coordinator_->RegisterWorker("hello", "host", "avx2", "fastest"));
+                       coordinator_->leases().Register("hello", "host", "avx2", "fastest"));
   EXPECT_EQ(same.worker_id, worker.worker_id);
 }
 
@@ -76,7 +76,7 @@ TEST_F(Restart, TokensGoOnRising) {
 
 TEST_F(Restart, EndedRunStaysEnded) {
   const std::string run_id = StartRun(SmallSpec());
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   Reopen();
   EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
@@ -86,7 +86,8 @@ TEST_F(Restart, EndedRunStaysEnded) {
 TEST_F(Restart, FailuresAreCountedAcrossRestarts) {
   const std::string run_id = StartRun(SmallSpec());
   for (int i = 0; i < 3; ++i) {
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(Register()).lease, /*failed=*/true, "bad"), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(Register()).lease, /*failed=*/true, "bad"),
+                IsOk());
     Reopen();
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
@@ -117,7 +118,7 @@ TEST_F(Restart, FailOversOfARoundStayOnRecord) {
   }
   ASSERT_TRUE(coordinator_->AverageNext());
   Reopen();
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   ASSERT_EQ(rounds.size(), 1);
   EXPECT_EQ(rounds[0].row.metrics.teacher_failover_count, 7);
 }
@@ -131,7 +132,7 @@ TEST_F(Restart, Fault04_RetryOfARecordedResultIsADuplicateAfterACrash) {
   EXPECT_TRUE(duplicate);
   ASSERT_THAT(Send(Take(Register()).lease, delta_), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   ASSERT_EQ(rounds.size(), 1);
   EXPECT_EQ(rounds[0].row.metrics.sample_count, 200);  // two replicas of 100
 }
@@ -189,7 +190,7 @@ TEST_F(Restart, Fault29_TornEndOfTheLogLeavesTheLastCommittedTransaction) {
   std::filesystem::copy(later, log, std::filesystem::copy_options::overwrite_existing);
   std::filesystem::resize_file(log, committed + (std::filesystem::file_size(log) - committed) / 2);
   ReopenOn(image);
-  EXPECT_EQ(coordinator_->ListRuns(0, 10).size(), 1);
+  EXPECT_EQ(coordinator_->runs().List(0, 10).size(), 1);
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
   EXPECT_EQ(Take(Register()).lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 0}));
 }

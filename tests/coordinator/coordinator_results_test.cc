@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 class Results : public CoordinatorTest {
  protected:
   std::vector<float> NewestW(const std::string& run_id) {
-    const auto weights = coordinator_->OpenWeights(run_id, -1);
+    const auto weights = coordinator_->weights().Open(run_id, -1);
     EXPECT_THAT(weights, IsOk());
     return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w") : std::vector<float>{};
   }
@@ -46,7 +46,7 @@ TEST_F(Results, WeightsDoNotDependOnTheOrderOfArrival) {
     for (const int k : arrival) ASSERT_THAT(Send(grants[k].lease, deltas[k]), IsOk());
     ASSERT_TRUE(coordinator_->AverageNext());
     EXPECT_THAT(NewestW(run_id), ElementsAre(1.0F / 3.0F, 0.0F));
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
 }
 
@@ -101,7 +101,7 @@ TEST_F(Results, Fault02_RetryAfterALostAnswerIsADuplicateAndCountedOnce) {
   ASSERT_TRUE(coordinator_->AverageNext());
   ASSERT_OK_AND_ASSIGN(const bool late_duplicate, Send(header, delta_));
   EXPECT_TRUE(late_duplicate);
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   ASSERT_EQ(rounds.size(), 1);
   EXPECT_EQ(rounds[0].row.metrics.sample_count, 200);  // two replicas of 100
 }
@@ -141,8 +141,8 @@ TEST_F(Results, Fault46_AnotherWorkersLeaseIsDenied) {
   stolen.worker_id = Register();
   const auto denied = StatusIs(absl::StatusCode::kPermissionDenied);
   EXPECT_THAT(Send(stolen, delta_), denied);
-  EXPECT_THAT(coordinator_->RenewLease(stolen, 0, ""), denied);
-  EXPECT_THAT(coordinator_->ReleaseTask(stolen, /*failed=*/false, ""), denied);
+  EXPECT_THAT(coordinator_->leases().Renew(stolen, 0, ""), denied);
+  EXPECT_THAT(coordinator_->leases().Release(stolen, /*failed=*/false, ""), denied);
   EXPECT_THAT(Send(grant.lease, delta_), IsOk());
 }
 
@@ -187,11 +187,12 @@ TEST_F(Results, EvaluationIsTakenOnce) {
   ASSERT_EQ(lease.task.kind, TaskKind::kEvaluate);
   EvaluationMetrics metrics = SomeEvaluation();
   metrics.agreement_count = 390;
-  ASSERT_OK_AND_ASSIGN(const bool counted, coordinator_->ReportEvaluation("once", lease, metrics));
+  ASSERT_OK_AND_ASSIGN(const bool counted,
+                       coordinator_->results().Evaluate("once", lease, metrics));
   EXPECT_FALSE(counted);
-  ASSERT_OK_AND_ASSIGN(const bool again, coordinator_->ReportEvaluation("once", lease, metrics));
+  ASSERT_OK_AND_ASSIGN(const bool again, coordinator_->results().Evaluate("once", lease, metrics));
   EXPECT_TRUE(again);
-  EXPECT_THAT(coordinator_->ReportEvaluation("twice", lease, metrics),
+  EXPECT_THAT(coordinator_->results().Evaluate("twice", lease, metrics),
               StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(Run(run_id).latest_evaluation->agreement_count, 390);
 }
@@ -202,15 +203,15 @@ TEST_F(Results, EvaluationFiguresThatCannotBeAreRefused) {
   StartRun(spec);
   const Lease train = Take(Register()).lease;
   const auto refused = StatusIs(absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(coordinator_->ReportEvaluation("r", train, SomeEvaluation()), refused);
-  ASSERT_THAT(coordinator_->ReleaseTask(train, /*failed=*/false, ""), IsOk());
+  EXPECT_THAT(coordinator_->results().Evaluate("r", train, SomeEvaluation()), refused);
+  ASSERT_THAT(coordinator_->leases().Release(train, /*failed=*/false, ""), IsOk());
   TrainRound();
   const Lease lease = Take(Register()).lease;
   for (const auto& [samples, correct] : {std::pair<int64_t, int64_t>{0, 0}, {10, 11}, {10, -1}}) {
     EvaluationMetrics metrics;
     metrics.sample_count = samples;
     metrics.correct_count = correct;
-    EXPECT_THAT(coordinator_->ReportEvaluation("r", lease, metrics), refused);
+    EXPECT_THAT(coordinator_->results().Evaluate("r", lease, metrics), refused);
   }
   EXPECT_THAT(Send(lease, delta_), refused);  // evaluations are reported, not uploaded
   EXPECT_THAT(Evaluate(lease), IsOk());
@@ -228,12 +229,13 @@ TEST_F(Results, Fault48_IdsThatAreNoNamesAreRefusedWithoutALocalPath) {
     header.request_id = bad;
     lease.task.run_id = bad;
     for (const absl::Status& status :
-         {coordinator_->GetRun(bad).status(), coordinator_->CancelRun(bad).status(),
-          coordinator_->OpenWeights(bad, 0).status(),
-          coordinator_->SubmitRun(bad, SmallSpec()).status(),
-          coordinator_->RegisterWorker(bad, "host", "", "fastest").status(),
-          coordinator_->RegisterWorker("r", bad, "", "fastest").status(), Ask(bad, worker).status(),
-          Ask("r", bad).status(), Send(header, delta_).status(), Send(lease, delta_).status()}) {
+         {coordinator_->runs().Get(bad).status(), coordinator_->runs().Cancel(bad).status(),
+          coordinator_->weights().Open(bad, 0).status(),
+          coordinator_->runs().Submit(bad, SmallSpec()).status(),
+          coordinator_->leases().Register(bad, "host", "", "fastest").status(),
+          coordinator_->leases().Register("r", bad, "", "fastest").status(),
+          Ask(bad, worker).status(), Ask("r", bad).status(), Send(header, delta_).status(),
+          Send(lease, delta_).status()}) {
       EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument));
       EXPECT_LT(status.message().size(), 600) << "the message must not repeat a long id";
       EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr(folder_.path())));

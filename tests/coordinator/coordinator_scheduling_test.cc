@@ -40,7 +40,7 @@ class Scheduling : public CoordinatorTest {
     return done;
   }
   std::vector<float> Weights(const std::string& run_id, int64_t round) {
-    const auto weights = coordinator_->OpenWeights(run_id, round);
+    const auto weights = coordinator_->weights().Open(run_id, round);
     EXPECT_THAT(weights, IsOk());
     return weights.ok() ? TensorValues<float>(BytesOf(*weights), "w") : std::vector<float>();
   }
@@ -67,12 +67,12 @@ TEST_F(Scheduling, ATaskThatFailedIsTriedOnAnotherWorker) {
   const std::string run_id = StartRun(spec);
   const std::string first = Register();
   const std::string second = Register();
-  ASSERT_THAT(coordinator_->ReleaseTask(Take(first).lease, true, "no data"), IsOk());
+  ASSERT_THAT(coordinator_->leases().Release(Take(first).lease, true, "no data"), IsOk());
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer none, Ask(first));
   EXPECT_FALSE(none.grant.has_value());
   Reopen();  // who failed stands on record
   ASSERT_THAT(Ask(second), IsOk());
-  ASSERT_THAT(coordinator_->RegisterWorker("third", "host", "avx2", "fastest"), IsOk());
+  ASSERT_THAT(coordinator_->leases().Register("third", "host", "avx2", "fastest"), IsOk());
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
 
@@ -82,7 +82,8 @@ TEST_F(Scheduling, ATaskThatFailsOnThreeWorkersPausesTheRun) {
   const std::string run_id = StartRun(spec);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
-    ASSERT_THAT(coordinator_->ReleaseTask(Take(Register()).lease, true, "NaN in batch 3"), IsOk());
+    ASSERT_THAT(coordinator_->leases().Release(Take(Register()).lease, true, "NaN in batch 3"),
+                IsOk());
   }
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
   EXPECT_THAT(Run(run_id).row.state_reason, HasSubstr("NaN in batch 3"));
@@ -96,7 +97,7 @@ TEST_F(Scheduling, AWorkerThatRenewsButDoesNotGetOnLosesItsTask) {
   const auto renew = [&](int64_t samples, const std::string& waiting_for) {
     clock_.Advance(absl::Seconds(25));
     coordinator_->Tick();
-    return coordinator_->RenewLease(lease, samples, waiting_for);
+    return coordinator_->leases().Renew(lease, samples, waiting_for);
   };
   for (int i = 1; i <= 8; ++i) EXPECT_THAT(renew(i, ""), IsOk());
   // Waiting for a teacher is no fault of the worker's.
@@ -115,7 +116,7 @@ TEST_F(Scheduling, AnUploadIsNoStall) {
   ASSERT_OK_AND_ASSIGN(auto upload, DeltaUpload::Begin(coordinator_.get(), HeaderFor(lease, file)));
   for (int i = 0; i < 5; ++i) {
     clock_.Advance(absl::Seconds(15));
-    EXPECT_THAT(coordinator_->RenewLease(lease, 0, ""), IsOk());
+    EXPECT_THAT(coordinator_->leases().Renew(lease, 0, ""), IsOk());
     coordinator_->Tick();
   }
   ASSERT_THAT(upload->Append(0, file), IsOk());
@@ -161,7 +162,7 @@ TEST_F(Backups, AStragglersTaskIsGivenToASecondWorker) {
   EXPECT_FALSE(third.grant.has_value());
   // The first result counts, whoever it is from; the other is told to stop.
   ASSERT_THAT(Send(backup, ModelFile({2, 2})), IsOk());
-  EXPECT_THAT(coordinator_->RenewLease(slow_, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(coordinator_->leases().Renew(slow_, 0, ""), StatusIs(absl::StatusCode::kAborted));
   EXPECT_EQ(Run(run_id_).row.lost_leases, 0);
   EXPECT_TRUE(coordinator_->AverageNext());
 }
@@ -171,7 +172,7 @@ TEST_F(Backups, TheStragglerMayStillBeFirst) {
   clock_.Advance(absl::Seconds(2));
   const Lease backup = Take(worker_).lease;
   ASSERT_THAT(Send(slow_, ModelFile({2, 2})), IsOk());
-  EXPECT_THAT(coordinator_->RenewLease(backup, 0, ""), StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(coordinator_->leases().Renew(backup, 0, ""), StatusIs(absl::StatusCode::kAborted));
   EXPECT_TRUE(coordinator_->AverageNext());
 }
 
@@ -295,7 +296,7 @@ TEST_F(Quorums, ADeltaTwoRoundsLateIsTheLastThatCounts) {
     }
     clock_.Advance(absl::Seconds(10));
     if (round < 2) {
-      ASSERT_THAT(coordinator_->RenewLease(late, 0, ""), IsOk()) << round;
+      ASSERT_THAT(coordinator_->leases().Renew(late, 0, ""), IsOk()) << round;
     }
     coordinator_->Tick();
     ASSERT_TRUE(coordinator_->AverageNext());
@@ -334,7 +335,7 @@ TEST_F(Dependencies, ARunFailsWithWhatItDependsOn) {
   const std::string first = StartRun(SmallSpec());
   const std::string after = SubmitAfter(first);
   const std::string last = SubmitAfter(after);
-  ASSERT_THAT(coordinator_->CancelRun(first), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(first), IsOk());
   EXPECT_EQ(Run(after).row.state, RunState::kFailed);
   EXPECT_EQ(Run(last).row.state, RunState::kFailed);
   EXPECT_THAT(Run(last).row.state_reason, HasSubstr(after));
@@ -343,31 +344,31 @@ TEST_F(Dependencies, ARunFailsWithWhatItDependsOn) {
 TEST_F(Dependencies, UnknownAndFailedOnesAreRefused) {
   RunSpec spec = SmallSpec();
   spec.scheduling.depends_on = {"nobody"};
-  EXPECT_THAT(coordinator_->SubmitRun("r", spec),
+  EXPECT_THAT(coordinator_->runs().Submit("r", spec),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"nobody\"")));
   const std::string first = StartRun(SmallSpec());
-  ASSERT_THAT(coordinator_->CancelRun(first), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(first), IsOk());
   spec.scheduling.depends_on = {first};
-  EXPECT_THAT(coordinator_->SubmitRun("s", spec),
+  EXPECT_THAT(coordinator_->runs().Submit("s", spec),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has not succeeded")));
 }
 
 TEST_F(Dependencies, OnlyWhatHasEndedAndIsNotWaitedForIsDeleted) {
   const std::string first = StartRun(SmallSpec());
-  EXPECT_THAT(coordinator_->DeleteRun(first),
+  EXPECT_THAT(coordinator_->runs().Delete(first),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("cancel it first")));
   Complete(first);
   const std::string after = SubmitAfter(first);
-  EXPECT_THAT(coordinator_->DeleteRun(first),
+  EXPECT_THAT(coordinator_->runs().Delete(first),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(after)));
   const int64_t token = Take(Register()).lease.fencing_token;
-  ASSERT_THAT(coordinator_->CancelRun(after), IsOk());
-  ASSERT_THAT(coordinator_->DeleteRun(first), IsOk());
-  ASSERT_THAT(coordinator_->DeleteRun(after), IsOk());
-  EXPECT_THAT(coordinator_->GetRun(first), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(coordinator_->runs().Cancel(after), IsOk());
+  ASSERT_THAT(coordinator_->runs().Delete(first), IsOk());
+  ASSERT_THAT(coordinator_->runs().Delete(after), IsOk());
+  EXPECT_THAT(coordinator_->runs().Get(first), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_FALSE(std::filesystem::exists(StateFile(absl::StrCat("weights/", first))));
   Reopen();
-  EXPECT_THAT(coordinator_->ListRuns(0, 10), ::testing::IsEmpty());
+  EXPECT_THAT(coordinator_->runs().List(0, 10), ::testing::IsEmpty());
   // Tokens go on rising although the leases are forgotten.
   StartRun(SmallSpec());
   EXPECT_GT(Take(Register()).lease.fencing_token, token);
@@ -389,7 +390,7 @@ class Guards : public Scheduling {
     metrics.held_out_cross_entropy = loss;
     const Lease lease = Take(Register()).lease;
     EXPECT_EQ(lease.task.kind, TaskKind::kEvaluate);
-    return coordinator_->ReportEvaluation(NewId(), lease, metrics);
+    return coordinator_->results().Evaluate(NewId(), lease, metrics);
   }
 };
 
@@ -420,7 +421,7 @@ TEST_F(Guards, EarlyStopLeavesTheBestWeights) {
   EXPECT_EQ(run.best_round, 2);
   EXPECT_EQ(run.row.completed_rounds, 4);
   EXPECT_THAT(Weights(run_id, -1), ElementsAre(2, 2));
-  ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->OpenWeights(run_id, -1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->weights().Open(run_id, -1));
   EXPECT_EQ(newest.sha256, run.row.weights_sha256);
   EXPECT_EQ(Sha256Hex(BytesOf(newest)), newest.sha256);
 }

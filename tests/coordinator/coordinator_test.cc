@@ -33,35 +33,35 @@ TEST_F(Runs, SubmittedRunIsPendingUntilItHasWeights) {
 }
 
 TEST_F(Runs, TheSameRequestGivesTheSameRun) {
-  ASSERT_OK_AND_ASSIGN(const RunView first, coordinator_->SubmitRun("once", SmallSpec()));
-  ASSERT_OK_AND_ASSIGN(const RunView second, coordinator_->SubmitRun("once", SmallSpec()));
+  ASSERT_OK_AND_ASSIGN(const RunView first, coordinator_->runs().Submit("once", SmallSpec()));
+  ASSERT_OK_AND_ASSIGN(const RunView second, coordinator_->runs().Submit("once", SmallSpec()));
   EXPECT_EQ(second.row.run_id, first.row.run_id);
-  EXPECT_EQ(coordinator_->ListRuns(0, 10).size(), 1);
+  EXPECT_EQ(coordinator_->runs().List(0, 10).size(), 1);
 }
 
 TEST_F(Runs, InvalidSpecIsRefusedNamingTheField) {
   RunSpec spec = SmallSpec();
   spec.loss.temperature = 0;
-  EXPECT_THAT(coordinator_->SubmitRun("r", spec),
+  EXPECT_THAT(coordinator_->runs().Submit("r", spec),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("loss.temperature")));
-  EXPECT_THAT(coordinator_->ListRuns(0, 10), IsEmpty());
+  EXPECT_THAT(coordinator_->runs().List(0, 10), IsEmpty());
 }
 
 TEST_F(Runs, UnknownRunIsNotFoundEverywhere) {
   const auto not_found = StatusIs(absl::StatusCode::kNotFound, HasSubstr("\"nobody\""));
-  EXPECT_THAT(coordinator_->GetRun("nobody"), not_found);
-  EXPECT_THAT(coordinator_->GetRounds("nobody"), not_found);
-  EXPECT_THAT(coordinator_->CancelRun("nobody"), not_found);
-  EXPECT_THAT(coordinator_->OpenWeights("nobody", 0), not_found);
-  EXPECT_THAT(coordinator_->Watch("nobody", nullptr), not_found);
+  EXPECT_THAT(coordinator_->runs().Get("nobody"), not_found);
+  EXPECT_THAT(coordinator_->runs().Rounds("nobody"), not_found);
+  EXPECT_THAT(coordinator_->runs().Cancel("nobody"), not_found);
+  EXPECT_THAT(coordinator_->weights().Open("nobody", 0), not_found);
+  EXPECT_THAT(coordinator_->runs().Watch("nobody", nullptr), not_found);
 }
 
 TEST_F(Runs, AreListedNewestFirstInPages) {
   const std::string a = Submit(SmallSpec());
   const std::string b = Submit(SmallSpec());
   const std::string c = Submit(SmallSpec());
-  EXPECT_THAT(Ids(coordinator_->ListRuns(0, 2)), ElementsAre(c, b));
-  EXPECT_THAT(Ids(coordinator_->ListRuns(2, 2)), ElementsAre(a));
+  EXPECT_THAT(Ids(coordinator_->runs().List(0, 2)), ElementsAre(c, b));
+  EXPECT_THAT(Ids(coordinator_->runs().List(2, 2)), ElementsAre(a));
 }
 
 TEST_F(Runs, RoundsAndTheLastEvaluationMakeARunSucceed) {
@@ -97,7 +97,7 @@ TEST_F(Runs, RoundFiguresAreSumsAndMeansBySamples) {
     ASSERT_THAT(Send(header, delta), IsOk());
   }
   ASSERT_TRUE(coordinator_->AverageNext());
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   ASSERT_EQ(rounds.size(), 1);
   const TrainMetrics& total = rounds[0].row.metrics;
   EXPECT_EQ(total.sample_count, 400);
@@ -113,11 +113,11 @@ TEST_F(Runs, RoundFiguresAreSumsAndMeansBySamples) {
 TEST_F(Runs, WeightsOfARoundThatHasNotBegunAreRefused) {
   const std::string run_id = Submit(SmallSpec());
   const auto refused = StatusIs(absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1), refused);
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1), refused);
   ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 2})), IsOk());
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1), refused);
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -2), refused);
-  ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->OpenWeights(run_id, -1));
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1), refused);
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -2), refused);
+  ASSERT_OK_AND_ASSIGN(const WeightsFile newest, coordinator_->weights().Open(run_id, -1));
   EXPECT_EQ(newest.round, 0);
   EXPECT_EQ(BytesOf(newest), ModelFile({1, 2}));
   EXPECT_THAT(newest.buffer_names, ElementsAre("mean", "steps"));
@@ -131,16 +131,16 @@ TEST_F(Runs, OldWeightsAndSpooledDeltasAreCollected) {
   spec.training.rounds = 4;
   const std::string run_id = StartRun(spec);
   for (int i = 0; i < 3; ++i) TrainRound();
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1),
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("no longer kept")));
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 2), IsOk());
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 3), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 2), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 3), IsOk());
   // Those of the last round are kept to rebuild its weights from, while the run goes on.
   const auto spooled = [&] {
     return std::distance(std::filesystem::directory_iterator(StateFile("spool/" + run_id)), {});
   };
   EXPECT_EQ(spooled(), 2);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   EXPECT_EQ(spooled(), 0);
 }
 
@@ -157,17 +157,17 @@ TEST_F(Runs, WeightsThatAnEvaluationNeedsAreKept) {
   ASSERT_EQ(evaluation.lease.task.kind, TaskKind::kEvaluate);
   // Training goes on for another round while W_1 is evaluated.
   TrainRound({ModelFile({1, 0})});
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1), IsOk());
   ASSERT_THAT(Evaluate(evaluation.lease), IsOk());
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(Runs, CancelledRunStaysCancelledAndItsLeasesEnd) {
   const std::string run_id = StartRun(SmallSpec());
   const TaskGrant grant = Take(Register());
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   EXPECT_THAT(Send(grant.lease, ModelFile({0, 0})), StatusIs(absl::StatusCode::kAborted));
-  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->CancelRun(run_id));
+  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->runs().Cancel(run_id));
   EXPECT_EQ(again.row.state, RunState::kCancelled);
   ASSERT_OK_AND_ASSIGN(const LeaseAnswer answer, Ask(Register()));
   EXPECT_FALSE(answer.grant.has_value());
@@ -184,11 +184,11 @@ TEST_F(Runs, ListenersAreToldOfChangesOfTheirRunAlone) {
   const std::string other = Submit(SmallSpec());
   coordinator_->Tick();
   auto listener = std::make_shared<CountingListener>();
-  ASSERT_THAT(coordinator_->Watch(watched, listener), IsOk());
-  ASSERT_THAT(coordinator_->CancelRun(other), IsOk());
+  ASSERT_THAT(coordinator_->runs().Watch(watched, listener), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(other), IsOk());
   coordinator_->Tick();
   EXPECT_EQ(listener->calls, 0);
-  ASSERT_THAT(coordinator_->CancelRun(watched), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(watched), IsOk());
   coordinator_->Tick();
   EXPECT_EQ(listener->calls, 1);
   coordinator_->Tick();
@@ -200,7 +200,7 @@ TEST_F(Runs, ListenersOfABusyRunAreToldTenTimesASecond) {
   spec.training.replicas = 100;
   const std::string run_id = StartRun(spec);
   auto listener = std::make_shared<CountingListener>();
-  ASSERT_THAT(coordinator_->Watch(run_id, listener), IsOk());
+  ASSERT_THAT(coordinator_->runs().Watch(run_id, listener), IsOk());
   for (int i = 0; i < 100; ++i) {
     ASSERT_THAT(Send(Take(Register()).lease, ModelFile({1, 1})), IsOk());
     clock_.Advance(absl::Milliseconds(10));
@@ -213,7 +213,7 @@ TEST_F(Runs, ListenersOfABusyRunAreToldTenTimesASecond) {
   clock_.Advance(absl::Milliseconds(100));
   coordinator_->Tick();
   EXPECT_EQ(listener->calls, calls + 1);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   coordinator_->Tick();
   EXPECT_EQ(listener->calls, calls + 2);
 }
@@ -239,8 +239,8 @@ TEST_F(Runs, Fault16_SecondCoordinatorOnOneFolderIsRefused) {
 TEST_F(Runs, CloseEndsWaitingCallsAndRefusesNewOnes) {
   absl::Status status;
   const std::string worker = Register();
-  coordinator_->LeaseTask("r", worker, absl::Seconds(10),
-                          [&](absl::StatusOr<LeaseAnswer> got) { status = got.status(); });
+  coordinator_->leases().Take("r", worker, absl::Seconds(10),
+                              [&](absl::StatusOr<LeaseAnswer> got) { status = got.status(); });
   coordinator_->Close();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(Ask(worker), StatusIs(absl::StatusCode::kUnavailable));
@@ -261,7 +261,7 @@ TEST_F(CoordinatorTest, ADeltaThatExplodesPausesTheRunUntilItIsResumed) {
   // After a restart as well; the deltas are kept.
   Reopen();
   EXPECT_FALSE(coordinator_->AverageNext());
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
 }
@@ -273,7 +273,7 @@ TEST_F(CoordinatorTest, OuterAdamKeepsItsMomentsFromRoundToRound) {
   TrainRound({ModelFile({2, 0}), ModelFile({2, 0})});
   Reopen();
   TrainRound({ModelFile({2, 0}), ModelFile({2, 0})});
-  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 2));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id, 2));
   // m = 1, then 1.5; v = 2, then 3: W = 1 / (sqrt 2 + 1) + 1.5 / (sqrt 3 + 1)
   EXPECT_NEAR(TensorValues<float>(BytesOf(weights), "w")[0],
               1 / (std::sqrt(2.0) + 1) + 1.5 / (std::sqrt(3.0) + 1), 1e-6);

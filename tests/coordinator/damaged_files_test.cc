@@ -82,13 +82,13 @@ TEST_F(DamagedFiles, Fault31_DamagedDeltaIsNeverAveragedAndItsTaskIsDoneAgain) {
     ASSERT_THAT(Send(again.lease, b_), IsOk());
     ASSERT_TRUE(coordinator_->AverageNext());
     EXPECT_EQ(Repairs("delta"), missing ? 2 : 1);
-    ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+    ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
     ASSERT_EQ(rounds.size(), 1);
     EXPECT_EQ(rounds[0].row.metrics.sample_count, 200) << "each replica counted once";
     // W_0 + mean, as the undisturbed round gives it.
-    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id, 1));
     EXPECT_EQ(BytesOf(weights), ModelFile({1.5, 4}, 0.375, 1));
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
 }
 
@@ -120,7 +120,7 @@ TEST_F(DamagedFiles, Fault31_NewestWeightsAreRebuiltFromTheSpoolToTheSameBytes) 
     EXPECT_EQ(Sha256OfFile(w2), undisturbed);
     TrainRound({a_, b_});
     EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
 }
 
@@ -158,10 +158,10 @@ TEST_F(DamagedFiles, Fault31_LostWeightsAreRebuiltWhenAWorkerAsksForThem) {
   const std::string run_id = StartRun(LongSpec());
   TrainRound({a_, b_});
   Remove(WeightsName(run_id, 1));
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1),
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("rebuilt")));
   ASSERT_TRUE(coordinator_->AverageNext());
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, 1), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, 1), IsOk());
 }
 
 TEST_F(DamagedFiles, Fault31_InitialWeightsAreMadeAgainAndTheirRoundIsTrainedAnew) {
@@ -193,12 +193,12 @@ TEST_F(DamagedFiles, Fault31_WhatCannotBeRebuiltPausesTheRunUntilTheFileIsPutBac
   EXPECT_THAT(Run(run_id).row.state_reason,
               AllOf(HasSubstr("weights of round 1 are damaged"), HasSubstr("resume")));
   // Resumed too early it pauses again.
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
   std::filesystem::copy(folder_.File("copy"), StateFile(w1),
                         std::filesystem::copy_options::overwrite_existing);
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   EXPECT_EQ(Repairs("weights"), 1);
   TrainRound({a_, b_});
@@ -208,7 +208,7 @@ TEST_F(DamagedFiles, Fault31_WhatCannotBeRebuiltPausesTheRunUntilTheFileIsPutBac
 TEST_F(DamagedFiles, Fault31_EndedRunsAreLeftAlone) {
   const std::string run_id = StartRun(LongSpec());
   TrainRound({a_, b_});
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   Flip(WeightsName(run_id, 1));
   Reopen();
   EXPECT_EQ(Alarms("weights"), 0);
@@ -262,11 +262,12 @@ class DamagedWhileItRuns : public DamagedFiles, public ::testing::WithParamInter
   }
   // What comes of reading the weights from their first byte on.
   absl::Status ReadWeights(const std::string& run_id, int64_t round) {
-    const absl::StatusOr<WeightsFile> opened = coordinator_->OpenWeights(run_id, round);
+    const absl::StatusOr<WeightsFile> opened = coordinator_->weights().Open(run_id, round);
     if (!opened.ok()) return opened.status();
     // It may have been verified before: the damage shows where the bytes are read.
     const auto chunk = opened->file->Chunk(0);
-    return chunk.ok() ? chunk.status() : coordinator_->NoteUnreadable(*opened, chunk.status());
+    return chunk.ok() ? chunk.status()
+                      : coordinator_->weights().NoteUnreadable(*opened, chunk.status());
   }
 };
 
@@ -277,7 +278,7 @@ TEST_P(DamagedWhileItRuns, Fault62_NewestWeightsAreRebuiltWithoutARestartToTheSa
   const std::string w2 = WeightsName(run_id, 2);
   const std::string undisturbed = Sha256OfFile(w2);
   // Somebody has read them before, and somebody reads them now.
-  ASSERT_OK_AND_ASSIGN(const WeightsFile reading, coordinator_->OpenWeights(run_id, -1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile reading, coordinator_->weights().Open(run_id, -1));
   const Lease lease = Take(Register()).lease;
   Damage(w2);
   EXPECT_THAT(ReadWeights(run_id, -1),
@@ -289,7 +290,7 @@ TEST_P(DamagedWhileItRuns, Fault62_NewestWeightsAreRebuiltWithoutARestartToTheSa
   EXPECT_EQ(Repairs("weights"), 1);
   EXPECT_EQ(Sha256OfFile(w2), undisturbed);
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
-  ASSERT_OK_AND_ASSIGN(const WeightsFile rebuilt, coordinator_->OpenWeights(run_id, -1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile rebuilt, coordinator_->weights().Open(run_id, -1));
   EXPECT_EQ(Sha256Hex(BytesOf(rebuilt)), undisturbed);
   // Who trains meanwhile loses nothing.
   EXPECT_THAT(Send(lease, a_), IsOk());
@@ -327,16 +328,16 @@ TEST_P(DamagedWhileItRuns, Fault62_WhatCannotBeRebuiltPausesItsRunAlone) {
   EXPECT_THAT(Run(run_id).row.state_reason,
               AllOf(HasSubstr("weights of round 1 are damaged"), HasSubstr("resume")));
   // Who asks is told, once, and is not sent away to come again.
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1).status(),
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1).status(),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cannot be rebuilt")));
   EXPECT_FALSE(coordinator_->AverageNext());
   EXPECT_EQ(Take(Register()).lease.task.run_id, other);
   std::filesystem::copy(folder_.File("copy"), StateFile(WeightsName(run_id, 1)),
                         std::filesystem::copy_options::overwrite_existing);
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1), IsOk());
 }
 
 TEST_P(DamagedWhileItRuns, Fault62_OlderWeightsAndThoseOfAnEndedRunAreNamedAndNeverSent) {
@@ -351,7 +352,7 @@ TEST_P(DamagedWhileItRuns, Fault62_OlderWeightsAndThoseOfAnEndedRunAreNamedAndNe
   EXPECT_THAT(ReadWeights(run_id, 1), refused);
   EXPECT_THAT(ReadWeights(run_id, 2), IsOk());
   EXPECT_FALSE(coordinator_->AverageNext()) << "nothing is rebuilt";
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   Damage(WeightsName(run_id, 2));
   EXPECT_FALSE(ReadWeights(run_id, 2).ok());
   EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
@@ -361,7 +362,7 @@ TEST_P(DamagedWhileItRuns, Fault62_WeightsThatAreSentAsFloat16AreEncodedAnew) {
   const std::string run_id = StartRun(LongSpec());
   std::string before;
   {
-    ASSERT_OK_AND_ASSIGN(const WeightsFile half, coordinator_->OpenFloat16Weights(run_id, 0));
+    ASSERT_OK_AND_ASSIGN(const WeightsFile half, coordinator_->weights().OpenFloat16(run_id, 0));
     before = BytesOf(half);
   }
   std::string encoded;
@@ -370,14 +371,14 @@ TEST_P(DamagedWhileItRuns, Fault62_WeightsThatAreSentAsFloat16AreEncodedAnew) {
     if (name.find("float16") != std::string::npos) encoded = "weights/" + run_id + "/" + name;
   }
   Damage(encoded);
-  const absl::StatusOr<WeightsFile> opened = coordinator_->OpenFloat16Weights(run_id, 0);
+  const absl::StatusOr<WeightsFile> opened = coordinator_->weights().OpenFloat16(run_id, 0);
   ASSERT_THAT(opened, IsOk());
   const auto chunk = opened->file->Chunk(0);
   if (!chunk.ok()) {
-    EXPECT_THAT(coordinator_->NoteUnreadable(*opened, chunk.status()),
+    EXPECT_THAT(coordinator_->weights().NoteUnreadable(*opened, chunk.status()),
                 StatusIs(absl::StatusCode::kUnavailable));
   }
-  ASSERT_OK_AND_ASSIGN(const WeightsFile again, coordinator_->OpenFloat16Weights(run_id, 0));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile again, coordinator_->weights().OpenFloat16(run_id, 0));
   EXPECT_EQ(BytesOf(again), before);
   EXPECT_EQ(Alarms("weights"), 0) << "the weights themselves are sound";
 }

@@ -1,6 +1,8 @@
 // Fault 58: a coordinator without free file descriptors, as a flood of connections leaves it.
 #include <fcntl.h>
 
+#include <filesystem>
+
 #include "common/base/disk_errors.h"
 #include "common/base/files.h"
 #include "coordinator/coordinator.h"
@@ -20,9 +22,9 @@ class Descriptors : public CoordinatorTest {
   }
   // Reads all that a client reads of a run.
   void ExpectAnswers(const std::string& run_id) {
-    EXPECT_THAT(coordinator_->GetRun(run_id), IsOk());
-    EXPECT_EQ(coordinator_->ListRuns(0, 10).size(), 1);
-    EXPECT_THAT(coordinator_->ListLeases(run_id, 0, 10), IsOk());
+    EXPECT_THAT(coordinator_->runs().Get(run_id), IsOk());
+    EXPECT_EQ(coordinator_->runs().List(0, 10).size(), 1);
+    EXPECT_THAT(coordinator_->leases().History(run_id, 0, 10), IsOk());
   }
   // The next probe finds one.
   void Heal() {
@@ -44,10 +46,10 @@ TEST_F(Descriptors, Fault58_WhatIsRecordedBecomesDurableWithoutOpeningAnything) 
     // A registration, a lease, its end, a paused run: each waits for the disk.
     const std::string other = Register();
     const Lease lease = Take(other).lease;
-    EXPECT_THAT(coordinator_->RenewLease(lease, 1, ""), IsOk());
-    EXPECT_THAT(coordinator_->ReleaseTask(lease, false, ""), IsOk());
-    EXPECT_THAT(coordinator_->PauseRun(run_id), IsOk());
-    EXPECT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+    EXPECT_THAT(coordinator_->leases().Renew(lease, 1, ""), IsOk());
+    EXPECT_THAT(coordinator_->leases().Release(lease, false, ""), IsOk());
+    EXPECT_THAT(coordinator_->runs().Pause(run_id), IsOk());
+    EXPECT_THAT(coordinator_->runs().Resume(run_id), IsOk());
     Take(worker);
     ExpectAnswers(run_id);
   }
@@ -66,11 +68,11 @@ TEST_F(Descriptors, Fault58_EveryCallThatOpensAFileIsRefusedForNowAndWorksLater)
     if (sent.ok()) break;  // as many as it takes
     EXPECT_THAT(sent, StatusIs(absl::StatusCode::kUnavailable)) << left;
     if (left > 0) continue;
-    EXPECT_THAT(coordinator_->OpenWeights(run_id, -1).status(),
+    EXPECT_THAT(coordinator_->weights().Open(run_id, -1).status(),
                 StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Too many open files")));
-    EXPECT_THAT(coordinator_->OpenFloat16Weights(run_id, -1).status(),
+    EXPECT_THAT(coordinator_->weights().OpenFloat16(run_id, -1).status(),
                 StatusIs(absl::StatusCode::kUnavailable));
-    EXPECT_THAT(coordinator_->SubmitRun(NewId(), another).status(),
+    EXPECT_THAT(coordinator_->runs().Submit(NewId(), another).status(),
                 StatusIs(absl::StatusCode::kUnavailable));
     ExpectAnswers(run_id);
   }
@@ -78,8 +80,8 @@ TEST_F(Descriptors, Fault58_EveryCallThatOpensAFileIsRefusedForNowAndWorksLater)
   EXPECT_EQ(coordinator_->statistics().Of(Count::kDigestFailures, "weights"), 0)
       << "what cannot be opened is not damaged";
   Heal();
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1), IsOk());
-  EXPECT_THAT(coordinator_->SubmitRun(NewId(), another), IsOk());
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1), IsOk());
+  EXPECT_THAT(coordinator_->runs().Submit(NewId(), another), IsOk());
   (void)Send(lease, a_);
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
@@ -97,8 +99,8 @@ TEST_F(Descriptors, Fault58_ARoundThatIsReadyWaitsAndIsAveragedByItselfToTheSame
     const std::string run_id = ready();
     ASSERT_TRUE(coordinator_->AverageNext());
     undisturbed = Run(run_id).row.weights_sha256;
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
-    ASSERT_THAT(coordinator_->DeleteRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Delete(run_id), IsOk());
   }
   const std::string run_id = ready();
   // Wherever in the averaging they are used up.
@@ -131,7 +133,7 @@ TEST_F(Descriptors, Fault58_WeightsAreNotTakenForDamagedNorRebuiltForWantOfADesc
   const std::string bytes = *ReadFile(w0, 1 << 20);
   // Lost, found to be lost, put back: and then it cannot be looked at.
   ASSERT_THAT(RemoveFile(w0), IsOk());
-  EXPECT_FALSE(coordinator_->OpenWeights(run_id, -1).ok());
+  EXPECT_FALSE(coordinator_->weights().Open(run_id, -1).ok());
   ASSERT_THAT(WriteFileDurably(w0, bytes), IsOk());
   {
     const EatenDescriptors eaten;
@@ -142,6 +144,20 @@ TEST_F(Descriptors, Fault58_WeightsAreNotTakenForDamagedNorRebuiltForWantOfADesc
   ASSERT_TRUE(coordinator_->AverageNext());
   EXPECT_THAT(Send(lease, a_), IsOk()) << "its lease holds";
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
+}
+
+TEST_F(Descriptors, Fault58_FilesThatARunNeedsNoMoreGoOnceTheyCanBeListed) {
+  const std::string run_id = StartRun(SmallSpec());
+  ASSERT_THAT(Send(Take(Register()).lease, a_), IsOk());
+  const std::string spool = StateFile("spool/" + run_id);
+  {
+    const EatenDescriptors eaten;
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  }
+  EXPECT_FALSE(std::filesystem::is_empty(spool)) << "the test is one";
+  Heal();
+  EXPECT_TRUE(std::filesystem::is_empty(spool));
+  EXPECT_EQ(disk_failures_, 0);
 }
 
 }  // namespace

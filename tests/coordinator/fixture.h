@@ -92,7 +92,7 @@ class CoordinatorTest : public ::testing::Test {
   std::string NewId() { return absl::StrCat("request-", ++last_number_); }
 
   std::string Submit(const RunSpec& spec) {
-    const auto run = coordinator_->SubmitRun(NewId(), spec);
+    const auto run = coordinator_->runs().Submit(NewId(), spec);
     EXPECT_THAT(run, IsOk());
     return run.ok() ? run->row.run_id : "";
   }
@@ -105,14 +105,14 @@ class CoordinatorTest : public ::testing::Test {
     return run_id;
   }
   RunView Run(const std::string& run_id) {
-    auto run = coordinator_->GetRun(run_id);
+    auto run = coordinator_->runs().Get(run_id);
     EXPECT_THAT(run, IsOk());
     return run.ok() ? *run : RunView{};
   }
 
   std::string Register(const std::string& fingerprint = "avx2",
                        const std::string& numerics = "fastest") {
-    const auto worker = coordinator_->RegisterWorker(NewId(), "host", fingerprint, numerics);
+    const auto worker = coordinator_->leases().Register(NewId(), "host", fingerprint, numerics);
     EXPECT_THAT(worker, IsOk());
     return worker.ok() ? worker->worker_id : "";
   }
@@ -120,8 +120,8 @@ class CoordinatorTest : public ::testing::Test {
   // One LeaseTask call that does not wait.
   absl::StatusOr<LeaseAnswer> Ask(const std::string& request_id, const std::string& worker_id) {
     absl::StatusOr<LeaseAnswer> answer = absl::UnknownError("no answer came");
-    coordinator_->LeaseTask(request_id, worker_id, absl::ZeroDuration(),
-                            [&](absl::StatusOr<LeaseAnswer> got) { answer = std::move(got); });
+    coordinator_->leases().Take(request_id, worker_id, absl::ZeroDuration(),
+                                [&](absl::StatusOr<LeaseAnswer> got) { answer = std::move(got); });
     return answer;
   }
   absl::StatusOr<LeaseAnswer> Ask(const std::string& worker_id) { return Ask(NewId(), worker_id); }
@@ -173,7 +173,7 @@ class CoordinatorTest : public ::testing::Test {
   void TrainRound() { TrainRound({ModelFile({1, 0}), ModelFile({0, 4})}); }
 
   absl::StatusOr<bool> Evaluate(const Lease& lease) {
-    return coordinator_->ReportEvaluation(NewId(), lease, SomeEvaluation());
+    return coordinator_->results().Evaluate(NewId(), lease, SomeEvaluation());
   }
 
   std::string StateFile(const std::string& name) const { return options_.state_dir + "/" + name; }

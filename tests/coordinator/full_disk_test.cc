@@ -46,7 +46,7 @@ TEST_F(FullDisk, Fault27_RunsPauseByThemselvesWithTheReasonAndGoOnByThemselves) 
 
 TEST_F(FullDisk, Fault27_ARunThatAPersonPausedStaysPaused) {
   const std::string run_id = StartRun(SmallSpec());
-  ASSERT_THAT(coordinator_->PauseRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Pause(run_id), IsOk());
   Fill();
   EXPECT_EQ(Run(run_id).row.state_reason, "paused");
   Heal();
@@ -63,7 +63,7 @@ TEST_F(FullDisk, Fault27_LeasesDoNotEndWhileTheirEndCannotBeRecorded) {
     Fill();
     clock_.Advance(absl::Seconds(1));
   }
-  EXPECT_THAT(coordinator_->RenewLease(lease, 0, ""), IsOk()) << "needs no disk";
+  EXPECT_THAT(coordinator_->leases().Renew(lease, 0, ""), IsOk()) << "needs no disk";
   Heal();
   EXPECT_THAT(Send(lease, delta_), IsOk());
 }
@@ -91,7 +91,7 @@ TEST_F(FullDisk, Fault27_WatchersAreToldOfBothTurns) {
   const std::string run_id = StartRun(SmallSpec());
   coordinator_->Tick();
   const auto listener = std::make_shared<Listener>();
-  ASSERT_THAT(coordinator_->Watch(run_id, listener), IsOk());
+  ASSERT_THAT(coordinator_->runs().Watch(run_id, listener), IsOk());
   // They are told ten times a second at most.
   clock_.Advance(absl::Seconds(1));
   Fill();

@@ -18,7 +18,7 @@ class LostWorkers : public CoordinatorTest {
   }
   std::string RegisterWithMemory(int64_t bytes) {
     const auto worker =
-        coordinator_->RegisterWorker(NewId(), "large-host", "avx2", "fastest", {"", bytes});
+        coordinator_->leases().Register(NewId(), "large-host", "avx2", "fastest", {"", bytes});
     EXPECT_THAT(worker, IsOk());
     return worker->worker_id;
   }
@@ -39,7 +39,7 @@ TEST_F(LostWorkers, Fault59_ATaskWithWhichTenWorkersInARowWereLostPausesTheRunWi
                     HasSubstr("host"), HasSubstr("expired"), HasSubstr("memory")));
   EXPECT_EQ(Run(run_id).row.lost_leases, 10);
   // Whoever resumes it begins anew.
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   for (int i = 0; i < 9; ++i) Lose(Register());
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
   EXPECT_THAT(Send(Take(Register()).lease, ModelFile({0.5, 0.5})), IsOk());
@@ -77,7 +77,7 @@ TEST_F(LostWorkers, Fault59_AWorkerThatHangsIsLostToo) {
     const Lease lease = Take(Register()).lease;
     for (int renewal = 0; renewal < 4; ++renewal) {
       clock_.Advance(absl::Seconds(20));
-      (void)coordinator_->RenewLease(lease, 0, "");
+      (void)coordinator_->leases().Renew(lease, 0, "");
       coordinator_->Tick();
     }
   }
@@ -110,7 +110,7 @@ TEST_F(LostWorkers, Fault59_AStudentThatFitsNoWorkersMemoryIsNotTriedAndSaysWhy)
 }
 
 TEST_F(LostWorkers, MemoryThatCannotBeIsRefused) {
-  EXPECT_THAT(coordinator_->RegisterWorker(NewId(), "host", "avx2", "fastest", {"", -1}),
+  EXPECT_THAT(coordinator_->leases().Register(NewId(), "host", "avx2", "fastest", {"", -1}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("memory_bytes")));
 }
 

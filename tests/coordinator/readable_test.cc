@@ -71,30 +71,30 @@ class Readable : public CoordinatorTest {
     ASSERT_NO_THROW(Reopen());
     EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
     EXPECT_THAT(Run(run_id).row.state_reason, AllOf(HasSubstr("damaged: "), HasSubstr(what)));
-    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 2);
-    EXPECT_THAT(coordinator_->GetRounds(run_id), IsOk());
-    (void)coordinator_->OpenWeights(run_id, -1);  // an answer, whichever
-    EXPECT_THAT(coordinator_->ListLeases(run_id, 0, 100), IsOk());
+    EXPECT_EQ(coordinator_->runs().List(0, 100).size(), 2);
+    EXPECT_THAT(coordinator_->runs().Rounds(run_id), IsOk());
+    (void)coordinator_->weights().Open(run_id, -1);  // an answer, whichever
+    EXPECT_THAT(coordinator_->leases().History(run_id, 0, 100), IsOk());
     EXPECT_THAT(ExportState(options_.state_dir), IsOk());
-    EXPECT_THAT(coordinator_->ResumeRun(run_id),
+    EXPECT_THAT(coordinator_->runs().Resume(run_id),
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("damaged")));
     // The other goes on.
     const TaskGrant grant = Take(Register());
     EXPECT_EQ(grant.lease.task.run_id, other);
     EXPECT_THAT(Send(grant.lease, ModelFile({1, 2})), IsOk());
     // A person has a way out.
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
     Reopen();
     EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
-    EXPECT_THAT(coordinator_->DeleteRun(run_id), IsOk());
-    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 1);
+    EXPECT_THAT(coordinator_->runs().Delete(run_id), IsOk());
+    EXPECT_EQ(coordinator_->runs().List(0, 100).size(), 1);
   }
 };
 
 TEST_F(Readable, Fault53_AnEvaluationThatIsNoNumberFailsItsRunByNameAndTheStartGoesOn) {
   const std::string run_id = TrainedRun();
-  ASSERT_OK_AND_ASSIGN(const bool duplicate,
-                       coordinator_->ReportEvaluation(NewId(), Take(Register()).lease, Diverged()));
+  ASSERT_OK_AND_ASSIGN(const bool duplicate, coordinator_->results().Evaluate(
+                                                 NewId(), Take(Register()).lease, Diverged()));
   EXPECT_FALSE(duplicate);
   const std::string other = Submit(SmallSpec());
   for (int start = 0; start < 2; ++start) {
@@ -105,7 +105,7 @@ TEST_F(Readable, Fault53_AnEvaluationThatIsNoNumberFailsItsRunByNameAndTheStartG
                                             HasSubstr("lower training.learning_rate")));
     ASSERT_TRUE(run.latest_evaluation.has_value());
     EXPECT_TRUE(std::isnan(run.latest_evaluation->cross_entropy));
-    EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 2);
+    EXPECT_EQ(coordinator_->runs().List(0, 100).size(), 2);
     EXPECT_EQ(Run(other).row.state, RunState::kPending);
     EXPECT_THAT(ExportState(options_.state_dir), IsOk());
     Reopen();
@@ -141,7 +141,7 @@ TEST_F(Readable, Fault53_AnOldFolderWhoseDetailsHoldNullStarts) {
   });
   EXPECT_EQ(Findings(), "");
   Reopen();
-  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->GetRun(run_id, /*with_details=*/true));
+  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->runs().Get(run_id, /*with_details=*/true));
   EXPECT_EQ(run.row.state, RunState::kSucceeded) << "what has ended stays as it is";
   EXPECT_THAT(run.latest_evaluation->samples_per_class, ::testing::ElementsAre(7));
 }
@@ -156,7 +156,7 @@ TEST_F(Readable, Fault53_AGuardDecidesOnAHeldOutLossThatIsNoNumberAndARestartAgr
     EvaluationMetrics metrics = SomeEvaluation();
     metrics.cross_entropy = metrics.held_out_cross_entropy = loss;
     metrics.held_out_sample_count = metrics.sample_count;
-    return coordinator_->ReportEvaluation(NewId(), Take(Register()).lease, metrics);
+    return coordinator_->results().Evaluate(NewId(), Take(Register()).lease, metrics);
   };
   ASSERT_THAT(report(0.5), IsOk());
   TrainRound();
@@ -164,7 +164,7 @@ TEST_F(Readable, Fault53_AGuardDecidesOnAHeldOutLossThatIsNoNumberAndARestartAgr
   Reopen();
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
   EXPECT_EQ(Run(run_id).best_round, 1);
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   EXPECT_EQ(rounds[1].row.rolled_back_to, 1);
 }
 
@@ -279,19 +279,19 @@ TEST_F(Readable, Fault56_LongTextsAreCutBetweenCharacters) {
       std::string text(static_cast<size_t>(shift), 'a');
       while (text.size() < 1100) text += letter;
       const Lease lease = Take(Register()).lease;
-      ASSERT_THAT(coordinator_->RenewLease(lease, 0, text), IsOk());
+      ASSERT_THAT(coordinator_->leases().Renew(lease, 0, text), IsOk());
       const std::string shown = Run(run_id).row.state_reason;
       EXPECT_LE(shown.size(), 300);
       EXPECT_GT(shown.size(), 290);
       EXPECT_NO_THROW((void)nlohmann::json(shown).dump());
       for (int failure = 0; failure < 3; ++failure) {
         const Lease failing = failure == 0 ? lease : Take(Register()).lease;
-        ASSERT_THAT(coordinator_->ReleaseTask(failing, /*failed=*/true, text), IsOk());
+        ASSERT_THAT(coordinator_->leases().Release(failing, /*failed=*/true, text), IsOk());
       }
       EXPECT_EQ(Run(run_id).row.state, RunState::kPaused);
       EXPECT_GT(Run(run_id).row.state_reason.size(), 900);
       EXPECT_NO_THROW((void)nlohmann::json(Run(run_id).row.state_reason).dump());
-      ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+      ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
     }
   }
 }

@@ -58,7 +58,7 @@ TEST_F(SampleClaims, Fault61_EpochsAreCountedByTheShardsThatTheInitialiseTaskFou
       EXPECT_THAT(Claim(lease, planned), IsOk());
     }
     ASSERT_TRUE(coordinator_->AverageNext());
-    ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+    ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
     EXPECT_EQ(rounds.back().row.metrics.sample_count,
               plan.SampleCount(round, 0) + plan.SampleCount(round, 1));
   }
@@ -89,7 +89,7 @@ TEST_F(SampleClaims, Fault61_NoClaimMakesTheSumOfARoundOverflow) {
     ASSERT_THAT(Claim(Take(Register()).lease, int64_t{1'000'000} * 65536), IsOk());
   }
   ASSERT_TRUE(coordinator_->AverageNext());
-  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->GetRounds(run_id));
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundView> rounds, coordinator_->runs().Rounds(run_id));
   EXPECT_EQ(rounds[0].row.metrics.sample_count, int64_t{2'000'000} * 65536);
 }
 

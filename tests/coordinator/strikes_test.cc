@@ -18,7 +18,7 @@ class Strikes : public CoordinatorTest {
   absl::Status SendBad(const std::string& worker) {
     const Lease lease = Take(worker).lease;
     const absl::Status status = Send(lease, bad_).status();
-    EXPECT_THAT(coordinator_->ReleaseTask(lease, /*failed=*/false, ""), IsOk());
+    EXPECT_THAT(coordinator_->leases().Release(lease, /*failed=*/false, ""), IsOk());
     return status;
   }
   bool GetsATask(const std::string& worker) {
@@ -98,7 +98,7 @@ TEST_F(Strikes, Fault42_ADeltaFarBeyondTheMedianIsNotAveragedAndIsCounted) {
   RunSpec spec = SmallSpec();
   spec.training.rounds = 3;
   spec.averaging.max_norm_ratio = 100;
-  ASSERT_THAT(coordinator_->CancelRun(run_id_), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id_), IsOk());
   const std::string run_id = StartRun(spec);
   TrainRound({good_, good_});
   const std::string before = Run(run_id).row.weights_sha256;
@@ -116,10 +116,10 @@ TEST_F(Strikes, Fault42_ADeltaFarBeyondTheMedianIsNotAveragedAndIsCounted) {
 TEST_F(Strikes, Fault42_OrIsClippedByPolicy) {
   RunSpec spec = SmallSpec();
   spec.averaging.clip_norm = 1;
-  ASSERT_THAT(coordinator_->CancelRun(run_id_), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id_), IsOk());
   const std::string run_id = StartRun(spec);
   TrainRound({ModelFile({0, 0}), ModelFile({0, 1e6})});
-  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id, 1));
   // W_0 = [1, 2]; the mean of [0, 0] and [0, 1e6 scaled to 1] is [0, 0.5].
   EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.0F, 2.5F));
 }

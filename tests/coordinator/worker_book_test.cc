@@ -54,7 +54,7 @@ TEST(WorkerBook, KnowsWhoWasHeardOfAndWhoIsSilentForLongest) {
 class ManyWorkers : public CoordinatorTest {
  protected:
   absl::StatusOr<WorkerRow> RegisterAs(const std::string& request_id) {
-    return coordinator_->RegisterWorker(request_id, "host", "avx2", "fastest");
+    return coordinator_->leases().Register(request_id, "host", "avx2", "fastest");
   }
 };
 
@@ -68,18 +68,18 @@ TEST_F(ManyWorkers, TheLongestSilentAreForgottenAndThoseWhoAreAliveAreNot) {
     // The fleet is restarted again and again; this worker works on.
     if (i % 100 == 0) {
       clock_.Advance(absl::Seconds(20));
-      ASSERT_THAT(coordinator_->RenewLease(lease, static_cast<int64_t>(i), ""), IsOk());
+      ASSERT_THAT(coordinator_->leases().Renew(lease, static_cast<int64_t>(i), ""), IsOk());
     }
     ASSERT_THAT(RegisterAs(absl::StrCat("again-", i)), IsOk());
   }
   EXPECT_EQ(coordinator_->gauges().known_workers, static_cast<int64_t>(WorkerBook::kMost));
   EXPECT_THAT(Ask(old), StatusIs(absl::StatusCode::kNotFound, HasSubstr("register again")));
-  EXPECT_THAT(coordinator_->RenewLease(lease, 1'000'000, ""), IsOk());
+  EXPECT_THAT(coordinator_->leases().Renew(lease, 1'000'000, ""), IsOk());
   EXPECT_EQ(RegisterAs("again-8000")->request_id, "again-8000");
   Reopen();
   EXPECT_EQ(coordinator_->gauges().known_workers, static_cast<int64_t>(WorkerBook::kMost))
       << "what is forgotten is not in the record either";
-  EXPECT_THAT(coordinator_->RenewLease(lease, 1'000'001, ""), IsOk());
+  EXPECT_THAT(coordinator_->leases().Renew(lease, 1'000'001, ""), IsOk());
   EXPECT_EQ(Run(run_id).row.state, RunState::kRunning);
 }
 
@@ -93,7 +93,7 @@ TEST_F(ManyWorkers, AFloodOfRegistrationsEndsAtTheLimitAndHarmsNobody) {
   }
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("alive")));
   EXPECT_EQ(coordinator_->gauges().known_workers, static_cast<int64_t>(WorkerBook::kMost));
-  EXPECT_THAT(coordinator_->RenewLease(lease, 1, ""), IsOk());
+  EXPECT_THAT(coordinator_->leases().Renew(lease, 1, ""), IsOk());
   EXPECT_THAT(RegisterAs("flood-0"), IsOk()) << "the same request gives the same worker";
   // They fall silent, and others may come.
   clock_.Advance(options_.lease_duration + absl::Seconds(1));

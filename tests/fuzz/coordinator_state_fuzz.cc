@@ -56,8 +56,8 @@ class Fixture {
     spec.training.replicas = 2;
     spec.training.local_steps = 1;
     spec.training.batch_size = 1;
-    run_id_ = coordinator->SubmitRun("submit", spec)->row.run_id;
-    worker_ = coordinator->RegisterWorker("hello", "host", "avx2", "fastest")->worker_id;
+    run_id_ = coordinator->runs().Submit("submit", spec)->row.run_id;
+    worker_ = coordinator->leases().Register("hello", "host", "avx2", "fastest")->worker_id;
     for (int i = 0; i < 3; ++i) Send(coordinator.get(), *TakeLease(coordinator.get()), File(1));
     Require(coordinator->AverageNext());
     Send(coordinator.get(), *TakeLease(coordinator.get()), File(1));
@@ -114,18 +114,18 @@ class Fixture {
         const auto request = parsed(v1::SubmitRunRequest());
         const auto spec = FromProto(request.spec());
         if (!spec.ok()) return;
-        const auto run = coordinator->SubmitRun(request.request_id(), *spec);
+        const auto run = coordinator->runs().Submit(request.request_id(), *spec);
         if (!run.ok()) return;
         Require(ValidateRunSpec(run->spec).ok());
-        (void)coordinator->CancelRun(run->row.run_id);
-        (void)coordinator->DeleteRun(run->row.run_id);
+        (void)coordinator->runs().Cancel(run->row.run_id);
+        (void)coordinator->runs().Delete(run->row.run_id);
         return;
       }
       case 1: {
         const auto request = parsed(v1::RenewLeaseRequest());
         const auto lease = FromProto(request.lease());
         if (lease.ok()) {
-          (void)coordinator->RenewLease(*lease, request.sample_count(), request.waiting_for());
+          (void)coordinator->leases().Renew(*lease, request.sample_count(), request.waiting_for());
         }
         return;
       }
@@ -133,8 +133,8 @@ class Fixture {
         const auto request = parsed(v1::ReportEvaluationRequest());
         const auto lease = FromProto(request.lease());
         if (lease.ok()) {
-          (void)coordinator->ReportEvaluation(request.request_id(), *lease,
-                                              FromProto(request.metrics()));
+          (void)coordinator->results().Evaluate(request.request_id(), *lease,
+                                                FromProto(request.metrics()));
         }
         return;
       }
@@ -142,14 +142,15 @@ class Fixture {
         const auto request = parsed(v1::ReleaseTaskRequest());
         const auto lease = FromProto(request.lease());
         if (lease.ok()) {
-          (void)coordinator->ReleaseTask(*lease, true, request.message(), request.request_id());
+          (void)coordinator->leases().Release(*lease, true, request.message(),
+                                              request.request_id());
         }
         return;
       }
       case 4: {
         const auto request = parsed(v1::DownloadWeightsRequest());
-        (void)coordinator->OpenWeights(request.run_id(), request.round());
-        (void)coordinator->OpenUploadedWeights(request.uploaded_sha256());
+        (void)coordinator->weights().Open(request.run_id(), request.round());
+        (void)coordinator->weights().OpenUploaded(request.uploaded_sha256());
         return;
       }
       default: {
@@ -183,12 +184,12 @@ class Fixture {
 
   std::optional<Lease> TakeLease(Coordinator* coordinator) {
     std::optional<Lease> lease;
-    coordinator->LeaseTask(absl::StrCat("lease-", ++last_id_), worker_, absl::ZeroDuration(),
-                           [&](const absl::StatusOr<LeaseAnswer>& answer) {
-                             if (answer.ok() && answer->grant.has_value()) {
-                               lease = answer->grant->lease;
-                             }
-                           });
+    coordinator->leases().Take(absl::StrCat("lease-", ++last_id_), worker_, absl::ZeroDuration(),
+                               [&](const absl::StatusOr<LeaseAnswer>& answer) {
+                                 if (answer.ok() && answer->grant.has_value()) {
+                                   lease = answer->grant->lease;
+                                 }
+                               });
     return lease;
   }
 

@@ -23,7 +23,7 @@ TEST_F(RunClientTest, Fault57_AllRoundsOfALongRunAreFetched) {
   RunSpec spec = SmallSpec();
   spec.training.rounds = kRounds;
   const std::string run_id = StartRun(spec);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   coordinator_.reset();
   {
     Record::Contents contents;
@@ -53,7 +53,7 @@ TEST_F(RunClientTest, Fault57_AllRoundsOfALongRunAreFetched) {
 TEST_F(RunClientTest, Fault57_AllWorkersAndRunsAreListed) {
   constexpr int kWorkers = 5500;
   for (int i = 0; i < kWorkers; ++i) {
-    ASSERT_THAT(coordinator_->RegisterWorker(NewId(), "host", std::string(512, 'f'), "fastest"),
+    ASSERT_THAT(coordinator_->leases().Register(NewId(), "host", std::string(512, 'f'), "fastest"),
                 IsOk());
   }
   RunSpec spec = SmallSpec();

@@ -164,8 +164,8 @@ TEST_F(StateCheck, Fault30_ARunWhoseOwnRowsAreDamagedCanBeForgottenAndTheOthersG
     options.forget_run = run_id_;
     EXPECT_TRUE(Check(options).sound());
     Reopen();
-    EXPECT_THAT(coordinator_->GetRun(run_id_), StatusIs(absl::StatusCode::kNotFound));
-    EXPECT_THAT(coordinator_->GetRun(other), IsOk());
+    EXPECT_THAT(coordinator_->runs().Get(run_id_), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_THAT(coordinator_->runs().Get(other), IsOk());
   }
 }
 

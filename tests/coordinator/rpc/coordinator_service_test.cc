@@ -4,9 +4,13 @@
 #include <grpcpp/impl/codegen/client_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
+#include <vector>
 
+#include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "coordinator/rpc/run_messages.h"
 #include "tests/coordinator/rpc/service_fixture.h"
 
@@ -356,6 +360,30 @@ TEST_F(ControlCalls, Fault37_MessageOverTheLimitIsRefusedAndTheConnectionGoesOn)
   EXPECT_THAT(GetOver(std::string(kMaxMessageBytes, 'a')),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(GetOver(Submit(SmallSpec())), IsOk());
+}
+
+TEST_F(ControlCalls, ARenewalDoesNotQueueBehindCallsThatWaitForTheDisk) {
+  constexpr int kCalls = 24;  // more than there are threads for them
+  StartRun(SmallSpec());
+  const Lease lease = Take(Register()).lease;
+  ASSERT_THAT(ArmFailpoints("files.syncing=sleep:2000", ""), IsOk());
+  std::atomic<int> answered = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCalls; ++i) {
+    callers.emplace_back([&, request_id = NewId()] {
+      v1::RegisterWorkerRequest request;
+      request.set_request_id(request_id);
+      request.set_name("host");
+      request.set_numerics("fastest");
+      EXPECT_THAT(Call(&Stub::RegisterWorker, request), IsOk());
+      ++answered;
+    });
+  }
+  absl::SleepFor(absl::Milliseconds(500));  // for all of them to be under way
+  EXPECT_THAT(RenewOver(lease), IsOk());
+  EXPECT_EQ(answered, 0) << "it came after one that waited for the disk";
+  for (std::thread& caller : callers) caller.join();
+  DisarmFailpoints();
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ class HostileRequests : public CoordinatorServiceTest {
     const RunView run = Run(run_id);
     return absl::StrCat(static_cast<int>(run.row.state), " ", run.row.completed_rounds, " ",
                         run.row.weights_sha256, " ", run.row.lost_leases, " ", run.active_leases,
-                        " ", coordinator_->ListRuns(0, 100).size(), " ",
+                        " ", coordinator_->runs().List(0, 100).size(), " ",
                         coordinator_->gauges().known_workers);
   }
 
@@ -196,7 +196,7 @@ TEST_F(HostileRequests, Fault49_TenThousandLeasesAskedByOneWorkerAreRefusedBeyon
   std::vector<int64_t> waits;
   std::vector<absl::StatusCode> ends;
   for (int i = 0; i < kAsked; ++i) {
-    const int64_t id = coordinator_->LeaseTask(
+    const int64_t id = coordinator_->leases().Take(
         absl::StrCat("request-", i), greedy, absl::Seconds(60),
         [&](const absl::StatusOr<LeaseAnswer>& answer) { ends.push_back(answer.status().code()); });
     if (id != 0) {
@@ -214,7 +214,7 @@ TEST_F(HostileRequests, Fault49_TenThousandLeasesAskedByOneWorkerAreRefusedBeyon
   // Others are served.
   const std::string run_id = Submit(SmallSpec());
   EXPECT_EQ(Take(Register()).lease.task.run_id, run_id);
-  for (const int64_t wait : waits) coordinator_->CancelWait(wait);
+  for (const int64_t wait : waits) coordinator_->leases().CancelWait(wait);
   EXPECT_EQ(coordinator_->gauges().waiting_workers, 0);
 }
 
@@ -239,10 +239,10 @@ TEST_F(HostileRequests, WatchersThatComeAndGoLeaveNothingOnAQuietRun) {
     void OnRunChanged() override {}
   };
   for (int i = 0; i < 1000; ++i) {
-    ASSERT_THAT(coordinator_->Watch(run_id, std::make_shared<Listener>()), IsOk());
+    ASSERT_THAT(coordinator_->runs().Watch(run_id, std::make_shared<Listener>()), IsOk());
   }
   const auto staying = std::make_shared<Listener>();
-  ASSERT_THAT(coordinator_->Watch(run_id, staying), IsOk());
+  ASSERT_THAT(coordinator_->runs().Watch(run_id, staying), IsOk());
   EXPECT_EQ(coordinator_->gauges().watchers, 1);
 }
 

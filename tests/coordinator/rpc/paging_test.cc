@@ -52,7 +52,7 @@ TEST_F(Paging, Fault57_AMillionRoundsComeInPagesAndOldClientsGetTheNewest) {
   RunSpec spec = SmallSpec();
   spec.training.rounds = kRounds;
   const std::string run_id = StartRun(spec);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   PutRows([&](Record& record, const Record::Contents& contents) -> absl::Status {
     RoundRow round{run_id, 0, contents.runs[0].weights_sha256, {}, 0.123456789};
     round.metrics = {200, 50, 0.1, 0.2, 0.3, 0.4, 0.5, 6, 0.7, 0.8, 0.9};
@@ -171,7 +171,7 @@ TEST_F(Paging, Fault57_RunsOfAsManyClassesAsASpecTakesAreListed) {
   // 16 are 4.5 MiB together.
   for (int i = 0; i < (kAddressSanitizer ? 2 : 16); ++i) submitted.insert(Submit(spec));
   spec.dataset.exclude_classes.push_back(0);
-  EXPECT_THAT(coordinator_->SubmitRun("more", spec),
+  EXPECT_THAT(coordinator_->runs().Submit("more", spec),
               StatusIs(kInvalid, HasSubstr("exclude_classes has 100001 entries")));
   Reopen();
   Serve();
@@ -221,7 +221,7 @@ TEST_F(Paging, Fault57_WorkersWithTheLongestNamesComeInPagesWithoutGapOrRepeat) 
   constexpr int kWorkers = 6000;
   for (int i = 0; i < kWorkers; ++i) {
     const std::string name = absl::StrCat(std::string(100, 'n'), "-", i % 7);
-    ASSERT_THAT(coordinator_->RegisterWorker(NewId(), name, std::string(512, 'f'), "fastest"),
+    ASSERT_THAT(coordinator_->leases().Register(NewId(), name, std::string(512, 'f'), "fastest"),
                 IsOk());
   }
   Serve();

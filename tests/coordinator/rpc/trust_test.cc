@@ -185,7 +185,7 @@ TEST_F(Trust, Fault60_TokensOfActiveLeasesAreShownToNobody) {
   // A listed lease is good for nothing.
   v1::TaskLease lease = listed.leases(1).lease();
   EXPECT_THAT(RenewBy(StubOf("worker", "w"), lease), Not(IsOk()));
-  EXPECT_THAT(coordinator_->RenewLease({active.task, 0, active.worker_id}, 0, ""),
+  EXPECT_THAT(coordinator_->leases().Renew({active.task, 0, active.worker_id}, 0, ""),
               StatusIs(absl::StatusCode::kAborted));
 }
 
@@ -218,7 +218,7 @@ TEST_F(Replays, Fault66_ASubmissionsIdIsNotGoodForAnotherSpecNotEvenAfterARestar
   EXPECT_THAT(served_->Call(&Stub::SubmitRun, other), StatusIs(kInvalid, HasSubstr(kOther)));
   ASSERT_OK_AND_ASSIGN(const v1::SubmitRunResponse again, served_->Call(&Stub::SubmitRun, request));
   EXPECT_EQ(again.run().run_id(), first.run().run_id());
-  EXPECT_EQ(coordinator_->ListRuns(0, 100).size(), 1);
+  EXPECT_EQ(coordinator_->runs().List(0, 100).size(), 1);
 }
 
 TEST_F(Replays, Fault66_ARetryThatComesLateHasNoSecondEffectAndAnotherRunsIsRefused) {
@@ -226,7 +226,7 @@ TEST_F(Replays, Fault66_ARetryThatComesLateHasNoSecondEffectAndAnotherRunsIsRefu
   const std::string other = Submit(SmallSpec());
   const auto pause = Of<v1::PauseRunRequest>(run_id);
   ASSERT_THAT(served_->Call(&Stub::PauseRun, pause), IsOk());
-  ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
   ASSERT_OK_AND_ASSIGN(const v1::PauseRunResponse again, served_->Call(&Stub::PauseRun, pause));
   EXPECT_EQ(again.run().state(), v1::RUN_STATE_RUNNING) << "it was paused once";
 
@@ -245,7 +245,7 @@ TEST_F(Replays, Fault66_ARetryThatComesLateHasNoSecondEffectAndAnotherRunsIsRefu
 
 TEST_F(Replays, Fault66_ADeletionThatIsSentAgainIsAnsweredAsTheFirst) {
   const std::string run_id = StartRun(SmallSpec());
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   const auto request = Of<v1::DeleteRunRequest>(run_id);
   EXPECT_THAT(served_->Call(&Stub::DeleteRun, request), IsOk());
   EXPECT_THAT(served_->Call(&Stub::DeleteRun, request), IsOk());

@@ -116,7 +116,7 @@ TEST_F(Downloads, Fault62_WeightsThatRotOrAreCutShortUnderAReaderAreRebuiltAndTh
   const std::string sound = Get(run_id).Bytes();
   for (const bool cut : {false, true}) {
     // Held open, as by a download that is under way.
-    ASSERT_OK_AND_ASSIGN(const WeightsFile held, coordinator_->OpenWeights(run_id, -1));
+    ASSERT_OK_AND_ASSIGN(const WeightsFile held, coordinator_->weights().Open(run_id, -1));
     if (cut) {
       std::filesystem::resize_file(path, sound.size() / 2);
     } else {
@@ -237,8 +237,8 @@ TEST_F(Downloads, Fault63_WhatNobodyReadsIsEndedAndItsRoundIsLetGo) {
   while (!HoldsOpen(run_id)) std::this_thread::yield();
   service_.EndIdleStreams();
   EXPECT_TRUE(HoldsOpen(run_id));
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
-  ASSERT_THAT(coordinator_->DeleteRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Delete(run_id), IsOk());
   while (HoldsOpen(run_id)) {
     clock_.Advance(absl::Seconds(61));
     service_.EndIdleStreams();
@@ -271,7 +271,7 @@ TEST_F(Uploads, WholeRunGoesOverTheWire) {
   const Lease other = Take(Register()).lease;
   ASSERT_THAT(Upload(HeaderFor(other, delta_), delta_), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
-  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id_, 1));
   // W_0 = [1, 2], both deltas [0.5, 0.5].
   EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ElementsAre(1.5F, 2.5F));
 }
@@ -431,7 +431,7 @@ TEST_F(HalfUploads, Fault63_OneWhoseClientSendsNothingIsEnded) {
   std::thread waiting([&] { EXPECT_THAT(FromGrpcStatus(weights->Finish()), IsIdleEnd()); });
   for (int i = 0; i < 3; ++i) {
     clock_.Advance(absl::Seconds(21));
-    ASSERT_THAT(coordinator_->RenewLease(lease_, 0, ""), IsOk());
+    ASSERT_THAT(coordinator_->leases().Renew(lease_, 0, ""), IsOk());
   }
   service_.EndIdleStreams();
   EXPECT_THAT(EndOf(*silent), IsIdleEnd());
@@ -469,7 +469,7 @@ TEST_F(Watches, PresentStateComesFirstAndTheEndLast) {
   coordinator_->Tick();
   ASSERT_TRUE(watch->Read(&message));
   EXPECT_EQ(message.run().state(), v1::RUN_STATE_RUNNING);
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   coordinator_->Tick();
   ASSERT_TRUE(watch->Read(&message));
   EXPECT_EQ(message.run().state(), v1::RUN_STATE_CANCELLED);
@@ -479,7 +479,7 @@ TEST_F(Watches, PresentStateComesFirstAndTheEndLast) {
 
 TEST_F(Watches, RunThatHasEndedIsShownOnce) {
   const std::string run_id = Submit(SmallSpec());
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   const auto watch = Watch(run_id);
   v1::WatchRunResponse message;
   ASSERT_TRUE(watch->Read(&message));
@@ -514,9 +514,9 @@ TEST_F(Watches, Fault63_WhatNobodyReadsIsEnded) {
   while (coordinator_->gauges().watchers > 0) {
     // What was sent may still be on its way to the client, which holds one message unread.
     clock_.Advance(absl::Seconds(61));
-    ASSERT_THAT(coordinator_->PauseRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Pause(run_id), IsOk());
     coordinator_->Tick();
-    ASSERT_THAT(coordinator_->ResumeRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Resume(run_id), IsOk());
     coordinator_->Tick();
     service_.EndIdleStreams();
   }
@@ -588,7 +588,7 @@ TEST_F(Watches, WatcherThatGoesAwayIsForgotten) {
     context_.TryCancel();
     EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::CANCELLED);
   }
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   coordinator_->Tick();
   EXPECT_EQ(Run(run_id).row.state, RunState::kCancelled);
 }
@@ -715,13 +715,13 @@ class WeightsUploads : public CoordinatorServiceTest {
 };
 
 TEST_F(WeightsUploads, ARunMayStartFromThemOnceTheyAreThere) {
-  EXPECT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)),
+  EXPECT_THAT(coordinator_->runs().Submit(NewId(), SpecFrom(file_)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("UploadWeights first")));
   ASSERT_OK_AND_ASSIGN(const bool duplicate, SendWeights(file_));
   EXPECT_FALSE(duplicate);
   ASSERT_OK_AND_ASSIGN(const bool again, SendWeights(file_));
   EXPECT_TRUE(again);
-  EXPECT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)), IsOk());
+  EXPECT_THAT(coordinator_->runs().Submit(NewId(), SpecFrom(file_)), IsOk());
   // The worker of the initialise task asks for them by name.
   v1::DownloadWeightsRequest request;
   request.set_uploaded_sha256(Sha256Hex(file_));
@@ -738,14 +738,14 @@ TEST_F(WeightsUploads, StayUntilTheRunHasItsFirstWeights) {
   ASSERT_THAT(SendWeights(file_), IsOk());
   const std::string other = ModelFile({7, 8});
   ASSERT_THAT(SendWeights(other), IsOk());
-  ASSERT_THAT(coordinator_->SubmitRun(NewId(), SpecFrom(file_)), IsOk());
+  ASSERT_THAT(coordinator_->runs().Submit(NewId(), SpecFrom(file_)), IsOk());
   const std::string image = CrashImage();
   EXPECT_TRUE(FileExists(image + "/uploads/" + Sha256Hex(other) + ".safetensors"));
   Coordinator::Options options = options_;
   options.state_dir = image;
   ASSERT_OK_AND_ASSIGN(const auto restarted, Coordinator::Open(options));
-  EXPECT_THAT(restarted->OpenUploadedWeights(Sha256Hex(file_)), IsOk());
-  EXPECT_THAT(restarted->OpenUploadedWeights(Sha256Hex(other)),
+  EXPECT_THAT(restarted->weights().OpenUploaded(Sha256Hex(file_)), IsOk());
+  EXPECT_THAT(restarted->weights().OpenUploaded(Sha256Hex(other)),
               StatusIs(absl::StatusCode::kNotFound));
 }
 

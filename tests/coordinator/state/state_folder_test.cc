@@ -1,6 +1,7 @@
 // What is in the state folder, who may read it, and who may use it.
 #include "coordinator/state/state_folder.h"
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -34,6 +35,13 @@ class StateFolderTest : public CoordinatorTest {
   bool HasFiles(const std::string& run_id) {
     return FileExists(StateFile("weights/" + run_id)) || FileExists(StateFile("spool/" + run_id));
   }
+  void Execute(const std::string& sql) {
+    sqlite3* handle = nullptr;
+    ASSERT_EQ(sqlite3_open(StateFile("record.sqlite3").c_str(), &handle), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(handle);
+    sqlite3_close(handle);
+  }
   std::vector<StoredRow> Rows(const std::string& table) {
     const auto reader =
         RecordReader::Open(StateFile("record.sqlite3"), RecordReader::Access::kRead);
@@ -52,7 +60,7 @@ TEST_F(StateFolderTest, AllThatIsInItIsItsOwnersAlone) {
   spec.outer.epsilon = 1e-3;
   const std::string run_id = StartRun(spec);
   TrainRound();
-  EXPECT_THAT(coordinator_->OpenFloat16Weights(run_id, 1), IsOk());
+  EXPECT_THAT(coordinator_->weights().OpenFloat16(run_id, 1), IsOk());
   const Lease lease = Take(Register()).lease;
   const std::string delta = ModelFile({1, 0});
   const auto under_way = DeltaUpload::Begin(coordinator_.get(), HeaderFor(lease, delta));
@@ -102,14 +110,14 @@ TEST_F(StateFolderTest, Fault66_WithoutTheLockFileNoSecondCoordinatorGetsIn) {
 TEST_F(StateFolderTest, Fault65_FilesOfADeletedRunThatWereNotRemovedGoAtTheNextStart) {
   const std::string deleted = StartRun(SmallSpec());
   TrainRound();
-  ASSERT_THAT(coordinator_->CancelRun(deleted), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(deleted), IsOk());
   const std::string kept = StartRun(SmallSpec());
   {
     // They cannot be removed, as if the process had ended there.
     const EatenDescriptors eaten;
-    ASSERT_THAT(coordinator_->DeleteRun(deleted), IsOk());
+    ASSERT_THAT(coordinator_->runs().Delete(deleted), IsOk());
   }
-  EXPECT_THAT(coordinator_->GetRun(deleted), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(coordinator_->runs().Get(deleted), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_TRUE(HasFiles(deleted));
   ReopenOn(CrashImage());
   EXPECT_FALSE(HasFiles(deleted));
@@ -122,11 +130,24 @@ TEST_F(StateFolderTest, Fault65_FilesOfADeletedRunThatWereNotRemovedGoAtTheNextS
   EXPECT_EQ(Run(kept).row.state, RunState::kRunning);
 }
 
+TEST_F(StateFolderTest, Fault65_WhatGoesWrongOnceADeletionIsRecordedIsNoErrorOfTheDeletion) {
+  const std::string run_id = StartRun(SmallSpec());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  Execute("CREATE TRIGGER stuck BEFORE DELETE ON deleted BEGIN SELECT RAISE(FAIL, 'no'); END");
+  EXPECT_THAT(coordinator_->runs().Delete(run_id), IsOk());
+  EXPECT_THAT(coordinator_->runs().Get(run_id), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_FALSE(HasFiles(run_id));
+  EXPECT_EQ(Rows("deleted").size(), 1) << "the test is one";
+  Execute("DROP TRIGGER stuck");
+  Reopen();
+  EXPECT_TRUE(Rows("deleted").empty());
+}
+
 TEST_F(StateFolderTest, Fault65_ADeletedRunLeavesNothing) {
   const std::string run_id = StartRun(SmallSpec());
   TrainRound();
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
-  ASSERT_THAT(coordinator_->DeleteRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Delete(run_id), IsOk());
   EXPECT_FALSE(HasFiles(run_id));
   EXPECT_TRUE(Rows("deleted").empty());
 }
@@ -135,7 +156,7 @@ TEST_F(StateFolderTest, Fault65_SpooledDeltasOfARunThatEndedGoAtTheNextStart) {
   const std::string run_id = StartRun(SmallSpec());
   TrainRound();
   const std::string before = CrashImage();
-  ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   const std::string image = CrashImage();
   // The record says that it has ended, and its files were not removed yet.
   std::filesystem::remove_all(image + "/spool");
@@ -143,7 +164,37 @@ TEST_F(StateFolderTest, Fault65_SpooledDeltasOfARunThatEndedGoAtTheNextStart) {
                         std::filesystem::copy_options::recursive);
   ReopenOn(image);
   EXPECT_TRUE(std::filesystem::is_empty(StateFile("spool/" + run_id)));
-  EXPECT_THAT(coordinator_->OpenWeights(run_id, -1), IsOk()) << "its weights stay";
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1), IsOk()) << "its weights stay";
+}
+
+TEST_F(StateFolderTest, Fault65_OldWeightsOfARunThatEndedGoAtTheNextStart) {
+  options_.kept_rounds = 1;
+  Reopen();
+  const std::string run_id = StartRun(SmallSpec());
+  TrainRound();
+  const std::string w0 = StateFile("weights/" + run_id + "/00000000.safetensors");
+  EXPECT_FALSE(FileExists(w0));
+  ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  coordinator_.reset();
+  // The process had ended before it removed them.
+  ASSERT_THAT(WriteFileDurably(w0, "w"), IsOk());
+  Reopen();
+  EXPECT_FALSE(FileExists(w0));
+  EXPECT_THAT(coordinator_->weights().Open(run_id, -1), IsOk()) << "the newest stay";
+}
+
+TEST_F(StateFolderTest, AFolderThatCannotBeListedIsAnErrorAndNotAnEmptyFolder) {
+  coordinator_.reset();
+  ASSERT_THAT(WriteFileDurably(StateFile("spool/run-1"), "no folder"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto folder, StateFolder::Open(options_.state_dir));
+  EXPECT_THAT(folder->FilesOf("run-1"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("spool/run-1")));
+  EXPECT_THAT(folder->FilesOf("run-2"), IsOk()) << "it has none";
+  const EatenDescriptors eaten;
+  EXPECT_THAT(folder->FilesOf("run-2"), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(folder->RemoveUploadedWeightsExcept({}, 0), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(folder->RemoveEmptyRunsExcept([](const std::string&) { return true; }),
+              StatusIs(absl::StatusCode::kUnavailable));
 }
 
 TEST_F(StateFolderTest, Fault65_FoldersOfARunThatWasNeverRecordedGoUnlessTheyHoldAFile) {
@@ -172,7 +223,7 @@ class Submitters : public StateFolderTest {
 };
 
 TEST_F(Submitters, FoldersAreNeitherStoredNorShownAndTheSameRequestFindsItsRun) {
-  ASSERT_OK_AND_ASSIGN(const RunView first, coordinator_->SubmitRun("once", Spec()));
+  ASSERT_OK_AND_ASSIGN(const RunView first, coordinator_->runs().Submit("once", Spec()));
   EXPECT_EQ(first.spec.student.model, "student.pt");
   EXPECT_EQ(first.spec.student.digest, std::string(64, 'a'));
   EXPECT_EQ(first.spec.teacher.model, "large.pt");
@@ -181,17 +232,17 @@ TEST_F(Submitters, FoldersAreNeitherStoredNorShownAndTheSameRequestFindsItsRun) 
   }
   EXPECT_THAT(Take(Register()).spec.student.model, Not(HasSubstr("ann")));
   Reopen();
-  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->SubmitRun("once", Spec()));
+  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->runs().Submit("once", Spec()));
   EXPECT_EQ(again.row.run_id, first.row.run_id);
   // A request from another place is another one, as before.
   RunSpec elsewhere = Spec();
   elsewhere.student.model = "/home/bob/student.pt";
-  EXPECT_THAT(coordinator_->SubmitRun("once", elsewhere),
+  EXPECT_THAT(coordinator_->runs().Submit("once", elsewhere),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(Submitters, ARecordOfAnOlderVersionIsReadAndItsFoldersAreForgotten) {
-  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->SubmitRun("once", Spec()));
+  ASSERT_OK_AND_ASSIGN(const RunView run, coordinator_->runs().Submit("once", Spec()));
   coordinator_.reset();
   {
     ASSERT_OK_AND_ASSIGN(const auto record, RecordReader::Open(StateFile("record.sqlite3"),
@@ -210,7 +261,7 @@ TEST_F(Submitters, ARecordOfAnOlderVersionIsReadAndItsFoldersAreForgotten) {
   for (const StoredRow& row : Rows("runs")) {
     EXPECT_THAT(row.Text("spec_json"), Not(HasSubstr("ann")));
   }
-  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->SubmitRun("once", Spec()));
+  ASSERT_OK_AND_ASSIGN(const RunView again, coordinator_->runs().Submit("once", Spec()));
   EXPECT_EQ(again.row.run_id, run.row.run_id);
 }
 

@@ -52,7 +52,7 @@ TEST_F(DeltaUploadTest, ChunksOfAnySizeMakeTheSameFile) {
   ASSERT_THAT(Send(Take(Register()).lease, delta_), IsOk());
   ASSERT_TRUE(coordinator_->AverageNext());
   // W_0 = [1, 2], both deltas [0.5, 0.5].
-  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id_, 1));
+  ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id_, 1));
   EXPECT_THAT(TensorValues<float>(BytesOf(weights), "w"), ::testing::ElementsAre(1.5F, 2.5F));
 }
 
@@ -224,7 +224,7 @@ class EncodedDeltas : public CoordinatorTest {
     header.delta_encoding = as;
     const absl::StatusOr<bool> sent = Send(header, file);
     if (!sent.ok()) {
-      EXPECT_THAT(coordinator_->ReleaseTask(lease, false, ""), IsOk());
+      EXPECT_THAT(coordinator_->leases().Release(lease, false, ""), IsOk());
     }
     return sent;
   }
@@ -237,7 +237,7 @@ TEST_F(EncodedDeltas, AreAveragedLikeAnyOther) {
     ASSERT_THAT(SendEncoded(encoding, encoding), IsOk());
     EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
     ASSERT_TRUE(coordinator_->AverageNext());
-    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->OpenWeights(run_id, 1));
+    ASSERT_OK_AND_ASSIGN(const WeightsFile weights, coordinator_->weights().Open(run_id, 1));
     const std::string file = BytesOf(weights);
     // W_0 = [1, 2]; int8 rounds 0.25 to a multiple of 0.5 / 127.
     const std::vector<float> w = TensorValues<float>(file, "w");
@@ -245,7 +245,7 @@ TEST_F(EncodedDeltas, AreAveragedLikeAnyOther) {
     EXPECT_NEAR(w[1], 2.25F, 0.5 / 127);
     EXPECT_THAT(TensorValues<float>(file, "mean"), ::testing::ElementsAre(3));
     EXPECT_THAT(TensorValues<int64_t>(file, "steps"), ::testing::ElementsAre(4));
-    ASSERT_THAT(coordinator_->CancelRun(run_id), IsOk());
+    ASSERT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
   }
 }
 

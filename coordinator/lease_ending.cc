@@ -1,0 +1,129 @@
+#include "coordinator/lease_ending.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
+#include "common/base/status_macros.h"
+#include "common/base/text.h"
+#include "coordinator/run_course.h"
+
+namespace distillery {
+
+absl::StatusOr<LeaseRow> CheckLease(Ledger& ledger, const Lease& lease) {
+  const LeaseRow* const row = ledger.leases.Find(lease.fencing_token);
+  if (row == nullptr || !(row->lease.task == lease.task)) {
+    return absl::AbortedError(absl::StrCat("lease ", lease.fencing_token, " on ",
+                                           lease.task.ToString(), " has ended: drop the task"));
+  }
+  if (row->lease.worker_id != lease.worker_id) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("lease ", lease.fencing_token, " is another worker's"));
+  }
+  return *row;
+}
+
+LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome) {
+  LeaseRow ended = row;
+  ended.outcome = outcome;
+  ended.ended_unix_millis = ledger.WallMillis();
+  if (ledger.leases.Find(row.lease.fencing_token) != nullptr) {
+    ledger.share.Charge(row.lease.task.run_id,
+                        ledger.leases.Age(row.lease.fencing_token, ledger.Now()));
+  }
+  ledger.leases.Remove(row.lease.fencing_token);
+  ledger.statistics.Add(Count::kLeasesEnded, outcome);
+  if (WorkerEntry* const worker = ledger.workers.Find(row.lease.worker_id)) {
+    worker->pace.NoteEnd(outcome, ledger.Now());
+    if (outcome == "done") ++worker->done_tasks;
+    if (outcome == "expired" || outcome == "stalled") ++worker->lost_leases;
+  }
+  const auto run = ledger.runs.find(row.lease.task.run_id);
+  if (run != ledger.runs.end()) {
+    TaskEntry* const task = run->second->Find(row.lease.task);
+    if (task != nullptr) {
+      auto& tokens = task->tokens;
+      tokens.erase(std::remove(tokens.begin(), tokens.end(), row.lease.fencing_token),
+                   tokens.end());
+    }
+    ledger.Changed(*run->second);
+  }
+  return ended;
+}
+
+absl::Status NoteFailure(Ledger& ledger, const Lease& lease, const std::string& why) {
+  constexpr size_t kLongestReason = 1000;
+  RunEntry& run = *ledger.runs.at(lease.task.run_id);
+  const TaskEntry& task = *run.Find(lease.task);
+  const std::string reason =
+      absl::StrCat(lease.task.ToString(), " failed: ", CutText(PlainText(why), kLongestReason));
+  ledger.statistics.Note({"task_failed", lease.task.run_id, lease.task, lease.worker_id,
+                          absl::StrCat(reason, " (failure ", task.row.failures, ")")});
+  const int64_t needed =
+      std::min(ledger.options.max_task_failures, std::max<int64_t>(1, ledger.CountLiveWorkers()));
+  return task.row.failures >= ledger.options.max_task_failures &&
+                 task.failed_worker_count() >= needed
+             ? Pause(ledger, run, reason)
+             : absl::OkStatus();
+}
+
+absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome) {
+  // The record first: a lease that is over here and active there would come back with a restart.
+  LeaseRow ended = row;
+  ended.outcome = outcome;
+  ended.ended_unix_millis = ledger.WallMillis();
+  const auto run = ledger.runs.find(row.lease.task.run_id);
+  TaskEntry* const task = run == ledger.runs.end() ? nullptr : run->second->Find(row.lease.task);
+  const bool failed = task != nullptr && outcome == "abandoned";
+  TaskEntry changed = task == nullptr ? TaskEntry() : *task;
+  if (failed) changed.NoteFailure(row.lease.worker_id);
+  // One that was given before a restart may have been lost with the coordinator's machine.
+  const bool evidence = task != nullptr && (outcome == "expired" || outcome == "stalled") &&
+                        !ledger.leases.Recovered(row.lease.fencing_token);
+  if (evidence) ++changed.row.losses;
+  std::optional<TaskRow> task_row;
+  if (failed || evidence) task_row = changed.row;
+  std::optional<RunRow> run_row;
+  if (run != ledger.runs.end()) run_row = run->second->row;
+  if (run_row.has_value()) ++run_row->lost_leases;
+  DISTILLERY_RETURN_IF_ERROR(ledger.record->PutAll(ended, task_row, run_row));
+  if (run_row.has_value()) run->second->row = *run_row;
+  EndLease(ledger, row, outcome);
+  if (task_row.has_value()) task->row = *task_row;
+  ledger.statistics.Note({"lease_lost", row.lease.task.run_id, row.lease.task, row.lease.worker_id,
+                          absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
+  if (failed) {
+    return NoteFailure(ledger, row.lease,
+                       "its worker asked for another task without a result of this one or "
+                       "a reason; see that worker's log");
+  }
+  if (!evidence || task->row.losses < ledger.options.max_task_losses) return absl::OkStatus();
+  const WorkerEntry* const worker = ledger.workers.Find(row.lease.worker_id);
+  return Pause(ledger, *run->second,
+               absl::StrCat(row.lease.task.ToString(), ": ", task->row.losses,
+                            " times its worker was lost, the last was ",
+                            worker == nullptr ? row.lease.worker_id : worker->row.name,
+                            " (its lease has ", outcome,
+                            "): it may end them, or need more memory than they have; look at their "
+                            "logs, then resume the run"));
+}
+
+void EndOverdueLeases(Ledger& ledger) {
+  for (const LeaseRow& row : ledger.leases.Expired(ledger.Now())) {
+    // A run that pauses for one takes back its others.
+    if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
+    const absl::Status status = LoseLease(ledger, row, "expired");
+    if (!status.ok()) LogError("{}", std::string(status.message()));
+  }
+  for (const LeaseRow& row : ledger.leases.Stalled(ledger.options.stall_limit, ledger.Now())) {
+    if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
+    LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
+               row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
+               absl::FormatDuration(ledger.options.stall_limit));
+    const absl::Status status = LoseLease(ledger, row, "stalled");
+    if (!status.ok()) LogError("{}", std::string(status.message()));
+  }
+}
+
+}  // namespace distillery

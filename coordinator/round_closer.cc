@@ -1,0 +1,192 @@
+#include "coordinator/round_closer.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "common/base/failpoint.h"
+#include "common/base/logging.h"
+#include "common/base/status_macros.h"
+#include "common/base/text.h"
+#include "coordinator/lease_ending.h"
+#include "coordinator/repair.h"
+#include "coordinator/round_files.h"
+#include "coordinator/run_course.h"
+
+namespace distillery {
+namespace {
+
+constexpr absl::Duration kRetryAfterDiskError = absl::Seconds(2);
+
+// The round's row, its figures taken together from the tasks that are averaged.
+RoundRow RowOf(const RunEntry& run, int64_t round, const AverageResult& average) {
+  RoundRow round_row{
+      run.row.run_id, round, average.weights_sha256, {}, MedianOf(average.delta_norms)};
+  round_row.momentum_sha256 = average.momentum_sha256;
+  round_row.variance_sha256 = average.variance_sha256;
+  TrainMetrics& total = round_row.metrics;
+  for (const RunEntry::TaskKey& key : run.averaged) {
+    const TrainMetrics& part = run.tasks.at(key).row.metrics;
+    ++round_row.delta_count;
+    if (std::get<1>(key) < round) ++round_row.late_delta_count;
+    const auto weight = static_cast<double>(part.sample_count);
+    total.sample_count += part.sample_count;
+    total.step_count += part.step_count;
+    total.loss += weight * part.loss;
+    total.soft_loss += weight * part.soft_loss;
+    total.hard_loss += weight * part.hard_loss;
+    total.dkd_target_loss += weight * part.dkd_target_loss;
+    total.dkd_other_loss += weight * part.dkd_other_loss;
+    total.data_wait_seconds += part.data_wait_seconds;
+    total.seconds += part.seconds;
+    total.teacher_wait_seconds += part.teacher_wait_seconds;
+    total.teacher_failover_count += part.teacher_failover_count;
+  }
+  for (double* const mean : {&total.loss, &total.soft_loss, &total.hard_loss,
+                             &total.dkd_target_loss, &total.dkd_other_loss}) {
+    *mean /= static_cast<double>(total.sample_count);
+  }
+  return round_row;
+}
+
+}  // namespace
+
+bool RoundCloser::TakeNext(Job* job) {
+  MutexLock lock(ledger_.mutex());
+  if (ledger_.to_average.empty() || ledger_.closing) return false;
+  job->run_id = ledger_.to_average.front();
+  ledger_.to_average.pop_front();
+  const auto found = ledger_.runs.find(job->run_id);
+  if (found == ledger_.runs.end()) return true;
+  RunEntry& run = *found->second;
+  if (Ended(run.row.state)) return true;
+  job->rebuild = run.damaged;
+  if (run.damaged) return true;
+  if (run.row.state == RunState::kPaused) {
+    run.averaging = false;  // resuming asks for it again
+    return true;
+  }
+  job->round = run.row.completed_rounds;
+  job->request = RequestAverage(*ledger_.folder, run, job->round, run.AveragedTasks());
+  job->rebuild = job->request.deltas.empty();
+  return true;
+}
+
+bool RoundCloser::AverageNext() {
+  Job job;
+  if (!TakeNext(&job)) return false;
+  if (job.rebuild) {
+    RebuildWeights(ledger_, job.run_id);
+    return true;
+  }
+  if (job.request.deltas.empty()) return true;
+  const LogFields about({{"run", job.run_id}, {"round", job.round}});
+  const absl::Duration started = ledger_.Now();
+  const absl::StatusOr<AverageResult> average = AverageDeltas(job.request);
+  absl::Status status = average.status();
+  const bool damaged = average.ok() && average->damaged();
+  if (status.ok() && !damaged) {
+    DISTILLERY_FAILPOINT("coordinator.average.written");
+    status = PublishAverage(*ledger_.folder, job.request, job.run_id, job.round);
+  }
+  const bool wait = ledger_.Write([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) {
+    const auto found = ledger_.runs.find(job.run_id);
+    if (found == ledger_.runs.end()) return false;
+    RunEntry& run = *found->second;
+    if (damaged) HandleDamage(ledger_, run, *average);
+    if (damaged || Ended(run.row.state)) return false;
+    if (status.ok()) status = CloseRound(run, job.round, *average, started);
+    return !status.ok() && StandStill(run, job.round, status);
+  });
+  if (!wait) return true;
+  const absl::Duration until = ledger_.Now() + kRetryAfterDiskError;
+  MutexLock lock(ledger_.mutex());
+  while (!ledger_.closing && ledger_.Now() < until) {
+    ledger_.wake_averager.WaitFor(ledger_.mutex(), until - ledger_.Now());
+  }
+  return true;
+}
+
+absl::Status RoundCloser::CloseRound(RunEntry& run, int64_t round, const AverageResult& average,
+                                     absl::Duration started) {
+  const std::string& run_id = run.row.run_id;
+  if (const absl::Status norms = run.CheckNorms(average.delta_norms); !norms.ok()) {
+    ledger_.statistics.Add(Count::kRejectedDeltas, "norm");
+    run.averaging = false;
+    const absl::Status paused = Pause(ledger_, run, std::string(norms.message()));
+    if (!paused.ok()) LogError("run {}: {}", run_id, std::string(paused.message()));
+    return absl::OkStatus();
+  }
+  DISTILLERY_RETURN_IF_ERROR(RecordRound(run, round, average));
+  ledger_.statistics.Add(Count::kRoundsAveraged);
+  ledger_.statistics.NoteAveraging(ledger_.Now() - started);
+  run.averaging = false;
+  const absl::Status advanced = Advance(ledger_, run);
+  if (!advanced.ok()) LogError("run {}: {}", run_id, std::string(advanced.message()));
+  return absl::OkStatus();
+}
+
+bool RoundCloser::StandStill(RunEntry& run, int64_t round, const absl::Status& status) {
+  LogError("run {}: averaging round {}: {}", run.row.run_id, round, std::string(status.message()));
+  // Reasons are shown to clients, which need not know where the folder is.
+  const std::string reason =
+      absl::StrReplaceAll(status.message(), {{ledger_.options.state_dir, "the state folder"}});
+  if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) {
+    (void)EndRun(ledger_, run, RunState::kFailed,
+                 absl::StrCat("averaging round ", round, ": ", reason));
+    return false;
+  }
+  if (WaitsForDisk(ledger_, run, status)) return false;
+  // Nothing is lost by trying again.
+  run.row.state_reason = PlainText(absl::StrCat("averaging waits: ", reason));
+  ledger_.to_average.push_back(run.row.run_id);
+  ledger_.Changed(run);
+  return true;
+}
+
+absl::Status RoundCloser::RecordRound(RunEntry& run, int64_t round, const AverageResult& average) {
+  const std::vector<TaskRow> averaged = run.AveragedTasks();
+  const RoundRow round_row = RowOf(run, round, average);
+  RunRow row = run.row;
+  row.completed_rounds = round + 1;
+  row.weights_sha256 = average.weights_sha256;
+  if (row.state != RunState::kPaused) row.state_reason.clear();
+  if (round_row.delta_count - round_row.late_delta_count < run.spec.training.replicas) {
+    row.inexact = true;
+  }
+  std::vector<TaskRow> counted;
+  if (run.spec.needs_quorum()) {
+    for (const RunEntry::TaskKey& key : run.averaged) {
+      counted.emplace_back(run.tasks.at(key).row).counted = true;
+    }
+  }
+  DISTILLERY_RETURN_IF_ERROR(ledger_.record->Transaction(
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) -> absl::Status {
+        DISTILLERY_RETURN_IF_ERROR(ledger_.record->Put(round_row));
+        for (const TaskRow& task : counted) {
+          DISTILLERY_RETURN_IF_ERROR(ledger_.record->Put(task));
+        }
+        DISTILLERY_RETURN_IF_ERROR(ledger_.record->Put(row));
+        DISTILLERY_FAILPOINT("coordinator.round.recording");
+        return absl::OkStatus();
+      }));
+  DISTILLERY_FAILPOINT("coordinator.round.recorded");
+  run.row = row;
+  run.rounds.push_back(round_row);
+  run.last_round = averaged;
+  run.round_began = ledger_.Now();
+  const std::vector<int64_t> dropped = run.CloseRound();
+  run.averaged.clear();
+  for (const int64_t token : dropped) {
+    const LeaseRow* const lease = ledger_.leases.Find(token);
+    if (lease == nullptr) continue;
+    // The round stands on record already; at worst the lease is found open, and ended, at a
+    // restart.
+    const absl::Status late = ledger_.record->Put(EndLease(ledger_, LeaseRow(*lease), "late"));
+    if (!late.ok()) LogError("{}", std::string(late.message()));
+  }
+  run.MakeTasks();
+  ledger_.NoteGarbage(run);
+  ledger_.Changed(run);
+  return absl::OkStatus();
+}
+
+}  // namespace distillery
