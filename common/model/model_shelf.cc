@@ -15,8 +15,9 @@ absl::StatusOr<std::string> ModelShelf::Find(const std::string& digest) {
   std::vector<std::string> files;
   std::error_code error;
   if (std::filesystem::is_directory(path_, error)) {
-    for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
-      if (entry.path().extension() == ".pt") files.push_back(entry.path().string());
+    std::filesystem::directory_iterator entry(path_, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+      if (entry->path().extension() == ".pt") files.push_back(entry->path().string());
     }
   } else if (!path_.empty()) {
     files.push_back(path_);

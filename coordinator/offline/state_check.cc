@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <set>
 #include <system_error>
@@ -12,6 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "coordinator/run_loader.h"
+#include "coordinator/state/each_file.h"
 #include "coordinator/state/file_check.h"
 #include "coordinator/state/record.h"
 #include "coordinator/state/record_reader.h"
@@ -38,8 +40,8 @@ class StateChecker {
     CheckRuns();
     CheckTasks();
     CheckReferences();
-    CheckUploads();
-    FindLeftovers();
+    DISTILLERY_RETURN_IF_ERROR(CheckUploads());
+    DISTILLERY_RETURN_IF_ERROR(FindLeftovers());
     DISTILLERY_RETURN_IF_ERROR(reader_->Commit());
     return std::move(report_);
   }
@@ -277,32 +279,36 @@ class StateChecker {
   }
 
   // Files in uploads/ are named by what they must be.
-  void CheckUploads() {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder_ + "/uploads", ignored)) {
-      const std::string name = "uploads/" + entry.path().filename().string();
-      CheckFile(name, entry.path().stem().string(), true,
+  absl::Status CheckUploads() {
+    return ForEachIn(folder_ + "/uploads", [this](const fs::path& path) {
+      CheckFile("uploads/" + path.filename().string(), path.stem().string(), true,
                 "remove it and submit the run again, or put it back from a copy");
-    }
+    });
   }
 
-  void FindLeftovers() {
-    std::error_code ignored;
+  absl::Status FindLeftovers() {
     std::set<std::string> deleted;
     for (const StoredRow& row : rows_["deleted"]) deleted.insert(row.Text("run_id"));
+    absl::Status listed;
+    // Files are in these folders, and in a folder of each run.
+    const std::function<void(const fs::path&)> look = [&](const fs::path& path) {
+      std::error_code ignored;
+      const fs::file_status status = fs::symlink_status(path, ignored);
+      if (fs::is_directory(status)) listed.Update(ForEachIn(path.string(), look));
+      if (!fs::is_regular_file(fs::status(path, ignored))) return;
+      const std::string name = fs::relative(path, folder_, ignored).string();
+      if (named_.count(name) > 0) return;
+      const std::string run = path.parent_path().filename().string();
+      if (damaged_runs_.count(run) > 0) return;
+      Add("leftover", absl::StrCat(name, " is named by nothing"),
+          runs_.count(run) > 0 || deleted.count(run) > 0 || absl::StartsWith(name, "incoming/")
+              ? "the coordinator removes it in time"
+              : "it may be removed");
+    };
     for (const char* const part : {"weights", "spool", "incoming"}) {
-      for (const auto& entry : fs::recursive_directory_iterator(folder_ + "/" + part, ignored)) {
-        if (!entry.is_regular_file(ignored)) continue;
-        const std::string name = fs::relative(entry.path(), folder_, ignored).string();
-        if (named_.count(name) > 0) continue;
-        const std::string run = entry.path().parent_path().filename().string();
-        if (damaged_runs_.count(run) > 0) continue;
-        Add("leftover", absl::StrCat(name, " is named by nothing"),
-            runs_.count(run) > 0 || deleted.count(run) > 0 || absl::StartsWith(name, "incoming/")
-                ? "the coordinator removes it in time"
-                : "it may be removed");
-      }
+      listed.Update(ForEachIn(folder_ + "/" + part, look));
     }
+    return listed;
   }
 
   const std::string folder_;

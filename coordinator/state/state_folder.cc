@@ -17,6 +17,7 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/base/sync_to_disk.h"
+#include "coordinator/state/each_file.h"
 
 namespace distillery {
 namespace {
@@ -28,19 +29,6 @@ constexpr char kAbout[] =
     "State of a Distillery coordinator. Ask it with: sqlite3 -readonly record.sqlite3\n"
     "weights/RUN/NNNNNNNN.safetensors: the weights after NNNNNNNN rounds; spool/RUN: results of\n"
     "the present round. Stop the coordinator before you copy or move the folder.\n";
-
-// Calls `visit` with each path in the folder; nothing for one that is not there.
-absl::Status ForEachIn(const std::string& folder,
-                       const std::function<void(const std::filesystem::path&)>& visit) {
-  std::error_code error;
-  std::filesystem::directory_iterator entry(folder, error);
-  while (!error && entry != std::filesystem::directory_iterator()) {
-    visit(entry->path());
-    entry.increment(error);
-  }
-  if (!error || error == std::errc::no_such_file_or_directory) return absl::OkStatus();
-  return ErrnoStatus(error.value(), absl::StrCat("cannot list ", folder));
-}
 
 }  // namespace
 
