@@ -93,7 +93,7 @@ std::vector<std::pair<RunEntry*, TaskEntry*>> TasksByTurn(Ledger& ledger, const 
         backup ? StragglerFor(ledger, *run, worker) : TaskFor(ledger, *run, worker);
     if (task == nullptr) continue;
     const absl::Duration in_flight = ledger.leases.AgesOfRun(
-        run->row.run_id, run->MedianTaskTime().value_or(kUnknownTaskTime), ledger.Now());
+        run->row.run_id, run->pace.MedianTaskTime().value_or(kUnknownTaskTime), ledger.Now());
     candidates.push_back({ledger.share.SharedSeconds(run->row.run_id, in_flight), run, task});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -143,7 +143,7 @@ absl::StatusOr<TaskGrant> Grant(Ledger& ledger, RunEntry& run, TaskEntry& task,
   task.tokens.push_back(row.lease.fencing_token);
   ledger.leases.Add(row, ledger.Now());
   ledger.statistics.Add(Count::kLeasesGranted, std::string(TaskKindName(task.row.task.kind)));
-  if (run.spec.training.rounds > 0 && run.rounds.empty()) run.NoteSamples(0, ledger.Now());
+  if (run.spec.training.rounds > 0 && run.rounds.empty()) run.pace.NoteSamples(0, ledger.Now());
   ledger.Changed(run);
   return Describe(run, row.lease);
 }

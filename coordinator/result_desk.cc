@@ -342,7 +342,8 @@ absl::StatusOr<bool> ResultDesk::RecordResult(const UploadHeader& header,
         other.lease, sha256, ledger_.Now() + kCompareWithin * ledger_.options.lease_duration};
     EndLease(ledger_, other, "superseded");
   }
-  if (!initialise) run.NoteTaskTime(ledger_.leases.Age(header.lease.fencing_token, ledger_.Now()));
+  if (!initialise)
+    run.pace.NoteTaskTime(ledger_.leases.Age(header.lease.fencing_token, ledger_.Now()));
   EndLease(ledger_, active, "done");
   ledger_.strikes.Forgive(header.lease.worker_id);
   ledger_.statistics.Add(Count::kUploadsAccepted);
@@ -359,7 +360,7 @@ absl::StatusOr<bool> ResultDesk::RecordResult(const UploadHeader& header,
     run.round_began = ledger_.Now();
     run.MakeTasks();
   } else {
-    run.NoteSamples(header.metrics.sample_count, ledger_.Now());
+    run.pace.NoteSamples(header.metrics.sample_count, ledger_.Now());
   }
   ledger_.Changed(run);
   DISTILLERY_RETURN_IF_ERROR(Advance(ledger_, run));

@@ -204,20 +204,10 @@ GuardVerdict RunEntry::Judge() const {
   return JudgeRun(spec, evaluations);
 }
 
-void RunEntry::NoteTaskTime(absl::Duration time) {
-  task_times_.push_back(time);
-  if (task_times_.size() > kTimesKept) task_times_.pop_front();
-  if (task_times_.size() < kLeastTimes) return;
-  std::vector<absl::Duration> times(task_times_.begin(), task_times_.end());
-  const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  median_task_time_ = *middle;
-}
-
 absl::Duration RunEntry::BackupAfter() const {
   // Shorter ones would race those that are merely a little late.
   constexpr absl::Duration kLeast = absl::Seconds(1);
-  const std::optional<absl::Duration>& median = median_task_time_;
+  const std::optional<absl::Duration>& median = pace.MedianTaskTime();
   if (spec.scheduling.backup_after == 0 || !median.has_value()) return absl::InfiniteDuration();
   return std::max(kLeast, spec.scheduling.backup_after * *median);
 }
@@ -289,21 +279,6 @@ std::vector<std::string> RunEntry::BufferNames() const {
   return names;
 }
 
-void RunEntry::NoteSamples(int64_t samples, absl::Duration now) {
-  samples_.emplace_back(now, samples);
-  while (now - samples_.front().first > kRateWindow) samples_.pop_front();
-}
-
-double RunEntry::SamplesPerSecond(absl::Duration now) const {
-  // The first entry only marks where the measured time begins.
-  int64_t total = 0;
-  for (size_t i = 1; i < samples_.size(); ++i) total += samples_[i].second;
-  if (total == 0) return 0;
-  const absl::Duration end = Ended(row.state) ? samples_.back().first : now;
-  const double seconds = absl::ToDoubleSeconds(end - samples_.front().first);
-  return seconds > 0 ? static_cast<double>(total) / seconds : 0;
-}
-
 RoundView RunEntry::ViewRound(const RoundRow& round) const {
   RoundView view;
   view.row = round;
@@ -335,7 +310,7 @@ RunView RunEntry::View(absl::Duration now, bool with_details) const {
     view.latest_evaluation_round = round;
     view.latest_evaluation = with_details ? metrics : metrics.WithoutClasses();
   }
-  view.samples_per_second = SamplesPerSecond(now);
+  view.samples_per_second = pace.SamplesPerSecond(now, Ended(row.state));
   return view;
 }
 

@@ -3,7 +3,6 @@
 // Threads: one at a time; Ledger guards it.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "common/run/run_spec.h"
 #include "common/run/sample_plan.h"
 #include "coordinator/guard.h"
+#include "coordinator/run_pace.h"
 #include "coordinator/state/record.h"
 
 namespace distillery {
@@ -103,10 +103,6 @@ class RunEntry {
   // What the guard says to the evaluation of the present weights; kGoOn without one.
   GuardVerdict Judge() const;
 
-  // A training task took so long from lease to result.
-  void NoteTaskTime(absl::Duration time);
-  // Median of the last training tasks; nothing before there are three.
-  const std::optional<absl::Duration>& MedianTaskTime() const { return median_task_time_; }
   // For how long a training task may be under way before a second worker is given it; infinite: for
   // ever.
   absl::Duration BackupAfter() const;
@@ -126,8 +122,6 @@ class RunEntry {
   absl::Status CheckNorms(const std::vector<double>& delta_norms) const;
   // Sorted names of the student's tensors that are no parameters.
   std::vector<std::string> BufferNames() const;
-  void NoteSamples(int64_t samples, absl::Duration now);
-  double SamplesPerSecond(absl::Duration now) const;
   // Without live_workers and active_leases. `with_details`: with those of the latest evaluation.
   RunView View(absl::Duration now, bool with_details) const;
   RoundView ViewRound(const RoundRow& round) const;
@@ -136,6 +130,7 @@ class RunEntry {
 
   RunRow row;
   RunSpec spec;
+  RunPace pace;
   // By kind, round, replica; evaluations sort last.
   std::map<TaskKey, TaskEntry> tasks;
   // Completed rounds, oldest first.
@@ -172,15 +167,8 @@ class RunEntry {
   int64_t weights_bytes = 0;
 
  private:
-  static constexpr absl::Duration kRateWindow = absl::Seconds(10);
-  static constexpr size_t kTimesKept = 32;
-  static constexpr size_t kLeastTimes = 3;
   // For how many rounds a late delta counts. Weights of so many rounds back are kept.
   static constexpr int64_t kMostRoundsLate = 2;
-  // When samples came in, within the window.
-  std::deque<std::pair<absl::Duration, int64_t>> samples_;
-  std::deque<absl::Duration> task_times_;
-  std::optional<absl::Duration> median_task_time_;
   // Evaluations up to this round were made tasks, or were there.
   int64_t planned_rounds_ = 0;
   // The first round for which Divergence is not empty; 0: none.

@@ -101,17 +101,20 @@ TEST(RunEntry, AnEndedRunMakesNoTasks) {
   EXPECT_THAT(Tasks(run), ElementsAre());
 }
 
-TEST(RunEntry, RateCountsTheSamplesOfTheLastTenSeconds) {
-  RunEntry run = StartedRun(0);
-  EXPECT_EQ(run.SamplesPerSecond(absl::Seconds(100)), 0);
-  run.NoteSamples(0, absl::Seconds(100));
-  run.NoteSamples(50, absl::Seconds(102));
-  run.NoteSamples(30, absl::Seconds(104));
+TEST(RunPace, RateCountsTheSamplesOfTheLastTenSeconds) {
+  RunPace pace;
+  EXPECT_EQ(pace.SamplesPerSecond(absl::Seconds(100), /*ended=*/false), 0);
+  pace.NoteSamples(0, absl::Seconds(100));
+  pace.NoteSamples(50, absl::Seconds(102));
+  pace.NoteSamples(30, absl::Seconds(104));
   // 80 samples in the 4 seconds since measuring began.
-  EXPECT_DOUBLE_EQ(run.SamplesPerSecond(absl::Seconds(104)), 20);
+  EXPECT_DOUBLE_EQ(pace.SamplesPerSecond(absl::Seconds(104), /*ended=*/false), 20);
   // Nine seconds later the first two marks have left the window: 40 samples in those 9 seconds.
-  run.NoteSamples(40, absl::Seconds(113));
-  EXPECT_DOUBLE_EQ(run.SamplesPerSecond(absl::Seconds(113)), 40.0 / 9);
+  pace.NoteSamples(40, absl::Seconds(113));
+  EXPECT_DOUBLE_EQ(pace.SamplesPerSecond(absl::Seconds(113), /*ended=*/false), 40.0 / 9);
+  // Later a run that goes on gets slower; of one that has ended the rate stays.
+  EXPECT_DOUBLE_EQ(pace.SamplesPerSecond(absl::Seconds(122), /*ended=*/false), 40.0 / 18);
+  EXPECT_DOUBLE_EQ(pace.SamplesPerSecond(absl::Seconds(122), /*ended=*/true), 40.0 / 9);
 }
 
 TEST(RunEntry, ADeltaFarLongerThanTheLastRoundsIsNamed) {

@@ -10,6 +10,8 @@ NO_FUNCTION = re.compile(r"(namespace|class|struct|enum|union|if|for|while|switc
 NO_METHOD = re.compile(r"(//|using|friend|template|public|protected|private|struct|class|enum|static_assert"
                        r"|explicit \w+\(.*= delete)|.*= delete;")
 
+GUARD = re.compile(r" ABSL_(PT_)?GUARDED_BY\(.*")  # of a field
+
 
 def indentation(line):
     return len(line) - len(line.lstrip())
@@ -50,6 +52,6 @@ def classes(text):
             if access and indentation(inner) == indent + 1:
                 public = access[1] == "public"
             elif (public and indentation(inner) == indent + 2 and not NO_METHOD.match(inner.strip())
-                  and re.match(r"[^=]*\(", inner)):
+                  and re.match(r"[^=]*\(", GUARD.sub("", inner))):
                 count += 1
         yield i + 1, found[3], count

@@ -69,7 +69,8 @@ class TheMeasureItself(unittest.TestCase):
 
     def test_public_methods_are_counted(self):
         text = ("class A : public B {\n public:\n  A();\n  A(const A&) = delete;\n  int Get(int a,\n"
-                "          int b);\n  // not( this\n  int field = f(1);\n\n private:\n  void No();\n};\n"
+                "          int b);\n  // not( this\n  int field = f(1);\n"
+                "  std::map<int, int> guarded ABSL_GUARDED_BY(mutex_);\n\n private:\n  void No();\n};\n"
                 "struct B {\n  void Yes();\n};\n")
         self.assertEqual([("A", 2), ("B", 1)],
                          [(name, count) for _, name, count in sizes.classes(text)])
