@@ -10,6 +10,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
+#include "common/model/architecture_plan.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -29,8 +30,7 @@ class TrainTeacherCommand : public Command {
     app_->add_option("--dataset", dataset_, "digits (built in) or mnist")->capture_default_str();
     app_->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
     app_->add_option("--architecture", architecture_,
-                     "mlp:IN-HIDDEN-...-OUT, lenet, resnet8 to resnet110 or wrn-D-W, options "
-                     ",dropout=P ,input_dropout=P");
+                     ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P");
     app_->add_option("--epochs", epochs_, "epochs over the training split")
         ->check(CLI::Range(1, 1'000'000));
     app_->add_option("--learning-rate", learning_rate_, "peak learning rate of SGD");

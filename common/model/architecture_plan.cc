@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/model/plan_builder.h"
@@ -37,13 +38,14 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& sizes_text) {
+// Of "mlp:64-32-10".
+absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& name) {
   std::vector<int64_t> sizes;
-  for (const absl::string_view text : absl::StrSplit(sizes_text, '-')) {
+  for (const absl::string_view text : absl::StrSplit(absl::StripPrefix(name, "mlp:"), '-')) {
     int64_t size = 0;
     if (!absl::SimpleAtoi(text, &size) || size < 1 || size > 1'000'000) {
       return absl::InvalidArgumentError(
-          absl::StrCat("mlp:", sizes_text, ": each size must be 1 to 1000000, as in mlp:64-32-10"));
+          absl::StrCat(name, ": each size must be 1 to 1000000, as in mlp:64-32-10"));
     }
     sizes.push_back(size);
   }
@@ -53,19 +55,18 @@ absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& sizes_text
   return sizes;
 }
 
-absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
+absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& name,
                                            const ArchitectureOptions& options,
                                            const ImageShape& input, int64_t class_count) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(sizes_text));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(name));
   if (sizes.front() != input.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("mlp:", sizes_text, " takes ", sizes.front(), " inputs, the data has ",
+        absl::StrCat(name, " takes ", sizes.front(), " inputs, the data has ",
                      absl::StrJoin(input.ToVector(), " x "), " = ", input.size()));
   }
   if (sizes.back() != class_count) {
-    return absl::InvalidArgumentError(absl::StrCat("mlp:", sizes_text, " has ", sizes.back(),
-                                                   " outputs, the data has ", class_count,
-                                                   " classes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " has ", sizes.back(), " outputs, the data has ", class_count, " classes"));
   }
   PlanBuilder plan;
   plan.Flatten();
@@ -80,7 +81,8 @@ absl::StatusOr<std::vector<Layer>> PlanMlp(const std::string& sizes_text,
   return plan.Finish();
 }
 
-absl::StatusOr<std::vector<Layer>> PlanLenet(const ArchitectureOptions& options,
+absl::StatusOr<std::vector<Layer>> PlanLenet(const std::string& /*name*/,
+                                             const ArchitectureOptions& options,
                                              const ImageShape& input, int64_t class_count) {
   constexpr int64_t kKernel = 5;
   // The second convolution shrinks the image as in the paper where it is large enough.
@@ -110,6 +112,50 @@ absl::StatusOr<std::vector<Layer>> PlanLenet(const ArchitectureOptions& options,
   return plan.Finish();
 }
 
+absl::Status MlpTrial(const std::string& name, ImageShape* input, int64_t* class_count) {
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(name));
+  *input = {1, 1, sizes.front()};
+  *class_count = sizes.back();
+  return absl::OkStatus();
+}
+
+// Architectures whose names begin alike.
+struct Family {
+  absl::string_view prefix;
+  // The prefix is the whole name.
+  bool alone;
+  // For lists of what is known.
+  std::vector<std::string> known;
+  // For help texts.
+  absl::string_view help;
+  absl::StatusOr<std::vector<Layer>> (*plan)(const std::string& name,
+                                             const ArchitectureOptions& options,
+                                             const ImageShape& input, int64_t class_count);
+  // Images and classes that the name itself asks for; null if it asks for none.
+  absl::Status (*trial)(const std::string& name, ImageShape* input, int64_t* class_count);
+};
+
+const std::vector<Family>& Families() {
+  static const auto* const families = new std::vector<Family>{
+      {"mlp:", false, {"mlp:SIZES"}, "mlp:IN-HIDDEN-...-OUT", &PlanMlp, &MlpTrial},
+      {"lenet", true, {"lenet"}, "lenet", &PlanLenet, nullptr},
+      {"resnet", false, ResnetNames(), "resnet8 to resnet110", &PlanResnet, nullptr},
+      {"wrn-", false, WideNames(), "wrn-D-W", &PlanWide, nullptr},
+  };
+  return *families;
+}
+
+absl::StatusOr<const Family*> FamilyOf(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Family& family : Families()) {
+    if (family.alone ? name == family.prefix : absl::StartsWith(name, family.prefix)) {
+      return &family;
+    }
+    known.insert(known.end(), family.known.begin(), family.known.end());
+  }
+  return absl::InvalidArgumentError(UnknownName("architecture", name, known));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,
@@ -117,27 +163,29 @@ absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architect
   std::string name;
   ArchitectureOptions options;
   DISTILLERY_RETURN_IF_ERROR(SplitOptions(architecture, &name, &options));
-  if (absl::StartsWith(name, "mlp:")) {
-    return PlanMlp(name.substr(4), options, input, class_count);
-  }
-  if (name == "lenet") return PlanLenet(options, input, class_count);
-  if (IsResidual(name)) return PlanResidual(name, options, input, class_count);
-  std::vector<std::string> known = {"mlp:SIZES", "lenet"};
-  known.insert(known.end(), ResidualNames().begin(), ResidualNames().end());
-  return absl::InvalidArgumentError(UnknownName("architecture", name, known));
+  DISTILLERY_ASSIGN_OR_RETURN(const Family* const family, FamilyOf(name));
+  return family->plan(name, options, input, class_count);
 }
 
 absl::Status CheckArchitecture(const std::string& architecture) {
-  // Its size and its number of classes fit every architecture that does not name them itself.
+  // What fits every architecture that does not name its own sizes.
   ImageShape input{1, 32, 32};
   int64_t class_count = 10;
   const std::string name = architecture.substr(0, architecture.find(','));
-  if (absl::StartsWith(name, "mlp:")) {
-    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes, ParseMlpSizes(name.substr(4)));
-    input = {1, 1, sizes.front()};
-    class_count = sizes.back();
+  const absl::StatusOr<const Family*> family = FamilyOf(name);
+  if (family.ok() && (*family)->trial != nullptr) {
+    DISTILLERY_RETURN_IF_ERROR((*family)->trial(name, &input, &class_count));
   }
   return PlanArchitecture(architecture, input, class_count).status();
+}
+
+std::string ArchitectureHelp() {
+  std::string text;
+  for (const Family& family : Families()) {
+    const bool last = &family == &Families().back();
+    absl::StrAppend(&text, text.empty() ? "" : last ? " or " : ", ", family.help);
+  }
+  return text;
 }
 
 }  // namespace distillery

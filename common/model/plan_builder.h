@@ -1,11 +1,12 @@
 // Writes down the layers of an architecture one after the other.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "common/model/architecture_plan.h"
+#include "common/model/layer.h"
 
 namespace distillery {
 

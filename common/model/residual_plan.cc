@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -47,9 +46,9 @@ int64_t ParseNumber(absl::string_view text) {
 
 absl::Status NoSuchSize(const std::string& name, const std::string& nearest,
                         absl::string_view rule) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown architecture \"", Printable(name), "\"; did you mean \"", nearest,
-                   "\"? ", rule, "; known: ", absl::StrJoin(ResidualNames(), ", ")));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unknown architecture \"", Printable(name), "\"; did you mean \"", nearest, "\"? ", rule,
+      "; known: ", absl::StrJoin(ResnetNames(), ", "), ", ", absl::StrJoin(WideNames(), ", ")));
 }
 
 absl::Status CheckSides(const std::string& name, const ImageShape& input) {
@@ -96,8 +95,8 @@ void AddWideBlock(PlanBuilder& plan, const std::string& name, int64_t in, int64_
   plan.Add("y");
 }
 
-std::vector<Layer> PlanResnet(int64_t depth, const ArchitectureOptions& options,
-                              const ImageShape& input, int64_t class_count) {
+std::vector<Layer> ResnetLayers(int64_t depth, const ArchitectureOptions& options,
+                                const ImageShape& input, int64_t class_count) {
   PlanBuilder plan;
   plan.Dropout(options.input_dropout);
   plan.ResidualConvolution("conv1", input.channels, kStemChannels, 3, 1);
@@ -118,8 +117,8 @@ std::vector<Layer> PlanResnet(int64_t depth, const ArchitectureOptions& options,
   return plan.Finish();
 }
 
-std::vector<Layer> PlanWide(int64_t depth, int64_t width, const ArchitectureOptions& options,
-                            const ImageShape& input, int64_t class_count) {
+std::vector<Layer> WideLayers(int64_t depth, int64_t width, const ArchitectureOptions& options,
+                              const ImageShape& input, int64_t class_count) {
   PlanBuilder plan;
   plan.Dropout(options.input_dropout);
   plan.ResidualConvolution("conv1", input.channels, kStemChannels, 3, 1);
@@ -142,33 +141,35 @@ std::vector<Layer> PlanWide(int64_t depth, int64_t width, const ArchitectureOpti
 
 }  // namespace
 
-const std::vector<std::string>& ResidualNames() {
-  static const auto* const names =
-      new std::vector<std::string>{"resnet8",  "resnet14", "resnet20",  "resnet32",
-                                   "resnet44", "resnet56", "resnet110", "wrn-D-W"};
+const std::vector<std::string>& ResnetNames() {
+  static const auto* const names = new std::vector<std::string>{
+      "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"};
   return *names;
 }
 
-bool IsResidual(const std::string& name) {
-  return absl::StartsWith(name, "resnet") || absl::StartsWith(name, "wrn-");
+const std::vector<std::string>& WideNames() {
+  static const auto* const names = new std::vector<std::string>{"wrn-D-W"};
+  return *names;
 }
 
-absl::StatusOr<std::vector<Layer>> PlanResidual(const std::string& name,
-                                                const ArchitectureOptions& options,
-                                                const ImageShape& input, int64_t class_count) {
-  if (absl::StartsWith(name, "resnet")) {
-    const int64_t depth = ParseNumber(absl::string_view(name).substr(6));
-    if (!kResnet.Has(depth)) {
-      return NoSuchSize(name, absl::StrCat("resnet", kResnet.Nearest(depth)),
-                        "N of resnetN is 6n + 2, 8 to 110");
-    }
-    if (options.dropout > 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " has no dropout; wrn-D-W,dropout=P has"));
-    }
-    DISTILLERY_RETURN_IF_ERROR(CheckSides(name, input));
-    return PlanResnet(depth, options, input, class_count);
+absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
+                                              const ArchitectureOptions& options,
+                                              const ImageShape& input, int64_t class_count) {
+  const int64_t depth = ParseNumber(absl::string_view(name).substr(6));
+  if (!kResnet.Has(depth)) {
+    return NoSuchSize(name, absl::StrCat("resnet", kResnet.Nearest(depth)),
+                      "N of resnetN is 6n + 2, 8 to 110");
   }
+  if (options.dropout > 0) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " has no dropout; wrn-D-W,dropout=P has"));
+  }
+  DISTILLERY_RETURN_IF_ERROR(CheckSides(name, input));
+  return ResnetLayers(depth, options, input, class_count);
+}
+
+absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
+                                            const ArchitectureOptions& options,
+                                            const ImageShape& input, int64_t class_count) {
   const std::vector<absl::string_view> parts = absl::StrSplit(name, '-');
   const int64_t depth = ParseNumber(parts[1]);
   const int64_t width = parts.size() == 3 ? ParseNumber(parts[2]) : -1;
@@ -179,7 +180,7 @@ absl::StatusOr<std::vector<Layer>> PlanResidual(const std::string& name,
                       "D of wrn-D-W is 6n + 4, 10 to 100, and W 1 to 20");
   }
   DISTILLERY_RETURN_IF_ERROR(CheckSides(name, input));
-  return PlanWide(depth, width, options, input, class_count);
+  return WideLayers(depth, width, options, input, class_count);
 }
 
 }  // namespace distillery

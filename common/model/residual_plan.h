@@ -17,20 +17,23 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/data/samples.h"
 #include "common/model/plan_builder.h"
 
 namespace distillery {
 
-// "resnet8" ... for lists of what is known; the last one stands for all wide ones.
-const std::vector<std::string>& ResidualNames();
-
-// Whether the name starts as a residual network's does.
-bool IsResidual(const std::string& name);
+// "resnet8" ... for lists of what is known; "wrn-D-W" stands for all wide ones.
+const std::vector<std::string>& ResnetNames();
+const std::vector<std::string>& WideNames();
 
 // INVALID_ARGUMENT for a depth or width that there is not, with the nearest one and what is known;
-// for images below 8 x 8; for dropout in a resnetN. REQUIRES: IsResidual(name).
-absl::StatusOr<std::vector<Layer>> PlanResidual(const std::string& name,
-                                                const ArchitectureOptions& options,
-                                                const ImageShape& input, int64_t class_count);
+// for images below 8 x 8; for dropout in a resnetN. REQUIRES: the name starts with "resnet".
+absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
+                                              const ArchitectureOptions& options,
+                                              const ImageShape& input, int64_t class_count);
+// The same of a wide one. REQUIRES: the name starts with "wrn-".
+absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
+                                            const ArchitectureOptions& options,
+                                            const ImageShape& input, int64_t class_count);
 
 }  // namespace distillery
