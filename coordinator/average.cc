@@ -178,8 +178,8 @@ class Averager {
         fragment_.resize(static_cast<size_t>(std::min(kFragmentBytes, tensor.byte_count - done)));
         DISTILLERY_RETURN_IF_ERROR(
             inputs_.ReadAt(input, layout_.data_start() + tensor.offset + done, &fragment_));
-        if (tensor.type == ScalarType::kFloat32) AddSquares<float>(squares);
-        if (tensor.type == ScalarType::kFloat64) AddSquares<double>(squares);
+        if (tensor.type == ElementType::kFloat32) AddSquares<float>(squares);
+        if (tensor.type == ElementType::kFloat64) AddSquares<double>(squares);
       }
     }
     return inputs_.EndCheck(input);
@@ -229,9 +229,9 @@ class Averager {
       const int64_t offset = layout_.data_start() + tensor.offset + done;
       const int64_t size = std::min(step, tensor.byte_count - done);
       absl::Status status;
-      if (tensor.type == ScalarType::kFloat32) {
+      if (tensor.type == ElementType::kFloat32) {
         status = AverageFragment<float>(offset, size, buffer);
-      } else if (tensor.type == ScalarType::kFloat64) {
+      } else if (tensor.type == ElementType::kFloat64) {
         status = AverageFragment<double>(offset, size, buffer);
       } else {
         status = CopyFragment(offset, size, buffer);

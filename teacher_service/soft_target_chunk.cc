@@ -16,10 +16,8 @@ namespace {
 
 // Fields of SoftTargetChunk.
 constexpr int kStartRow = 1;
+// The first of the tensors of soft targets; the others follow in the order of TensorRole.
 constexpr int kValues = 2;
-constexpr int kRowScales = 3;
-constexpr int kClassIndexes = 4;
-constexpr int kTailMass = 5;
 constexpr int kInputs = 6;
 constexpr int kLabels = 7;
 // Of StreamSoftTargetsResponse.
@@ -34,23 +32,10 @@ std::string TensorPrefix(const TensorView& tensor) {
   std::string shape;
   for (const int64_t size : tensor.shape) AppendVarint(static_cast<uint64_t>(size), &shape);
   std::string prefix;
-  AppendVarintField(kDataType, static_cast<uint64_t>(tensor.type), &prefix);
+  AppendVarintField(kDataType, static_cast<uint64_t>(SpecOf(tensor.type).wire), &prefix);
   AppendBytesField(kShape, shape, &prefix);
   if (!tensor.bytes.empty()) AppendLengthField(kData, tensor.bytes.size(), &prefix);
   return prefix;
-}
-
-ElementType DenseType(Encoding encoding) {
-  switch (encoding) {
-    case Encoding::kFloat32:
-      return ElementType::kFloat32;
-    case Encoding::kInt8:
-      return ElementType::kInt8;
-    case Encoding::kFloat16:
-    case Encoding::kTopK:
-      return ElementType::kFloat16;
-  }
-  return ElementType::kFloat32;
 }
 
 }  // namespace
@@ -160,15 +145,11 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
                              {rows, classes_},
                              {logits->data, static_cast<size_t>(bytes)}});
   } else if (encode) {
-    const bool top_k = format.encoding == Encoding::kTopK;
-    const int64_t columns = top_k ? format.top_k : classes_;
     EncodedBuffers output;
-    output.values = add(kValues, DenseType(format.encoding), {rows, columns}, sizes.values);
-    output.row_scales = add(kRowScales, ElementType::kFloat32, {rows}, sizes.row_scales);
-    output.class_indexes = add(
-        kClassIndexes, ClassIndexBytes(classes_) == 2 ? ElementType::kInt16 : ElementType::kInt32,
-        {rows, columns}, sizes.class_indexes);
-    output.tail_mass = add(kTailMass, ElementType::kFloat16, {rows}, sizes.tail_mass);
+    for (EncodedTensor& tensor : format.Tensors(rows, classes_)) {
+      output[tensor.role] = add(kValues + static_cast<int>(tensor.role), tensor.type,
+                                std::move(tensor.shape), sizes[tensor.role]);
+    }
     if (logits->half) {
       std::vector<float> floats(static_cast<size_t>(rows * classes_));
       HalvesToFloats(logits->data, rows * classes_, floats.data());
@@ -180,7 +161,7 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
   }
   if (options_.include_samples) {
     const ImageShape& shape = dataset_->shape();
-    char* const pixels = add(kInputs, ElementType::kUint8,
+    char* const pixels = add(kInputs, ElementType::kUInt8,
                              {rows, shape.channels, shape.height, shape.width}, pixel_bytes);
     std::vector<int64_t> indexes(static_cast<size_t>(rows));
     std::iota(indexes.begin(), indexes.end(), shard_.first + start_row);

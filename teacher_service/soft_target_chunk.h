@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/element_type.h"
 #include "common/data/augmentation.h"
 #include "common/data/dataset.h"
 #include "common/soft_targets/format.h"
@@ -17,16 +18,6 @@
 #include "teacher_service/logit_source.h"
 
 namespace distillery {
-
-// As DataType in tensor.proto; the numbers are those on the wire.
-enum class ElementType {
-  kFloat32 = 1,
-  kFloat16 = 2,
-  kInt8 = 3,
-  kUint8 = 4,
-  kInt16 = 5,
-  kInt32 = 6
-};
 
 // A tensor in memory that somebody else holds.
 struct TensorView {

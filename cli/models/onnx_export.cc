@@ -112,7 +112,7 @@ class GraphBuilder {
     for (const std::string& part : parts) {
       const std::string name = absl::StrCat(layer.name, ".", part);
       const TensorSpec* const tensor = weights_.layout().Find(name);
-      if (tensor == nullptr || tensor->type != ScalarType::kFloat32) {
+      if (tensor == nullptr || tensor->type != ElementType::kFloat32) {
         return absl::FailedPreconditionError(
             absl::StrCat("weights: tensor \"", name, "\" is missing or not float32"));
       }

@@ -60,7 +60,7 @@ void AddEvaluation(const v1::EvaluationMetrics& metrics, int64_t step, double ti
 NamedHistograms WeightHistograms(const Weights& weights) {
   NamedHistograms histograms;
   for (const TensorSpec& tensor : weights.layout().tensors()) {
-    if (tensor.type != ScalarType::kFloat32) continue;
+    if (tensor.type != ElementType::kFloat32) continue;
     std::vector<float> values(static_cast<size_t>(tensor.element_count));
     const absl::string_view bytes = weights.Bytes(tensor);
     std::memcpy(values.data(), bytes.data(), bytes.size());

@@ -11,28 +11,28 @@
 namespace distillery {
 namespace {
 
-std::optional<ScalarType> ToScalarType(at::ScalarType type) {
+std::optional<ElementType> ToElementType(at::ScalarType type) {
   switch (type) {
     case at::kFloat:
-      return ScalarType::kFloat32;
+      return ElementType::kFloat32;
     case at::kDouble:
-      return ScalarType::kFloat64;
+      return ElementType::kFloat64;
     case at::kHalf:
-      return ScalarType::kFloat16;
+      return ElementType::kFloat16;
     case at::kBFloat16:
-      return ScalarType::kBFloat16;
+      return ElementType::kBFloat16;
     case at::kLong:
-      return ScalarType::kInt64;
+      return ElementType::kInt64;
     case at::kInt:
-      return ScalarType::kInt32;
+      return ElementType::kInt32;
     case at::kShort:
-      return ScalarType::kInt16;
+      return ElementType::kInt16;
     case at::kChar:
-      return ScalarType::kInt8;
+      return ElementType::kInt8;
     case at::kByte:
-      return ScalarType::kUInt8;
+      return ElementType::kUInt8;
     case at::kBool:
-      return ScalarType::kBool;
+      return ElementType::kBool;
     default:
       return std::nullopt;
   }
@@ -52,7 +52,7 @@ std::vector<NamedTensor> NamedTensors(const torch::jit::Module& module) {
 absl::StatusOr<WeightsLayout> LayoutOf(const std::vector<NamedTensor>& tensors) {
   std::vector<TensorSpec> specs;
   for (const auto& [name, tensor] : tensors) {
-    const std::optional<ScalarType> type = ToScalarType(tensor.scalar_type());
+    const std::optional<ElementType> type = ToElementType(tensor.scalar_type());
     if (!type.has_value()) {
       return absl::InvalidArgumentError(
           absl::StrCat("tensor \"", name, "\" has a type that safetensors does not know"));
@@ -139,9 +139,9 @@ Weights Delta(const Weights& start, const Weights& end, const std::vector<std::s
     const absl::string_view last = end.Bytes(tensor);
     char* const output = delta.Bytes(tensor);
     const bool buffer = std::binary_search(buffers.begin(), buffers.end(), tensor.name);
-    if (!buffer && tensor.type == ScalarType::kFloat32) {
+    if (!buffer && tensor.type == ElementType::kFloat32) {
       Subtract<float>(start.Bytes(tensor), last, output);
-    } else if (!buffer && tensor.type == ScalarType::kFloat64) {
+    } else if (!buffer && tensor.type == ElementType::kFloat64) {
       Subtract<double>(start.Bytes(tensor), last, output);
     } else {
       std::memcpy(output, last.data(), last.size());

@@ -25,34 +25,14 @@ absl::Status CheckTensor(absl::string_view name, const v1::Tensor& tensor, v1::D
                                           ", expected ", Describe(type, shape)));
 }
 
-v1::DataType ValuesType(Encoding encoding) {
-  switch (encoding) {
-    case Encoding::kInt8:
-      return v1::DATA_TYPE_INT8;
-    case Encoding::kFloat16:
-    case Encoding::kTopK:
-      return v1::DATA_TYPE_FLOAT16;
-    case Encoding::kFloat32:
-      break;
-  }
-  return v1::DATA_TYPE_FLOAT32;
-}
+using Field = const v1::Tensor& (v1::SoftTargetChunk::*)() const;
+// In the order of TensorRole.
+constexpr Field kSoftTargets[] = {&v1::SoftTargetChunk::values, &v1::SoftTargetChunk::row_scales,
+                                  &v1::SoftTargetChunk::class_indexes,
+                                  &v1::SoftTargetChunk::tail_mass};
 
-// Of the tensors that the format has; AppendDecoded sees that the others are empty.
-absl::Status CheckTensors(const v1::SoftTargetChunk& chunk, const SoftTargetFormat& format,
-                          int64_t rows, int64_t classes) {
-  const bool top_k = format.encoding == Encoding::kTopK;
-  const int64_t columns = top_k ? format.top_k : classes;
-  DISTILLERY_RETURN_IF_ERROR(
-      CheckTensor("values", chunk.values(), ValuesType(format.encoding), {rows, columns}));
-  if (format.encoding == Encoding::kInt8) {
-    return CheckTensor("row_scales", chunk.row_scales(), v1::DATA_TYPE_FLOAT32, {rows});
-  }
-  if (!top_k) return absl::OkStatus();
-  DISTILLERY_RETURN_IF_ERROR(CheckTensor(
-      "class_indexes", chunk.class_indexes(),
-      ClassIndexBytes(classes) == 2 ? v1::DATA_TYPE_INT16 : v1::DATA_TYPE_INT32, {rows, columns}));
-  return CheckTensor("tail_mass", chunk.tail_mass(), v1::DATA_TYPE_FLOAT16, {rows});
+const v1::Tensor& TensorOf(const v1::SoftTargetChunk& chunk, TensorRole role) {
+  return (chunk.*kSoftTargets[static_cast<int>(role)])();
 }
 
 }  // namespace
@@ -69,19 +49,9 @@ v1::Representation ToProto(Representation representation) {
   return v1::REPRESENTATION_LOGITS;
 }
 
-v1::Encoding ToProto(Encoding encoding) {
-  switch (encoding) {
-    case Encoding::kFloat16:
-      return v1::ENCODING_FLOAT16;
-    case Encoding::kInt8:
-      return v1::ENCODING_INT8;
-    case Encoding::kTopK:
-      return v1::ENCODING_TOP_K;
-    case Encoding::kFloat32:
-      break;
-  }
-  return v1::ENCODING_FLOAT32;
-}
+v1::Encoding ToProto(Encoding encoding) { return static_cast<v1::Encoding>(SpecOf(encoding).wire); }
+
+v1::DataType ToProto(ElementType type) { return static_cast<v1::DataType>(SpecOf(type).wire); }
 
 absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const SoftTargetFormat& format,
                          int64_t classes, int64_t max_row_count, SoftTargetRows* rows) {
@@ -90,22 +60,22 @@ absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const SoftTargetForma
     return absl::DataLossError(absl::StrCat("a chunk of the teacher's stream has ", row_count,
                                             " rows, expected 1 to ", max_row_count));
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckTensors(chunk, format, row_count, classes));
+  // AppendDecoded sees that the tensors that the format does not have are empty.
+  for (const EncodedTensor& tensor : format.Tensors(row_count, classes)) {
+    DISTILLERY_RETURN_IF_ERROR(CheckTensor(kTensorRoleNames[static_cast<int>(tensor.role)],
+                                           TensorOf(chunk, tensor.role), ToProto(tensor.type),
+                                           tensor.shape));
+  }
   EncodedView encoded;
-  encoded.values = chunk.values().data();
-  encoded.row_scales = chunk.row_scales().data();
-  encoded.class_indexes = chunk.class_indexes().data();
-  encoded.tail_mass = chunk.tail_mass().data();
+  for (const TensorRole role : kTensorRoles) encoded[role] = TensorOf(chunk, role).data();
   return AppendDecoded(encoded, row_count, classes, format, rows);
 }
 
 uint32_t ChunkCrc32c(const v1::SoftTargetChunk& chunk, uint32_t previous) {
   uint32_t crc = previous;
-  for (const v1::Tensor* const tensor :
-       {&chunk.values(), &chunk.row_scales(), &chunk.class_indexes(), &chunk.tail_mass(),
-        &chunk.inputs(), &chunk.labels()}) {
-    crc = Crc32c(tensor->data(), crc);
-  }
+  for (const TensorRole role : kTensorRoles) crc = Crc32c(TensorOf(chunk, role).data(), crc);
+  crc = Crc32c(chunk.inputs().data(), crc);
+  crc = Crc32c(chunk.labels().data(), crc);
   return crc;
 }
 

@@ -12,6 +12,8 @@ namespace distillery {
 
 v1::Representation ToProto(Representation representation);
 v1::Encoding ToProto(Encoding encoding);
+// REQUIRES: a type that travels in messages.
+v1::DataType ToProto(ElementType type);
 
 // Appends the soft targets of a chunk, of 1 to max_row_count rows, to `rows`. DATA_LOSS, with
 // `rows` as before, if a tensor's type, shape or size is not the format's, or as AppendDecoded

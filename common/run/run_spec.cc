@@ -264,7 +264,7 @@ void CheckLossSchedules(const RunSpec& spec, Checker* check) {
   if (spec.loss.warm_up > 0 && !spec.alpha_changes() && !spec.temperature_changes()) {
     check->Report("loss.warm_up", "needs loss.alpha_schedule or loss.temperature_schedule");
   }
-  if (spec.temperature_changes() && spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+  if (spec.temperature_changes() && IsTopK(spec.soft_targets.encoding)) {
     check->Report("loss.temperature_schedule",
                   "needs the logits of all classes: take another soft_targets.encoding than top_k");
   }
@@ -286,7 +286,7 @@ void CheckLoss(const RunSpec& spec, Checker* check) {
   if (loss != SoftLoss::kDkd && weights) {
     check->Report("loss.dkd_alpha", "and loss.dkd_beta are for loss.name dkd: else they must be 0");
   }
-  if (!TakesTopK(loss) && spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+  if (!TakesTopK(loss) && IsTopK(spec.soft_targets.encoding)) {
     check->Report("loss.name", absl::StrCat(spec.loss.name,
                                             " needs the logits of all classes: take another "
                                             "soft_targets.encoding than top_k"));
@@ -451,7 +451,7 @@ void CheckValues(const RunSpec& spec, Checker* check) {
   CheckLoss(spec, check);
   CheckLossSchedules(spec, check);
   check->OptionalOneOf("soft_targets.encoding", spec.soft_targets.encoding, EncodingNames());
-  if (spec.soft_targets.encoding == EncodingName(Encoding::kTopK)) {
+  if (IsTopK(spec.soft_targets.encoding)) {
     check->Range<int64_t>("soft_targets.top_k", spec.soft_targets.top_k, 1, kLargestCount);
   } else if (spec.soft_targets.top_k != 0) {
     check->Report("soft_targets.top_k",

@@ -5,31 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "common/soft_targets/format.h"
 
 namespace distillery {
-
-// The tensors of encoded rows; those that the format does not have are empty.
-struct EncodedRows {
-  // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k], largest first.
-  std::string values;
-  // float32 [rows]
-  std::string row_scales;
-  // int16 or int32 [rows, top_k]
-  std::string class_indexes;
-  // float16 [rows]
-  std::string tail_mass;
-};
-
-// Where EncodeSoftTargets writes: format.SizesOf(rows, classes) bytes each, of any alignment.
-struct EncodedBuffers {
-  char* values = nullptr;
-  char* row_scales = nullptr;
-  char* class_indexes = nullptr;
-  char* tail_mass = nullptr;
-};
 
 // Empty rows of the sizes that the format asks for, and where they are written to.
 EncodedRows RowsFor(int64_t rows, int64_t classes, const SoftTargetFormat& format);
@@ -43,7 +22,7 @@ EncodedBuffers BuffersOf(EncodedRows& rows);
 // REQUIRES: format.Validate(classes) is OK.
 EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
                               const SoftTargetFormat& format);
-// The same into the caller's memory.
+// The same into the caller's memory, format.SizesOf(rows, classes) bytes for each tensor.
 void EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
                        const SoftTargetFormat& format, const EncodedBuffers& output);
 

@@ -3,28 +3,8 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/names.h"
 
 namespace distillery {
-
-const std::vector<std::string>& EncodingNames() {
-  // In the order of the enum.
-  static const auto* const names =
-      new std::vector<std::string>{"float32", "float16", "int8", "top_k"};
-  return *names;
-}
-
-std::string EncodingName(Encoding encoding) {
-  return EncodingNames()[static_cast<size_t>(encoding)];
-}
-
-absl::StatusOr<Encoding> ParseEncoding(absl::string_view name) {
-  const std::vector<std::string>& names = EncodingNames();
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (name == names[i]) return static_cast<Encoding>(i);
-  }
-  return absl::InvalidArgumentError(UnknownName("encoding", name, names));
-}
 
 absl::Status SoftTargetFormat::Validate(int64_t classes) const {
   // As the float32 that logits are divided by, it must be neither 0 nor infinity.
@@ -33,7 +13,7 @@ absl::Status SoftTargetFormat::Validate(int64_t classes) const {
     return absl::InvalidArgumentError(
         absl::StrCat("temperature must be finite and > 0, got ", temperature));
   }
-  if (encoding == Encoding::kTopK) {
+  if (SpecOf(encoding).top_k) {
     if (top_k >= 1 && top_k <= classes) return absl::OkStatus();
     return absl::InvalidArgumentError(
         absl::StrCat("top_k must be 1 to the number of classes, ", classes, ", got ", top_k));
@@ -44,26 +24,22 @@ absl::Status SoftTargetFormat::Validate(int64_t classes) const {
                                                  top_k));
 }
 
+std::vector<EncodedTensor> SoftTargetFormat::Tensors(int64_t rows, int64_t classes) const {
+  std::vector<EncodedTensor> tensors;
+  for (const TensorSlot& slot : SpecOf(encoding).tensors) {
+    EncodedTensor& tensor = tensors.emplace_back(EncodedTensor{slot.role, slot.type, {rows}});
+    if (slot.role == TensorRole::kClassIndexes) tensor.type = ClassIndexType(classes);
+    if (slot.columns != Columns::kNone) {
+      tensor.shape.push_back(slot.columns == Columns::kTopK ? top_k : classes);
+    }
+  }
+  return tensors;
+}
+
 EncodedSizes SoftTargetFormat::SizesOf(int64_t rows, int64_t classes) const {
   EncodedSizes sizes;
   if (representation == Representation::kNone) return sizes;
-  switch (encoding) {
-    case Encoding::kFloat32:
-      sizes.values = rows * classes * 4;
-      break;
-    case Encoding::kFloat16:
-      sizes.values = rows * classes * 2;
-      break;
-    case Encoding::kInt8:
-      sizes.values = rows * classes;
-      sizes.row_scales = rows * 4;
-      break;
-    case Encoding::kTopK:
-      sizes.values = rows * top_k * 2;
-      sizes.class_indexes = rows * top_k * ClassIndexBytes(classes);
-      sizes.tail_mass = rows * 2;
-      break;
-  }
+  for (const EncodedTensor& tensor : Tensors(rows, classes)) sizes[tensor.role] = tensor.bytes();
   return sizes;
 }
 

@@ -20,8 +20,8 @@ bool IsParameter(const TensorSpec& tensor, const std::vector<std::string>& buffe
 
 // The layout in which parameters of type `from` are of type `to`.
 absl::StatusOr<WeightsLayout> Retyped(const WeightsLayout& layout,
-                                      const std::vector<std::string>& buffers, ScalarType from,
-                                      ScalarType to) {
+                                      const std::vector<std::string>& buffers, ElementType from,
+                                      ElementType to) {
   std::vector<TensorSpec> tensors = layout.tensors();
   for (TensorSpec& tensor : tensors) {
     if (tensor.type == from && IsParameter(tensor, buffers)) tensor.type = to;
@@ -39,8 +39,9 @@ const std::vector<std::string>& BroadcastEncodingNames() {
 absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::string>& buffers,
                            const std::function<absl::Status(absl::string_view)>& sink) {
   const WeightsLayout& layout = weights.layout();
-  DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout encoded,
-                              Retyped(layout, buffers, ScalarType::kFloat32, ScalarType::kFloat16));
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const WeightsLayout encoded,
+      Retyped(layout, buffers, ElementType::kFloat32, ElementType::kFloat16));
   DISTILLERY_RETURN_IF_ERROR(sink(encoded.Header()));
   std::vector<float> floats(kPiece);
   std::string halves(2 * kPiece, '\0');
@@ -66,8 +67,8 @@ absl::Status EncodeFloat16(const TensorSource& weights, const std::vector<std::s
 absl::StatusOr<Weights> DecodeFloat16(absl::string_view encoded,
                                       const std::vector<std::string>& buffers) {
   DISTILLERY_ASSIGN_OR_RETURN(const WeightsLayout layout, WeightsLayout::Parse(encoded));
-  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout decoded,
-                              Retyped(layout, buffers, ScalarType::kFloat16, ScalarType::kFloat32));
+  DISTILLERY_ASSIGN_OR_RETURN(WeightsLayout decoded, Retyped(layout, buffers, ElementType::kFloat16,
+                                                             ElementType::kFloat32));
   Weights weights(std::move(decoded));
   for (const TensorSpec& tensor : weights.layout().tensors()) {
     const TensorSpec& source = *layout.Find(tensor.name);

@@ -19,7 +19,7 @@ constexpr float kMostInt8 = 127;
 constexpr int64_t kPiece = 1024 * kBlock;
 
 bool IsEncoded(const TensorSpec& tensor, const std::vector<std::string>& buffers) {
-  return tensor.type == ScalarType::kFloat32 &&
+  return tensor.type == ElementType::kFloat32 &&
          !std::binary_search(buffers.begin(), buffers.end(), tensor.name);
 }
 
@@ -33,10 +33,10 @@ absl::StatusOr<WeightsLayout> EncodedLayout(const WeightsLayout& layout,
   std::vector<TensorSpec> tensors;
   for (TensorSpec tensor : layout.tensors()) {
     if (IsEncoded(tensor, buffers)) {
-      if (encoding == DeltaEncoding::kFloat16) tensor.type = ScalarType::kFloat16;
-      if (encoding == DeltaEncoding::kBFloat16) tensor.type = ScalarType::kBFloat16;
+      if (encoding == DeltaEncoding::kFloat16) tensor.type = ElementType::kFloat16;
+      if (encoding == DeltaEncoding::kBFloat16) tensor.type = ElementType::kBFloat16;
       if (encoding == DeltaEncoding::kInt8) {
-        tensor.type = ScalarType::kInt8;
+        tensor.type = ElementType::kInt8;
         TensorSpec scales;
         scales.name = ScalesName(tensor.name);
         scales.shape = {BlockCount(tensor.element_count)};
@@ -191,7 +191,7 @@ absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expec
       DISTILLERY_RETURN_IF_ERROR(encoded.ForEachPiece(values, sink));
       continue;
     }
-    const int64_t size = ScalarTypeSize(values.type);
+    const int64_t size = SpecOf(values.type).bytes;
     for (int64_t first = 0; first < tensor.element_count; first += kPiece) {
       const int64_t count = std::min(kPiece, tensor.element_count - first);
       source.resize(static_cast<size_t>(count * size));

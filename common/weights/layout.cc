@@ -1,8 +1,8 @@
 #include "common/weights/layout.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <tuple>
@@ -19,27 +19,6 @@ namespace distillery {
 namespace {
 
 constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;
-
-struct TypeEntry {
-  ScalarType type;
-  const char* name;
-  int64_t size;
-};
-constexpr std::array<TypeEntry, 10> kTypes = {{{ScalarType::kFloat32, "F32", 4},
-                                               {ScalarType::kFloat64, "F64", 8},
-                                               {ScalarType::kFloat16, "F16", 2},
-                                               {ScalarType::kBFloat16, "BF16", 2},
-                                               {ScalarType::kInt64, "I64", 8},
-                                               {ScalarType::kInt32, "I32", 4},
-                                               {ScalarType::kInt16, "I16", 2},
-                                               {ScalarType::kInt8, "I8", 1},
-                                               {ScalarType::kUInt8, "U8", 1},
-                                               {ScalarType::kBool, "BOOL", 1}}};
-
-const TypeEntry& Entry(ScalarType type) {
-  return *std::find_if(kTypes.begin(), kTypes.end(),
-                       [type](const TypeEntry& entry) { return entry.type == type; });
-}
 
 absl::Status Malformed(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("safetensors: ", what));
@@ -59,12 +38,12 @@ absl::Status Measure(TensorSpec* tensor) {
                                   "\": ", count.status().message()));
   }
   tensor->element_count = *count;
-  tensor->byte_count = *count * ScalarTypeSize(tensor->type);
+  tensor->byte_count = *count * SpecOf(tensor->type).bytes;
   return absl::OkStatus();
 }
 
 std::string Describe(const TensorSpec& tensor) {
-  return absl::StrCat(ScalarTypeName(tensor.type), " [", absl::StrJoin(tensor.shape, ", "), "]");
+  return absl::StrCat(SpecOf(tensor.type).name, " [", absl::StrJoin(tensor.shape, ", "), "]");
 }
 
 // Reads the header's JSON event by event. No tree of it is made: nlohmann's parser looks, at the
@@ -96,9 +75,9 @@ class HeaderReader {
   bool binary(Json::binary_t& /*value*/) { return Other(); }
   bool string(std::string& value) {
     if (depth_ != 2 || field_ != Field::kType) return Other();
-    type_ = std::find_if(kTypes.begin(), kTypes.end(),
-                         [&](const TypeEntry& entry) { return value == entry.name; });
-    if (type_ == kTypes.end()) Problem(" has an unknown dtype");
+    type_ = std::find_if(std::begin(kElementTypes), std::end(kElementTypes),
+                         [&](const ElementTypeSpec& entry) { return value == entry.name; });
+    if (type_ == std::end(kElementTypes)) Problem(" has an unknown dtype");
     return true;
   }
   bool start_object(size_t /*size*/) {
@@ -163,7 +142,7 @@ class HeaderReader {
     tensor_.name = name;
     fields_ = 0;
     field_ = Field::kNone;
-    type_ = kTypes.end();
+    type_ = std::end(kElementTypes);
     sizes_are_whole_ = true;
     offset_count_ = 0;
     return true;
@@ -236,7 +215,7 @@ class HeaderReader {
   bool in_list_ = false;
   unsigned fields_ = 0;
   Field field_ = Field::kNone;
-  const TypeEntry* type_ = kTypes.end();
+  const ElementTypeSpec* type_ = std::end(kElementTypes);
   bool sizes_are_whole_ = true;
   size_t offset_count_ = 0;
   std::array<int64_t, 2> offsets_{};
@@ -255,9 +234,6 @@ absl::Status CheckLimits(int64_t tensors, int64_t most_tensors, int64_t header_b
 }
 
 }  // namespace
-
-absl::string_view ScalarTypeName(ScalarType type) { return Entry(type).name; }
-int64_t ScalarTypeSize(ScalarType type) { return Entry(type).size; }
 
 absl::StatusOr<WeightsLayout> WeightsLayout::Create(std::vector<TensorSpec> tensors) {
   WeightsLayout layout;
@@ -357,7 +333,7 @@ std::string WeightsLayout::Header() const {
     absl::StrAppend(
         &json, json.size() > 1 ? "," : "",
         nlohmann::json(tensor.name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-        ":{\"dtype\":\"", ScalarTypeName(tensor.type), "\",\"shape\":[",
+        ":{\"dtype\":\"", SpecOf(tensor.type).name, "\",\"shape\":[",
         absl::StrJoin(tensor.shape, ","), "],\"data_offsets\":[", tensor.offset, ",",
         tensor.offset + tensor.byte_count, "]}");
   }

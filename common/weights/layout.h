@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/element_type.h"
 
 namespace distillery {
 
@@ -32,26 +33,9 @@ inline constexpr int64_t kMaxNameBytes = 2 * kMaxModelNameBytes;
 inline constexpr int64_t kMaxModelHeaderBytes = 256 * kMaxModelTensors;
 inline constexpr int64_t kMaxHeaderBytes = 8 * kMaxModelHeaderBytes;
 
-enum class ScalarType {
-  kFloat32,
-  kFloat64,
-  kFloat16,
-  kBFloat16,
-  kInt64,
-  kInt32,
-  kInt16,
-  kInt8,
-  kUInt8,
-  kBool
-};
-
-// "F32", "I64" ... as in the header.
-absl::string_view ScalarTypeName(ScalarType type);
-int64_t ScalarTypeSize(ScalarType type);
-
 struct TensorSpec {
   std::string name;
-  ScalarType type = ScalarType::kFloat32;
+  ElementType type = ElementType::kFloat32;
   // Empty: a scalar.
   std::vector<int64_t> shape;
   // Elements, and bytes [offset, offset + byte_count) of the data after the header; set by

@@ -95,10 +95,10 @@ absl::Status DeltaUpload::CheckContent(const std::string& path,
   const std::set<absl::string_view> buffers(header_.buffer_names.begin(),
                                             header_.buffer_names.end());
   for (const TensorSpec& tensor : layout.tensors()) {
-    if (buffers.count(tensor.name) == 0 && tensor.type != ScalarType::kFloat32 &&
-        tensor.type != ScalarType::kFloat64) {
+    if (buffers.count(tensor.name) == 0 && tensor.type != ElementType::kFloat32 &&
+        tensor.type != ElementType::kFloat64) {
       return absl::InvalidArgumentError(absl::StrCat("weights: parameter \"", tensor.name, "\" is ",
-                                                     ScalarTypeName(tensor.type),
+                                                     SpecOf(tensor.type).name,
                                                      "; parameters are F32 or F64"));
     }
   }

@@ -22,15 +22,15 @@ bool AllFinite(absl::string_view bytes, Bits exponent) {
   return bad == 0;
 }
 
-bool AllFinite(ScalarType type, absl::string_view bytes) {
+bool AllFinite(ElementType type, absl::string_view bytes) {
   switch (type) {
-    case ScalarType::kFloat32:
+    case ElementType::kFloat32:
       return AllFinite<uint32_t>(bytes, 0x7F800000U);
-    case ScalarType::kFloat64:
+    case ElementType::kFloat64:
       return AllFinite<uint64_t>(bytes, 0x7FF0000000000000U);
-    case ScalarType::kFloat16:
+    case ElementType::kFloat16:
       return AllFinite<uint16_t>(bytes, 0x7C00U);
-    case ScalarType::kBFloat16:
+    case ElementType::kBFloat16:
       return AllFinite<uint16_t>(bytes, 0x7F80U);
     default:
       return true;
@@ -57,7 +57,7 @@ void WeightsScan::Update(absl::string_view bytes) {
     const int64_t last = std::min(position_, end);
     absl::string_view data = bytes.substr(static_cast<size_t>(first - at),
                                           static_cast<size_t>(std::max<int64_t>(0, last - first)));
-    const auto size = static_cast<size_t>(ScalarTypeSize(tensor.type));
+    const auto size = static_cast<size_t>(SpecOf(tensor.type).bytes);
     bool finite = true;
     if (!part_.empty()) {
       const size_t missing = std::min(size - part_.size(), data.size());

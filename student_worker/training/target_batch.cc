@@ -7,7 +7,7 @@
 namespace distillery {
 
 TargetBatch::TargetBatch(int64_t batch_size, int64_t classes, const SoftTargetFormat& format)
-    : top_k_(format.encoding == Encoding::kTopK),
+    : top_k_(SpecOf(format.encoding).top_k),
       temperature_(format.temperature),
       columns_(top_k_ ? format.top_k : classes) {
   if (top_k_) {

@@ -7,23 +7,16 @@
 #include "absl/time/clock.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/soft_target_conversion.h"
 
 namespace distillery {
 
 absl::StatusOr<Encoding> ReadEncoding(int encoding) {
-  switch (encoding) {
-    case v1::ENCODING_UNSPECIFIED:
-    case v1::ENCODING_FLOAT32:
-      return Encoding::kFloat32;
-    case v1::ENCODING_FLOAT16:
-      return Encoding::kFloat16;
-    case v1::ENCODING_INT8:
-      return Encoding::kInt8;
-    case v1::ENCODING_TOP_K:
-      return Encoding::kTopK;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
+  if (encoding == v1::ENCODING_UNSPECIFIED) return Encoding::kFloat32;
+  for (const EncodingSpec& spec : Encodings()) {
+    if (spec.wire == encoding) return spec.encoding;
   }
+  return absl::InvalidArgumentError(absl::StrCat("encoding is unknown: ", encoding));
 }
 
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
@@ -88,33 +81,17 @@ void FillTeacher(const TeacherInfo& info, v1::Teacher* message) {
 
 void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& format,
                      EncodedRows encoded, v1::ComputeSoftTargetsResponse* response) {
-  const auto fill = [](v1::Tensor* tensor, v1::DataType type, std::initializer_list<int64_t> shape,
-                       std::string bytes) {
-    tensor->set_data_type(type);
-    for (const int64_t size : shape) tensor->add_shape(size);
-    tensor->set_data(std::move(bytes));
-  };
-  v1::Tensor* const values = response->mutable_soft_targets();
-  switch (format.encoding) {
-    case Encoding::kFloat32:
-      fill(values, v1::DATA_TYPE_FLOAT32, {rows, classes}, std::move(encoded.values));
-      break;
-    case Encoding::kFloat16:
-      fill(values, v1::DATA_TYPE_FLOAT16, {rows, classes}, std::move(encoded.values));
-      break;
-    case Encoding::kInt8:
-      fill(values, v1::DATA_TYPE_INT8, {rows, classes}, std::move(encoded.values));
-      fill(response->mutable_row_scales(), v1::DATA_TYPE_FLOAT32, {rows},
-           std::move(encoded.row_scales));
-      break;
-    case Encoding::kTopK:
-      fill(values, v1::DATA_TYPE_FLOAT16, {rows, format.top_k}, std::move(encoded.values));
-      fill(response->mutable_class_indexes(),
-           ClassIndexBytes(classes) == 2 ? v1::DATA_TYPE_INT16 : v1::DATA_TYPE_INT32,
-           {rows, format.top_k}, std::move(encoded.class_indexes));
-      fill(response->mutable_tail_mass(), v1::DATA_TYPE_FLOAT16, {rows},
-           std::move(encoded.tail_mass));
-      break;
+  using Field = v1::Tensor* (v1::ComputeSoftTargetsResponse::*)();
+  // In the order of TensorRole.
+  constexpr Field kFields[] = {&v1::ComputeSoftTargetsResponse::mutable_soft_targets,
+                               &v1::ComputeSoftTargetsResponse::mutable_row_scales,
+                               &v1::ComputeSoftTargetsResponse::mutable_class_indexes,
+                               &v1::ComputeSoftTargetsResponse::mutable_tail_mass};
+  for (const EncodedTensor& tensor : format.Tensors(rows, classes)) {
+    v1::Tensor& message = *(response->*kFields[static_cast<int>(tensor.role)])();
+    message.set_data_type(ToProto(tensor.type));
+    message.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+    message.set_data(std::move(encoded[tensor.role]));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <iterator>
 #include <limits>
 #include <tuple>
 
@@ -32,7 +33,7 @@ EncodedTensors EncodeTopK(const at::Tensor& scaled, const SoftTargetFormat& form
   return encoded;
 }
 
-EncodedTensors EncodeInt8(const at::Tensor& values) {
+EncodedTensors EncodeInt8(const at::Tensor& values, const SoftTargetFormat& /*format*/) {
   EncodedTensors encoded;
   const at::Tensor scale = Divide(values.abs().amax({1}, /*keepdim=*/true), 127);
   const at::Tensor rounded = (values / scale).round().clamp(-127, 127);
@@ -40,6 +41,23 @@ EncodedTensors EncodeInt8(const at::Tensor& values) {
   encoded.row_scales = scale.squeeze(1).contiguous();
   return encoded;
 }
+
+EncodedTensors EncodeFloat32(const at::Tensor& values, const SoftTargetFormat& /*format*/) {
+  EncodedTensors encoded;
+  encoded.values = values;
+  return encoded;
+}
+
+EncodedTensors EncodeFloat16(const at::Tensor& values, const SoftTargetFormat& /*format*/) {
+  EncodedTensors encoded;
+  encoded.values = ToHalf(values);
+  return encoded;
+}
+
+// z/T, or softmax(z/T), [rows, classes], encoded; in the order of Encoding.
+using Encode = EncodedTensors (*)(const at::Tensor& values, const SoftTargetFormat& format);
+constexpr Encode kEncoders[] = {&EncodeFloat32, &EncodeFloat16, &EncodeInt8, &EncodeTopK};
+static_assert(std::size(kEncoders) == kEncodingCount);
 
 }  // namespace
 
@@ -50,14 +68,10 @@ at::Tensor ToHalf(const at::Tensor& values) {
 
 EncodedTensors EncodeTensors(const at::Tensor& logits, const SoftTargetFormat& format) {
   at::Tensor values = format.temperature == 1 ? logits : Divide(logits, format.temperature);
-  if (format.encoding == Encoding::kTopK) return EncodeTopK(values, format);
-  if (format.representation == Representation::kProbabilities) {
+  if (format.representation == Representation::kProbabilities && !SpecOf(format.encoding).top_k) {
     values = at::softmax(values.to(at::kDouble), 1).to(at::kFloat);
   }
-  if (format.encoding == Encoding::kInt8) return EncodeInt8(values);
-  EncodedTensors encoded;
-  encoded.values = format.encoding == Encoding::kFloat16 ? ToHalf(values) : values;
-  return encoded;
+  return kEncoders[static_cast<int>(format.encoding)](values, format);
 }
 
 }  // namespace distillery

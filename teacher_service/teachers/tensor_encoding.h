@@ -10,16 +10,7 @@
 namespace distillery {
 
 // Those that the format does not have are undefined; all are on the logits' device.
-struct EncodedTensors {
-  // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k].
-  at::Tensor values;
-  // float32 [rows]
-  at::Tensor row_scales;
-  // int16 or int32 [rows, top_k]
-  at::Tensor class_indexes;
-  // float16 [rows]
-  at::Tensor tail_mass;
-};
+using EncodedTensors = PerTensor<at::Tensor>;
 
 // logits float32 [rows, classes], finite. As EncodeSoftTargets in types and shapes; classes of
 // kTopK are the same, of equal logits the lower first. z/T is the same float32 division;

@@ -196,12 +196,8 @@ class TorchTeacher : public Teacher {
         const EncodedTensors encoded =
             EncodeTensors(logits.narrow(0, first, part.rows), part.format);
         first += part.rows;
-        for (const auto& [tensor, bytes] :
-             {std::pair(encoded.values, part.output.values),
-              std::pair(encoded.row_scales, part.output.row_scales),
-              std::pair(encoded.class_indexes, part.output.class_indexes),
-              std::pair(encoded.tail_mass, part.output.tail_mass)}) {
-          if (tensor.defined()) outputs.push_back({tensor, bytes});
+        for (const TensorRole role : kTensorRoles) {
+          if (encoded[role].defined()) outputs.push_back({encoded[role], part.output[role]});
         }
       }
       lane->CopyOut(outputs);

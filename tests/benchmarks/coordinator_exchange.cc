@@ -88,7 +88,7 @@ WeightsLayout MakeLayout(int64_t parameters) {
   mean.shape = {256};
   TensorSpec steps;
   steps.name = "norm.num_batches_tracked";
-  steps.type = ScalarType::kInt64;
+  steps.type = ElementType::kInt64;
   tensors.push_back(std::move(mean));
   tensors.push_back(std::move(steps));
   return *WeightsLayout::Create(std::move(tensors));
@@ -98,7 +98,7 @@ std::string MakeFile(int64_t parameters, int64_t seed) {
   Weights weights(MakeLayout(parameters));
   RandomStream random(seed, "benchmark");
   for (const TensorSpec& tensor : weights.layout().tensors()) {
-    if (tensor.type != ScalarType::kFloat32) continue;
+    if (tensor.type != ElementType::kFloat32) continue;
     auto* const values = reinterpret_cast<float*>(weights.Bytes(tensor));
     for (int64_t i = 0; i < tensor.element_count; ++i) values[i] = random.Uniform() - 0.5F;
   }

@@ -64,7 +64,7 @@ std::string Garbage(const Weights& delta, double size, const TaskId& task, int64
   Weights noise = delta;
   RandomStream random(seed, "garbage", static_cast<uint64_t>(task.round));
   for (const TensorSpec& tensor : noise.layout().tensors()) {
-    if (tensor.type != ScalarType::kFloat32) continue;
+    if (tensor.type != ElementType::kFloat32) continue;
     char* const bytes = noise.Bytes(tensor);
     for (int64_t at = 0; at < tensor.byte_count; at += static_cast<int64_t>(sizeof(float))) {
       const float value = static_cast<float>(size) * (2 * random.Uniform() - 1);

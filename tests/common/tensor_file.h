@@ -26,7 +26,7 @@ inline std::string MakeTensorFile(const std::map<std::string, std::vector<float>
   for (const auto& [name, value] : scalars) {
     TensorSpec spec;
     spec.name = name;
-    spec.type = ScalarType::kInt64;
+    spec.type = ElementType::kInt64;
     specs.push_back(spec);
   }
   Weights weights(*WeightsLayout::Create(specs));

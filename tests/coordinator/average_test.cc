@@ -394,7 +394,7 @@ TEST_F(AverageTest, DamagedWeightsAreDataLoss) {
 }
 
 // A tensor of `type` with one element of these little-endian bytes.
-std::string OneElement(ScalarType type, const std::string& bytes) {
+std::string OneElement(ElementType type, const std::string& bytes) {
   TensorSpec spec;
   spec.name = "layer.weight";
   spec.type = type;
@@ -407,7 +407,7 @@ absl::Status Check(const std::string& file) { return CheckFinite(*TensorSource::
 
 struct FiniteCase {
   const char* name;
-  ScalarType type;
+  ElementType type;
   std::string infinity;
   std::string nan;
   std::string largest;
@@ -427,23 +427,23 @@ TEST_P(CheckFiniteTest, RefusesInfinityAndNanAndTakesTheLargestNumber) {
 INSTANTIATE_TEST_SUITE_P(
     Types, CheckFiniteTest,
     ::testing::Values(
-        FiniteCase{"F16", ScalarType::kFloat16, {"\x00\xFC", 2}, {"\x01\x7C", 2}, {"\xFF\x7B", 2}},
+        FiniteCase{"F16", ElementType::kFloat16, {"\x00\xFC", 2}, {"\x01\x7C", 2}, {"\xFF\x7B", 2}},
         FiniteCase{
-            "BF16", ScalarType::kBFloat16, {"\x80\xFF", 2}, {"\xC0\x7F", 2}, {"\x7F\x7F", 2}},
+            "BF16", ElementType::kBFloat16, {"\x80\xFF", 2}, {"\xC0\x7F", 2}, {"\x7F\x7F", 2}},
         FiniteCase{"F32",
-                   ScalarType::kFloat32,
+                   ElementType::kFloat32,
                    {"\x00\x00\x80\xFF", 4},
                    {"\x01\x00\x80\x7F", 4},
                    {"\xFF\xFF\x7F\x7F", 4}},
         FiniteCase{"F64",
-                   ScalarType::kFloat64,
+                   ElementType::kFloat64,
                    {"\0\0\0\0\0\0\xF0\x7F", 8},
                    {"\x01\0\0\0\0\0\xF0\xFF", 8},
                    {"\xFF\xFF\xFF\xFF\xFF\xFF\xEF\x7F", 8}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(CheckFinite, IntegersAreNeverNan) {
-  EXPECT_THAT(Check(OneElement(ScalarType::kInt64, std::string(8, '\xFF'))), IsOk());
+  EXPECT_THAT(Check(OneElement(ElementType::kInt64, std::string(8, '\xFF'))), IsOk());
 }
 
 // Fault 58: more replicas than the process may have files open.

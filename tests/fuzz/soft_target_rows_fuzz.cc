@@ -10,7 +10,7 @@ namespace {
 void TestOneInput(absl::string_view bytes) {
   constexpr int64_t kClasses = 5;
   SoftTargetFormat format;
-  format.encoding = static_cast<Encoding>(TakeByte(&bytes) % 4);
+  format.encoding = static_cast<Encoding>(TakeByte(&bytes) % kEncodingCount);
   format.top_k = format.encoding == Encoding::kTopK ? 1 + TakeByte(&bytes) % kClasses : 0;
   const int64_t rows = TakeByte(&bytes) % 8;
   const EncodedSizes sizes = format.SizesOf(rows, kClasses);

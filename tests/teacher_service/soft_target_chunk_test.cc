@@ -48,7 +48,7 @@ std::string Generated(const SoftTargetChunk& chunk) {
   message.mutable_chunk()->set_start_row(chunk.start_row);
   for (const TensorView& view : chunk.tensors) {
     v1::Tensor* const tensor = Field(message.mutable_chunk(), view.field);
-    tensor->set_data_type(static_cast<v1::DataType>(view.type));
+    tensor->set_data_type(static_cast<v1::DataType>(SpecOf(view.type).wire));
     for (const int64_t size : view.shape) tensor->add_shape(size);
     tensor->set_data(std::string(view.bytes));
   }

@@ -9,6 +9,7 @@ namespace distillery {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAreArray;
 
 constexpr int64_t kRows = 3;
 constexpr int64_t kClasses = 10;
@@ -84,6 +85,28 @@ TEST(SoftTargetConversion, EncodingsHaveTheNamesOfTheContract) {
   EXPECT_EQ(ToProto(Representation::kLogits), v1::REPRESENTATION_LOGITS);
   EXPECT_EQ(ToProto(Representation::kProbabilities), v1::REPRESENTATION_PROBABILITIES);
   EXPECT_EQ(ToProto(Representation::kNone), v1::REPRESENTATION_NONE);
+}
+
+TEST(SoftTargetConversion, TheTablesHaveEachNumberOfTheContractOnce) {
+  const auto numbers = [](const google::protobuf::EnumDescriptor* type) {
+    std::vector<int> all;
+    for (int i = 0; i < type->value_count(); ++i) all.push_back(type->value(i)->number());
+    return all;
+  };
+  // UNSPECIFIED is no encoding and no type.
+  std::vector<int> encodings = {0};
+  for (const EncodingSpec& spec : Encodings()) encodings.push_back(spec.wire);
+  EXPECT_THAT(encodings, UnorderedElementsAreArray(numbers(v1::Encoding_descriptor())));
+  std::vector<int> types = {0};
+  for (const ElementTypeSpec& spec : kElementTypes) {
+    if (spec.wire == 0) continue;
+    types.push_back(spec.wire);
+    // FLOAT32 and F32, UINT8 and U8.
+    const std::string& name = v1::DataType_Name(ToProto(spec.type));
+    const std::string kind = name.substr(std::string("DATA_TYPE_").size());
+    EXPECT_EQ(kind.substr(0, 1) + kind.substr(kind.find_first_of("0123456789")), spec.name);
+  }
+  EXPECT_THAT(types, UnorderedElementsAreArray(numbers(v1::DataType_descriptor())));
 }
 
 TEST(AppendChunk, AppendsTheRowsOfEachEncoding) {

@@ -82,5 +82,15 @@ TEST(ParseEncoding, KnowsEachNameAndTheNearestOne) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("did you mean \"top_k\"?")));
 }
 
+TEST(Encodings, StandInTheOrderOfTheEnum) {
+  for (size_t i = 0; i < Encodings().size(); ++i) {
+    EXPECT_EQ(static_cast<size_t>(Encodings()[i].encoding), i);
+    EXPECT_EQ(Encodings()[i].tensors.front().role, TensorRole::kValues);
+  }
+  for (size_t i = 0; i < std::size(kElementTypes); ++i) {
+    EXPECT_EQ(static_cast<size_t>(kElementTypes[i].type), i);
+  }
+}
+
 }  // namespace
 }  // namespace distillery

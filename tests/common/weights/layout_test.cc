@@ -18,7 +18,7 @@ constexpr int64_t kEntries = kAddressSanitizer ? 10'000 : 100'000;
 
 using ::testing::HasSubstr;
 
-TensorSpec Spec(const std::string& name, ScalarType type, std::vector<int64_t> shape) {
+TensorSpec Spec(const std::string& name, ElementType type, std::vector<int64_t> shape) {
   TensorSpec spec;
   spec.name = name;
   spec.type = type;
@@ -41,8 +41,8 @@ std::string Entry(const std::string& name, const std::string& type, const std::s
 
 TEST(WeightsLayout, CanonicalHeaderIsSortedCompactAndPadded) {
   ASSERT_OK_AND_ASSIGN(const WeightsLayout layout,
-                       WeightsLayout::Create({Spec("b", ScalarType::kInt64, {}),
-                                              Spec("a", ScalarType::kFloat32, {2, 3})}));
+                       WeightsLayout::Create({Spec("b", ElementType::kInt64, {}),
+                                              Spec("a", ElementType::kFloat32, {2, 3})}));
   const std::string json = R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
                            R"("b":{"dtype":"I64","shape":[],"data_offsets":[24,32]}})";
   const std::string header = layout.Header();
@@ -57,9 +57,9 @@ TEST(WeightsLayout, CanonicalHeaderIsSortedCompactAndPadded) {
 
 TEST(WeightsLayout, CanonicalFileIsReadBackAsCanonical) {
   ASSERT_OK_AND_ASSIGN(const WeightsLayout layout,
-                       WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {2}),
-                                              Spec("empty", ScalarType::kFloat32, {0}),
-                                              Spec("\"quoted\"\n", ScalarType::kBool, {1})}));
+                       WeightsLayout::Create({Spec("w", ElementType::kFloat32, {2}),
+                                              Spec("empty", ElementType::kFloat32, {0}),
+                                              Spec("\"quoted\"\n", ElementType::kBool, {1})}));
   ASSERT_OK_AND_ASSIGN(const WeightsLayout read,
                        WeightsLayout::Parse(layout.Header() + std::string(9, '\0')));
   EXPECT_TRUE(read.canonical());
@@ -176,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(WeightsLayout, EveryCutOfAFileIsInvalid) {
   const std::string file = *[] {
-    const auto layout = WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {3})});
+    const auto layout = WeightsLayout::Create({Spec("w", ElementType::kFloat32, {3})});
     return absl::StatusOr<std::string>(layout->Header() + std::string(12, '\x01'));
   }();
   ASSERT_THAT(WeightsLayout::Parse(file), IsOk());
@@ -189,32 +189,32 @@ TEST(WeightsLayout, EveryCutOfAFileIsInvalid) {
 
 TEST(WeightsLayout, CreateRefusesWhatCannotBe) {
   const auto refused = StatusIs(absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(WeightsLayout::Create({Spec("", ScalarType::kFloat32, {1})}), refused);
-  EXPECT_THAT(WeightsLayout::Create({Spec("__metadata__", ScalarType::kFloat32, {1})}), refused);
-  EXPECT_THAT(WeightsLayout::Create({Spec("w", ScalarType::kFloat32, {-1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create({Spec("", ElementType::kFloat32, {1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create({Spec("__metadata__", ElementType::kFloat32, {1})}), refused);
+  EXPECT_THAT(WeightsLayout::Create({Spec("w", ElementType::kFloat32, {-1})}), refused);
   EXPECT_THAT(WeightsLayout::Create(
-                  {Spec("w", ScalarType::kFloat32, {1}), Spec("w", ScalarType::kFloat32, {1})}),
+                  {Spec("w", ElementType::kFloat32, {1}), Spec("w", ElementType::kFloat32, {1})}),
               refused);
 }
 
 TEST(CheckSameLayout, NamesTheFirstDifference) {
   const WeightsLayout expected = *WeightsLayout::Create(
-      {Spec("a", ScalarType::kFloat32, {2}), Spec("b", ScalarType::kFloat32, {3})});
+      {Spec("a", ElementType::kFloat32, {2}), Spec("b", ElementType::kFloat32, {3})});
   const auto check = [&](std::vector<TensorSpec> got) {
     return CheckSameLayout(expected, *WeightsLayout::Create(std::move(got)));
   };
   const auto differs = [](const char* message) {
     return StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(message));
   };
-  const TensorSpec a = Spec("a", ScalarType::kFloat32, {2});
-  const TensorSpec b = Spec("b", ScalarType::kFloat32, {3});
+  const TensorSpec a = Spec("a", ElementType::kFloat32, {2});
+  const TensorSpec b = Spec("b", ElementType::kFloat32, {3});
   EXPECT_THAT(check({b, a}), IsOk());
   EXPECT_THAT(check({a}), differs("\"b\" is missing"));
-  EXPECT_THAT(check({a, b, Spec("c", ScalarType::kFloat32, {1})}),
+  EXPECT_THAT(check({a, b, Spec("c", ElementType::kFloat32, {1})}),
               differs("\"c\" is not expected"));
-  EXPECT_THAT(check({a, Spec("b", ScalarType::kFloat32, {1, 3})}),
+  EXPECT_THAT(check({a, Spec("b", ElementType::kFloat32, {1, 3})}),
               differs("\"b\" is F32 [1, 3], expected F32 [3]"));
-  EXPECT_THAT(check({Spec("a", ScalarType::kInt32, {2}), b}), differs("\"a\" is I32 [2]"));
+  EXPECT_THAT(check({Spec("a", ElementType::kInt32, {2}), b}), differs("\"a\" is I32 [2]"));
 }
 
 // `count` entries, made from their numbers, in an order that no sort likes.
@@ -338,14 +338,14 @@ TEST(WeightsLayout, Fault54_WhatIsBeyondALimitIsRefusedAndWhatIsAtItIsReadAgain)
   EXPECT_THAT(WeightsLayout::Parse(ManyEntries(kMaxTensors + 1, empty)),
               refused("more than 131072 tensors"));
   std::vector<TensorSpec> one_more = most.tensors();
-  one_more.push_back(Spec("w", ScalarType::kFloat32, {0}));
+  one_more.push_back(Spec("w", ElementType::kFloat32, {0}));
   EXPECT_THAT(WeightsLayout::Create(std::move(one_more)), refused("the most are 131072"));
 
   const std::string longest(kMaxNameBytes, 'w');
   ASSERT_OK_AND_ASSIGN(const WeightsLayout named,
-                       WeightsLayout::Create({Spec(longest, ScalarType::kFloat32, {0})}));
+                       WeightsLayout::Create({Spec(longest, ElementType::kFloat32, {0})}));
   EXPECT_THAT(WeightsLayout::Parse(named.Header()), IsOk());
-  EXPECT_THAT(WeightsLayout::Create({Spec(longest + "w", ScalarType::kFloat32, {0})}),
+  EXPECT_THAT(WeightsLayout::Create({Spec(longest + "w", ElementType::kFloat32, {0})}),
               refused("name has 1025 bytes, the most are 1024"));
   EXPECT_THAT(
       WeightsLayout::Parse(File("{" + Entry(longest + "w", "F32", "[0]", "[0,0]") + "}", 0)),
@@ -375,7 +375,7 @@ TEST(WeightsLayout, AModelsLayoutHasRoomForWhatTrainingAddsToIt) {
   const auto layout = [](int64_t count, const std::string& name) {
     std::vector<TensorSpec> specs;
     for (int64_t i = 0; i < count; ++i) {
-      specs.push_back(Spec(name + Number(i), ScalarType::kFloat32, {1}));
+      specs.push_back(Spec(name + Number(i), ElementType::kFloat32, {1}));
     }
     return *WeightsLayout::Create(std::move(specs));
   };

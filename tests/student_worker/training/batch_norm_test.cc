@@ -110,7 +110,7 @@ TEST_P(BatchNormTest, AveragedStatisticsAreMeansOfTheReplicasAndCountsAreReplica
     for (const TensorSpec& tensor : averaged.layout().tensors()) {
       SCOPED_TRACE(tensor.name);
       if (absl::EndsWith(tensor.name, ".num_batches_tracked")) {
-        EXPECT_EQ(tensor.type, ScalarType::kInt64);
+        EXPECT_EQ(tensor.type, ElementType::kInt64);
         EXPECT_THAT(TensorValues<int64_t>(averaged.file(), tensor.name),
                     ElementsAre(kLocalSteps * (round + 1)));
       } else if (absl::EndsWith(tensor.name, ".running_var")) {

@@ -1,0 +1,99 @@
+// Rows of soft targets as they are stored: little-endian, row-major, in up to four tensors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "common/base/element_type.h"
+
+namespace distillery {
+
+// In the order of their fields in the messages.
+enum class TensorRole { kValues, kRowScales, kClassIndexes, kTailMass };
+inline constexpr TensorRole kTensorRoles[] = {TensorRole::kValues, TensorRole::kRowScales,
+                                              TensorRole::kClassIndexes, TensorRole::kTailMass};
+inline constexpr absl::string_view kTensorRoleNames[] = {"values", "row_scales", "class_indexes",
+                                                         "tail_mass"};
+
+// Something of each tensor of encoded rows; of one that the format does not have, T().
+template <typename T>
+struct PerTensor {
+  // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k], largest first.
+  T values{};
+  // float32 [rows]
+  T row_scales{};
+  // int16 or int32 [rows, top_k]
+  T class_indexes{};
+  // float16 [rows]
+  T tail_mass{};
+
+  T& operator[](TensorRole role) { return this->*Member(role); }
+  const T& operator[](TensorRole role) const { return this->*Member(role); }
+
+ private:
+  static T PerTensor::*Member(TensorRole role) {
+    constexpr T PerTensor::*kMembers[] = {&PerTensor::values, &PerTensor::row_scales,
+                                          &PerTensor::class_indexes, &PerTensor::tail_mass};
+    return kMembers[static_cast<int>(role)];
+  }
+};
+
+using EncodedRows = PerTensor<std::string>;
+// Where rows are written to, of any alignment; null where the format has no tensor.
+using EncodedBuffers = PerTensor<char*>;
+
+// The tensors of encoded rows in somebody else's memory.
+struct EncodedView : PerTensor<absl::string_view> {
+  EncodedView() = default;
+  // Of `rows`, which must outlive this.
+  explicit EncodedView(const EncodedRows& rows) {
+    for (const TensorRole role : kTensorRoles) (*this)[role] = rows[role];
+  }
+};
+
+// Bytes of each tensor.
+struct EncodedSizes : PerTensor<int64_t> {
+  int64_t total() const { return values + row_scales + class_indexes + tail_mass; }
+};
+
+// The type and shape of a tensor of encoded rows.
+struct EncodedTensor {
+  TensorRole role;
+  ElementType type;
+  std::vector<int64_t> shape;
+
+  int64_t bytes() const {
+    int64_t bytes = SpecOf(type).bytes;
+    for (const int64_t size : shape) bytes *= size;
+    return bytes;
+  }
+};
+
+// The type of class indexes: int16, or int32 where the last class does not fit.
+inline ElementType ClassIndexType(int64_t classes) {
+  return classes < 32768 ? ElementType::kInt16 : ElementType::kInt32;
+}
+inline int64_t ClassIndexBytes(int64_t classes) { return SpecOf(ClassIndexType(classes)).bytes; }
+
+// What an encoder is given: logits [rows, classes], and what is to be made of them.
+struct LogitRowsToEncode {
+  const float* logits;
+  int64_t rows;
+  int64_t classes;
+  float temperature;
+  // softmax(z/T), not z/T.
+  bool probabilities;
+  int64_t top_k;
+};
+
+// What a decoder is given: tensors of the sizes that the encoding gives them.
+struct RowsToDecode {
+  EncodedView tensors;
+  int64_t rows;
+  int64_t classes;
+  int64_t top_k;
+};
+
+}  // namespace distillery
