@@ -29,13 +29,12 @@ constexpr int64_t kMostReplicas = 64;
 constexpr size_t kMostUncertain = 6;
 
 Json Numbers(const v1::TrainMetrics& train) {
-  return {{"sample_count", train.sample_count()},
-          {"loss", train.loss()},
-          {"soft_loss", train.soft_loss()},
-          {"hard_loss", train.hard_loss()},
-          {"seconds", train.seconds()},
-          {"teacher_wait_seconds", train.teacher_wait_seconds()},
-          {"data_wait_seconds", train.data_wait_seconds()}};
+  const TrainMetrics metrics = FromProto(train);
+  Json numbers = {{"sample_count", metrics.sample_count}};
+  VisitTrainMetrics([&](const char* name, auto figure, OfRound /*of*/, const char* tag) {
+    if (tag != nullptr) numbers[name] = metrics.*figure;
+  });
+  return numbers;
 }
 
 class Gatherer {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/proto_conversion.h"
 
 namespace distillery {
 namespace {
@@ -25,12 +26,10 @@ struct Span {
 
 void AddTraining(const v1::TrainMetrics& train, double seconds, int64_t step, double time,
                  EventFile* file) {
-  file->AddScalar("loss/total", step, time, train.loss());
-  file->AddScalar("loss/soft", step, time, train.soft_loss());
-  file->AddScalar("loss/hard", step, time, train.hard_loss());
-  file->AddScalar("time/training_seconds", step, time, train.seconds());
-  file->AddScalar("time/teacher_wait_seconds", step, time, train.teacher_wait_seconds());
-  file->AddScalar("time/data_wait_seconds", step, time, train.data_wait_seconds());
+  const TrainMetrics metrics = FromProto(train);
+  VisitTrainMetrics([&](const char* /*name*/, auto figure, OfRound /*of*/, const char* tag) {
+    if (tag != nullptr) file->AddScalar(tag, step, time, static_cast<double>(metrics.*figure));
+  });
   if (seconds > 0) {
     file->AddScalar("time/samples_per_second", step, time,
                     static_cast<double>(train.sample_count()) / seconds);

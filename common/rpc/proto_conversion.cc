@@ -17,7 +17,7 @@ const FieldDescriptor* FieldNamed(const Message& message, const char* name) {
   return message.GetDescriptor()->FindFieldByName(name);
 }
 
-// Visits a RunSpec and sets the field of the same name in the message.
+// Visits a RunSpec, or figures, and sets the field of the same name in the message.
 class ProtoWriter {
  public:
   explicit ProtoWriter(Message* root) : at_(root) {}
@@ -58,8 +58,8 @@ class ProtoWriter {
   Message* at_;
 };
 
-// Visits a RunSpec and fills it from the field of the same name in the message. `defaults`: fields
-// that are not set stay as they are.
+// Visits a RunSpec, or figures, and fills it from the field of the same name in the message.
+// `defaults`: fields that are not set stay as they are.
 class ProtoReader {
  public:
   ProtoReader(const Message* root, bool defaults) : at_(root), defaults_(defaults) {}
@@ -113,6 +113,7 @@ absl::StatusOr<RunSpec> Read(const v1::RunSpec& proto, bool defaults) {
   RunSpec spec;
   ProtoReader reader(&proto, defaults);
   VisitRunSpec(reader, spec);
+  PutOnesForZeros(&spec);
   DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(spec));
   return spec;
 }
@@ -161,32 +162,20 @@ absl::StatusOr<Lease> FromProto(const v1::TaskLease& proto) {
 
 v1::TrainMetrics ToProto(const TrainMetrics& metrics) {
   v1::TrainMetrics proto;
-  proto.set_sample_count(metrics.sample_count);
-  proto.set_step_count(metrics.step_count);
-  proto.set_loss(metrics.loss);
-  proto.set_soft_loss(metrics.soft_loss);
-  proto.set_hard_loss(metrics.hard_loss);
-  proto.set_seconds(metrics.seconds);
-  proto.set_teacher_wait_seconds(metrics.teacher_wait_seconds);
-  proto.set_teacher_failover_count(metrics.teacher_failover_count);
-  proto.set_dkd_target_loss(metrics.dkd_target_loss);
-  proto.set_dkd_other_loss(metrics.dkd_other_loss);
-  proto.set_data_wait_seconds(metrics.data_wait_seconds);
+  ProtoWriter writer(&proto);
+  VisitTrainMetrics([&](const char* name, auto figure, OfRound /*of*/, const char* /*tag*/) {
+    writer.Field(name, metrics.*figure);
+  });
   return proto;
 }
 
 TrainMetrics FromProto(const v1::TrainMetrics& proto) {
-  return {proto.sample_count(),
-          proto.step_count(),
-          proto.loss(),
-          proto.soft_loss(),
-          proto.hard_loss(),
-          proto.seconds(),
-          proto.teacher_wait_seconds(),
-          proto.teacher_failover_count(),
-          proto.dkd_target_loss(),
-          proto.dkd_other_loss(),
-          proto.data_wait_seconds()};
+  TrainMetrics metrics;
+  ProtoReader reader(&proto, /*defaults=*/false);
+  VisitTrainMetrics([&](const char* name, auto figure, OfRound /*of*/, const char* /*tag*/) {
+    reader.Field(name, metrics.*figure);
+  });
+  return metrics;
 }
 
 v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {
@@ -209,30 +198,18 @@ v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {
 
 v1::EvaluationMetrics ToProtoWithoutDetails(const EvaluationMetrics& metrics) {
   v1::EvaluationMetrics proto;
-  proto.set_sample_count(metrics.sample_count);
-  proto.set_correct_count(metrics.correct_count);
-  proto.set_cross_entropy(metrics.cross_entropy);
-  proto.set_agreement_count(metrics.agreement_count);
-  proto.set_top5_count(metrics.top5_count);
-  proto.set_teacher_kl(metrics.teacher_kl);
+  ProtoWriter writer(&proto);
+  VisitEvaluationMetrics(
+      [&](const char* name, auto figure) { writer.Field(name, metrics.*figure); });
   proto.set_calibration_error(metrics.calibration_error());
-  proto.set_held_out_sample_count(metrics.held_out_sample_count);
-  proto.set_held_out_correct_count(metrics.held_out_correct_count);
-  proto.set_held_out_cross_entropy(metrics.held_out_cross_entropy);
   return proto;
 }
 
 EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto) {
   EvaluationMetrics metrics;
-  metrics.sample_count = proto.sample_count();
-  metrics.correct_count = proto.correct_count();
-  metrics.cross_entropy = proto.cross_entropy();
-  metrics.agreement_count = proto.agreement_count();
-  metrics.top5_count = proto.top5_count();
-  metrics.teacher_kl = proto.teacher_kl();
-  metrics.held_out_sample_count = proto.held_out_sample_count();
-  metrics.held_out_correct_count = proto.held_out_correct_count();
-  metrics.held_out_cross_entropy = proto.held_out_cross_entropy();
+  ProtoReader reader(&proto, /*defaults=*/false);
+  VisitEvaluationMetrics(
+      [&](const char* name, auto figure) { reader.Field(name, metrics.*figure); });
   const v1::EvaluationDetails& details = proto.details();
   const auto list = [](const auto& from) { return std::vector<int64_t>(from.begin(), from.end()); };
   metrics.samples_per_class = list(details.samples_per_class());

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,21 +28,17 @@ bool FiniteBins(const EvaluationMetrics& metrics) {
 }  // namespace
 
 bool EvaluationMetrics::finite() const {
-  return std::isfinite(cross_entropy) && std::isfinite(teacher_kl) &&
-         std::isfinite(held_out_cross_entropy) && FiniteBins(*this);
+  bool finite = FiniteBins(*this);
+  VisitEvaluationMetrics([&](const char* /*name*/, auto figure) {
+    finite = finite && std::isfinite(static_cast<double>(this->*figure));
+  });
+  return finite;
 }
 
 EvaluationMetrics EvaluationMetrics::WithoutClasses() const {
   EvaluationMetrics metrics;
-  metrics.sample_count = sample_count;
-  metrics.correct_count = correct_count;
-  metrics.cross_entropy = cross_entropy;
-  metrics.agreement_count = agreement_count;
-  metrics.top5_count = top5_count;
-  metrics.teacher_kl = teacher_kl;
-  metrics.held_out_sample_count = held_out_sample_count;
-  metrics.held_out_correct_count = held_out_correct_count;
-  metrics.held_out_cross_entropy = held_out_cross_entropy;
+  VisitEvaluationMetrics(
+      [&](const char* /*name*/, auto figure) { metrics.*figure = this->*figure; });
   metrics.calibration_bins = calibration_bins;
   return metrics;
 }
@@ -56,11 +52,15 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
   if (metrics.sample_count < 1) {
     return absl::InvalidArgumentError("metrics: sample_count must be above 0");
   }
-  for (const absl::Status& status :
-       {within("correct_count", metrics.correct_count), within("top5_count", metrics.top5_count),
-        within("agreement_count", std::max<int64_t>(0, metrics.agreement_count))}) {
-    if (!status.ok()) return status;
-  }
+  absl::Status counts;
+  VisitMeasured([&](const char* name, auto figure) {
+    if constexpr (std::is_same_v<decltype(figure), int64_t EvaluationMetrics::*>) {
+      // Below 0: there was no teacher to agree with.
+      if (figure == &EvaluationMetrics::agreement_count && metrics.*figure < 0) return;
+      counts.Update(within(name, metrics.*figure));
+    }
+  });
+  if (!counts.ok()) return counts;
   if (metrics.held_out_correct_count < 0 ||
       metrics.held_out_correct_count > metrics.held_out_sample_count) {
     return absl::InvalidArgumentError(

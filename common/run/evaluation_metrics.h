@@ -50,6 +50,29 @@ struct EvaluationMetrics {
   EvaluationMetrics WithoutClasses() const;
 };
 
+// Show each figure that is one number, in the order of the proto: its name there and the member.
+// Counts of the first are of the samples that were evaluated.
+template <typename Visit>
+void VisitMeasured(const Visit& visit) {
+  visit("sample_count", &EvaluationMetrics::sample_count);
+  visit("correct_count", &EvaluationMetrics::correct_count);
+  visit("cross_entropy", &EvaluationMetrics::cross_entropy);
+  visit("agreement_count", &EvaluationMetrics::agreement_count);
+  visit("top5_count", &EvaluationMetrics::top5_count);
+  visit("teacher_kl", &EvaluationMetrics::teacher_kl);
+}
+template <typename Visit>
+void VisitHeldOut(const Visit& visit) {
+  visit("held_out_sample_count", &EvaluationMetrics::held_out_sample_count);
+  visit("held_out_correct_count", &EvaluationMetrics::held_out_correct_count);
+  visit("held_out_cross_entropy", &EvaluationMetrics::held_out_cross_entropy);
+}
+template <typename Visit>
+void VisitEvaluationMetrics(const Visit& visit) {
+  VisitMeasured(visit);
+  VisitHeldOut(visit);
+}
+
 // Classes up to which the confusion matrix is kept.
 inline constexpr int64_t kMostConfusionClasses = 100;
 // Classes up to which figures are kept by class: one answer must hold them.

@@ -1,26 +1,22 @@
 #include "common/run/loss_names.h"
 
-#include <algorithm>
-
 namespace distillery {
 
 const std::vector<std::string>& SoftLossNames() {
-  // In the order of SoftLoss.
-  static const auto* const names =
-      new std::vector<std::string>{"kd", "dkd", "logit_standardized", "mse", "reverse_kl", "jsd"};
+  static const auto* const names = [] {
+    auto* const all = new std::vector<std::string>();
+    for (const LossSpec& spec : kSoftLosses) all->emplace_back(spec.name);
+    return all;
+  }();
   return *names;
 }
 
 std::optional<SoftLoss> ParseSoftLoss(const std::string& name) {
   if (name.empty()) return SoftLoss::kKd;
-  const std::vector<std::string>& names = SoftLossNames();
-  const auto it = std::find(names.begin(), names.end(), name);
-  if (it == names.end()) return std::nullopt;
-  return static_cast<SoftLoss>(it - names.begin());
-}
-
-bool TakesTopK(SoftLoss loss) {
-  return loss == SoftLoss::kKd || loss == SoftLoss::kReverseKl || loss == SoftLoss::kJsd;
+  for (const LossSpec& spec : kSoftLosses) {
+    if (name == spec.name) return spec.loss;
+  }
+  return std::nullopt;
 }
 
 }  // namespace distillery

@@ -25,7 +25,6 @@ struct RunSpec {
     // "all", "none", or the fraction of samples whose label is used, such as "0.1".
     std::string labels = "all";
     std::vector<int64_t> exclude_classes;
-    // 0 stands for 1.
     double sample_fraction = 1;
     double label_noise = 0;
   } dataset;
@@ -121,7 +120,6 @@ struct RunSpec {
   } sync;
   // None of these changes the weights.
   struct {
-    // 0 stands for 1.
     int64_t priority = 1;
     std::vector<std::string> depends_on;
     double backup_after = 4;
@@ -163,6 +161,112 @@ struct RunSpec {
   }
 };
 
+// The fields of a section, in order; see VisitRunSpec.
+template <typename Visitor, typename Section>
+void VisitDataset(Visitor& v, Section& s) {
+  v.Field("name", s.name);
+  v.Field("train_split", s.train_split);
+  v.Field("evaluation_split", s.evaluation_split);
+  v.Field("shard_size", s.shard_size);
+  v.Field("augmentation", s.augmentation);
+  v.Field("views", s.views);
+  v.Field("labels", s.labels);
+  v.Field("exclude_classes", s.exclude_classes);
+  v.Field("sample_fraction", s.sample_fraction);
+  v.Field("label_noise", s.label_noise);
+}
+template <typename Visitor, typename Section>
+void VisitTeacher(Visitor& v, Section& s) {
+  v.Field("model", s.model);
+  v.Field("digest", s.digest);
+}
+template <typename Visitor, typename Section>
+void VisitStudent(Visitor& v, Section& s) {
+  v.Field("architecture", s.architecture);
+  v.Field("model", s.model);
+  v.Field("digest", s.digest);
+  v.Field("initial_weights", s.initial_weights);
+  v.Field("initial_weights_sha256", s.initial_weights_sha256);
+}
+template <typename Visitor, typename Section>
+void VisitLoss(Visitor& v, Section& s) {
+  v.Field("name", s.name);
+  v.Field("alpha", s.alpha);
+  v.Field("temperature", s.temperature);
+  v.Field("label_smoothing", s.label_smoothing);
+  v.Field("dkd_alpha", s.dkd_alpha);
+  v.Field("dkd_beta", s.dkd_beta);
+  v.Field("alpha_schedule", s.alpha_schedule);
+  v.Field("alpha_end", s.alpha_end);
+  v.Field("temperature_schedule", s.temperature_schedule);
+  v.Field("temperature_end", s.temperature_end);
+  v.Field("warm_up", s.warm_up);
+}
+template <typename Visitor, typename Section>
+void VisitSoftTargets(Visitor& v, Section& s) {
+  v.Field("encoding", s.encoding);
+  v.Field("top_k", s.top_k);
+}
+template <typename Visitor, typename Section>
+void VisitTraining(Visitor& v, Section& s) {
+  v.Field("rounds", s.rounds);
+  v.Field("replicas", s.replicas);
+  v.Field("local_epochs", s.local_epochs);
+  v.Field("local_steps", s.local_steps);
+  v.Field("batch_size", s.batch_size);
+  v.Field("optimizer", s.optimizer);
+  v.Field("learning_rate", s.learning_rate);
+  v.Field("schedule", s.schedule);
+  v.Field("warm_up", s.warm_up);
+  v.Field("momentum", s.momentum);
+  v.Field("nesterov", s.nesterov);
+  v.Field("weight_decay", s.weight_decay);
+  v.Field("max_gradient_norm", s.max_gradient_norm);
+  v.Field("max_weight_norm", s.max_weight_norm);
+  v.Field("optimizer_state", s.optimizer_state);
+  v.Field("delta_encoding", s.delta_encoding);
+  v.Field("precision", s.precision);
+  v.Field("broadcast_encoding", s.broadcast_encoding);
+}
+template <typename Visitor, typename Section>
+void VisitAveraging(Visitor& v, Section& s) {
+  v.Field("method", s.method);
+  v.Field("trim", s.trim);
+  v.Field("clip_norm", s.clip_norm);
+  v.Field("max_norm_ratio", s.max_norm_ratio);
+}
+template <typename Visitor, typename Section>
+void VisitOuter(Visitor& v, Section& s) {
+  v.Field("optimizer", s.optimizer);
+  v.Field("learning_rate", s.learning_rate);
+  v.Field("momentum", s.momentum);
+  v.Field("beta2", s.beta2);
+  v.Field("epsilon", s.epsilon);
+}
+template <typename Visitor, typename Section>
+void VisitGuard(Visitor& v, Section& s) {
+  v.Field("metric", s.metric);
+  v.Field("split", s.split);
+  v.Field("patience", s.patience);
+  v.Field("min_improvement", s.min_improvement);
+  v.Field("max_loss_ratio", s.max_loss_ratio);
+  v.Field("on_explosion", s.on_explosion);
+}
+template <typename Visitor, typename Section>
+void VisitSync(Visitor& v, Section& s) {
+  v.Field("mode", s.mode);
+  v.Field("quorum", s.quorum);
+  v.Field("deadline_seconds", s.deadline_seconds);
+  v.Field("late_deltas", s.late_deltas);
+}
+template <typename Visitor, typename Section>
+void VisitScheduling(Visitor& v, Section& s) {
+  v.Field("priority", s.priority);
+  v.Field("depends_on", s.depends_on);
+  v.Field("backup_after", s.backup_after);
+  v.Field("sweep", s.sweep);
+}
+
 // Shows each field to `visitor` in order, with groups as they are nested:
 //   visitor.Group("loss", [&] { visitor.Field("alpha", spec.loss.alpha); ... })
 // Every reader and writer of RunSpecs is such a visitor, so that none can forget a field.
@@ -170,104 +274,26 @@ template <typename Visitor, typename Spec>
 void VisitRunSpec(Visitor& v, Spec& s) {
   v.Field("name", s.name);
   v.Field("seed", s.seed);
-  v.Group("dataset", [&] {
-    v.Field("name", s.dataset.name);
-    v.Field("train_split", s.dataset.train_split);
-    v.Field("evaluation_split", s.dataset.evaluation_split);
-    v.Field("shard_size", s.dataset.shard_size);
-    v.Field("augmentation", s.dataset.augmentation);
-    v.Field("views", s.dataset.views);
-    v.Field("labels", s.dataset.labels);
-    v.Field("exclude_classes", s.dataset.exclude_classes);
-    v.Field("sample_fraction", s.dataset.sample_fraction);
-    v.Field("label_noise", s.dataset.label_noise);
-  });
-  v.Group("teacher", [&] {
-    v.Field("model", s.teacher.model);
-    v.Field("digest", s.teacher.digest);
-  });
-  v.Group("student", [&] {
-    v.Field("architecture", s.student.architecture);
-    v.Field("model", s.student.model);
-    v.Field("digest", s.student.digest);
-    v.Field("initial_weights", s.student.initial_weights);
-    v.Field("initial_weights_sha256", s.student.initial_weights_sha256);
-  });
-  v.Group("loss", [&] {
-    v.Field("name", s.loss.name);
-    v.Field("alpha", s.loss.alpha);
-    v.Field("temperature", s.loss.temperature);
-    v.Field("label_smoothing", s.loss.label_smoothing);
-    v.Field("dkd_alpha", s.loss.dkd_alpha);
-    v.Field("dkd_beta", s.loss.dkd_beta);
-    v.Field("alpha_schedule", s.loss.alpha_schedule);
-    v.Field("alpha_end", s.loss.alpha_end);
-    v.Field("temperature_schedule", s.loss.temperature_schedule);
-    v.Field("temperature_end", s.loss.temperature_end);
-    v.Field("warm_up", s.loss.warm_up);
-  });
-  v.Group("soft_targets", [&] {
-    v.Field("encoding", s.soft_targets.encoding);
-    v.Field("top_k", s.soft_targets.top_k);
-  });
-  v.Group("training", [&] {
-    v.Field("rounds", s.training.rounds);
-    v.Field("replicas", s.training.replicas);
-    v.Field("local_epochs", s.training.local_epochs);
-    v.Field("local_steps", s.training.local_steps);
-    v.Field("batch_size", s.training.batch_size);
-    v.Field("optimizer", s.training.optimizer);
-    v.Field("learning_rate", s.training.learning_rate);
-    v.Field("schedule", s.training.schedule);
-    v.Field("warm_up", s.training.warm_up);
-    v.Field("momentum", s.training.momentum);
-    v.Field("nesterov", s.training.nesterov);
-    v.Field("weight_decay", s.training.weight_decay);
-    v.Field("max_gradient_norm", s.training.max_gradient_norm);
-    v.Field("max_weight_norm", s.training.max_weight_norm);
-    v.Field("optimizer_state", s.training.optimizer_state);
-    v.Field("delta_encoding", s.training.delta_encoding);
-    v.Field("precision", s.training.precision);
-    v.Field("broadcast_encoding", s.training.broadcast_encoding);
-  });
-  v.Group("averaging", [&] {
-    v.Field("method", s.averaging.method);
-    v.Field("trim", s.averaging.trim);
-    v.Field("clip_norm", s.averaging.clip_norm);
-    v.Field("max_norm_ratio", s.averaging.max_norm_ratio);
-  });
-  v.Group("outer", [&] {
-    v.Field("optimizer", s.outer.optimizer);
-    v.Field("learning_rate", s.outer.learning_rate);
-    v.Field("momentum", s.outer.momentum);
-    v.Field("beta2", s.outer.beta2);
-    v.Field("epsilon", s.outer.epsilon);
-  });
+  v.Group("dataset", [&] { VisitDataset(v, s.dataset); });
+  v.Group("teacher", [&] { VisitTeacher(v, s.teacher); });
+  v.Group("student", [&] { VisitStudent(v, s.student); });
+  v.Group("loss", [&] { VisitLoss(v, s.loss); });
+  v.Group("soft_targets", [&] { VisitSoftTargets(v, s.soft_targets); });
+  v.Group("training", [&] { VisitTraining(v, s.training); });
+  v.Group("averaging", [&] { VisitAveraging(v, s.averaging); });
+  v.Group("outer", [&] { VisitOuter(v, s.outer); });
   v.Group("evaluation", [&] { v.Field("every_rounds", s.evaluation.every_rounds); });
-  v.Group("guard", [&] {
-    v.Field("metric", s.guard.metric);
-    v.Field("split", s.guard.split);
-    v.Field("patience", s.guard.patience);
-    v.Field("min_improvement", s.guard.min_improvement);
-    v.Field("max_loss_ratio", s.guard.max_loss_ratio);
-    v.Field("on_explosion", s.guard.on_explosion);
-  });
-  v.Group("sync", [&] {
-    v.Field("mode", s.sync.mode);
-    v.Field("quorum", s.sync.quorum);
-    v.Field("deadline_seconds", s.sync.deadline_seconds);
-    v.Field("late_deltas", s.sync.late_deltas);
-  });
-  v.Group("scheduling", [&] {
-    v.Field("priority", s.scheduling.priority);
-    v.Field("depends_on", s.scheduling.depends_on);
-    v.Field("backup_after", s.scheduling.backup_after);
-    v.Field("sweep", s.scheduling.sweep);
-  });
+  v.Group("guard", [&] { VisitGuard(v, s.guard); });
+  v.Group("sync", [&] { VisitSync(v, s.sync); });
+  v.Group("scheduling", [&] { VisitScheduling(v, s.scheduling); });
   v.Field("numerics", s.numerics);
   v.Field("compute_threads", s.compute_threads);
   v.Field("exact", s.exact);
 }
+
+// What every reader of RunSpecs does last: where 0 stands for 1, as in messages of proto3, 1 is put
+// in its place.
+void PutOnesForZeros(RunSpec* spec);
 
 // What is wrong with a field: its path, such as "loss.temperature", and a whole sentence about it.
 struct FieldError {
@@ -277,6 +303,9 @@ struct FieldError {
 
 // The first field that is out of range; `path` is empty if none is.
 FieldError FindFieldError(const RunSpec& spec);
+// The same of a spec on record, which was accepted once: however large it is, and whether or not
+// its architecture is one of this version.
+FieldError FindValueError(const RunSpec& spec);
 // The same as INVALID_ARGUMENT "loss.temperature must be > 0, got -1".
 absl::Status ValidateRunSpec(const RunSpec& spec);
 

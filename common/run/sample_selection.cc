@@ -32,7 +32,7 @@ absl::StatusOr<SampleSelection> SampleSelection::Create(const RunSpec& spec,
   }
   selection.Count();
   const double kept = spec.dataset.sample_fraction;
-  if (kept > 0 && kept < 1) {
+  if (kept < 1) {
     selection.selected_ = selection.Draw(spec.seed, "sample-fraction", kept);
     selection.Count();
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -62,6 +63,31 @@ struct TrainMetrics {
   double dkd_other_loss = 0;
   double data_wait_seconds = 0;
 };
+
+// How a round's figure is made of its tasks': their sum, or their mean, weighted by sample_count.
+enum class OfRound { kSum, kMean };
+
+// Shows each figure in the order of the proto: its name there, the member, how a round's is made,
+// and the tag of its curve in event files, or null. Figures with a curve are in reports too.
+template <typename Visit>
+void VisitTrainMetrics(const Visit& visit) {
+  using Metrics = TrainMetrics;
+  visit("sample_count", &Metrics::sample_count, OfRound::kSum, nullptr);
+  visit("step_count", &Metrics::step_count, OfRound::kSum, nullptr);
+  visit("loss", &Metrics::loss, OfRound::kMean, "loss/total");
+  visit("soft_loss", &Metrics::soft_loss, OfRound::kMean, "loss/soft");
+  visit("hard_loss", &Metrics::hard_loss, OfRound::kMean, "loss/hard");
+  visit("seconds", &Metrics::seconds, OfRound::kSum, "time/training_seconds");
+  visit("teacher_wait_seconds", &Metrics::teacher_wait_seconds, OfRound::kSum,
+        "time/teacher_wait_seconds");
+  visit("teacher_failover_count", &Metrics::teacher_failover_count, OfRound::kSum, nullptr);
+  visit("dkd_target_loss", &Metrics::dkd_target_loss, OfRound::kMean, nullptr);
+  visit("dkd_other_loss", &Metrics::dkd_other_loss, OfRound::kMean, nullptr);
+  visit("data_wait_seconds", &Metrics::data_wait_seconds, OfRound::kSum, "time/data_wait_seconds");
+}
+
+// A round's figures of those of its tasks, in their order.
+TrainMetrics RoundMetrics(const std::vector<const TrainMetrics*>& tasks);
 
 // INVALID_ARGUMENT, naming the field, for figures that no correct worker measures: numbers that are
 // not finite, and impossible counts, whose sums might overflow.

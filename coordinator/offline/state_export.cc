@@ -19,21 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string StateName(int64_t state) {
-  switch (static_cast<RunState>(state)) {
-    case RunState::kPending:
-      return "pending";
-    case RunState::kRunning:
-      return "running";
-    case RunState::kSucceeded:
-      return "succeeded";
-    case RunState::kFailed:
-      return "failed";
-    case RunState::kCancelled:
-      return "cancelled";
-    case RunState::kPaused:
-      return "paused";
-  }
-  return absl::StrCat(state);
+  const absl::string_view name = RunStateName(static_cast<RunState>(state));
+  return name.empty() ? absl::StrCat(state) : std::string(name);
 }
 
 // Text that holds JSON comes out as what it holds.

@@ -72,24 +72,6 @@ const std::vector<Counted>& CountedMetrics() {
   return *list;
 }
 
-const char* Name(RunState state) {
-  switch (state) {
-    case RunState::kPending:
-      return "pending";
-    case RunState::kRunning:
-      return "running";
-    case RunState::kSucceeded:
-      return "succeeded";
-    case RunState::kFailed:
-      return "failed";
-    case RunState::kCancelled:
-      return "cancelled";
-    case RunState::kPaused:
-      return "paused";
-  }
-  return "unknown";
-}
-
 const char* Name(TaskState state) {
   switch (state) {
     case TaskState::kFree:
@@ -134,12 +116,11 @@ void AddGauges(const Gauges& gauges, MetricList* list) {
   const auto gauge = [&](const char* name, const char* help, auto value) {
     list->Gauge(name, help, static_cast<double>(value));
   };
-  for (const RunState state : {RunState::kPending, RunState::kRunning, RunState::kSucceeded,
-                               RunState::kFailed, RunState::kCancelled, RunState::kPaused}) {
+  for (const auto& [state, name] : kRunStates) {
     const auto found = gauges.runs.find(state);
     list->Gauge("runs", "Runs by their recorded state.",
                 static_cast<double>(found == gauges.runs.end() ? 0 : found->second),
-                {{"state", Name(state)}});
+                {{"state", std::string(name)}});
   }
   for (const TaskKind kind : {TaskKind::kInitialise, TaskKind::kTrain, TaskKind::kEvaluate}) {
     for (const TaskState state : {TaskState::kFree, TaskState::kLeased, TaskState::kDone}) {

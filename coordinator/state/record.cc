@@ -1,6 +1,7 @@
 #include "coordinator/state/record.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -37,9 +38,10 @@ class RowReader {
     return *this >> task.run_id >> task.kind >> task.round >> task.replica;
   }
   RowReader& operator>>(TrainMetrics& m) {
-    return *this >> m.sample_count >> m.step_count >> m.loss >> m.soft_loss >> m.hard_loss >>
-           m.seconds >> m.teacher_wait_seconds >> m.teacher_failover_count >> m.dkd_target_loss >>
-           m.dkd_other_loss >> m.data_wait_seconds;
+    VisitTrainMetrics([&](const char* /*name*/, auto figure, OfRound /*of*/, const char* /*tag*/) {
+      *this >> m.*figure;
+    });
+    return *this;
   }
 
  private:
@@ -62,9 +64,10 @@ class RowWriter {
     return *this << task.run_id << task.kind << task.round << task.replica;
   }
   RowWriter& operator<<(const TrainMetrics& m) {
-    return *this << m.sample_count << m.step_count << m.loss << m.soft_loss << m.hard_loss
-                 << m.seconds << m.teacher_wait_seconds << m.teacher_failover_count
-                 << m.dkd_target_loss << m.dkd_other_loss << m.data_wait_seconds;
+    VisitTrainMetrics([&](const char* /*name*/, auto figure, OfRound /*of*/, const char* /*tag*/) {
+      *this << m.*figure;
+    });
+    return *this;
   }
   const Row& row() const { return row_; }
 
@@ -125,16 +128,20 @@ RowWriter& operator<<(RowWriter& out, const WorkerRow& r) {
              << r.registered_unix_seconds << r.certificate << r.memory_bytes;
 }
 RowReader& operator>>(RowReader& in, EvaluationRow& r) {
-  return in >> r.run_id >> r.round >> r.metrics.sample_count >> r.metrics.correct_count >>
-         r.metrics.cross_entropy >> r.metrics.agreement_count >> r.metrics.top5_count >>
-         r.metrics.teacher_kl >> r.details_json >> r.metrics.held_out_sample_count >>
-         r.metrics.held_out_correct_count >> r.metrics.held_out_cross_entropy;
+  const auto read = [&](const char* /*name*/, auto figure) { in >> r.metrics.*figure; };
+  in >> r.run_id >> r.round;
+  VisitMeasured(read);
+  in >> r.details_json;
+  VisitHeldOut(read);
+  return in;
 }
 RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
-  return out << r.run_id << r.round << r.metrics.sample_count << r.metrics.correct_count
-             << r.metrics.cross_entropy << r.metrics.agreement_count << r.metrics.top5_count
-             << r.metrics.teacher_kl << r.details_json << r.metrics.held_out_sample_count
-             << r.metrics.held_out_correct_count << r.metrics.held_out_cross_entropy;
+  const auto write = [&](const char* /*name*/, auto figure) { out << r.metrics.*figure; };
+  out << r.run_id << r.round;
+  VisitMeasured(write);
+  out << r.details_json;
+  VisitHeldOut(write);
+  return out;
 }
 
 RowReader& operator>>(RowReader& in, PlanRow& r) { return in >> r.run_id >> r.shard_sizes; }
@@ -143,10 +150,25 @@ RowWriter& operator<<(RowWriter& out, const PlanRow& r) { return out << r.run_id
 RowReader& operator>>(RowReader& in, DeletedRow& r) { return in >> r.run_id; }
 RowWriter& operator<<(RowWriter& out, const DeletedRow& r) { return out << r.run_id; }
 
-constexpr char kMetricColumns[] =
-    "sample_count INTEGER,step_count INTEGER,loss REAL,soft_loss REAL,hard_loss REAL,seconds REAL,"
-    "teacher_wait_seconds REAL,teacher_failover_count INTEGER,dkd_target_loss REAL,"
-    "dkd_other_loss REAL,data_wait_seconds REAL";
+// Appends ",NAME TYPE" for each figure that it is shown.
+class ColumnList {
+ public:
+  template <typename Metrics, typename T, typename... More>
+  void operator()(const char* name, T Metrics::* /*figure*/, More... /*more*/) const {
+    absl::StrAppend(text_, ",", name, std::is_same_v<T, double> ? " REAL" : " INTEGER");
+  }
+  explicit ColumnList(std::string* text) : text_(text) {}
+
+ private:
+  std::string* text_;
+};
+
+std::string TrainColumns() {
+  std::string columns;
+  VisitTrainMetrics(ColumnList(&columns));
+  return columns;
+}
+
 constexpr char kTaskColumns[] = "run_id TEXT,kind INTEGER,round INTEGER,replica INTEGER";
 
 // The table of a kind of row; the first columns are its key.
@@ -174,8 +196,8 @@ TableShape ShapeOf<TaskRow>() {
   return {"tasks",
           absl::StrCat(kTaskColumns,
                        ",done INTEGER,request_id TEXT,worker_id TEXT,delta_file TEXT,"
-                       "delta_sha256 TEXT,",
-                       kMetricColumns,
+                       "delta_sha256 TEXT",
+                       TrainColumns(),
                        ",failures INTEGER,failed_workers TEXT,counted INTEGER,losses INTEGER"),
           4};
 }
@@ -190,7 +212,7 @@ TableShape ShapeOf<LeaseRow>() {
 template <>
 TableShape ShapeOf<RoundRow>() {
   return {"rounds",
-          absl::StrCat("run_id TEXT,round INTEGER,weights_sha256 TEXT,", kMetricColumns,
+          absl::StrCat("run_id TEXT,round INTEGER,weights_sha256 TEXT", TrainColumns(),
                        ",delta_norm REAL,delta_count INTEGER,late_delta_count INTEGER,"
                        "rolled_back_to INTEGER,momentum_sha256 TEXT,variance_sha256 TEXT"),
           2};
@@ -204,12 +226,11 @@ TableShape ShapeOf<WorkerRow>() {
 }
 template <>
 TableShape ShapeOf<EvaluationRow>() {
-  return {"evaluations",
-          "run_id TEXT,round INTEGER,sample_count INTEGER,correct_count INTEGER,"
-          "cross_entropy REAL,agreement_count INTEGER,top5_count INTEGER,teacher_kl REAL,"
-          "details TEXT,held_out_sample_count INTEGER,held_out_correct_count INTEGER,"
-          "held_out_cross_entropy REAL",
-          2};
+  std::string columns = "run_id TEXT,round INTEGER";
+  VisitMeasured(ColumnList(&columns));
+  absl::StrAppend(&columns, ",details TEXT");
+  VisitHeldOut(ColumnList(&columns));
+  return {"evaluations", columns, 2};
 }
 template <>
 TableShape ShapeOf<PlanRow>() {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/run/task.h"
 #include "coordinator/state/checked_table.h"
 
@@ -25,6 +26,24 @@ enum class RunState {
   kCancelled = 5,
   kPaused = 6,
 };
+
+struct RunStateSpec {
+  RunState state;
+  absl::string_view name;
+};
+// Each state once.
+inline constexpr RunStateSpec kRunStates[] = {
+    {RunState::kPending, "pending"},     {RunState::kRunning, "running"},
+    {RunState::kSucceeded, "succeeded"}, {RunState::kFailed, "failed"},
+    {RunState::kCancelled, "cancelled"}, {RunState::kPaused, "paused"},
+};
+// Empty for a number that is no state.
+constexpr absl::string_view RunStateName(RunState state) {
+  for (const RunStateSpec& spec : kRunStates) {
+    if (spec.state == state) return spec.name;
+  }
+  return "";
+}
 
 inline bool Ended(RunState state) {
   return state == RunState::kSucceeded || state == RunState::kFailed ||

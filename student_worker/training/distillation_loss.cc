@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace distillery {
@@ -20,14 +21,18 @@ at::Tensor KlDivergence(const at::Tensor& a, const at::Tensor& log_a, const at::
   return (a * (log_a - log_b)).sum() / static_cast<double>(a.size(0));
 }
 
-at::Tensor Divergence(SoftLoss loss, const Outcomes& outcomes) {
+at::Tensor ForwardKl(const Outcomes& outcomes) {
+  return KlDivergence(outcomes.p, outcomes.log_p, outcomes.log_q);
+}
+
+at::Tensor ReverseKl(const Outcomes& outcomes) {
+  return KlDivergence(outcomes.log_q.exp(), outcomes.log_q, outcomes.log_p);
+}
+
+at::Tensor JensenShannon(const Outcomes& outcomes) {
   const auto& [p, log_p, log_q] = outcomes;
-  if (loss == SoftLoss::kReverseKl) return KlDivergence(log_q.exp(), log_q, log_p);
-  if (loss == SoftLoss::kJsd) {
-    const at::Tensor log_m = at::logaddexp(log_p, log_q) - std::log(2.0);
-    return (KlDivergence(p, log_p, log_m) + KlDivergence(log_q.exp(), log_q, log_m)) / 2;
-  }
-  return KlDivergence(p, log_p, log_q);
+  const at::Tensor log_m = at::logaddexp(log_p, log_q) - std::log(2.0);
+  return (KlDivergence(p, log_p, log_m) + KlDivergence(log_q.exp(), log_q, log_m)) / 2;
 }
 
 Outcomes DenseOutcomes(const at::Tensor& teacher_scaled, const at::Tensor& student_scaled) {
@@ -54,38 +59,80 @@ at::Tensor TargetAndOthers(const at::Tensor& log_probabilities, const at::Tensor
   return at::cat({log_probabilities.gather(1, targets), at::logsumexp(others, 1, true)}, 1);
 }
 
-at::Tensor DecoupledTerm(const at::Tensor& teacher_scaled, const at::Tensor& student_scaled,
-                         const at::Tensor& labels, const LossOptions& options,
-                         DistillationLoss* loss) {
-  const at::Tensor targets = labels.unsqueeze(1);
+// The logits of a batch [batch, classes] and what else a term may need.
+struct DenseBatch {
+  const at::Tensor& student;
+  // z/T
+  const at::Tensor& teacher_scaled;
+  const at::Tensor& labels;
+  const LossOptions& options;
+};
+
+at::Tensor DecoupledTerm(const DenseBatch& batch, DistillationLoss* loss) {
+  const at::Tensor& teacher_scaled = batch.teacher_scaled;
+  const at::Tensor student_scaled = batch.student / batch.options.temperature;
+  const at::Tensor targets = batch.labels.unsqueeze(1);
   const at::Tensor not_target =
       at::ones_like(teacher_scaled, at::kBool).scatter_(1, targets, false);
   const at::Tensor log_p = TargetAndOthers(at::log_softmax(teacher_scaled, 1), targets, not_target);
   const at::Tensor log_q = TargetAndOthers(at::log_softmax(student_scaled, 1), targets, not_target);
   const at::Tensor target_term = KlDivergence(log_p.exp(), log_p, log_q);
-  const at::Tensor other_term = Divergence(
-      SoftLoss::kKd,
+  const at::Tensor other_term = ForwardKl(
       DenseOutcomes(Others(teacher_scaled, not_target), Others(student_scaled, not_target)));
   loss->dkd_target = target_term.detach();
   loss->dkd_other = other_term.detach();
-  return target_term * options.dkd_alpha + other_term * options.dkd_beta;
+  return target_term * batch.options.dkd_alpha + other_term * batch.options.dkd_beta;
 }
+
+at::Tensor StandardisedTerm(const DenseBatch& batch, DistillationLoss* /*loss*/) {
+  const double temperature = batch.options.temperature;
+  return ForwardKl(DenseOutcomes(Standardised(batch.teacher_scaled * temperature) / temperature,
+                                 Standardised(batch.student) / temperature));
+}
+
+at::Tensor MseTerm(const DenseBatch& batch, DistillationLoss* /*loss*/) {
+  return at::mse_loss(batch.student, batch.teacher_scaled * batch.options.temperature);
+}
+
+// One of the two, the other is null.
+struct Term {
+  // Of distributions over all classes, or over the top k and the tail.
+  at::Tensor (*of_outcomes)(const Outcomes& outcomes);
+  // Of all logits.
+  at::Tensor (*of_logits)(const DenseBatch& batch, DistillationLoss* loss);
+};
+
+// In the order of SoftLoss.
+constexpr Term kTerms[] = {
+    {&ForwardKl, nullptr},         // kd
+    {nullptr, &DecoupledTerm},     // dkd
+    {nullptr, &StandardisedTerm},  // logit_standardized
+    {nullptr, &MseTerm},           // mse
+    {&ReverseKl, nullptr},         // reverse_kl
+    {&JensenShannon, nullptr},     // jsd
+};
+
+constexpr bool TermsFitLosses() {
+  if (std::size(kTerms) != std::size(kSoftLosses)) return false;
+  for (size_t i = 0; i < std::size(kTerms); ++i) {
+    const Term& term = kTerms[i];
+    if (static_cast<size_t>(kSoftLosses[i].loss) != i) return false;
+    if ((term.of_outcomes == nullptr) == (term.of_logits == nullptr)) return false;
+    if (kSoftLosses[i].takes_top_k && term.of_outcomes == nullptr) return false;
+  }
+  return true;
+}
+static_assert(TermsFitLosses());
+
+const Term& TermOf(SoftLoss loss) { return kTerms[static_cast<int>(loss)]; }
 
 at::Tensor SoftTerm(const at::Tensor& student, const at::Tensor& teacher_scaled,
                     const at::Tensor& labels, const LossOptions& options, DistillationLoss* loss) {
-  const double temperature = options.temperature;
-  switch (options.soft) {
-    case SoftLoss::kMse:
-      return at::mse_loss(student, teacher_scaled * temperature);
-    case SoftLoss::kDkd:
-      return DecoupledTerm(teacher_scaled, student / temperature, labels, options, loss);
-    case SoftLoss::kLogitStandardized:
-      return Divergence(SoftLoss::kKd,
-                        DenseOutcomes(Standardised(teacher_scaled * temperature) / temperature,
-                                      Standardised(student) / temperature));
-    default:
-      return Divergence(options.soft, DenseOutcomes(teacher_scaled, student / temperature));
+  const Term& term = TermOf(options.soft);
+  if (term.of_logits != nullptr) {
+    return term.of_logits({student, teacher_scaled, labels, options}, loss);
   }
+  return term.of_outcomes(DenseOutcomes(teacher_scaled, student / options.temperature));
 }
 
 at::Tensor SoftTerm(const at::Tensor& student, const TopKTargets& targets,
@@ -104,7 +151,7 @@ at::Tensor SoftTerm(const at::Tensor& student, const TopKTargets& targets,
     log_outcomes = at::cat({log_outcomes, at::logsumexp(others, 1, /*keepdim=*/true)}, 1);
   }
   p = p / p.sum(1, /*keepdim=*/true);
-  return Divergence(options.soft, {p, p.clamp_min(kRoundedToZero).log(), log_outcomes});
+  return TermOf(options.soft).of_outcomes({p, p.clamp_min(kRoundedToZero).log(), log_outcomes});
 }
 
 template <typename Targets>
@@ -134,7 +181,7 @@ DistillationLoss Compute(const at::Tensor& student_logits, const Targets& target
   const at::Tensor soft = SoftTerm(student_logits, targets, labels, options, &loss);
   loss.soft = soft.detach();
   const double weight =
-      options.soft == SoftLoss::kMse ? 1 : options.temperature * options.temperature;
+      SpecOf(options.soft).scales_with_t2 ? options.temperature * options.temperature : 1;
   loss.total = soft * (alpha * weight);
   if (hard.defined()) loss.total = loss.total + hard * (1 - alpha);
   return loss;

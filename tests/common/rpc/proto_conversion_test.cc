@@ -53,6 +53,15 @@ TEST(RunSpecConversion, UnsetFieldsAreZeroNotTheYamlDefault) {
   EXPECT_THAT(FromProto(v1::RunSpec()), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+TEST(RunSpecConversion, AZeroThatStandsForOneIsOne) {
+  v1::RunSpec proto = ToProto(FullSpec());
+  proto.mutable_dataset()->set_sample_fraction(0);
+  proto.mutable_scheduling()->set_priority(0);
+  ASSERT_OK_AND_ASSIGN(const RunSpec spec, FromProto(proto));
+  EXPECT_EQ(spec.dataset.sample_fraction, 1);
+  EXPECT_EQ(spec.scheduling.priority, 1);
+}
+
 // A run of which a client says no more than it must.
 v1::RunSpec Sparse() {
   v1::RunSpec proto;

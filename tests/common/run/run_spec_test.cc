@@ -1,7 +1,5 @@
 #include "common/run/run_spec.h"
 
-#include <cmath>
-#include <functional>
 #include <limits>
 #include <set>
 
@@ -49,191 +47,188 @@ TEST(ValidateRunSpec, MessageNamesThePartOfTheAugmentation) {
                                              "augmentation \"flop\"; did you mean \"flip\"?")));
 }
 
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// A valid spec with `change` is refused for the field `path`.
 struct FieldCase {
   const char* path;
-  std::function<void(RunSpec&)> change;
+  void (*change)(RunSpec& s);
+};
+
+constexpr FieldCase kFieldCases[] = {
+    {"name", [](RunSpec& s) { s.name = ""; }},
+    {"name", [](RunSpec& s) { s.name = "a/b"; }},
+    {"name", [](RunSpec& s) { s.name = std::string(65, 'a'); }},
+    {"dataset.name", [](RunSpec& s) { s.dataset.name = "../x"; }},
+    {"dataset.train_split", [](RunSpec& s) { s.dataset.train_split = "trian"; }},
+    {"dataset.evaluation_split", [](RunSpec& s) { s.dataset.evaluation_split = ""; }},
+    {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 0; }},
+    {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 65537; }},
+    {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "jitter:9"; }},
+    {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "flip+crop:33"; }},
+    {"dataset.views", [](RunSpec& s) { s.dataset.views = 0; }},
+    {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(63, 'a'); }},
+    {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(64, 'A'); }},
+    {"student.architecture", [](RunSpec& s) { s.student.model = "student.pt"; }},
+    {"student.digest",
+     [](RunSpec& s) {
+       s.student.architecture = "";
+       s.student.digest = "abc";
+     }},
+    {"loss.alpha", [](RunSpec& s) { s.loss.alpha = -0.1; }},
+    {"loss.alpha", [](RunSpec& s) { s.loss.alpha = 1.1; }},
+    {"loss.alpha", [](RunSpec& s) { s.loss.alpha = kNan; }},
+    {"loss.temperature", [](RunSpec& s) { s.loss.temperature = 0; }},
+    {"loss.temperature", [](RunSpec& s) { s.loss.temperature = kInfinity; }},
+    {"loss.temperature", [](RunSpec& s) { s.loss.temperature = kNan; }},
+    {"loss.name", [](RunSpec& s) { s.loss.name = "kld"; }},
+    {"loss.name",
+     [](RunSpec& s) {
+       s.loss.name = "mse";  // of all logits
+       s.soft_targets = {"top_k", 3};
+     }},
+    {"loss.label_smoothing", [](RunSpec& s) { s.loss.label_smoothing = 1; }},
+    {"loss.label_smoothing", [](RunSpec& s) { s.loss.label_smoothing = kNan; }},
+    {"loss.dkd_alpha", [](RunSpec& s) { s.loss.name = "dkd"; }},  // both weights are 0
+    {"loss.dkd_alpha", [](RunSpec& s) { s.loss.dkd_beta = 8; }},  // kd has none
+    {"loss.dkd_beta", [](RunSpec& s) { s.loss.dkd_beta = kInfinity; }},
+    {"soft_targets.encoding", [](RunSpec& s) { s.soft_targets.encoding = "bfloat16"; }},
+    {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets.top_k = 1; }},
+    {"soft_targets.top_k",
+     [](RunSpec& s) {
+       s.soft_targets = {"int8", -1};
+     }},
+    {"soft_targets.top_k",
+     [](RunSpec& s) {
+       s.soft_targets = {"top_k", 0};
+     }},
+    {"soft_targets.top_k",
+     [](RunSpec& s) {
+       s.soft_targets = {"top_k", 1'000'001};
+     }},
+    {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
+    {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
+    {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
+    {"training.local_epochs", [](RunSpec& s) { s.training.local_epochs = -1; }},
+    {"training.batch_size", [](RunSpec& s) { s.training.batch_size = 0; }},
+    {"training.learning_rate", [](RunSpec& s) { s.training.learning_rate = 0; }},
+    {"training.schedule", [](RunSpec& s) { s.training.schedule = "cosin"; }},
+    {"training.optimizer", [](RunSpec& s) { s.training.optimizer = "adam"; }},
+    {"training.warm_up", [](RunSpec& s) { s.training.warm_up = 1; }},
+    {"training.warm_up", [](RunSpec& s) { s.training.warm_up = kNan; }},
+    {"training.nesterov",
+     [](RunSpec& s) {
+       s.training.nesterov = true;
+       s.training.optimizer = "adamw";
+     }},
+    {"training.nesterov",
+     [](RunSpec& s) {
+       s.training.nesterov = true;
+       s.training.momentum = 0;
+     }},
+    {"training.max_gradient_norm", [](RunSpec& s) { s.training.max_gradient_norm = -1; }},
+    {"training.max_weight_norm", [](RunSpec& s) { s.training.max_weight_norm = kNan; }},
+    {"training.optimizer_state", [](RunSpec& s) { s.training.optimizer_state = "keep"; }},
+    {"training.optimizer_state",
+     [](RunSpec& s) {
+       s.training.optimizer_state = "average";
+       s.training.momentum = 0;
+     }},
+    {"training.broadcast_encoding", [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
+    {"training.delta_encoding", [](RunSpec& s) { s.training.delta_encoding = "int4"; }},
+    {"training.precision", [](RunSpec& s) { s.training.precision = "float16"; }},
+    {"student.initial_weights_sha256",
+     [](RunSpec& s) { s.student.initial_weights_sha256 = "abc"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "some"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "1.5"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "nan"; }},
+    {"dataset.labels",
+     [](RunSpec& s) {
+       s.dataset.labels = "none";
+       s.loss.alpha = 0;
+     }},
+    {"dataset.labels",
+     [](RunSpec& s) {
+       s.dataset.labels = "0.5";
+       s.loss.name = "dkd";
+       s.loss.dkd_alpha = 1;
+     }},
+    {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
+    {"dataset.exclude_classes",
+     [](RunSpec& s) {
+       s.dataset.exclude_classes = {3, 1, 3};
+     }},
+    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
+    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = kNan; }},
+    {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
+    {"loss.alpha_schedule", [](RunSpec& s) { s.loss.alpha_schedule = "linea"; }},
+    {"loss.alpha_end", [](RunSpec& s) { s.loss.alpha_end = 0.5; }},  // without a schedule
+    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_end = 1; }},
+    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_schedule = "linear"; }},
+    {"loss.temperature_schedule",
+     [](RunSpec& s) {
+       s.loss.temperature_schedule = "linear";
+       s.loss.temperature_end = 1;
+       s.soft_targets = {"top_k", 3};
+     }},
+    {"loss.warm_up", [](RunSpec& s) { s.loss.warm_up = 0.1; }},
+    {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
+    {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
+    {"averaging.method", [](RunSpec& s) { s.averaging.method = "mode"; }},
+    {"averaging.trim", [](RunSpec& s) { s.averaging.trim = 0.1; }},  // mean takes none
+    {"averaging.trim", [](RunSpec& s) { s.averaging.method = "trimmed_mean"; }},
+    {"averaging.trim",
+     [](RunSpec& s) {
+       s.averaging.method = "trimmed_mean";
+       s.averaging.trim = 0.5;
+     }},
+    {"averaging.clip_norm", [](RunSpec& s) { s.averaging.clip_norm = -1; }},
+    {"averaging.max_norm_ratio", [](RunSpec& s) { s.averaging.max_norm_ratio = 1; }},
+    {"averaging.max_norm_ratio", [](RunSpec& s) { s.averaging.max_norm_ratio = kNan; }},
+    {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adamw"; }},
+    {"outer.beta2", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
+    {"outer.beta2", [](RunSpec& s) { s.outer.epsilon = 0.001; }},  // sgd takes none
+    {"outer.learning_rate", [](RunSpec& s) { s.outer.learning_rate = kNan; }},
+    {"outer.momentum", [](RunSpec& s) { s.outer.momentum = 0.9; }},  // sgd takes none
+    {"evaluation.every_rounds", [](RunSpec& s) { s.evaluation.every_rounds = -1; }},
+    {"guard.metric", [](RunSpec& s) { s.guard.metric = "loss"; }},
+    {"guard.metric",
+     [](RunSpec& s) {
+       s.guard.metric = "accuracy";
+       s.evaluation.every_rounds = 0;
+     }},
+    {"guard.split", [](RunSpec& s) { s.guard.split = "validation"; }},  // without a guard
+    {"guard.split", [](RunSpec& s) { s.guard = {"accuracy", "held-out", 0, 0, 0, ""}; }},
+    {"guard.patience", [](RunSpec& s) { s.guard = {"accuracy", "", -1, 0, 0, ""}; }},
+    {"guard.min_improvement", [](RunSpec& s) { s.guard = {"accuracy", "", 1, kNan, 0, ""}; }},
+    {"guard.max_loss_ratio", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 1, ""}; }},
+    {"guard.on_explosion", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 2, "pause"}; }},
+    {"sync.mode", [](RunSpec& s) { s.sync.mode = "async"; }},
+    {"sync.quorum",
+     [](RunSpec& s) {
+       s.sync = {"quorum", 0, 0, ""};
+     }},
+    {"sync.quorum",
+     [](RunSpec& s) {
+       s.sync = {"quorum", s.training.replicas + 1, 0, ""};
+     }},
+    {"sync.quorum", [](RunSpec& s) { s.sync = {"all", 1, 0, ""}; }},
+    {"sync.deadline_seconds", [](RunSpec& s) { s.sync = {"quorum", 1, kNan, ""}; }},
+    {"sync.late_deltas", [](RunSpec& s) { s.sync = {"quorum", 1, 0, "keep"}; }},
+    {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = 1001; }},
+    {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = -1; }},
+    {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on = {"a/b"}; }},
+    {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on.assign(101, "a"); }},
+    {"scheduling.backup_after", [](RunSpec& s) { s.scheduling.backup_after = 1; }},
+    {"scheduling.backup_after", [](RunSpec& s) { s.scheduling.backup_after = kInfinity; }},
+    {"scheduling.sweep", [](RunSpec& s) { s.scheduling.sweep = "a b"; }},
+    {"numerics", [](RunSpec& s) { s.numerics = "exact"; }},
+    {"compute_threads", [](RunSpec& s) { s.compute_threads = 0; }},
 };
 
 TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
-  const double nan = std::nan("");
-  const double infinity = std::numeric_limits<double>::infinity();
-  const std::vector<FieldCase> cases = {
-      {"name", [](RunSpec& s) { s.name = ""; }},
-      {"name", [](RunSpec& s) { s.name = "a/b"; }},
-      {"name", [](RunSpec& s) { s.name = std::string(65, 'a'); }},
-      {"dataset.name", [](RunSpec& s) { s.dataset.name = "../x"; }},
-      {"dataset.train_split", [](RunSpec& s) { s.dataset.train_split = "trian"; }},
-      {"dataset.evaluation_split", [](RunSpec& s) { s.dataset.evaluation_split = ""; }},
-      {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 0; }},
-      {"dataset.shard_size", [](RunSpec& s) { s.dataset.shard_size = 65537; }},
-      {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "jitter:9"; }},
-      {"dataset.augmentation", [](RunSpec& s) { s.dataset.augmentation = "flip+crop:33"; }},
-      {"dataset.views", [](RunSpec& s) { s.dataset.views = 0; }},
-      {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(63, 'a'); }},
-      {"teacher.digest", [](RunSpec& s) { s.teacher.digest = std::string(64, 'A'); }},
-      {"student.architecture", [](RunSpec& s) { s.student.model = "student.pt"; }},
-      {"student.digest",
-       [](RunSpec& s) {
-         s.student.architecture = "";
-         s.student.digest = "abc";
-       }},
-      {"loss.alpha", [](RunSpec& s) { s.loss.alpha = -0.1; }},
-      {"loss.alpha", [](RunSpec& s) { s.loss.alpha = 1.1; }},
-      {"loss.alpha", [=](RunSpec& s) { s.loss.alpha = nan; }},
-      {"loss.temperature", [](RunSpec& s) { s.loss.temperature = 0; }},
-      {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = infinity; }},
-      {"loss.temperature", [=](RunSpec& s) { s.loss.temperature = nan; }},
-      {"loss.name", [](RunSpec& s) { s.loss.name = "kld"; }},
-      {"loss.name",
-       [](RunSpec& s) {
-         s.loss.name = "mse";  // of all logits
-         s.soft_targets = {"top_k", 3};
-       }},
-      {"loss.label_smoothing", [](RunSpec& s) { s.loss.label_smoothing = 1; }},
-      {"loss.label_smoothing", [=](RunSpec& s) { s.loss.label_smoothing = nan; }},
-      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.name = "dkd"; }},  // both weights are 0
-      {"loss.dkd_alpha", [](RunSpec& s) { s.loss.dkd_beta = 8; }},  // kd has none
-      {"loss.dkd_beta", [=](RunSpec& s) { s.loss.dkd_beta = infinity; }},
-      {"soft_targets.encoding", [](RunSpec& s) { s.soft_targets.encoding = "bfloat16"; }},
-      {"soft_targets.top_k", [](RunSpec& s) { s.soft_targets.top_k = 1; }},
-      {"soft_targets.top_k",
-       [](RunSpec& s) {
-         s.soft_targets = {"int8", -1};
-       }},
-      {"soft_targets.top_k",
-       [](RunSpec& s) {
-         s.soft_targets = {"top_k", 0};
-       }},
-      {"soft_targets.top_k",
-       [](RunSpec& s) {
-         s.soft_targets = {"top_k", 1'000'001};
-       }},
-      {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
-      {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
-      {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
-      {"training.local_epochs", [](RunSpec& s) { s.training.local_epochs = -1; }},
-      {"training.batch_size", [](RunSpec& s) { s.training.batch_size = 0; }},
-      {"training.learning_rate", [](RunSpec& s) { s.training.learning_rate = 0; }},
-      {"training.schedule", [](RunSpec& s) { s.training.schedule = "cosin"; }},
-      {"training.optimizer", [](RunSpec& s) { s.training.optimizer = "adam"; }},
-      {"training.warm_up", [](RunSpec& s) { s.training.warm_up = 1; }},
-      {"training.warm_up", [=](RunSpec& s) { s.training.warm_up = nan; }},
-      {"training.nesterov",
-       [](RunSpec& s) {
-         s.training.nesterov = true;
-         s.training.optimizer = "adamw";
-       }},
-      {"training.nesterov",
-       [](RunSpec& s) {
-         s.training.nesterov = true;
-         s.training.momentum = 0;
-       }},
-      {"training.max_gradient_norm", [](RunSpec& s) { s.training.max_gradient_norm = -1; }},
-      {"training.max_weight_norm", [=](RunSpec& s) { s.training.max_weight_norm = nan; }},
-      {"training.optimizer_state", [](RunSpec& s) { s.training.optimizer_state = "keep"; }},
-      {"training.optimizer_state",
-       [](RunSpec& s) {
-         s.training.optimizer_state = "average";
-         s.training.momentum = 0;
-       }},
-      {"training.broadcast_encoding", [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
-      {"training.delta_encoding", [](RunSpec& s) { s.training.delta_encoding = "int4"; }},
-      {"training.precision", [](RunSpec& s) { s.training.precision = "float16"; }},
-      {"student.initial_weights_sha256",
-       [](RunSpec& s) { s.student.initial_weights_sha256 = "abc"; }},
-      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "some"; }},
-      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "1.5"; }},
-      {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "nan"; }},
-      {"dataset.labels",
-       [](RunSpec& s) {
-         s.dataset.labels = "none";
-         s.loss.alpha = 0;
-       }},
-      {"dataset.labels",
-       [](RunSpec& s) {
-         s.dataset.labels = "0.5";
-         s.loss.name = "dkd";
-         s.loss.dkd_alpha = 1;
-       }},
-      {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
-      {"dataset.exclude_classes",
-       [](RunSpec& s) {
-         s.dataset.exclude_classes = {3, 1, 3};
-       }},
-      {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
-      {"dataset.sample_fraction", [=](RunSpec& s) { s.dataset.sample_fraction = nan; }},
-      {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
-      {"loss.alpha_schedule", [](RunSpec& s) { s.loss.alpha_schedule = "linea"; }},
-      {"loss.alpha_end", [](RunSpec& s) { s.loss.alpha_end = 0.5; }},  // without a schedule
-      {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_end = 1; }},
-      {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_schedule = "linear"; }},
-      {"loss.temperature_schedule",
-       [](RunSpec& s) {
-         s.loss.temperature_schedule = "linear";
-         s.loss.temperature_end = 1;
-         s.soft_targets = {"top_k", 3};
-       }},
-      {"loss.warm_up", [](RunSpec& s) { s.loss.warm_up = 0.1; }},
-      {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
-      {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
-      {"averaging.method", [](RunSpec& s) { s.averaging.method = "mode"; }},
-      {"averaging.trim", [](RunSpec& s) { s.averaging.trim = 0.1; }},  // mean takes none
-      {"averaging.trim", [](RunSpec& s) { s.averaging.method = "trimmed_mean"; }},
-      {"averaging.trim",
-       [](RunSpec& s) {
-         s.averaging.method = "trimmed_mean";
-         s.averaging.trim = 0.5;
-       }},
-      {"averaging.clip_norm", [](RunSpec& s) { s.averaging.clip_norm = -1; }},
-      {"averaging.max_norm_ratio", [](RunSpec& s) { s.averaging.max_norm_ratio = 1; }},
-      {"averaging.max_norm_ratio", [=](RunSpec& s) { s.averaging.max_norm_ratio = nan; }},
-      {"outer.optimizer", [](RunSpec& s) { s.outer.optimizer = "adamw"; }},
-      {"outer.beta2", [](RunSpec& s) { s.outer.optimizer = "adam"; }},
-      {"outer.beta2", [](RunSpec& s) { s.outer.epsilon = 0.001; }},  // sgd takes none
-      {"outer.learning_rate", [=](RunSpec& s) { s.outer.learning_rate = nan; }},
-      {"outer.momentum", [](RunSpec& s) { s.outer.momentum = 0.9; }},  // sgd takes none
-      {"evaluation.every_rounds", [](RunSpec& s) { s.evaluation.every_rounds = -1; }},
-      {"guard.metric", [](RunSpec& s) { s.guard.metric = "loss"; }},
-      {"guard.metric",
-       [](RunSpec& s) {
-         s.guard.metric = "accuracy";
-         s.evaluation.every_rounds = 0;
-       }},
-      {"guard.split", [](RunSpec& s) { s.guard.split = "validation"; }},  // without a guard
-      {"guard.split", [](RunSpec& s) { s.guard = {"accuracy", "held-out", 0, 0, 0, ""}; }},
-      {"guard.patience", [](RunSpec& s) { s.guard = {"accuracy", "", -1, 0, 0, ""}; }},
-      {"guard.min_improvement", [=](RunSpec& s) { s.guard = {"accuracy", "", 1, nan, 0, ""}; }},
-      {"guard.max_loss_ratio", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 1, ""}; }},
-      {"guard.on_explosion", [](RunSpec& s) { s.guard = {"accuracy", "", 0, 0, 2, "pause"}; }},
-      {"sync.mode", [](RunSpec& s) { s.sync.mode = "async"; }},
-      {"sync.quorum",
-       [](RunSpec& s) {
-         s.sync = {"quorum", 0, 0, ""};
-       }},
-      {"sync.quorum",
-       [](RunSpec& s) {
-         s.sync = {"quorum", s.training.replicas + 1, 0, ""};
-       }},
-      {"sync.quorum",
-       [](RunSpec& s) {
-         s.sync = {"all", 1, 0, ""};
-       }},
-      {"sync.deadline_seconds",
-       [=](RunSpec& s) {
-         s.sync = {"quorum", 1, nan, ""};
-       }},
-      {"sync.late_deltas", [](RunSpec& s) { s.sync = {"quorum", 1, 0, "keep"}; }},
-      {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = 1001; }},
-      {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = -1; }},
-      {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on = {"a/b"}; }},
-      {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on.assign(101, "a"); }},
-      {"scheduling.backup_after", [](RunSpec& s) { s.scheduling.backup_after = 1; }},
-      {"scheduling.backup_after", [=](RunSpec& s) { s.scheduling.backup_after = infinity; }},
-      {"scheduling.sweep", [](RunSpec& s) { s.scheduling.sweep = "a b"; }},
-      {"numerics", [](RunSpec& s) { s.numerics = "exact"; }},
-      {"compute_threads", [](RunSpec& s) { s.compute_threads = 0; }},
-  };
-  for (const FieldCase& c : cases) {
+  for (const FieldCase& c : kFieldCases) {
     RunSpec spec = ValidSpec();
     c.change(spec);
     EXPECT_EQ(FindFieldError(spec).path, c.path);
@@ -412,6 +407,17 @@ TEST(ValidateRunSpec, TextsAreNotEndlessAndAreUtf8) {
                                               HasSubstr("teacher.model must be UTF-8")));
   spec.teacher.model = "caf\xC3\xA9.pt";
   EXPECT_THAT(ValidateRunSpec(spec), IsOk());
+}
+
+TEST(RunSpecFiles, AZeroThatStandsForOneIsReadAsOne) {
+  RunSpec zeros = ValidSpec();
+  zeros.dataset.sample_fraction = 0;
+  zeros.scheduling.priority = 0;
+  for (const auto& read :
+       {RunSpecFromJson(RunSpecToJson(zeros)), ParseRunSpec(RunSpecToJson(zeros), "run.yaml")}) {
+    ASSERT_THAT(read.status(), IsOk());
+    EXPECT_EQ(ValuesOf(*read), ValuesOf(ValidSpec()));
+  }
 }
 
 }  // namespace
