@@ -1,4 +1,4 @@
-// What an evaluation measures; see EvaluationMetrics in coordinator_service.proto for units.
+// What an evaluation measures; see EvaluationMetrics in metrics.proto for units.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // RunSpec: everything that decides a run's final weights. The names of its fields are the same in
-// the YAML file, here and in coordinator_service.proto, whose comments give units and meaning.
+// the YAML file, here and in run_spec.proto, whose comments give units and meaning.
 #pragma once
 
 #include <cstdint>

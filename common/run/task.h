@@ -49,7 +49,7 @@ struct Lease {
   std::string worker_id;
 };
 
-// See TrainMetrics in coordinator_service.proto for units.
+// See TrainMetrics in metrics.proto for units.
 struct TrainMetrics {
   int64_t sample_count = 0;
   int64_t step_count = 0;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -41,12 +42,20 @@ def wait_for(what, condition, patience=PATIENCE):
     raise AssertionError(f"gave up waiting for {what}")
 
 
+def imported(name):
+    """Names of our protos that the proto `name` imports."""
+    with open(f"{SOURCE}/proto/distillery/v1/{name}.proto", encoding="utf-8") as file:
+        return re.findall(r'^import (?:public )?"distillery/v1/(\w+)\.proto";', file.read(), re.M)
+
+
 def add_stubs(folder, *names):
-    """Makes Python modules of our protos `names`, such as "tensor"; Python finds them in `folder`."""
+    """Makes Python modules of our protos `names`, such as "tensor", and of what these import; Python
+    finds them in `folder`."""
+    files = {*names, *(other for name in names for other in imported(name))}
     subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={folder}",
                     f"--grpc_python_out={folder}",
                     "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-                    *(f"distillery/v1/{name}.proto" for name in names)], check=True)
+                    *(f"distillery/v1/{name}.proto" for name in sorted(files))], check=True)
     sys.path.insert(0, folder)
 
 

@@ -16,7 +16,7 @@ from setuptools.command.build_py import build_py
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROTO = os.path.join(HERE, "..", "..", "..", "proto")
 FILES = [f"distillery/v1/{name}.proto"
-         for name in ("tensor", "teacher_service", "coordinator_service")]
+         for name in ("tensor", "teacher_service", "run_spec", "metrics", "coordinator_service")]
 
 
 def make_stubs(folder):
