@@ -135,6 +135,12 @@ struct Family {
   absl::Status (*trial)(const std::string& name, ImageShape* input, int64_t* class_count);
 };
 
+// A row for each family:
+//   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
+//   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
+//   resnetN, wrn-D-W residual networks for small images, see residual_plan.h
+// All take the option input_dropout, and all but resnetN dropout (after each hidden layer; in a wrn
+// inside its blocks): mlp:64-256-10,dropout=0.5,input_dropout=0.2.
 const std::vector<Family>& Families() {
   static const auto* const families = new std::vector<Family>{
       {"mlp:", false, {"mlp:SIZES"}, "mlp:IN-HIDDEN-...-OUT", &PlanMlp, &MlpTrial},

@@ -1,11 +1,5 @@
-// The built-in architectures, made in C++ as TorchScript modules that Python and C++ load as they
-// are.
-//
-//   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
-//   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
-//   resnetN, wrn-D-W residual networks for small images, see residual_plan.h
-// All take the option input_dropout, and all but resnetN dropout (after each hidden layer; in a wrn
-// inside its blocks): mlp:64-256-10,dropout=0.5,input_dropout=0.2.
+// The built-in architectures, of which common/model/architecture_plan.cc has the table, made in C++
+// as TorchScript modules that Python and C++ load as they are.
 #pragma once
 
 #include <torch/script.h>
