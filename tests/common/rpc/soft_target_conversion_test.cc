@@ -2,6 +2,7 @@
 
 #include "common/base/checksum.h"
 #include "common/soft_targets/decode.h"
+#include "common/soft_targets/encode.h"
 #include "tests/common/soft_targets/random_rows.h"
 #include "tests/common/status_matchers.h"
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/base/half.h"
+#include "common/soft_targets/encode.h"
 #include "tests/common/soft_targets/random_rows.h"
 #include "tests/common/status_matchers.h"
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/soft_targets/decode.h"
+#include "common/soft_targets/encode.h"
 #include "student_worker/teachers/soft_target_source.h"
 
 namespace distillery {
