@@ -36,9 +36,10 @@ const Contract& Foreign() {
 
 TEST(Contract, FilesAreThoseThatAreCompiledIn) {
   // Named here, so that the linker keeps them.
-  std::set<std::string> names = {v1::GetTeacherRequest::descriptor()->file()->name(),
-                                 v1::GetRunRequest::descriptor()->file()->name(),
-                                 v1::Tensor::descriptor()->file()->name()};
+  std::set<std::string> names = {
+      v1::GetTeacherRequest::descriptor()->file()->name(),
+      v1::GetRunRequest::descriptor()->file()->name(), v1::RunSpec::descriptor()->file()->name(),
+      v1::TrainMetrics::descriptor()->file()->name(), v1::Tensor::descriptor()->file()->name()};
   EXPECT_EQ(Protos().files().size(), names.size());
   for (const FileDescriptor* const file : Protos().files()) {
     const FileDescriptor* const compiled =
