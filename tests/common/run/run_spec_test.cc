@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 
+#include "absl/types/span.h"
 #include "tests/common/run/full_spec.h"
 #include "tests/common/status_matchers.h"
 
@@ -56,7 +57,7 @@ struct FieldCase {
   void (*change)(RunSpec& s);
 };
 
-constexpr FieldCase kFieldCases[] = {
+constexpr FieldCase kDataCases[] = {
     {"name", [](RunSpec& s) { s.name = ""; }},
     {"name", [](RunSpec& s) { s.name = "a/b"; }},
     {"name", [](RunSpec& s) { s.name = std::string(65, 'a'); }},
@@ -76,6 +77,33 @@ constexpr FieldCase kFieldCases[] = {
        s.student.architecture = "";
        s.student.digest = "abc";
      }},
+    {"student.initial_weights_sha256",
+     [](RunSpec& s) { s.student.initial_weights_sha256 = "abc"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "some"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "1.5"; }},
+    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "nan"; }},
+    {"dataset.labels",
+     [](RunSpec& s) {
+       s.dataset.labels = "none";
+       s.loss.alpha = 0;
+     }},
+    {"dataset.labels",
+     [](RunSpec& s) {
+       s.dataset.labels = "0.5";
+       s.loss.name = "dkd";
+       s.loss.dkd_alpha = 1;
+     }},
+    {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
+    {"dataset.exclude_classes",
+     [](RunSpec& s) {
+       s.dataset.exclude_classes = {3, 1, 3};
+     }},
+    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
+    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = kNan; }},
+    {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
+};
+
+constexpr FieldCase kLossCases[] = {
     {"loss.alpha", [](RunSpec& s) { s.loss.alpha = -0.1; }},
     {"loss.alpha", [](RunSpec& s) { s.loss.alpha = 1.1; }},
     {"loss.alpha", [](RunSpec& s) { s.loss.alpha = kNan; }},
@@ -107,6 +135,20 @@ constexpr FieldCase kFieldCases[] = {
      [](RunSpec& s) {
        s.soft_targets = {"top_k", 1'000'001};
      }},
+    {"loss.alpha_schedule", [](RunSpec& s) { s.loss.alpha_schedule = "linea"; }},
+    {"loss.alpha_end", [](RunSpec& s) { s.loss.alpha_end = 0.5; }},  // without a schedule
+    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_end = 1; }},
+    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_schedule = "linear"; }},
+    {"loss.temperature_schedule",
+     [](RunSpec& s) {
+       s.loss.temperature_schedule = "linear";
+       s.loss.temperature_end = 1;
+       s.soft_targets = {"top_k", 3};
+     }},
+    {"loss.warm_up", [](RunSpec& s) { s.loss.warm_up = 0.1; }},
+};
+
+constexpr FieldCase kTrainingCases[] = {
     {"training.rounds", [](RunSpec& s) { s.training.rounds = 0; }},
     {"training.rounds", [](RunSpec& s) { s.training.rounds = 1'000'001; }},
     {"training.replicas", [](RunSpec& s) { s.training.replicas = 4097; }},
@@ -138,43 +180,11 @@ constexpr FieldCase kFieldCases[] = {
     {"training.broadcast_encoding", [](RunSpec& s) { s.training.broadcast_encoding = "int8"; }},
     {"training.delta_encoding", [](RunSpec& s) { s.training.delta_encoding = "int4"; }},
     {"training.precision", [](RunSpec& s) { s.training.precision = "float16"; }},
-    {"student.initial_weights_sha256",
-     [](RunSpec& s) { s.student.initial_weights_sha256 = "abc"; }},
-    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "some"; }},
-    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "1.5"; }},
-    {"dataset.labels", [](RunSpec& s) { s.dataset.labels = "nan"; }},
-    {"dataset.labels",
-     [](RunSpec& s) {
-       s.dataset.labels = "none";
-       s.loss.alpha = 0;
-     }},
-    {"dataset.labels",
-     [](RunSpec& s) {
-       s.dataset.labels = "0.5";
-       s.loss.name = "dkd";
-       s.loss.dkd_alpha = 1;
-     }},
-    {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
-    {"dataset.exclude_classes",
-     [](RunSpec& s) {
-       s.dataset.exclude_classes = {3, 1, 3};
-     }},
-    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = 1.1; }},
-    {"dataset.sample_fraction", [](RunSpec& s) { s.dataset.sample_fraction = kNan; }},
-    {"dataset.label_noise", [](RunSpec& s) { s.dataset.label_noise = -0.1; }},
-    {"loss.alpha_schedule", [](RunSpec& s) { s.loss.alpha_schedule = "linea"; }},
-    {"loss.alpha_end", [](RunSpec& s) { s.loss.alpha_end = 0.5; }},  // without a schedule
-    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_end = 1; }},
-    {"loss.temperature_end", [](RunSpec& s) { s.loss.temperature_schedule = "linear"; }},
-    {"loss.temperature_schedule",
-     [](RunSpec& s) {
-       s.loss.temperature_schedule = "linear";
-       s.loss.temperature_end = 1;
-       s.soft_targets = {"top_k", 3};
-     }},
-    {"loss.warm_up", [](RunSpec& s) { s.loss.warm_up = 0.1; }},
     {"training.momentum", [](RunSpec& s) { s.training.momentum = 1; }},
     {"training.weight_decay", [](RunSpec& s) { s.training.weight_decay = -1e-4; }},
+};
+
+constexpr FieldCase kRoundCases[] = {
     {"averaging.method", [](RunSpec& s) { s.averaging.method = "mode"; }},
     {"averaging.trim", [](RunSpec& s) { s.averaging.trim = 0.1; }},  // mean takes none
     {"averaging.trim", [](RunSpec& s) { s.averaging.method = "trimmed_mean"; }},
@@ -213,9 +223,18 @@ constexpr FieldCase kFieldCases[] = {
      [](RunSpec& s) {
        s.sync = {"quorum", s.training.replicas + 1, 0, ""};
      }},
-    {"sync.quorum", [](RunSpec& s) { s.sync = {"all", 1, 0, ""}; }},
-    {"sync.deadline_seconds", [](RunSpec& s) { s.sync = {"quorum", 1, kNan, ""}; }},
-    {"sync.late_deltas", [](RunSpec& s) { s.sync = {"quorum", 1, 0, "keep"}; }},
+    {"sync.quorum",
+     [](RunSpec& s) {
+       s.sync = {"all", 1, 0, ""};
+     }},
+    {"sync.deadline_seconds",
+     [](RunSpec& s) {
+       s.sync = {"quorum", 1, kNan, ""};
+     }},
+    {"sync.late_deltas",
+     [](RunSpec& s) {
+       s.sync = {"quorum", 1, 0, "keep"};
+     }},
     {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = 1001; }},
     {"scheduling.priority", [](RunSpec& s) { s.scheduling.priority = -1; }},
     {"scheduling.depends_on", [](RunSpec& s) { s.scheduling.depends_on = {"a/b"}; }},
@@ -228,11 +247,15 @@ constexpr FieldCase kFieldCases[] = {
 };
 
 TEST(ValidateRunSpec, EachFieldIsCheckedAtItsBounds) {
-  for (const FieldCase& c : kFieldCases) {
-    RunSpec spec = ValidSpec();
-    c.change(spec);
-    EXPECT_EQ(FindFieldError(spec).path, c.path);
-    EXPECT_THAT(ValidateRunSpec(spec), StatusIs(kInvalid, StartsWith(c.path)));
+  for (const absl::Span<const FieldCase> cases :
+       {absl::MakeSpan(kDataCases), absl::MakeSpan(kLossCases), absl::MakeSpan(kTrainingCases),
+        absl::MakeSpan(kRoundCases)}) {
+    for (const FieldCase& c : cases) {
+      RunSpec spec = ValidSpec();
+      c.change(spec);
+      EXPECT_EQ(FindFieldError(spec).path, c.path);
+      EXPECT_THAT(ValidateRunSpec(spec), StatusIs(kInvalid, StartsWith(c.path)));
+    }
   }
 }
 
