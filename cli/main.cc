@@ -1,14 +1,14 @@
 // distillery: the command line for people.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/commands/command.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/logging.h"
 #include "common/base/stop_signal.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 
 namespace distillery {
 namespace {
@@ -28,17 +28,17 @@ constexpr char kExamples[] =
     "distillery COMMAND --help says more of each.";
 
 int Main(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
       "Knowledge distillation as a service: teachers stream soft targets, workers train "
       "students, a coordinator averages.",
       "distillery");
   LogOptions log;
   log.level = "warning";
   log.to_standard_error = true;
-  AddCommonFlags(&app, &log);
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.footer(kExamples);
+  line.AddCommonFlags(&log);
+  line.RequireCommand();
+  line.FallThrough();
+  line.Footer(kExamples);
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto make :
        {MakeDemoCommand,        MakeExperimentCommand, MakeRunCommand,     MakeTrainTeacherCommand,
@@ -47,13 +47,13 @@ int Main(int argc, char** argv) {
         MakeSweepCommand,       MakeExportCommand,     MakeReportCommand,  MakePredictCommand,
         MakeQueryCommand,       MakeModelCommand,      MakeDatasetCommand, MakeCertificatesCommand,
         MakeHealthcheckCommand, MakeCompletionCommand}) {
-    commands.push_back(make(&app));
+    commands.push_back(make(&line));
   }
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("distillery", log);
   for (const auto& command : commands) {
-    if (!command->app()->parsed()) continue;
-    const std::string name = "distillery " + command->app()->get_name();
+    if (!command->line().parsed()) continue;
+    const std::string name = "distillery " + command->line().name();
     const auto numerics = command->Numerics();
     if (!numerics.ok()) return ReportStatus(name, numerics.status());
     if (!numerics->empty()) EnsureComputeEnvironment(*numerics, argv);
@@ -66,4 +66,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

@@ -1,18 +1,19 @@
 // coordinator: plans runs as tasks, leases them to workers, averages their weights.
 #include <malloc.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
+#include "common/base/command_line.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/rpc/flags.h"
 #include "common/rpc/health_check.h"
+#include "common/rpc/initialise.h"
 #include "common/rpc/metrics_exposer.h"
 #include "common/rpc/server.h"
+#include "common/rpc/transport_flags.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/offline/state_command.h"
 #include "coordinator/rpc/coordinator_service.h"
@@ -29,7 +30,7 @@ struct Flags {
   double stream_idle_seconds = 60;
   CoordinatorServiceImpl::Options service;
   MetricsExposer::Options metrics;
-  // Of `coordinator healthcheck`.
+  // Flags of `coordinator healthcheck`.
   std::string health_address;
   double health_timeout_seconds = 3;
   TransportOptions health_transport;
@@ -83,15 +84,15 @@ absl::Status Serve(const Flags& flags) {
 }
 
 // As `distillery healthcheck`, for an image that holds nothing but this program.
-CLI::App* AddHealthCheck(CLI::App* app, Flags* flags) {
-  CLI::App* const health = app->add_subcommand(
+CommandLine AddHealthCheck(CommandLine* line, Flags* flags) {
+  CommandLine health = line->AddCommand(
       "healthcheck", "ask a running coordinator for its health; exit code 0 if it serves");
-  health->add_option("--address", flags->health_address, "the coordinator, HOST:PORT")->required();
-  health->add_option("--timeout", flags->health_timeout_seconds, "seconds to wait for the answer")
-      ->check(CLI::Range(0.1, 600.0))
-      ->capture_default_str();
-  AddTransportFlags(health, &flags->health_transport);
-  health->footer("Examples:\n  coordinator healthcheck --address 127.0.0.1:7002");
+  health.Add("--address", flags->health_address, "the coordinator, HOST:PORT").Required();
+  health.Add("--timeout", flags->health_timeout_seconds, "seconds to wait for the answer")
+      .Between(0.1, 600.0)
+      .ShowDefault();
+  AddTransportFlags(&health, &flags->health_transport);
+  health.Footer("Examples:\n  coordinator healthcheck --address 127.0.0.1:7002");
   return health;
 }
 
@@ -99,51 +100,49 @@ int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
   flags.server.address = "127.0.0.1:7002";
-  // Of many uploads at once: memory stays small, and one goes on at a window in each round trip.
+  // For many uploads at once: memory stays small, and one goes on at a window in each round trip.
   flags.server.stream_window_bytes = 256 << 10;
-  CLI::App app("Plans distillation runs as tasks, leases them to workers, averages their weights.",
-               "coordinator");
-  app.add_option("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
-      ->capture_default_str();
-  app.add_option("--address-file", flags.server.address_file,
-                 "write the address here once it is served");
-  app.add_option("--state-dir", flags.state_dir, "folder of the record and the weights")
-      ->capture_default_str();
-  app.add_option("--lease-seconds", flags.lease_seconds,
-                 "a worker that is silent for so long loses its task")
-      ->check(CLI::Range(0.1, 86400.0))
-      ->capture_default_str();
-  app.add_option(
-         "--stall-seconds", flags.stall_seconds,
-         "a worker that answers but has trained on nothing more for so long loses its task; "
-         "0: never")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
-  app.add_option("--stream-idle-seconds", flags.stream_idle_seconds,
-                 "a client that neither reads nor sends for so long loses its stream")
-      ->check(CLI::Range(0.1, 86400.0))
-      ->capture_default_str();
-  app.add_option("--max-streams-per-client", flags.service.max_streams_per_client,
-                 "watches that one client may have open, and as many downloads")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  AddTransportFlags(&app, &flags.server.transport);
-  AddConnectionFlags(&app, &flags.server.max_connections,
+  CommandLine line(
+      "Plans distillation runs as tasks, leases them to workers, averages their weights.",
+      "coordinator");
+  line.Add("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
+      .ShowDefault();
+  line.Add("--address-file", flags.server.address_file, "write the address here once it is served");
+  line.Add("--state-dir", flags.state_dir, "folder of the record and the weights").ShowDefault();
+  line.Add("--lease-seconds", flags.lease_seconds,
+           "a worker that is silent for so long loses its task")
+      .Between(0.1, 86400.0)
+      .ShowDefault();
+  line.Add("--stall-seconds", flags.stall_seconds,
+           "a worker that answers but has trained on nothing more for so long loses its task; "
+           "0: never")
+      .Between(0.0, 1e6)
+      .ShowDefault();
+  line.Add("--stream-idle-seconds", flags.stream_idle_seconds,
+           "a client that neither reads nor sends for so long loses its stream")
+      .Between(0.1, 86400.0)
+      .ShowDefault();
+  line.Add("--max-streams-per-client", flags.service.max_streams_per_client,
+           "watches that one client may have open, and as many downloads")
+      .Between(1, 1000000)
+      .ShowDefault();
+  AddTransportFlags(&line, &flags.server.transport);
+  AddConnectionFlags(&line, &flags.server.max_connections,
                      &flags.server.max_connections_per_address);
-  AddAccessFlags(&app, &flags.server.allowed_workers);
-  AddMetricsFlags(&app, &flags.metrics);
-  AddCommonFlags(&app, &flags.log);
+  AddAccessFlags(&line, &flags.server.allowed_workers);
+  AddMetricsFlags(&line, &flags.metrics);
+  line.AddCommonFlags(&flags.log);
   StateCommand state;
-  state.AddTo(&app);
-  CLI::App* const health = AddHealthCheck(&app, &flags);
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  state.AddTo(&line);
+  CommandLine health = AddHealthCheck(&line, &flags);
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("coordinator", flags.log);
   if (state.parsed()) {
     const absl::StatusOr<int> code = state.Run();
     return code.ok() ? *code : ReportStatus("coordinator", code.status());
   }
-  if (health->parsed()) {
+  if (health.parsed()) {
     return ReportStatus("coordinator healthcheck",
                         CheckHealth(flags.health_address, flags.health_transport,
                                     absl::Seconds(flags.health_timeout_seconds)));
@@ -155,6 +154,7 @@ int Main(int argc, char** argv) {
 }  // namespace distillery
 
 int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
   // Calls end on other threads than they began on. With an arena for each thread the memory of
   // calls that are over piles up in all of them, 60 MiB after some ten thousand, and this program's
   // is promised; with one it is taken up again, and calls take no longer.

@@ -2,13 +2,13 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
@@ -16,8 +16,9 @@
 #include "common/base/stop_signal.h"
 #include "common/nn/numerics.h"
 #include "common/rpc/connection.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "common/rpc/metrics_exposer.h"
+#include "common/rpc/transport_flags.h"
 #include "student_worker/rpc/metrics.h"
 #include "student_worker/rpc/worker.h"
 #include "student_worker/slots.h"
@@ -80,7 +81,7 @@ absl::Status Work(Flags flags, char** argv) {
   DISTILLERY_RETURN_IF_ERROR(ArmFailpoints());
   DISTILLERY_ASSIGN_OR_RETURN(flags.worker.numerics_fingerprint,
                               ComputeFingerprint(flags.worker.device));
-  // Of a GPU's own memory nothing is known here.
+  // Nothing is known here of a GPU's own memory.
   if (flags.worker.device == "cpu") flags.worker.memory_bytes = AvailableMemoryBytes();
   DISTILLERY_RETURN_IF_ERROR(CheckTransport(flags.worker.coordinator_address, flags.transport));
   DISTILLERY_ASSIGN_OR_RETURN(const auto files, WatchTlsFiles(flags.transport));
@@ -126,32 +127,31 @@ absl::Status Work(Flags flags, char** argv) {
 int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Takes tasks from a coordinator, trains or evaluates students, returns results.",
-               "student_worker");
-  app.add_option("--coordinator", flags.worker.coordinator_address, "the coordinator, HOST:PORT")
-      ->capture_default_str();
-  app.add_option("--teacher", flags.teachers,
-                 "teacher services, HOST:PORT[,HOST:PORT...]; a name stands for all its addresses; "
-                 "\"\" for hard labels alone")
-      ->capture_default_str();
-  app.add_option("--data-dir", flags.worker.data_dir,
-                 "folder of data sets, such as DIR/mnist; digits is built in, and what is not here "
-                 "comes from the teacher, once, into memory");
-  app.add_option("--student-dir", flags.worker.student_dir,
-                 "folder of TorchScript files of students that are no built-in architecture");
-  app.add_option("--device", flags.worker.device, "where to compute: cpu, cuda or cuda:N")
-      ->capture_default_str();
-  app.add_option("--slots", flags.slots, "tasks done at once, each by a process of its own")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--name", flags.worker.name, "name in the coordinator's record")
-      ->default_str("HOST-PROCESS");
-  AddTransportFlags(&app, &flags.transport);
-  AddMetricsFlags(&app, &flags.metrics);
-  AddCommonFlags(&app, &flags.log);
-  app.footer(kExamples);
+  CommandLine line("Takes tasks from a coordinator, trains or evaluates students, returns results.",
+                   "student_worker");
+  line.Add("--coordinator", flags.worker.coordinator_address, "the coordinator, HOST:PORT")
+      .ShowDefault();
+  line.Add("--teacher", flags.teachers,
+           "teacher services, HOST:PORT[,HOST:PORT...]; a name stands for all its addresses; "
+           "\"\" for hard labels alone")
+      .ShowDefault();
+  line.Add("--data-dir", flags.worker.data_dir,
+           "folder of data sets, such as DIR/mnist; digits is built in, and what is not here "
+           "comes from the teacher, once, into memory");
+  line.Add("--student-dir", flags.worker.student_dir,
+           "folder of TorchScript files of students that are no built-in architecture");
+  line.Add("--device", flags.worker.device, "where to compute: cpu, cuda or cuda:N").ShowDefault();
+  line.Add("--slots", flags.slots, "tasks done at once, each by a process of its own")
+      .Between(1, 1024)
+      .ShowDefault();
+  line.Add("--name", flags.worker.name, "name in the coordinator's record")
+      .ShowDefault("HOST-PROCESS");
+  AddTransportFlags(&line, &flags.transport);
+  AddMetricsFlags(&line, &flags.metrics);
+  line.AddCommonFlags(&flags.log);
+  line.Footer(kExamples);
   flags.worker.name = DefaultName();
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("student_worker", flags.log);
   if (flags.slots > 1 && CurrentSlot() < 0) return SuperviseSlots(flags.slots, argv);
   return ReportStatus("student_worker", Work(flags, argv));
@@ -161,6 +161,7 @@ int Main(int argc, char** argv) {
 }  // namespace distillery
 
 int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
   // A worker that restarted itself for other numerics keeps them.
   distillery::EnsureComputeEnvironment(distillery::ProcessNumerics(), argv);
   // What one thread loads another frees. With an arena for each thread that takes 12 MiB more, or

@@ -1,5 +1,4 @@
 // teacher_service: serves soft targets of TorchScript models over gRPC.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
@@ -19,9 +19,10 @@
 #include "common/base/stop_signal.h"
 #include "common/base/terminal.h"
 #include "common/nn/numerics.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "common/rpc/metrics_exposer.h"
 #include "common/rpc/server.h"
+#include "common/rpc/transport_flags.h"
 #include "teacher_service/model_flags.h"
 #include "teacher_service/rpc/inference_service.h"
 #include "teacher_service/rpc/metrics.h"
@@ -52,7 +53,7 @@ struct Flags {
   double idle_seconds = 60;
   std::string numerics = "fastest";
   LogOptions log;
-  // Of `warm`.
+  // Flags of `warm`.
   std::string warm_dataset;
   std::string warm_augmentation = "none";
   WarmJob warm;
@@ -246,115 +247,112 @@ absl::Status Serve(Flags& flags, Models& models) {
   return absl::OkStatus();
 }
 
-void AddModelFlags(CLI::App* app, Flags* flags) {
-  app->add_option("--model", flags->models,
-                  "TorchScript file of a teacher, FILE or NAME=FILE, and ,KEY=VALUE of device, "
-                  "precision, batch_rows, max_batch_rows, card; may be repeated")
-      ->required();
-  app->add_option("--ensemble", flags->ensembles,
-                  "NAME=a:0.7,b:0.3: the weighted mean of models; may be repeated");
-  app->add_option("--ensemble-mean", flags->ensemble_mean, "of probabilities, or of logits")
-      ->check(CLI::IsMember({"probabilities", "logits"}))
-      ->capture_default_str();
-  app->add_option(
-         "--device", flags->device,
-         "where models are computed: cpu, cuda, cuda:N, or several, cuda:0,cuda:1, each with "
-         "a copy of each model")
-      ->capture_default_str();
-  app->add_option(
-      "--precision", flags->model_defaults.precision,
-      "inside of models: float32, bfloat16, or float16 (CUDA alone); default: as the model "
-      "file holds it; part of the teacher digest");
-  app->add_flag(
+void AddModelFlags(CommandLine* line, Flags* flags) {
+  line->Add("--model", flags->models,
+            "TorchScript file of a teacher, FILE or NAME=FILE, and ,KEY=VALUE of device, "
+            "precision, batch_rows, max_batch_rows, card; may be repeated")
+      .Required();
+  line->Add("--ensemble", flags->ensembles,
+            "NAME=a:0.7,b:0.3: the weighted mean of models; may be repeated");
+  line->Add("--ensemble-mean", flags->ensemble_mean, "of probabilities, or of logits")
+      .OneOf({"probabilities", "logits"})
+      .ShowDefault();
+  line->Add("--device", flags->device,
+            "where models are computed: cpu, cuda, cuda:N, or several, cuda:0,cuda:1, each with "
+            "a copy of each model")
+      .ShowDefault();
+  line->Add("--precision", flags->model_defaults.precision,
+            "inside of models: float32, bfloat16, or float16 (CUDA alone); default: as the model "
+            "file holds it; part of the teacher digest");
+  line->Add(
       "--cuda-graphs", flags->cuda_graphs,
       "on CUDA, launch each forward pass as one graph, for models of many small kernels; part "
       "of the teacher digest");
-  app->add_option("--card", flags->model_defaults.card_path,
-                  "model card (JSON) for model files that carry none");
-  app->add_option("--batch-rows", flags->model_defaults.batch_rows,
-                  "rows of a shard computed together; part of the teacher digest")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
-  app->add_option("--max-batch-rows", flags->model_defaults.max_batch_rows,
-                  "most rows of queries computed together (default: 256 on a CPU, 1024 on a GPU)")
-      ->check(CLI::Range(1, 65536));
-  app->add_option("--compute-threads", flags->compute_threads,
-                  "threads of LibTorch and OpenBLAS per batch; part of the teacher digest")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app->add_option("--numerics", flags->numerics,
-                  "fastest, or portable: pinned to AVX2 so that unlike machines agree")
-      ->check(CLI::IsMember({"fastest", "portable"}))
-      ->capture_default_str();
-  app->add_option(
-      "--allow-reload", flags->service.reload_clients,
-      "who may call ReloadModel: \"loopback\" in plain text; over TLS every operator, or "
-      "those whose certificates' names are given here; may be repeated");
+  line->Add("--card", flags->model_defaults.card_path,
+            "model card (JSON) for model files that carry none");
+  line->Add("--batch-rows", flags->model_defaults.batch_rows,
+            "rows of a shard computed together; part of the teacher digest")
+      .Between(1, 65536)
+      .ShowDefault();
+  line->Add("--max-batch-rows", flags->model_defaults.max_batch_rows,
+            "most rows of queries computed together (default: 256 on a CPU, 1024 on a GPU)")
+      .Between(1, 65536);
+  line->Add("--compute-threads", flags->compute_threads,
+            "threads of LibTorch and OpenBLAS per batch; part of the teacher digest")
+      .Between(1, 1024)
+      .ShowDefault();
+  line->Add("--numerics", flags->numerics,
+            "fastest, or portable: pinned to AVX2 so that unlike machines agree")
+      .OneOf({"fastest", "portable"})
+      .ShowDefault();
+  line->Add("--allow-reload", flags->service.reload_clients,
+            "who may call ReloadModel: \"loopback\" in plain text; over TLS every operator, or "
+            "those whose certificates' names are given here; may be repeated");
 }
 
-void AddComputeFlags(CLI::App* app, Flags* flags) {
+void AddComputeFlags(CommandLine* line, Flags* flags) {
   const std::string group = "Scheduling";
-  app->add_option("--compute-slots", flags->host.compute.slots,
-                  "batches computed at once (default: one per core, or four per GPU)")
-      ->check(CLI::Range(1, 1024))
-      ->group(group);
-  app->add_option("--stream-weight", flags->host.compute.queue.stream_weight,
-                  "share of the device for streams of shards, against --query-weight")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--query-weight", flags->host.compute.queue.query_weight,
-                  "share of the device for ad-hoc queries")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--max-queue-delay-ms", flags->queue_delay_ms,
-                  "how long a batch of queries that is not full lets streams go first")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--max-queued-rows", flags->host.compute.queue.max_queued_rows,
-                  "rows of queries that may wait; more get UNAVAILABLE")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--max-streams-per-client", flags->service.streams.max_streams_per_client,
-                  "streams that one client may have open")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--max-queries-per-client", flags->service.max_queries_per_client,
-                  "queries that one client may have in flight")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--stream-idle-seconds", flags->idle_seconds,
-                  "a stream whose client reads nothing for so long is ended")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
+  line->Add("--compute-slots", flags->host.compute.slots,
+            "batches computed at once (default: one per core, or four per GPU)")
+      .Between(1, 1024)
+      .Group(group);
+  line->Add("--stream-weight", flags->host.compute.queue.stream_weight,
+            "share of the device for streams of shards, against --query-weight")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--query-weight", flags->host.compute.queue.query_weight,
+            "share of the device for ad-hoc queries")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--max-queue-delay-ms", flags->queue_delay_ms,
+            "how long a batch of queries that is not full lets streams go first")
+      .NonNegative()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--max-queued-rows", flags->host.compute.queue.max_queued_rows,
+            "rows of queries that may wait; more get UNAVAILABLE")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--max-streams-per-client", flags->service.streams.max_streams_per_client,
+            "streams that one client may have open")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--max-queries-per-client", flags->service.max_queries_per_client,
+            "queries that one client may have in flight")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--stream-idle-seconds", flags->idle_seconds,
+            "a stream whose client reads nothing for so long is ended")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
 }
 
-void AddCacheFlags(CLI::App* app, Flags* flags) {
+void AddCacheFlags(CommandLine* line, Flags* flags) {
   const std::string group = "Cache";
-  app->add_option("--cache-dir", flags->host.cache.folder,
-                  "folder for computed logits; safe to delete at any time (default: none)")
-      ->group(group);
-  app->add_option("--cache-size-gib", flags->cache_gib,
-                  "its largest size; the shards used longest ago go first")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--cache-precision", flags->cache_precision,
-                  "float32, or float16: half the size; part of the teacher digest")
-      ->check(CLI::IsMember({"float32", "float16"}))
-      ->capture_default_str()
-      ->group(group);
-  app->add_option("--cache-memory-mib", flags->cache_memory_mib,
-                  "logits computed lately that are kept in memory")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(group);
+  line->Add("--cache-dir", flags->host.cache.folder,
+            "folder for computed logits; safe to delete at any time (default: none)")
+      .Group(group);
+  line->Add("--cache-size-gib", flags->cache_gib,
+            "its largest size; the shards used longest ago go first")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
+  line->Add("--cache-precision", flags->cache_precision,
+            "float32, or float16: half the size; part of the teacher digest")
+      .OneOf({"float32", "float16"})
+      .ShowDefault()
+      .Group(group);
+  line->Add("--cache-memory-mib", flags->cache_memory_mib,
+            "logits computed lately that are kept in memory")
+      .Positive()
+      .ShowDefault()
+      .Group(group);
 }
 
 absl::Status Run(Flags& flags, bool warm) {
@@ -373,46 +371,47 @@ int Main(int argc, char** argv) {
   Flags flags;
   flags.server.address = "127.0.0.1:7001";
   flags.host.compute.slots = 0;
-  CLI::App app("Serves the temperature-softened outputs of TorchScript models over gRPC.",
-               "teacher_service");
-  AddModelFlags(&app, &flags);
-  app.add_option("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
-      ->capture_default_str();
-  app.add_option("--address-file", flags.server.address_file,
-                 "write the address here once it is served");
-  app.add_option("--data-dir", flags.host.data_dir,
-                 "folder of data sets, such as DIR/mnist; digits is built in");
-  AddCacheFlags(&app, &flags);
-  AddComputeFlags(&app, &flags);
-  AddTransportFlags(&app, &flags.server.transport);
-  AddConnectionFlags(&app, &flags.server.max_connections,
+  flags.warm.view.seed = 1;
+  CommandLine line("Serves the temperature-softened outputs of TorchScript models over gRPC.",
+                   "teacher_service");
+  AddModelFlags(&line, &flags);
+  line.Add("--listen", flags.server.address, "address to serve, HOST:PORT; port 0: any free")
+      .ShowDefault();
+  line.Add("--address-file", flags.server.address_file, "write the address here once it is served");
+  line.Add("--data-dir", flags.host.data_dir,
+           "folder of data sets, such as DIR/mnist; digits is built in");
+  AddCacheFlags(&line, &flags);
+  AddComputeFlags(&line, &flags);
+  AddTransportFlags(&line, &flags.server.transport);
+  AddConnectionFlags(&line, &flags.server.max_connections,
                      &flags.server.max_connections_per_address);
-  AddAccessFlags(&app, &flags.server.allowed_workers);
-  AddMetricsFlags(&app, &flags.metrics);
-  AddCommonFlags(&app, &flags.log);
-  CLI::App* const warm = app.add_subcommand("warm", "fill the cache ahead, then end");
-  warm->add_option("--dataset", flags.warm_dataset, "NAME/SPLIT@SHARD_SIZE, as in the RunSpec")
-      ->required();
-  warm->add_option("--augmentation", flags.warm_augmentation, "as in the RunSpec")
-      ->capture_default_str();
-  warm->add_option("--views", flags.warm.views, "views to compute, from the first")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  warm->add_option("--seed", flags.warm.view.seed, "the run's seed, which augmentation draws from")
-      ->default_val(1);
-  warm->add_option("--model-name", flags.warm.model_name, "which model (default: the first)");
-  warm->add_flag("--json", flags.json, "print the result as JSON");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  AddAccessFlags(&line, &flags.server.allowed_workers);
+  AddMetricsFlags(&line, &flags.metrics);
+  line.AddCommonFlags(&flags.log);
+  CommandLine warm = line.AddCommand("warm", "fill the cache ahead, then end");
+  warm.Add("--dataset", flags.warm_dataset, "NAME/SPLIT@SHARD_SIZE, as in the RunSpec").Required();
+  warm.Add("--augmentation", flags.warm_augmentation, "as in the RunSpec").ShowDefault();
+  warm.Add("--views", flags.warm.views, "views to compute, from the first")
+      .Between(1, 1000000)
+      .ShowDefault();
+  warm.Add("--seed", flags.warm.view.seed, "the run's seed, which augmentation draws from")
+      .ShowDefault();
+  warm.Add("--model-name", flags.warm.model_name, "which model (default: the first)");
+  warm.Add("--json", flags.json, "print the result as JSON");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("teacher_service", flags.log);
   flags.host.cache.max_bytes = static_cast<int64_t>(flags.cache_gib * (int64_t{1} << 30));
   flags.host.logits.memory_bytes = flags.cache_memory_mib << 20;
   flags.host.compute.queue.max_queue_delay = absl::Milliseconds(flags.queue_delay_ms);
   flags.service.streams.idle_limit = absl::Seconds(flags.idle_seconds);
-  return ReportStatus("teacher_service", Run(flags, warm->parsed()));
+  return ReportStatus("teacher_service", Run(flags, warm.parsed()));
 }
 
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

@@ -21,7 +21,7 @@ constexpr int64_t kMaxPemBytes = 1 << 20;
 
 class CertificatesCommand : public Command {
  public:
-  explicit CertificatesCommand(CLI::App* parent)
+  explicit CertificatesCommand(CommandLine* parent)
       : Command(
             parent, "certificates",
             "Make the certificates that mutual TLS needs, each with a role, and say what one is "
@@ -31,40 +31,39 @@ class CertificatesCommand : public Command {
             "  distillery certificates create certificates --role worker --name worker-7\n"
             "      one more, by the same authority\n"
             "  distillery certificates show certificates/worker.pem") {
-    app_->require_subcommand(1);
-    create_ = app_->add_subcommand(
+    line_.RequireCommand();
+    create_ = line_.AddCommand(
         "create",
         "make DIR/ca.pem unless it is there, and ROLE.pem with ROLE-key.pem for each role");
-    create_->add_option("folder", options_.folder, "the folder DIR")->required();
+    create_.Add("folder", options_.folder, "the folder DIR").Required();
     create_
-        ->add_option("--hosts", options_.hosts,
-                     "DNS names and IP addresses of teachers and coordinators, separated by "
-                     "commas; localhost and 127.0.0.1 always are")
-        ->delimiter(',');
-    create_->add_option(
-        "--role", roles_,
-        "teacher, coordinator, worker, operator or reader; may be repeated (default: "
-        "all)");
-    create_->add_option("--name", options_.name,
-                        "name in the certificate, and of its files (default: the role's)");
-    create_->add_option("--days", options_.days, "how long new certificates are valid")
-        ->check(CLI::Range(1, 36500))
-        ->capture_default_str();
-    create_->add_flag("--force", options_.force,
-                      "make anew what is there, for the hosts it had unless --hosts is given; the "
-                      "authority always stays");
-    create_->footer(
+        .Add("--hosts", options_.hosts,
+             "DNS names and IP addresses of teachers and coordinators, separated by "
+             "commas; localhost and 127.0.0.1 always are")
+        .Delimiter(',');
+    create_.Add("--role", roles_,
+                "teacher, coordinator, worker, operator or reader; may be repeated (default: "
+                "all)");
+    create_.Add("--name", options_.name,
+                "name in the certificate, and of its files (default: the role's)");
+    create_.Add("--days", options_.days, "how long new certificates are valid")
+        .Between(1, 36500)
+        .ShowDefault();
+    create_.Add("--force", options_.force,
+                "make anew what is there, for the hosts it had unless --hosts is given; the "
+                "authority always stays");
+    create_.Footer(
         "Examples:\n"
         "  distillery certificates create certificates --hosts c.example,t.example\n"
         "  distillery certificates create certificates --role reader --name ada\n"
         "  distillery certificates create certificates --role teacher --hosts t2.example --force");
-    show_ = app_->add_subcommand("show", "role, name, hosts, issuer and validity of a certificate");
-    show_->add_option("file", file_, "PEM file")->required();
-    show_->add_flag("--json", json_, "print it as JSON");
-    show_->footer("Examples:\n  distillery certificates show certificates/worker.pem --json");
+    show_ = line_.AddCommand("show", "role, name, hosts, issuer and validity of a certificate");
+    show_.Add("file", file_, "PEM file").Required();
+    show_.Add("--json", json_, "print it as JSON");
+    show_.Footer("Examples:\n  distillery certificates show certificates/worker.pem --json");
   }
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
-  absl::Status Run() override { return create_->parsed() ? Create() : Show(); }
+  absl::Status Run() override { return create_.parsed() ? Create() : Show(); }
 
  private:
   absl::Status Create() {
@@ -123,8 +122,8 @@ class CertificatesCommand : public Command {
     return absl::OkStatus();
   }
 
-  CLI::App* create_ = nullptr;
-  CLI::App* show_ = nullptr;
+  CommandLine create_;
+  CommandLine show_;
   CertificateFolderOptions options_;
   std::vector<std::string> roles_;
   std::string file_;
@@ -133,7 +132,7 @@ class CertificatesCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeCertificatesCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeCertificatesCommand(CommandLine* parent) {
   return std::make_unique<CertificatesCommand>(parent);
 }
 

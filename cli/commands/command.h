@@ -1,20 +1,20 @@
 // One subcommand of `distillery`.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/command_line.h"
 
 namespace distillery {
 
 class Command {
  public:
   virtual ~Command() = default;
-  // What main selects by; valid from construction, which adds the subcommand to the app.
-  const CLI::App* app() const { return app_; }
+  // What main selects by; construction adds it to the program's command line.
+  const CommandLine& line() const { return line_; }
   // The numerics that the process must be started with for this command; "" if it does not compute.
   // Called after parsing, before any thread starts.
   virtual absl::StatusOr<std::string> Numerics() { return std::string("fastest"); }
@@ -22,35 +22,35 @@ class Command {
   virtual absl::Status Run() = 0;
 
  protected:
-  Command(CLI::App* parent, const std::string& name, const std::string& description,
+  Command(CommandLine* parent, const std::string& name, const std::string& description,
           const std::string& examples)
-      : app_(parent->add_subcommand(name, description)) {
-    app_->footer("Examples:\n" + examples);
+      : line_(parent->AddCommand(name, description)) {
+    line_.Footer("Examples:\n" + examples);
   }
-  CLI::App* const app_;
+  CommandLine line_;
 };
 
-std::unique_ptr<Command> MakeDemoCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeExperimentCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeRunCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeTrainTeacherCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeEvaluateCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeModelCommand(CLI::App* parent);
-std::unique_ptr<Command> MakePredictCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeQueryCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeDatasetCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeCertificatesCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeHealthcheckCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeCompletionCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeSubmitCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeRunsCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeWatchCommand(CLI::App* parent);
-std::unique_ptr<Command> MakePauseCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeResumeCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeCancelCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeDeleteCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeSweepCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeExportCommand(CLI::App* parent);
-std::unique_ptr<Command> MakeReportCommand(CLI::App* parent);
+std::unique_ptr<Command> MakeDemoCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeExperimentCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeRunCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeTrainTeacherCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeEvaluateCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeModelCommand(CommandLine* parent);
+std::unique_ptr<Command> MakePredictCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeQueryCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeDatasetCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeCertificatesCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeHealthcheckCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeCompletionCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeSubmitCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeRunsCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeWatchCommand(CommandLine* parent);
+std::unique_ptr<Command> MakePauseCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeResumeCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeCancelCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeDeleteCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeSweepCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeExportCommand(CommandLine* parent);
+std::unique_ptr<Command> MakeReportCommand(CommandLine* parent);
 
 }  // namespace distillery

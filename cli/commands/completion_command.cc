@@ -1,37 +1,33 @@
 // distillery completion: shell completion made from the commands themselves.
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/commands/command.h"
 
 namespace distillery {
 namespace {
 
-// The words that may follow `app`: its commands and long flags.
-std::string WordsAfter(const CLI::App& app) {
-  std::string words;
-  for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    absl::StrAppend(&words, command->get_name(), " ");
-  }
-  for (const CLI::Option* const option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) absl::StrAppend(&words, "--", name, " ");
-  }
-  if (!words.empty()) words.pop_back();
-  return words;
+// The words that may follow `line`: its commands and long flags.
+std::string WordsAfter(const CommandLine& line) {
+  std::vector<std::string> words;
+  for (const CommandLine& command : line.commands()) words.push_back(command.name());
+  for (const std::string& flag : line.long_flags()) words.push_back(flag);
+  return absl::StrJoin(words, " ");
 }
 
 // One case per command path, such as "runs compare".
-void AppendCases(const CLI::App& app, const std::string& path, std::string* script) {
-  for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    const std::string inner =
-        path.empty() ? command->get_name() : absl::StrCat(path, " ", command->get_name());
-    absl::StrAppend(script, "    '", inner, "') words='", WordsAfter(*command), "' ;;\n");
-    AppendCases(*command, inner, script);
+void AppendCases(const CommandLine& line, const std::string& path, std::string* script) {
+  for (const CommandLine& command : line.commands()) {
+    const std::string inner = path.empty() ? command.name() : path + " " + command.name();
+    absl::StrAppend(script, "    '", inner, "') words='", WordsAfter(command), "' ;;\n");
+    AppendCases(command, inner, script);
   }
 }
 
-std::string BashCompletion(const CLI::App& root) {
+std::string BashCompletion(const CommandLine& root) {
   std::string cases;
   AppendCases(root, "", &cases);
   return absl::StrCat(
@@ -61,26 +57,26 @@ std::string BashCompletion(const CLI::App& root) {
 
 class CompletionCommand : public Command {
  public:
-  explicit CompletionCommand(CLI::App* parent)
+  explicit CompletionCommand(CommandLine* parent)
       : Command(parent, "completion", "Print a script that completes commands and flags.",
                 "  source <(distillery completion bash)"),
-        parent_(parent) {
-    app_->add_option("shell", shell_, "bash")->required()->check(CLI::IsMember({"bash"}));
+        parent_(*parent) {
+    line_.Add("shell", shell_, "bash").Required().OneOf({"bash"});
   }
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
   absl::Status Run() override {
-    std::fputs(BashCompletion(*parent_).c_str(), stdout);
+    std::fputs(BashCompletion(parent_).c_str(), stdout);
     return absl::OkStatus();
   }
 
  private:
-  const CLI::App* const parent_;
+  const CommandLine parent_;
   std::string shell_;
 };
 
 }  // namespace
 
-std::unique_ptr<Command> MakeCompletionCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeCompletionCommand(CommandLine* parent) {
   return std::make_unique<CompletionCommand>(parent);
 }
 

@@ -22,27 +22,24 @@ namespace {
 
 class DatasetCommand : public Command {
  public:
-  explicit DatasetCommand(CLI::App* parent)
+  explicit DatasetCommand(CommandLine* parent)
       : Command(parent, "dataset", "Look into a data set.",
                 "  distillery dataset inspect digits --sheet digits.png\n"
                 "  distillery dataset inspect mnist --data-dir data --split test --json") {
-    app_->require_subcommand(1);
-    CLI::App* const inspect =
-        app_->add_subcommand("inspect",
-                             "Print counts by class, image sizes, shards, the digest and what was "
-                             "left out; draw samples.");
-    inspect->add_option("dataset", reference_.name, "digits (built in), or a folder's name")
-        ->required();
-    inspect->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
-    inspect->add_option("--split", reference_.split, "train, test, fit or validation")
-        ->capture_default_str();
-    inspect->add_option("--shard-size", reference_.shard_size, "samples per shard")
-        ->capture_default_str();
-    inspect->add_option("--sheet", sheet_path_, "draw the first samples of each class into a PNG");
-    inspect->add_option("--per-class", per_class_, "samples of each class on the sheet")
-        ->check(CLI::Range(1, 100))
-        ->capture_default_str();
-    inspect->add_flag("--json", json_, "print it as JSON");
+    line_.RequireCommand();
+    CommandLine inspect =
+        line_.AddCommand("inspect",
+                         "Print counts by class, image sizes, shards, the digest and what was "
+                         "left out; draw samples.");
+    inspect.Add("dataset", reference_.name, "digits (built in), or a folder's name").Required();
+    inspect.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
+    inspect.Add("--split", reference_.split, "train, test, fit or validation").ShowDefault();
+    inspect.Add("--shard-size", reference_.shard_size, "samples per shard").ShowDefault();
+    inspect.Add("--sheet", sheet_path_, "draw the first samples of each class into a PNG");
+    inspect.Add("--per-class", per_class_, "samples of each class on the sheet")
+        .Between(1, 100)
+        .ShowDefault();
+    inspect.Add("--json", json_, "print it as JSON");
   }
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
@@ -149,7 +146,7 @@ class DatasetCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeDatasetCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeDatasetCommand(CommandLine* parent) {
   return std::make_unique<DatasetCommand>(parent);
 }
 

@@ -9,14 +9,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands/command.h"
-#include "cli/commands/mnist_download.h"
 #include "cli/report/demo_report.h"
 #include "cli/runs/cluster.h"
 #include "cli/runs/known_settings.h"
 #include "cli/runs/local_run.h"
+#include "cli/runs/mnist_download.h"
 #include "cli/runs/progress.h"
 #include "cli/runs/rate_search.h"
 #include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "cli/runs/watched_runs.h"
 #include "common/base/clock.h"
 #include "common/base/files.h"
@@ -29,7 +30,7 @@ constexpr char kResume[] = "the same command goes on from there";
 
 class DemoCommand : public Command {
  public:
-  explicit DemoCommand(CLI::App* parent)
+  explicit DemoCommand(CommandLine* parent)
       : Command(parent, "demo",
                 "Train a teacher, start a teacher service, a coordinator and workers on this "
                 "machine, and compare a student on hard labels with the same student distilled. "
@@ -39,32 +40,31 @@ class DemoCommand : public Command {
                 "  distillery demo --dataset mnist --data-dir data --output runs/mnist\n"
                 "  distillery demo --seeds 10 --output runs/seeds\n"
                 "Ctrl-C stops it; the same command goes on where it was.") {
-    app_->add_option("--dataset", dataset_,
-                     "digits (built in), or mnist (downloaded if it is not in --data-dir)")
-        ->capture_default_str();
-    app_->add_option("--data-dir", data_dir_,
-                     "folder of data sets, such as DIR/mnist (default for mnist: data)");
-    app_->add_option("--teacher", teacher_path_,
-                     "TorchScript file to distill from, instead of training one");
-    app_->add_option("--teacher-card", teacher_card_,
-                     "model card (JSON) for a teacher file that carries none");
-    app_->add_option("--workers", workers_, "student_worker processes")
-        ->check(CLI::Range(1, 256))
-        ->capture_default_str();
-    app_->add_option("--device", device_, "where teacher and students compute: cpu, cuda or cuda:N")
-        ->capture_default_str();
-    app_->add_option("--seeds", seeds_,
-                     "repeat both students with so many seeds and give the paired difference")
-        ->check(CLI::Range(1, 1000))
-        ->capture_default_str();
-    app_->add_option("--output", folder_, "folder for models, figures, logs and the record")
-        ->capture_default_str();
-    app_->add_flag("--json", json_, "print the figures as JSON instead of the table");
+    line_
+        .Add("--dataset", dataset_,
+             "digits (built in), or mnist (downloaded if it is not in --data-dir)")
+        .ShowDefault();
+    line_.Add("--data-dir", data_dir_,
+              "folder of data sets, such as DIR/mnist (default for mnist: data)");
+    line_.Add("--teacher", teacher_path_,
+              "TorchScript file to distill from, instead of training one");
+    line_.Add("--teacher-card", teacher_card_,
+              "model card (JSON) for a teacher file that carries none");
+    line_.Add("--workers", workers_, "student_worker processes").Between(1, 256).ShowDefault();
+    line_.Add("--device", device_, "where teacher and students compute: cpu, cuda or cuda:N")
+        .ShowDefault();
+    line_
+        .Add("--seeds", seeds_,
+             "repeat both students with so many seeds and give the paired difference")
+        .Between(1, 1000)
+        .ShowDefault();
+    line_.Add("--output", folder_, "folder for models, figures, logs and the record").ShowDefault();
+    line_.Add("--json", json_, "print the figures as JSON instead of the table");
   }
 
   absl::Status Run() override {
     const absl::Duration start = SteadyNow();
-    DISTILLERY_ASSIGN_OR_RETURN(Recipe recipe, RecipeFor(dataset_));
+    DISTILLERY_ASSIGN_OR_RETURN(KnownSettings settings, KnownSettingsFor(dataset_));
     if (dataset_ == "mnist") {
       if (data_dir_.empty()) data_dir_ = "data";
       DISTILLERY_RETURN_IF_ERROR(EnsureMnist(data_dir_));
@@ -72,10 +72,10 @@ class DemoCommand : public Command {
     DISTILLERY_RETURN_IF_ERROR(PrepareFolder());
     DemoReport report;
     report.dataset = dataset_;
-    DISTILLERY_RETURN_IF_ERROR(MakeTeacher(recipe.teacher));
+    DISTILLERY_RETURN_IF_ERROR(MakeTeacher(settings.teacher));
     DISTILLERY_ASSIGN_OR_RETURN(report.teacher, Measure("teacher.pt"));
     std::fprintf(stderr, "teacher: %s\n\n", DescribeFigures(report.teacher).c_str());
-    DISTILLERY_RETURN_IF_ERROR(Distill(recipe, &report));
+    DISTILLERY_RETURN_IF_ERROR(Distill(settings, &report));
     DISTILLERY_ASSIGN_OR_RETURN(report.hard, Measure("student_hard.pt"));
     DISTILLERY_ASSIGN_OR_RETURN(report.distilled, Measure("student.pt"));
     DISTILLERY_ASSIGN_OR_RETURN(report.distilled_int8, Measure("student_int8.pt"));
@@ -134,7 +134,7 @@ class DemoCommand : public Command {
   }
 
   // With real processes: chooses the rates, trains both students, saves those of the first seed.
-  absl::Status Distill(const Recipe& recipe, DemoReport* report) {
+  absl::Status Distill(const KnownSettings& settings, DemoReport* report) {
     Cluster::Options options;
     options.folder = folder_;
     options.data_dir = data_dir_;
@@ -158,15 +158,15 @@ class DemoCommand : public Command {
                         {cluster->teacher_digest(), &datasets},
                         kResume});
     };
-    StudentPair pair = MakeStudentPair(recipe.student);
+    StudentPair pair = MakeStudentPair(settings.student);
     std::fprintf(stderr, "choosing learning rates on the validation part of the training data\n");
-    DISTILLERY_ASSIGN_OR_RETURN(report->grid, ChooseRates(do_runs, recipe.rates, &pair));
+    DISTILLERY_ASSIGN_OR_RETURN(report->grid, ChooseRates(do_runs, settings.rates, &pair));
     std::fprintf(stderr, "\nerrors of %d, * chosen\n%s\n",
                  static_cast<int>(report->grid.front().sample_count),
                  FormatGrid(report->grid, pair).c_str());
 
     std::fprintf(stderr, "training both students, %s, on all training data\n",
-                 recipe.student.student.architecture.c_str());
+                 settings.student.student.architecture.c_str());
     std::vector<RunSpec> specs;
     for (int64_t seed = 1; seed <= seeds_; ++seed) {
       for (RunSpec spec : {pair.hard, pair.distilled}) {
@@ -261,7 +261,7 @@ class DemoCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeDemoCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeDemoCommand(CommandLine* parent) {
   return std::make_unique<DemoCommand>(parent);
 }
 

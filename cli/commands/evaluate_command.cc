@@ -1,11 +1,13 @@
 // distillery evaluate: accuracy of a model file, and its agreement with a teacher.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands/command.h"
 #include "cli/models/student_model.h"
-#include "cli/report/class_errors.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
@@ -15,9 +17,48 @@
 namespace distillery {
 namespace {
 
+// "7 (3 times)", or "" if the class was never mistaken or there is no confusion matrix.
+std::string MostChosenInstead(const EvaluationMetrics& metrics,
+                              const std::vector<std::string>& class_names, size_t label) {
+  const size_t classes = metrics.samples_per_class.size();
+  if (metrics.confusion_matrix.empty()) return "";
+  size_t most = label;
+  int64_t count = 0;
+  for (size_t choice = 0; choice < classes; ++choice) {
+    const int64_t times = metrics.confusion_matrix[label * classes + choice];
+    if (choice == label || times <= count) continue;
+    most = choice;
+    count = times;
+  }
+  if (count == 0) return "";
+  return absl::StrCat(class_names[most], " (", count, count == 1 ? " time)" : " times)");
+}
+
+// A table with a line for each class that has samples, most errors first: samples, errors, and the
+// class most often chosen in its place.
+std::string FormatClassErrors(const EvaluationMetrics& metrics,
+                              const std::vector<std::string>& class_names) {
+  std::vector<size_t> order;
+  for (size_t label = 0; label < metrics.samples_per_class.size(); ++label) {
+    if (metrics.samples_per_class[label] > 0) order.push_back(label);
+  }
+  const auto errors = [&](size_t label) {
+    return metrics.samples_per_class[label] - metrics.correct_per_class[label];
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return errors(a) > errors(b); });
+  std::vector<std::vector<std::string>> rows = {
+      {"class", "samples", "errors", "most often taken for"}};
+  for (const size_t label : order) {
+    rows.push_back({class_names[label], absl::StrCat(metrics.samples_per_class[label]),
+                    absl::StrCat(errors(label)), MostChosenInstead(metrics, class_names, label)});
+  }
+  return FormatTable(rows);
+}
+
 class EvaluateCommand : public Command {
  public:
-  explicit EvaluateCommand(CLI::App* parent)
+  explicit EvaluateCommand(CommandLine* parent)
       : Command(
             parent, "evaluate",
             "Measure a TorchScript model on a data set: accuracy, errors by class, calibration, "
@@ -25,19 +66,15 @@ class EvaluateCommand : public Command {
             "  distillery evaluate student.pt\n"
             "  distillery evaluate student.pt --teacher teacher.pt --dataset mnist "
             "--data-dir data --json") {
-    app_->add_option("model", question_.model_path, "TorchScript file")->required();
-    app_->add_option("--card", question_.card_path,
-                     "model card (JSON) for a file that carries none");
-    app_->add_option("--dataset", question_.dataset.name, "digits (built in), mnist ...")
-        ->capture_default_str();
-    app_->add_option("--split", question_.dataset.split, "train, test, fit or validation")
-        ->capture_default_str();
-    app_->add_option("--data-dir", question_.data_dir, "folder of data sets, such as DIR/mnist");
-    app_->add_option("--teacher", question_.teacher_path,
-                     "TorchScript file whose choices are compared");
-    app_->add_option("--teacher-card", question_.teacher_card_path,
-                     "model card (JSON) for a teacher file that carries none");
-    app_->add_flag("--json", json_, "print the figures as JSON");
+    line_.Add("model", question_.model_path, "TorchScript file").Required();
+    line_.Add("--card", question_.card_path, "model card (JSON) for a file that carries none");
+    line_.Add("--dataset", question_.dataset.name, "digits (built in), mnist ...").ShowDefault();
+    line_.Add("--split", question_.dataset.split, "train, test, fit or validation").ShowDefault();
+    line_.Add("--data-dir", question_.data_dir, "folder of data sets, such as DIR/mnist");
+    line_.Add("--teacher", question_.teacher_path, "TorchScript file whose choices are compared");
+    line_.Add("--teacher-card", question_.teacher_card_path,
+              "model card (JSON) for a teacher file that carries none");
+    line_.Add("--json", json_, "print the figures as JSON");
   }
 
   absl::Status Run() override {
@@ -93,7 +130,7 @@ class EvaluateCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeEvaluateCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeEvaluateCommand(CommandLine* parent) {
   return std::make_unique<EvaluateCommand>(parent);
 }
 

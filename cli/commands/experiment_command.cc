@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "cli/commands/command.h"
-#include "cli/commands/mnist_download.h"
 #include "cli/experiment/experiment.h"
 #include "cli/experiment/results_text.h"
 #include "cli/report/report_page.h"
 #include "cli/report/report_sources.h"
 #include "cli/report/results.h"
+#include "cli/runs/mnist_download.h"
 #include "cli/runs/progress.h"
 #include "common/base/files.h"
 #include "common/base/names.h"
@@ -28,7 +28,7 @@ constexpr int64_t kDefaultSeeds = 3;
 
 class ExperimentCommand : public Command {
  public:
-  explicit ExperimentCommand(CLI::App* parent)
+  explicit ExperimentCommand(CommandLine* parent)
       : Command(parent, "experiment",
                 "Do the runs of an experiment, on this machine or by a coordinator's workers, and "
                 "write its tables and figures to results.json and report.html. Without a name: "
@@ -40,42 +40,41 @@ class ExperimentCommand : public Command {
                 "  distillery experiment mnist --dataset mnist --scale paper --data-dir data "
                 "--output runs/paper\n"
                 "Ctrl-C stops it; the same command goes on where it was.") {
-    app_->add_option("name", name_, absl::StrCat("one of ", absl::StrJoin(Names(), ", ")));
-    app_->add_flag("--list", list_, "what there is");
-    app_->add_option(
-        "--dataset", dataset_,
-        "digits (built in), mnist (downloaded if it is not in --data-dir), or any data "
-        "set of --data-dir (default: digits; of --scale paper mnist)");
-    app_->add_option("--data-dir", data_dir_,
-                     "folder of data sets, such as DIR/mnist (default for mnist: data)");
-    app_->add_option("--scale", scale_,
-                     "quick: minutes; paper: the sizes of Hinton et al. 2015, on mnist, for hours")
-        ->capture_default_str();
-    app_->add_option("--seeds", seeds_, "students of each kind")
-        ->check(CLI::Range(1, 100))
-        ->capture_default_str();
-    app_->add_option("--omit", omit_,
-                     "zero-shot: the class that is left out, by name or number (default: 3)");
-    app_->add_flag("--auto", automatic_,
-                   "sweep: search by successive halving instead of trying every pair in full");
-    app_->add_option("--teacher", teacher_path_,
-                     "TorchScript file to distill from, instead of training one");
-    app_->add_option("--teacher-card", teacher_card_,
-                     "model card (JSON) for a teacher file that carries none");
-    workers_option_ = app_->add_option("--workers", workers_,
-                                       "student_worker processes (default: one for each core, on a "
-                                       "GPU four at most)")
-                          ->check(CLI::Range(1, 256));
-    device_option_ = app_->add_option("--device", device_,
-                                      "where teacher and students compute: cpu, cuda or cuda:N")
-                         ->capture_default_str();
-    app_->add_option("--output", folder_,
-                     "folder for results, models, logs and the record (default: runs/NAME)");
-    app_->add_flag("--json", json_, "print results.json instead of the tables");
-    coordinator_.AddTo(app_);
-    app_->get_option("--coordinator")
-        ->default_str("")
-        ->description(
+    line_.Add("name", name_, absl::StrCat("one of ", absl::StrJoin(Names(), ", ")));
+    line_.Add("--list", list_, "what there is");
+    line_.Add("--dataset", dataset_,
+              "digits (built in), mnist (downloaded if it is not in --data-dir), or any data "
+              "set of --data-dir (default: digits; of --scale paper mnist)");
+    line_.Add("--data-dir", data_dir_,
+              "folder of data sets, such as DIR/mnist (default for mnist: data)");
+    line_
+        .Add("--scale", scale_,
+             "quick: minutes; paper: the sizes of Hinton et al. 2015, on mnist, for hours")
+        .ShowDefault();
+    line_.Add("--seeds", seeds_, "students of each kind").Between(1, 100).ShowDefault();
+    line_.Add("--omit", omit_,
+              "zero-shot: the class that is left out, by name or number (default: 3)");
+    line_.Add("--auto", automatic_,
+              "sweep: search by successive halving instead of trying every pair in full");
+    line_.Add("--teacher", teacher_path_,
+              "TorchScript file to distill from, instead of training one");
+    line_.Add("--teacher-card", teacher_card_,
+              "model card (JSON) for a teacher file that carries none");
+    workers_flag_ = line_
+                        .Add("--workers", workers_,
+                             "student_worker processes (default: one for each core, on a "
+                             "GPU four at most)")
+                        .Between(1, 256);
+    device_flag_ =
+        line_.Add("--device", device_, "where teacher and students compute: cpu, cuda or cuda:N")
+            .ShowDefault();
+    line_.Add("--output", folder_,
+              "folder for results, models, logs and the record (default: runs/NAME)");
+    line_.Add("--json", json_, "print results.json instead of the tables");
+    coordinator_.AddTo(&line_);
+    line_.Find("--coordinator")
+        .ShowDefault("")
+        .Help(
             "a coordinator whose workers do the runs, HOST:PORT (default: processes of "
             "this command's own)");
   }
@@ -124,7 +123,7 @@ class ExperimentCommand : public Command {
     if (dataset_.empty()) dataset_ = scale_ == "paper" ? "mnist" : "digits";
     if (dataset_ == "mnist" && data_dir_.empty()) data_dir_ = "data";
     if (folder_.empty()) folder_ = "runs/" + kind.name;
-    if (!*workers_option_) {
+    if (!workers_flag_.given()) {
       workers_ = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
       // Processes take turns on a GPU, and each needs memory there.
       constexpr int kWorkersOfAGpu = 4;
@@ -137,10 +136,10 @@ class ExperimentCommand : public Command {
       return absl::InvalidArgumentError("--auto is for the experiment sweep");
     }
     if (!UsesCoordinator()) return absl::OkStatus();
-    for (const CLI::Option* const option : {workers_option_, device_option_}) {
-      if (!*option) continue;
+    for (const Flag& flag : {workers_flag_, device_flag_}) {
+      if (!flag.given()) continue;
       return absl::InvalidArgumentError(absl::StrCat(
-          option->get_name(), " is for processes here; --coordinator has workers of its own"));
+          flag.name(), " is for processes here; --coordinator has workers of its own"));
     }
     if (teacher_path_.empty()) {
       return absl::InvalidArgumentError(
@@ -150,7 +149,7 @@ class ExperimentCommand : public Command {
     return absl::OkStatus();
   }
 
-  bool UsesCoordinator() const { return app_->count("--coordinator") > 0; }
+  bool UsesCoordinator() const { return line_.Find("--coordinator").given(); }
 
   absl::StatusOr<std::optional<int64_t>> OmittedClass(const ExperimentRecipe& recipe) const {
     if (omit_.empty()) return std::optional<int64_t>();
@@ -182,7 +181,7 @@ class ExperimentCommand : public Command {
     results.dataset = dataset_;
     results.scale = scale_;
     for (int64_t seed = 1; seed <= seeds_; ++seed) results.seeds.push_back(seed);
-    results.command = CommandLine();
+    results.command = ShownCommand();
     DISTILLERY_RETURN_IF_ERROR(experiment->Run(lab.get(), &results));
     DISTILLERY_RETURN_IF_ERROR(lab->folder().NoteSpent());
     results.wall_seconds = absl::ToDoubleSeconds(lab->spent());
@@ -202,10 +201,10 @@ class ExperimentCommand : public Command {
     return absl::OkStatus();
   }
 
-  std::string ResumeHint() const { return absl::StrCat("to go on:\n  ", CommandLine()); }
+  std::string ResumeHint() const { return absl::StrCat("to go on:\n  ", ShownCommand()); }
 
   // With what was given, and what decides the results.
-  std::string CommandLine() const {
+  std::string ShownCommand() const {
     std::string line = absl::StrCat("distillery experiment ", name_, " --dataset ", dataset_,
                                     " --scale ", scale_, " --seeds ", seeds_);
     const auto add = [&line](const std::string& flag, const std::string& value) {
@@ -216,8 +215,8 @@ class ExperimentCommand : public Command {
     add("--data-dir", data_dir_);
     add("--teacher", teacher_path_);
     add("--teacher-card", teacher_card_);
-    if (*workers_option_) add("--workers", absl::StrCat(workers_));
-    if (*device_option_) add("--device", device_);
+    if (workers_flag_.given()) add("--workers", absl::StrCat(workers_));
+    if (device_flag_.given()) add("--device", device_);
     if (UsesCoordinator()) {
       add("--coordinator", coordinator_.address);
       add("--tls-certificate", coordinator_.transport.tls_certificate);
@@ -240,9 +239,9 @@ class ExperimentCommand : public Command {
   std::string teacher_path_;
   std::string teacher_card_;
   int workers_ = 1;
-  const CLI::Option* workers_option_ = nullptr;
+  Flag workers_flag_;
   std::string device_ = "cpu";
-  const CLI::Option* device_option_ = nullptr;
+  Flag device_flag_;
   std::string folder_;
   bool json_ = false;
   CoordinatorFlags coordinator_;
@@ -250,7 +249,7 @@ class ExperimentCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeExperimentCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeExperimentCommand(CommandLine* parent) {
   return std::make_unique<ExperimentCommand>(parent);
 }
 

@@ -5,26 +5,26 @@
 #include "cli/commands/command.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
-#include "common/rpc/flags.h"
 #include "common/rpc/health_check.h"
+#include "common/rpc/transport_flags.h"
 
 namespace distillery {
 namespace {
 
 class HealthcheckCommand : public Command {
  public:
-  explicit HealthcheckCommand(CLI::App* parent)
+  explicit HealthcheckCommand(CommandLine* parent)
       : Command(
             parent, "healthcheck",
             "Ask a service for its health (grpc.health.v1). Exit code 0 if it serves; a teacher "
             "serves once its model is warm.",
             "  distillery healthcheck --address 127.0.0.1:7001\n"
             "  distillery healthcheck --address coordinator:7002 --insecure --timeout 2") {
-    app_->add_option("--address", address_, "the service, HOST:PORT")->required();
-    app_->add_option("--timeout", timeout_seconds_, "seconds to wait for the answer")
-        ->check(CLI::Range(0.1, 600.0))
-        ->capture_default_str();
-    AddTransportFlags(app_, &transport_);
+    line_.Add("--address", address_, "the service, HOST:PORT").Required();
+    line_.Add("--timeout", timeout_seconds_, "seconds to wait for the answer")
+        .Between(0.1, 600.0)
+        .ShowDefault();
+    AddTransportFlags(&line_, &transport_);
   }
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
@@ -42,7 +42,7 @@ class HealthcheckCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeHealthcheckCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeHealthcheckCommand(CommandLine* parent) {
   return std::make_unique<HealthcheckCommand>(parent);
 }
 

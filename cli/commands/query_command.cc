@@ -11,34 +11,32 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/model/card.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/transport_flags.h"
 
 namespace distillery {
 namespace {
 
 class QueryCommand : public Command {
  public:
-  explicit QueryCommand(CLI::App* parent)
+  explicit QueryCommand(CommandLine* parent)
       : Command(parent, "query",
                 "Ask a running teacher for the soft targets of one image, as numbers and bars: a "
                 "sample of a data set by its index, or an image file.",
                 "  distillery query --index 12\n"
                 "  distillery query photo.png --temperature 1 --temperature 20\n"
                 "  distillery query --dataset mnist --data-dir data --index 5 --svg five.svg") {
-    app_->add_option("image", image_path_, "PNG, JPEG or PGM file; resized to the teacher's input");
-    app_->add_flag("--invert", invert_,
-                   "the image is dark on light, the teacher's data the reverse");
-    app_->add_option("--dataset", dataset_, "data set of the sample")->capture_default_str();
-    app_->add_option("--split", split_, "train, test, fit or validation")->capture_default_str();
-    app_->add_option("--index", index_, "position of the sample in the split's order");
-    app_->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
-    app_->add_option("--temperature,-T", temperatures_, "softmax temperature; may be repeated")
-        ->capture_default_str();
-    app_->add_option("--teacher", address_, "the teacher service, HOST:PORT")
-        ->capture_default_str();
-    app_->add_option("--svg", svg_path_, "also draw the bars into this SVG file");
-    app_->add_flag("--json", json_, "print the numbers as JSON");
-    AddTransportFlags(app_, &transport_);
+    line_.Add("image", image_path_, "PNG, JPEG or PGM file; resized to the teacher's input");
+    line_.Add("--invert", invert_, "the image is dark on light, the teacher's data the reverse");
+    line_.Add("--dataset", dataset_, "data set of the sample").ShowDefault();
+    line_.Add("--split", split_, "train, test, fit or validation").ShowDefault();
+    line_.Add("--index", index_, "position of the sample in the split's order");
+    line_.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
+    line_.Add("--temperature,-T", temperatures_, "softmax temperature; may be repeated")
+        .ShowDefault();
+    line_.Add("--teacher", address_, "the teacher service, HOST:PORT").ShowDefault();
+    line_.Add("--svg", svg_path_, "also draw the bars into this SVG file");
+    line_.Add("--json", json_, "print the numbers as JSON");
+    AddTransportFlags(&line_, &transport_);
   }
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
@@ -96,7 +94,7 @@ class QueryCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeQueryCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeQueryCommand(CommandLine* parent) {
   return std::make_unique<QueryCommand>(parent);
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 class ReportCommand : public Command {
  public:
-  explicit ReportCommand(CLI::App* parent)
+  explicit ReportCommand(CommandLine* parent)
       : Command(
             parent, "report",
             "Draw a run or an experiment as one HTML file, which needs no network: soft targets "
@@ -29,16 +29,16 @@ class ReportCommand : public Command {
             "RUN_OR_EXPERIMENT is the output folder of `distillery run`, `submit --wait --output` "
             "or `demo`, that of an experiment (with results.json), or a run's id on a "
             "coordinator.") {
-    app_->add_option("run_or_experiment", source_, "a folder, or a run's id")->required();
-    app_->add_option("--output,-o", output_, "the HTML file to write")->required();
-    app_->add_option("--teacher", sources_.teacher_model,
-                     "the teacher's TorchScript file, if it is not where the run says");
-    app_->add_option("--teacher-card", sources_.teacher_card,
-                     "model card (JSON) for a teacher file that carries none");
-    app_->add_option("--data-dir", sources_.data_dir,
-                     "folder of data sets, such as DIR/mnist; digits is built in");
-    app_->add_option("--json", json_path_, "also write what the page shows as a JSON file");
-    coordinator_.AddTo(app_);
+    line_.Add("run_or_experiment", source_, "a folder, or a run's id").Required();
+    line_.Add("--output,-o", output_, "the HTML file to write").Required();
+    line_.Add("--teacher", sources_.teacher_model,
+              "the teacher's TorchScript file, if it is not where the run says");
+    line_.Add("--teacher-card", sources_.teacher_card,
+              "model card (JSON) for a teacher file that carries none");
+    line_.Add("--data-dir", sources_.data_dir,
+              "folder of data sets, such as DIR/mnist; digits is built in");
+    line_.Add("--json", json_path_, "also write what the page shows as a JSON file");
+    coordinator_.AddTo(&line_);
   }
 
   absl::Status Run() override {
@@ -80,7 +80,7 @@ class ReportCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeReportCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeReportCommand(CommandLine* parent) {
   return std::make_unique<ReportCommand>(parent);
 }
 

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands/command.h"
 #include "cli/runs/local_run.h"
-#include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "cli/runs/spec_files.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
@@ -15,21 +15,21 @@ namespace {
 
 class RunCommand : public Command {
  public:
-  explicit RunCommand(CLI::App* parent)
+  explicit RunCommand(CommandLine* parent)
       : Command(parent, "run",
                 "Do a run from start to end in this process: teacher, coordinator and worker, no "
                 "server needed. The weights are bit for bit those of the separate services.",
                 "  distillery run deploy/examples/digits.yaml\n"
                 "  distillery run mnist.yaml --data-dir data --output runs/mnist --json\n"
                 "Ctrl-C stops it; the same command goes on where it was.") {
-    app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
-    app_->add_option("--output", folder_, "folder for the student and the figures")
-        ->default_str("runs/NAME");
-    app_->add_option("--data-dir", data_dir_,
-                     "folder of data sets, such as DIR/mnist; digits is built in");
-    app_->add_option("--device", device_, "where teacher and student compute: cpu, cuda or cuda:N")
-        ->capture_default_str();
-    app_->add_flag("--json", json_, "print the finished run as JSON");
+    line_.Add("spec", spec_path_, "the RunSpec, a YAML file").Required();
+    line_.Add("--output", folder_, "folder for the student and the figures")
+        .ShowDefault("runs/NAME");
+    line_.Add("--data-dir", data_dir_,
+              "folder of data sets, such as DIR/mnist; digits is built in");
+    line_.Add("--device", device_, "where teacher and student compute: cpu, cuda or cuda:N")
+        .ShowDefault();
+    line_.Add("--json", json_, "print the finished run as JSON");
   }
 
   absl::StatusOr<std::string> Numerics() override {
@@ -77,7 +77,7 @@ class RunCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeRunCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeRunCommand(CommandLine* parent) {
   return std::make_unique<RunCommand>(parent);
 }
 

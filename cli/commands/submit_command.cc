@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/commands/coordinator_command.h"
+#include "cli/commands/remote_command.h"
 #include "cli/runs/initial_weights.h"
 #include "cli/runs/run_client.h"
 #include "cli/runs/run_data.h"
 #include "cli/runs/run_files.h"
 #include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "cli/runs/spec_files.h"
 #include "cli/runs/sweep_table.h"
 #include "common/base/checksum.h"
@@ -22,32 +23,28 @@
 namespace distillery {
 namespace {
 
-class SubmitCommand : public CoordinatorCommand {
+class SubmitCommand : public RemoteCommand {
  public:
-  explicit SubmitCommand(CLI::App* parent)
-      : CoordinatorCommand(
-            parent, "submit", "Give a run, or a sweep of runs, to a coordinator.",
-            "  distillery submit deploy/examples/digits.yaml\n"
-            "  distillery submit run.yaml --wait --output runs/first\n"
-            "  distillery submit deploy/examples/sweep.yaml --wait\n"
-            "A RunSpec with a key `sweep` stands for a run of each combination.\n"
-            "A run that its data does not fit is refused: digits is known, other data "
-            "sets are\nlooked for in --data-dir, or asked of a teacher.") {
-    app_->add_option("spec", spec_path_, "the RunSpec, a YAML file")->required();
-    app_->add_flag("--wait", wait_, "watch until the runs have ended");
-    app_->add_option(
-        "--output", folder_,
-        "with --wait: folder for the student and the figures; of a sweep one in it for "
-        "each run");
-    app_->add_option("--data-dir", data_.data_dir,
-                     "folder of data sets, such as DIR/mnist, if they are on this machine too: the "
-                     "spec and what its files say are compared with the data");
-    app_->add_option(
-        "--teacher", data_.teacher,
-        "teacher service to ask of the data, HOST:PORT (default: 127.0.0.1:7001 if the "
-        "coordinator is on this machine)");
-    app_->add_option("--request-id", request_id_,
-                     "submitting again with the same id gives the same runs");
+  explicit SubmitCommand(CommandLine* parent)
+      : RemoteCommand(parent, "submit", "Give a run, or a sweep of runs, to a coordinator.",
+                      "  distillery submit deploy/examples/digits.yaml\n"
+                      "  distillery submit run.yaml --wait --output runs/first\n"
+                      "  distillery submit deploy/examples/sweep.yaml --wait\n"
+                      "A RunSpec with a key `sweep` stands for a run of each combination.\n"
+                      "A run that its data does not fit is refused: digits is known, other data "
+                      "sets are\nlooked for in --data-dir, or asked of a teacher.") {
+    line_.Add("spec", spec_path_, "the RunSpec, a YAML file").Required();
+    line_.Add("--wait", wait_, "watch until the runs have ended");
+    line_.Add("--output", folder_,
+              "with --wait: folder for the student and the figures; of a sweep one in it for "
+              "each run");
+    line_.Add("--data-dir", data_.data_dir,
+              "folder of data sets, such as DIR/mnist, if they are on this machine too: the "
+              "spec and what its files say are compared with the data");
+    line_.Add("--teacher", data_.teacher,
+              "teacher service to ask of the data, HOST:PORT (default: 127.0.0.1:7001 if the "
+              "coordinator is on this machine)");
+    line_.Add("--request-id", request_id_, "submitting again with the same id gives the same runs");
   }
 
   absl::Status Run() override {
@@ -155,7 +152,7 @@ class SubmitCommand : public CoordinatorCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeSubmitCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeSubmitCommand(CommandLine* parent) {
   return std::make_unique<SubmitCommand>(parent);
 }
 

@@ -6,7 +6,7 @@
 #include "cli/commands/command.h"
 #include "cli/runs/known_settings.h"
 #include "cli/runs/local_run.h"
-#include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
@@ -18,32 +18,30 @@ namespace {
 
 class TrainTeacherCommand : public Command {
  public:
-  explicit TrainTeacherCommand(CLI::App* parent)
+  explicit TrainTeacherCommand(CommandLine* parent)
       : Command(parent, "train-teacher",
                 "Train a teacher on hard labels and save it as TorchScript with its model card. "
-                "Whatever is not given comes from the data set's recipe.",
+                "Whatever is not given comes from the data set's settings.",
                 "  distillery train-teacher --output teacher.pt\n"
                 "  distillery train-teacher --dataset mnist --data-dir data --output mnist.pt\n"
                 "  distillery train-teacher --architecture lenet --dataset mnist --data-dir data "
                 "--epochs 5 --output lenet.pt") {
-    app_->add_option("--output", output_, "the TorchScript file to write")->required();
-    app_->add_option("--dataset", dataset_, "digits (built in) or mnist")->capture_default_str();
-    app_->add_option("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
-    app_->add_option("--architecture", architecture_,
-                     ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P");
-    app_->add_option("--epochs", epochs_, "epochs over the training split")
-        ->check(CLI::Range(1, 1'000'000));
-    app_->add_option("--learning-rate", learning_rate_, "peak learning rate of SGD");
-    app_->add_option("--seed", seed_, "seed of everything random");
-    app_->add_option("--device", device_, "where to compute: cpu, cuda or cuda:N")
-        ->capture_default_str();
-    app_->add_flag("--json", json_, "print the result as JSON");
+    line_.Add("--output", output_, "the TorchScript file to write").Required();
+    line_.Add("--dataset", dataset_, "digits (built in) or mnist").ShowDefault();
+    line_.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
+    line_.Add("--architecture", architecture_,
+              ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P");
+    line_.Add("--epochs", epochs_, "epochs over the training split").Between(1, 1'000'000);
+    line_.Add("--learning-rate", learning_rate_, "peak learning rate of SGD");
+    line_.Add("--seed", seed_, "seed of everything random");
+    line_.Add("--device", device_, "where to compute: cpu, cuda or cuda:N").ShowDefault();
+    line_.Add("--json", json_, "print the result as JSON");
   }
 
   absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const Recipe recipe, RecipeFor(dataset_));
+    DISTILLERY_ASSIGN_OR_RETURN(const KnownSettings settings, KnownSettingsFor(dataset_));
     LocalRun run;
-    run.spec = recipe.teacher;
+    run.spec = settings.teacher;
     auto& training = run.spec.training;
     if (epochs_.has_value()) {
       training.rounds = *epochs_;
@@ -93,7 +91,7 @@ class TrainTeacherCommand : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeTrainTeacherCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeTrainTeacherCommand(CommandLine* parent) {
   return std::make_unique<TrainTeacherCommand>(parent);
 }
 

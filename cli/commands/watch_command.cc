@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "cli/commands/coordinator_command.h"
+#include "cli/commands/remote_command.h"
 #include "cli/runs/fleet_view.h"
 #include "cli/runs/teacher_query.h"
 #include "cli/terminal/full_screen.h"
@@ -18,10 +18,10 @@
 namespace distillery {
 namespace {
 
-class WatchCommand : public CoordinatorCommand {
+class WatchCommand : public RemoteCommand {
  public:
-  explicit WatchCommand(CLI::App* parent)
-      : CoordinatorCommand(
+  explicit WatchCommand(CommandLine* parent)
+      : RemoteCommand(
             parent, "watch",
             "Show a run's progress until it has ended or is paused; without a run, all runs, "
             "workers "
@@ -32,10 +32,9 @@ class WatchCommand : public CoordinatorCommand {
             "      full screen; q ends it\n"
             "  distillery watch --once\n"
             "      one look, as lines; --json for scripts") {
-    app_->add_option("run", run_id_, "the run's id; none: everything");
-    app_->add_option("--teacher", teachers_, "teacher service, HOST:PORT; may be repeated")
-        ->capture_default_str();
-    app_->add_flag("--once", once_, "look once and end");
+    line_.Add("run", run_id_, "the run's id; none: everything");
+    line_.Add("--teacher", teachers_, "teacher service, HOST:PORT; may be repeated").ShowDefault();
+    line_.Add("--once", once_, "look once and end");
   }
 
   absl::Status Run() override {
@@ -110,7 +109,7 @@ class WatchCommand : public CoordinatorCommand {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeWatchCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeWatchCommand(CommandLine* parent) {
   return std::make_unique<WatchCommand>(parent);
 }
 

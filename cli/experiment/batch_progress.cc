@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/runs/progress.h"
-#include "cli/runs/run_client.h"
+#include "cli/runs/run_text.h"
 #include "cli/terminal/terminal_text.h"
 #include "common/base/clock.h"
 #include "common/base/terminal.h"

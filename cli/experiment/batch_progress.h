@@ -34,7 +34,7 @@ class BatchProgress {
   const bool terminal_;
   const TrainingCost cost_;
   double planned_;
-  // Of the batches before.
+  // The part that the batches before did.
   double done_before_ = 0;
   // Done when the first state was seen; what runs did in an earlier process took none of this one's
   // time.

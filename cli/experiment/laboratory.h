@@ -17,8 +17,8 @@
 #include "absl/status/statusor.h"
 #include "cli/experiment/batch_progress.h"
 #include "cli/experiment/experiment_folder.h"
-#include "cli/models/logit_reader.h"
 #include "cli/experiment/recipe.h"
+#include "cli/models/logit_reader.h"
 #include "cli/models/student_model.h"
 #include "cli/report/results.h"
 #include "cli/runs/cluster.h"
@@ -38,7 +38,7 @@ struct LaboratoryOptions {
   std::string teacher_path;
   std::string teacher_card;
   int workers = 1;
-  // Of teacher and students, unless they are a given coordinator's: "cpu", "cuda" or "cuda:N".
+  // Where processes that are started here compute: "cpu", "cuda" or "cuda:N".
   std::string device = "cpu";
   // Runs of DoOverSeeds take seeds 1 to so many.
   int64_t seeds = 1;
@@ -64,7 +64,7 @@ struct FinishedRun {
 
 // All specs with seed 1, then all with seed 2, and so on.
 std::vector<RunSpec> OverSeeds(const std::vector<RunSpec>& specs, int64_t seeds);
-// Of each run.
+// The figure of each run.
 std::vector<double> ErrorCounts(const std::vector<FinishedRun>& runs);
 std::vector<double> Accuracies(const std::vector<FinishedRun>& runs);
 

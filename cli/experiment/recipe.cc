@@ -14,8 +14,8 @@ namespace {
 
 // A teacher that costs about as much as a few students.
 RunSpec QuickTeacher(const ExperimentRecipe& recipe) {
-  if (const auto known = RecipeFor(recipe.dataset); known.ok()) return known->teacher;
-  RunSpec teacher = RecipeFor("digits")->teacher;
+  if (const auto known = KnownSettingsFor(recipe.dataset); known.ok()) return known->teacher;
+  RunSpec teacher = KnownSettingsFor("digits")->teacher;
   teacher.dataset = recipe.student.dataset;
   // As there: the students' rates are chosen on images that the teacher never saw.
   teacher.dataset.train_split = "fit";
@@ -54,7 +54,7 @@ void SetQuick(ExperimentRecipe* recipe) {
 
 // Hinton, Vinyals and Dean 2015, section 3, trained for long enough to reach its numbers.
 void SetPaper(ExperimentRecipe* recipe) {
-  const Recipe mnist = *RecipeFor("mnist");
+  const KnownSettings mnist = *KnownSettingsFor("mnist");
   recipe->width = 800;
   recipe->hidden_layers = 2;
   recipe->rates = {0.01, 0.03, 0.1};
@@ -76,7 +76,7 @@ void SetPaper(ExperimentRecipe* recipe) {
   teacher.training.batch_size = 128;
   teacher.training.learning_rate = 0.1;
   teacher.training.schedule = "one_cycle";
-  // Of the weights into one unit: the paper's "weight-constraints" (Hinton et al. 2012). Inputs
+  // The paper's "weight-constraints" (Hinton et al. 2012), on the weights into one unit. Inputs
   // here have deviation 1, not pixels' 0.3, so it is below the usual 3 to 4.
   teacher.training.max_weight_norm = 2;
   teacher.training.optimizer_state = "average";

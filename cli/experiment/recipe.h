@@ -29,15 +29,15 @@ struct ExperimentRecipe {
   int64_t hidden_layers = 1;
   std::vector<double> rates;
 
-  // Of each student of the studies below but compression, which train many.
+  // The epochs of each student of the studies below but compression, which train many.
   int64_t study_epochs = 0;
-  // Of the temperature by width study.
+  // What the temperature by width study tries.
   std::vector<int64_t> study_widths;
   std::vector<double> study_temperatures;
-  // Of the sweep.
+  // What the sweep tries.
   std::vector<double> sweep_temperatures;
   std::vector<double> sweep_alphas;
-  // Of the compression curve, ascending.
+  // The widths of the compression curve, ascending.
   std::vector<int64_t> compression_widths;
   // Where hard labels say nothing of a class, alpha is 1 and this the temperature.
   double zero_shot_temperature = 0;

@@ -16,7 +16,7 @@ struct Omission {
   std::vector<int64_t> biased;
   // "without class 3"
   std::string name;
-  // Of the names of its runs.
+  // The end of the names of its runs.
   std::string suffix;
 };
 
@@ -29,7 +29,7 @@ struct UnseenErrors {
   std::vector<double> unseen_rate;
   std::vector<double> recall;
 
-  // Of one seed.
+  // Adds the errors of one seed.
   void Add(const std::vector<int32_t>& choices, const SplitLogits& logits,
            const std::vector<int64_t>& unseen_classes);
 };

@@ -21,7 +21,7 @@ struct ExportTarget {
 };
 
 struct ExportedFile {
-  // Of the float32 weights, also where the file was made int8; "" for a model that was frozen or
+  // The SHA-256 of the float32 weights, also of an int8 file; "" for a model that was frozen or
   // int8 before, whose weights have no names.
   std::string weights_sha256;
   int64_t byte_count = 0;

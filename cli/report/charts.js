@@ -44,7 +44,7 @@ const Charts = (() => {
   const withUnit = (text, unit) => unit ? `${text}\u00a0${unit}` : text;
   const axisTitle = (axis) => axis.unit ? `${axis.label} (${axis.unit})` : axis.label;
   const cut = (text, length) => text.length > length ? text.slice(0, Math.max(1, length - 1)) + "…" : text;
-  // Of names that differ at their ends.
+  // For names that differ at their ends.
   const cutStart = (text, length) => text.length > length ? "…" + text.slice(text.length - Math.max(1, length - 1)) : text;
 
   // A scale from values to pixels, with its ticks.

@@ -16,7 +16,7 @@ namespace distillery {
 struct DemoReport {
   std::string dataset;
   ModelFigures teacher;
-  // Of the first seed.
+  // The figures of the first seed's students.
   ModelFigures hard;
   ModelFigures distilled;
   // The distilled student with int8 weights.

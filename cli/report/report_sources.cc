@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "cli/runs/run_text.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "nlohmann/json.hpp"

@@ -11,12 +11,12 @@
 
 namespace distillery {
 
-// Of a folder that WriteRunFolder made, or an older version of it. A teacher that `sources` do not
-// name is looked for where the RunSpec says, and as teacher.pt in the folder and the one above.
+// Reads a folder that WriteRunFolder made, or an older version of it did. A teacher without name
+// in `sources` is looked for where the RunSpec says, and as teacher.pt in the folder or that above.
 // NOT_FOUND without metrics.json; INVALID_ARGUMENT if that is not a run's.
 absl::StatusOr<PanelSources> ReadRunFolder(const std::string& folder, const RunSources& sources);
 
-// Of a run on a coordinator; the student is downloaded to `student_path`. Errors as RunClient.
+// Reads a run on a coordinator; the student is downloaded to `student_path`. Errors as RunClient.
 absl::StatusOr<PanelSources> ReadCoordinatorRun(const RunClient& client, const std::string& run_id,
                                                 const std::string& student_path,
                                                 const RunSources& sources);

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/models/sample.h"
 #include "cli/models/student_model.h"
-#include "cli/runs/run_client.h"
+#include "cli/runs/run_text.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/proto_conversion.h"

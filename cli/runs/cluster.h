@@ -23,7 +23,7 @@ class Cluster {
     // Model card (JSON) for a teacher file that carries none.
     std::string teacher_card;
     int workers = 1;
-    // Of teacher and workers: "cpu", "cuda" or "cuda:N".
+    // Where teacher and workers compute: "cpu", "cuda" or "cuda:N".
     std::string device = "cpu";
     // Longer than a worker may be held up by a busy machine.
     absl::Duration lease = absl::Seconds(10);

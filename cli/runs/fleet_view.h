@@ -23,7 +23,7 @@ struct FleetSnapshot {
   };
   absl::Time at;
   std::string coordinator;
-  // Of the coordinator's answers; if not OK, `runs` and `workers` are the last that were known.
+  // How the coordinator answered; if not OK, `runs` and `workers` are the last that were known.
   absl::Status status;
   // Newest first.
   std::vector<v1::Run> runs;
@@ -47,7 +47,7 @@ class FleetView {
     absl::Time at;
     int64_t value = 0;
   };
-  // Of the counter named `key`; nothing at its first sight.
+  // The rate of the counter named `key`; nothing at its first sight.
   std::optional<double> RateOf(const std::string& key, int64_t value, absl::Time at);
 
   using Table = std::vector<std::vector<std::string>>;

@@ -5,9 +5,9 @@
 namespace distillery {
 namespace {
 
-Recipe Digits() {
-  Recipe recipe;
-  RunSpec& teacher = recipe.teacher;
+KnownSettings Digits() {
+  KnownSettings settings;
+  RunSpec& teacher = settings.teacher;
   teacher.name = "teacher";
   // Not the validation part: the students' rates are chosen on images that the teacher never saw.
   teacher.dataset.train_split = "fit";
@@ -18,7 +18,7 @@ Recipe Digits() {
   teacher.training.batch_size = 64;
   teacher.training.learning_rate = 0.05;
   teacher.training.schedule = "one_cycle";
-  RunSpec& student = recipe.student;
+  RunSpec& student = settings.student;
   student.name = "student";
   student.student.architecture = "mlp:64-8-10";
   student.dataset.shard_size = 64;
@@ -29,14 +29,14 @@ Recipe Digits() {
   student.training.local_epochs = 12;
   student.training.batch_size = 32;
   student.training.schedule = "cosine";
-  recipe.rates = {0.01, 0.03, 0.1};
-  return recipe;
+  settings.rates = {0.01, 0.03, 0.1};
+  return settings;
 }
 
 // The networks of Hinton, Vinyals and Dean 2015, section 3.
-Recipe Mnist() {
-  Recipe recipe;
-  RunSpec& teacher = recipe.teacher;
+KnownSettings Mnist() {
+  KnownSettings settings;
+  RunSpec& teacher = settings.teacher;
   teacher.name = "teacher";
   teacher.dataset.name = "mnist";
   teacher.dataset.shard_size = 2000;
@@ -49,7 +49,7 @@ Recipe Mnist() {
   teacher.training.batch_size = 128;
   teacher.training.learning_rate = 0.03;
   teacher.training.schedule = "one_cycle";
-  RunSpec& student = recipe.student;
+  RunSpec& student = settings.student;
   student.name = "student";
   student.dataset = teacher.dataset;
   student.dataset.augmentation = "none";
@@ -62,13 +62,13 @@ Recipe Mnist() {
   student.training.local_epochs = 2;
   student.training.batch_size = 64;
   student.training.schedule = "cosine";
-  recipe.rates = {0.01, 0.03, 0.1};
-  return recipe;
+  settings.rates = {0.01, 0.03, 0.1};
+  return settings;
 }
 
 }  // namespace
 
-absl::StatusOr<Recipe> RecipeFor(const std::string& dataset) {
+absl::StatusOr<KnownSettings> KnownSettingsFor(const std::string& dataset) {
   if (dataset == "digits") return Digits();
   if (dataset == "mnist") return Mnist();
   return absl::InvalidArgumentError(UnknownName("data set", dataset, {"digits", "mnist"}));

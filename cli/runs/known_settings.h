@@ -9,7 +9,7 @@
 
 namespace distillery {
 
-struct Recipe {
+struct KnownSettings {
   // alpha 0, one replica.
   RunSpec teacher;
   // alpha and temperature for distillation; training.learning_rate is one of `rates`.
@@ -18,7 +18,7 @@ struct Recipe {
   std::vector<double> rates;
 };
 
-// INVALID_ARGUMENT for a data set without recipe.
-absl::StatusOr<Recipe> RecipeFor(const std::string& dataset);
+// INVALID_ARGUMENT for a data set without settings.
+absl::StatusOr<KnownSettings> KnownSettingsFor(const std::string& dataset);
 
 }  // namespace distillery

@@ -7,6 +7,7 @@
 #include "cli/runs/run_client.h"
 #include "cli/runs/run_files.h"
 #include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"

@@ -14,7 +14,7 @@ struct LocalRun {
   // Gets student.pt, metrics.json ..., and the coordinator's record in state/.
   std::string folder;
   std::string data_dir;
-  // Of teacher and student: "cpu", "cuda" or "cuda:N".
+  // Where teacher and student compute: "cpu", "cuda" or "cuda:N".
   std::string device = "cpu";
   // Said after Ctrl-C: how to go on.
   std::string resume_hint;

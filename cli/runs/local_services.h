@@ -29,7 +29,7 @@ class LocalServices {
     std::string cache_dir;
     // Folder or file of TorchScript students; empty: built-in architectures alone.
     std::string student_dir;
-    // Of teacher and student: "cpu", "cuda" or "cuda:N".
+    // Where teacher and student compute: "cpu", "cuda" or "cuda:N".
     std::string device = "cpu";
     // The run that will be submitted, which is checked against its data; null: any run.
     const RunSpec* run = nullptr;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/runs/run_client.h"
 #include "common/run/run_spec.h"
+#include "distillery/v1/coordinator_service.pb.h"
 
 namespace distillery {
 

@@ -2,16 +2,16 @@
 
 #include <cstdio>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cli/runs/run_text.h"
 #include "common/base/checksum.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/rpc/flags.h"
 #include "common/rpc/message_texts.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
+#include "common/rpc/transport_flags.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
@@ -46,9 +46,9 @@ absl::StatusOr<Response> Call(const std::shared_ptr<Connection>& connection,
 
 }  // namespace
 
-void CoordinatorFlags::AddTo(CLI::App* app) {
-  app->add_option("--coordinator", address, "the coordinator, HOST:PORT")->capture_default_str();
-  AddTransportFlags(app, &transport);
+void CoordinatorFlags::AddTo(CommandLine* line) {
+  line->Add("--coordinator", address, "the coordinator, HOST:PORT").ShowDefault();
+  AddTransportFlags(line, &transport);
 }
 
 absl::StatusOr<RunClient> RunClient::Connect(const CoordinatorFlags& flags) {
@@ -204,46 +204,6 @@ absl::Status RunClient::Watch(const std::vector<std::string>& run_ids,
     if (reached && (!show(runs) || all_still)) return absl::OkStatus();
     if (!reached && !show({})) return absl::OkStatus();
     absl::SleepFor(kPeriod);
-  }
-}
-
-bool HasEnded(const v1::Run& run) {
-  return run.state() == v1::RUN_STATE_SUCCEEDED || run.state() == v1::RUN_STATE_FAILED ||
-         run.state() == v1::RUN_STATE_CANCELLED;
-}
-
-bool StandsStill(const v1::Run& run) {
-  return HasEnded(run) || run.state() == v1::RUN_STATE_PAUSED;
-}
-
-std::string RunStateName(const v1::Run& run) {
-  constexpr size_t kPrefix = sizeof("RUN_STATE_") - 1;
-  return absl::AsciiStrToLower(v1::RunState_Name(run.state()).substr(kPrefix));
-}
-
-absl::Status RunOutcome(const v1::Run& run, const std::string& go_on) {
-  const std::string what =
-      absl::StrCat("run ", run.run_id(), " (", run.spec().name(), ") ", RunStateName(run));
-  switch (run.state()) {
-    case v1::RUN_STATE_SUCCEEDED:
-      return absl::OkStatus();
-    case v1::RUN_STATE_CANCELLED:
-      return absl::AbortedError(what);
-    case v1::RUN_STATE_PAUSED: {
-      const std::string way =
-          go_on.empty() ? absl::StrCat("distillery resume ", run.run_id()) : go_on;
-      // By a person. Everything else stops a run again unless what is wrong has been mended.
-      if (run.state_reason() == "paused") {
-        return absl::AbortedError(absl::StrCat(what, "; to go on: ", way));
-      }
-      return absl::AbortedError(absl::StrCat(
-          what, ": ", run.state_reason(),
-          "; if the RunSpec is wrong, change it and begin anew with that; if it is not, mend the "
-          "cause, then: ",
-          way));
-    }
-    default:
-      return absl::AbortedError(absl::StrCat(what, ": ", run.state_reason()));
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include <grpcpp/channel.h>
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "cli/runs/run_inputs.h"
+#include "common/base/command_line.h"
 #include "common/rpc/connection.h"
 #include "common/run/run_spec.h"
 #include "distillery/v1/coordinator_service.pb.h"
@@ -24,7 +24,7 @@ struct CoordinatorFlags {
   std::string address = "127.0.0.1:7002";
   TransportOptions transport;
 
-  void AddTo(CLI::App* app);
+  void AddTo(CommandLine* line);
 };
 
 class RunClient {
@@ -70,14 +70,5 @@ class RunClient {
   std::shared_ptr<Connection> connection_;
   std::string address_;
 };
-
-bool HasEnded(const v1::Run& run);
-// It has ended or is paused: without somebody's help it stays as it is.
-bool StandsStill(const v1::Run& run);
-// "pending", "running", "succeeded", "failed", "cancelled", "paused".
-std::string RunStateName(const v1::Run& run);
-// OK for a run that succeeded; else its reason, and of a paused one `go_on`, by default the
-// command.
-absl::Status RunOutcome(const v1::Run& run, const std::string& go_on = "");
 
 }  // namespace distillery

@@ -19,13 +19,13 @@ namespace distillery {
 
 // By the names of the tensors.
 using NamedHistograms = std::map<std::string, Histogram>;
-// Of the float32 tensors.
+// The histograms of the float32 tensors.
 NamedHistograms WeightHistograms(const Weights& weights);
 
 struct RunEvents {
   v1::GetRunResponse run;
   std::vector<v1::LeaseRecord> leases;
-  // Of those weights that are at hand, by rounds completed.
+  // The histograms of those weights that are at hand, by rounds completed.
   std::map<int64_t, NamedHistograms> weights;
   // Entropy in nats of the teacher's softmax at T = 1, one per sample; empty: not known.
   std::vector<float> teacher_entropies;

@@ -1,7 +1,5 @@
 #include "cli/runs/run_folder.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -10,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/models/student_model.h"
 #include "cli/runs/run_events.h"
-#include "cli/terminal/text_table.h"
+#include "cli/runs/run_text.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -35,7 +33,7 @@ absl::StatusOr<std::string> WriteInt8Student(const RunClient& client, const v1::
                       DescribeSizes(*file), "\n");
 }
 
-// Of the newest weights, and of those of the rounds before that the coordinator still keeps.
+// The histograms of the newest weights, and of the rounds before that the coordinator still keeps.
 absl::StatusOr<std::map<int64_t, NamedHistograms>> KeptWeights(const RunClient& client,
                                                                const v1::Run& run) {
   constexpr int64_t kMostRounds = 3;
@@ -140,22 +138,6 @@ absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& r
           "/tensorboard\n",
           "state/               the coordinator's record, if the run was made here; ",
           "safe to delete now\n"));
-}
-
-std::string ToJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  return status.ok() ? json : "{}";
-}
-
-std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics) {
-  if (metrics.sample_count() == 0) return "not evaluated";
-  const int64_t errors = metrics.sample_count() - metrics.correct_count();
-  return absl::StrCat("accuracy ", FormatShare(metrics.correct_count(), metrics.sample_count()),
-                      " (", errors, " errors of ", metrics.sample_count(), ")");
 }
 
 }  // namespace distillery

@@ -34,10 +34,4 @@ struct RunSources {
 absl::Status WriteRunFolder(const RunClient& client, const v1::GetRunResponse& run,
                             const std::string& folder, const RunSources& sources = {});
 
-// JSON with the proto's field names, as one object.
-std::string ToJson(const google::protobuf::Message& message);
-
-// "accuracy 97.23 % (11 errors of 397)".
-std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics);
-
 }  // namespace distillery

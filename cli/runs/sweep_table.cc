@@ -6,7 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/runs/run_client.h"
+#include "cli/runs/run_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/terminal.h"
 #include "common/rpc/proto_conversion.h"

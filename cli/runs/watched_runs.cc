@@ -1,6 +1,7 @@
 #include "cli/runs/watched_runs.h"
 
 #include "absl/strings/str_cat.h"
+#include "cli/runs/run_text.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 

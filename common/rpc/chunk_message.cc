@@ -12,9 +12,9 @@
 namespace distillery {
 namespace {
 
-// Of the messages with a chunk.
+// The field of the messages with a chunk.
 constexpr int kChunk = 2;
-// Of BytesChunk.
+// The fields of BytesChunk.
 constexpr int kOffset = 1;
 constexpr int kData = 2;
 constexpr int kCrc32c = 3;

@@ -68,7 +68,7 @@ struct State {
   std::shared_ptr<CallQuota> quota;
 };
 
-// Of the authentication context that all calls of a connection share: the connection's number.
+// The connection's number, in the authentication context that all its calls share.
 constexpr char kConnectionProperty[] = "distillery_connection";
 
 // No handler sees a call before.

@@ -146,7 +146,7 @@ std::string Listener::AcceptOne(int socket) {
     // Else the client has left.
     return short_of_something ? std::strerror(errno) : "";
   }
-  // Of a Unix socket there is none, and its peer cannot vanish.
+  // A Unix socket has no such option, and its peer cannot vanish.
   setsockopt(connection.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kPeerGoneMilliseconds,
              sizeof(kPeerGoneMilliseconds));
   const std::string host = HostOf(*peer);

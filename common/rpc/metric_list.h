@@ -18,7 +18,7 @@ class MetricList {
   using Labels = std::vector<std::pair<std::string, std::string>>;
   using Histogram = prometheus::ClientMetric::Histogram;
 
-  // Of all names.
+  // `prefix` begins all names.
   explicit MetricList(std::string prefix) : prefix_(std::move(prefix)) {}
 
   // Numbers of one name are one family and lie together, whatever the order of the calls; help says

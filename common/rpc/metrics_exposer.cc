@@ -113,18 +113,18 @@ MetricsExposer::~MetricsExposer() {
   if (!unix_path_.empty()) unlink(unix_path_.c_str());
 }
 
-void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options) {
+void AddMetricsFlags(CommandLine* line, MetricsExposer::Options* options) {
   const std::string group = "Metrics";
-  app->add_option("--metrics-listen", options->address,
-                  "show metrics to Prometheus at http://HOST:PORT/metrics; port 0: any free "
-                  "(default: none)")
-      ->group(group);
-  app->add_option("--metrics-address-file", options->address_file,
-                  "write that address here once it is served")
-      ->group(group);
-  app->add_flag("--metrics-insecure", options->insecure,
-                "show them on addresses other than loopback, although they are plain HTTP")
-      ->group(group);
+  line->Add("--metrics-listen", options->address,
+            "show metrics to Prometheus at http://HOST:PORT/metrics; port 0: any free "
+            "(default: none)")
+      .Group(group);
+  line->Add("--metrics-address-file", options->address_file,
+            "write that address here once it is served")
+      .Group(group);
+  line->Add("--metrics-insecure", options->insecure,
+            "show them on addresses other than loopback, although they are plain HTTP")
+      .Group(group);
 }
 
 }  // namespace distillery

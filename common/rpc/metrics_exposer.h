@@ -14,12 +14,12 @@
 
 #include <prometheus/collectable.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/command_line.h"
 
 struct MHD_Daemon;
 
@@ -54,13 +54,13 @@ class MetricsExposer {
 
   const std::shared_ptr<prometheus::Collectable> collectable_;
   std::string address_;
-  // Of a unix socket, to be removed.
+  // The path of a unix socket, to be removed.
   std::string unix_path_;
   const std::unique_ptr<MetricsPlaces> places_;
   std::vector<MHD_Daemon*> daemons_;
 };
 
 // --metrics-listen, --metrics-address-file and --metrics-insecure.
-void AddMetricsFlags(CLI::App* app, MetricsExposer::Options* options);
+void AddMetricsFlags(CommandLine* line, MetricsExposer::Options* options);
 
 }  // namespace distillery

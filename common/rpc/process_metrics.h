@@ -8,7 +8,7 @@
 
 namespace distillery {
 
-// Of this process, from /proc/self; what cannot be read is left out.
+// The metrics of this process, from /proc/self; what cannot be read is left out.
 std::vector<prometheus::MetricFamily> CollectProcessMetrics();
 
 }  // namespace distillery

@@ -33,7 +33,7 @@ class RpcServer {
     std::string allowed_workers;
     // Beyond, new ones wait for a second, then are closed.
     int64_t max_connections = 1024;
-    // Of one address; beyond, its new ones are closed. 0: half of max_connections.
+    // The same for one address; beyond, its new ones are closed. 0: half of max_connections.
     int64_t max_connections_per_address = 0;
     // What a peer may send of a stream before it is read; 0: as much as gRPC finds to be on its way
     // at once, which over loopback are megabytes of each stream.

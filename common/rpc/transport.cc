@@ -3,9 +3,6 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <openssl/crypto.h>
-
-#include <cstdlib>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -13,22 +10,10 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/core_server_credentials.h"
+#include "common/rpc/initialise.h"
 
 namespace distillery {
 namespace {
-
-// A channel without a call under way, as is one whose calls fail at once since the server is away,
-// is polled so often. By default it is each 5 s, and attempts to connect are given up sooner than
-// that: a worker found a coordinator that was away for 35 ms after 10 s and more. gRPC has no
-// channel argument for it, and reads the variable when its first channel is made. A user's own
-// value stays.
-[[maybe_unused]] const int kBackupPolls =
-    setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*replace=*/0);
-
-// OpenSSL frees what it holds when main() has returned, while gRPC's threads still run: one that
-// ends then frees its error queue twice, or nobody does (github.com/grpc/grpc/issues/38539). The
-// system takes everything back anyway. It must come before any other use of OpenSSL.
-[[maybe_unused]] const int kNoCleanupAtExit = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 
 // For the connection, the handshake of TLS and the first frame, three or four round trips on a
 // machine that may be busy. gRPC's own 20 s would be the time that an address takes which swallows
@@ -98,6 +83,7 @@ absl::StatusOr<std::shared_ptr<TlsFileWatch>> WatchTlsFiles(const TransportOptio
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const std::string& address, const TransportOptions& options, const std::string& allowed_workers,
     std::shared_ptr<CallQuota> quota) {
+  RequireRpc();
   DISTILLERY_RETURN_IF_ERROR(CheckTransport(address, options));
   if (!options.tls()) {
     if (allowed_workers.empty()) {
@@ -119,6 +105,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
 
 std::shared_ptr<grpc::Channel> MakeChannelWith(const std::string& address, const TlsFiles* files,
                                                const std::string& tls_name) {
+  RequireRpc();
   const std::shared_ptr<grpc::ChannelCredentials> credentials =
       files == nullptr ? grpc::InsecureChannelCredentials()
                        : grpc::SslCredentials({files->ca, files->key, files->certificate});

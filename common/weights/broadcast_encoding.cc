@@ -6,7 +6,6 @@
 #include "common/base/half.h"
 #include "common/base/status_macros.h"
 #include "common/weights/layout.h"
-#include "common/weights/tensor_bytes.h"
 
 namespace distillery {
 namespace {
@@ -16,6 +15,13 @@ constexpr int64_t kPiece = 256 << 10;
 
 bool IsParameter(const TensorSpec& tensor, const std::vector<std::string>& buffers) {
   return !std::binary_search(buffers.begin(), buffers.end(), tensor.name);
+}
+
+// REQUIRES: `layout` is that of `file`, and `tensor` is from it.
+absl::string_view TensorBytes(absl::string_view file, const WeightsLayout& layout,
+                              const TensorSpec& tensor) {
+  return file.substr(static_cast<size_t>(layout.data_start() + tensor.offset),
+                     static_cast<size_t>(tensor.byte_count));
 }
 
 // The layout in which parameters of type `from` are of type `to`.

@@ -34,28 +34,27 @@ constexpr char kExportExamples[] =
 
 }  // namespace
 
-void StateCommand::AddTo(CLI::App* app) {
-  state_ = app->add_subcommand("state", "look at a state folder, mend it, take things out of it");
-  state_->require_subcommand(1);
-  check_ = state_->add_subcommand(
+void StateCommand::AddTo(CommandLine* line) {
+  state_ = line->AddCommand("state", "look at a state folder, mend it, take things out of it");
+  state_.RequireCommand();
+  check_ = state_.AddCommand(
       "check", "verify every row and every file of a folder that no coordinator uses");
-  check_->add_option("folder", folder_, "the state folder")->required();
-  check_->add_flag("--repair", options_.repair, "take out damaged rows that can be made again");
-  check_->add_option("--forget-run", options_.forget_run, "take out all rows of this run");
-  check_->add_flag("--json", json_, "print the findings as JSON");
-  check_->footer(kCheckExamples);
-  export_ = state_->add_subcommand("export", "write the record as JSON, or a run's weights");
-  export_->add_option("folder", folder_, "the state folder")->required();
-  export_->add_option("--output", output_, "file for the JSON (default: standard output)");
-  CLI::Option* const run = export_->add_option("--run", run_, "the run whose weights to write");
-  CLI::Option* const weights =
-      export_->add_option("--weights", weights_, "safetensors file to write them to");
-  run->needs(weights);
-  weights->needs(run);
-  export_->footer(kExportExamples);
+  check_.Add("folder", folder_, "the state folder").Required();
+  check_.Add("--repair", options_.repair, "take out damaged rows that can be made again");
+  check_.Add("--forget-run", options_.forget_run, "take out all rows of this run");
+  check_.Add("--json", json_, "print the findings as JSON");
+  check_.Footer(kCheckExamples);
+  export_ = state_.AddCommand("export", "write the record as JSON, or a run's weights");
+  export_.Add("folder", folder_, "the state folder").Required();
+  export_.Add("--output", output_, "file for the JSON (default: standard output)");
+  const Flag run = export_.Add("--run", run_, "the run whose weights to write");
+  const Flag weights = export_.Add("--weights", weights_, "safetensors file to write them to");
+  run.Needs(weights);
+  weights.Needs(run);
+  export_.Footer(kExportExamples);
 }
 
-absl::StatusOr<int> StateCommand::Run() const { return check_->parsed() ? Check() : Export(); }
+absl::StatusOr<int> StateCommand::Run() const { return check_.parsed() ? Check() : Export(); }
 
 absl::StatusOr<int> StateCommand::Check() const {
   DISTILLERY_ASSIGN_OR_RETURN(const StateReport report, CheckState(folder_, options_));

@@ -5,7 +5,6 @@
 // One client reads one stream at a time over loopback from another process, which holds both
 // servers. The bare streams repeat one buffer of 64 KiB to 2 MiB and do nothing else; ours come
 // from the cache on disk (in the page cache by then). Streams of both are as long as a shard.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -16,12 +15,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "nlohmann/json.hpp"
 #include "tests/benchmarks/server_process.h"
 #include "tests/benchmarks/stream_client.h"
@@ -42,7 +42,7 @@ struct Flags {
   int64_t shard_mib = 256;
   // Keeps this kind busy rather than measure.
   std::string profile;
-  // Of the served side.
+  // Flags of the served side.
   bool serve = false;
   std::string folder;
   std::string address_file;
@@ -244,26 +244,25 @@ absl::Status Run(const Flags& flags) {
 int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Compares streams of cached soft targets with bare gRPC streams.", "cached_stream");
-  app.add_option("--seconds", flags.seconds, "per measurement")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--rounds", flags.rounds, "how often each kind of stream is measured, in turn")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--classes", flags.classes, "numbers of classes; may be repeated")
-      ->check(CLI::Range(2, 65536))
-      ->capture_default_str();
-  app.add_option("--shard-mib", flags.shard_mib, "largest shard, and so the length of a stream")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--profile", flags.profile,
-                 "a kind of stream, as in the table: only that, until Ctrl-C");
-  app.add_flag("--serve", flags.serve)->group("");
-  app.add_option("--folder", flags.folder)->group("");
-  app.add_option("--address-file", flags.address_file)->group("");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  CommandLine line("Compares streams of cached soft targets with bare gRPC streams.",
+                   "cached_stream");
+  line.Add("--seconds", flags.seconds, "per measurement").Positive().ShowDefault();
+  line.Add("--rounds", flags.rounds, "how often each kind of stream is measured, in turn")
+      .Between(1, 1000)
+      .ShowDefault();
+  line.Add("--classes", flags.classes, "numbers of classes; may be repeated")
+      .Between(2, 65536)
+      .ShowDefault();
+  line.Add("--shard-mib", flags.shard_mib, "largest shard, and so the length of a stream")
+      .Between(1, 1024)
+      .ShowDefault();
+  line.Add("--profile", flags.profile,
+           "a kind of stream, as in the table: only that, until Ctrl-C");
+  line.Add("--serve", flags.serve).Group("");
+  line.Add("--folder", flags.folder).Group("");
+  line.Add("--address-file", flags.address_file).Group("");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("cached_stream", {"warning"});
   return ReportStatus(
       "cached_stream",
@@ -273,4 +272,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

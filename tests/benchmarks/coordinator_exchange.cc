@@ -11,7 +11,6 @@
 //
 // Goals: uploads 0.6 of the slower of stream and file, downloads 0.6 of the stream, peak memory
 // 2.5 models and 64 MiB.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -25,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
@@ -32,7 +32,7 @@
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
@@ -61,7 +61,7 @@ struct Flags {
   int64_t most_bytes = int64_t{7} << 30;
   int rounds = 3;
   bool quick = false;
-  // Of the bare side.
+  // Flags of the bare side.
   bool serve = false;
   std::string address_file;
 };
@@ -418,24 +418,23 @@ absl::Status Run(const Flags& flags) {
 int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Compares weights through the coordinator with bare streams and files.",
-               "coordinator_exchange");
-  app.add_option("--parameters", flags.parameters, "sizes of models; may be repeated")
-      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}))
-      ->capture_default_str();
-  app.add_option("--replicas", flags.replicas, "numbers of replicas; may be repeated")
-      ->check(CLI::Range(1, 512))
-      ->capture_default_str();
-  app.add_option("--most-bytes", flags.most_bytes, "leave out what moves more in a round")
-      ->capture_default_str();
-  app.add_option("--rounds", flags.rounds, "how often each kind is measured, in turn")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_flag("--quick", flags.quick, "one small case: whether everything works");
-  app.add_flag("--serve", flags.serve)->group("");
-  app.add_option("--address-file", flags.address_file)->group("");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  CommandLine line("Compares weights through the coordinator with bare streams and files.",
+                   "coordinator_exchange");
+  line.Add("--parameters", flags.parameters, "sizes of models; may be repeated")
+      .Between(int64_t{1}, int64_t{1'000'000'000})
+      .ShowDefault();
+  line.Add("--replicas", flags.replicas, "numbers of replicas; may be repeated")
+      .Between(1, 512)
+      .ShowDefault();
+  line.Add("--most-bytes", flags.most_bytes, "leave out what moves more in a round").ShowDefault();
+  line.Add("--rounds", flags.rounds, "how often each kind is measured, in turn")
+      .Between(1, 1000)
+      .ShowDefault();
+  line.Add("--quick", flags.quick, "one small case: whether everything works");
+  line.Add("--serve", flags.serve).Group("");
+  line.Add("--address-file", flags.address_file).Group("");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("coordinator_exchange", {"warning"});
   if (flags.quick) {
     flags.parameters = {250'000};
@@ -449,4 +448,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

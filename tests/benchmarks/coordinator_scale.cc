@@ -8,7 +8,6 @@
 // processors with the coordinator here, and the times are theirs.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -19,13 +18,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "common/weights/weights.h"
@@ -241,23 +241,21 @@ absl::Status Run(const Flags& flags) {
 int Main(int argc, char** argv) {
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Measures a coordinator under many simulated workers.", "coordinator_scale");
-  app.add_option("--workers", flags.workers, "numbers of workers; may be repeated")
-      ->check(CLI::Range(1, 4000))
-      ->capture_default_str();
-  app.add_option("--seconds", flags.seconds, "per number of workers")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--task-seconds", flags.task_seconds, "how long a task takes on average")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--renew-seconds", flags.renew_seconds,
-                 "how often a lease is renewed; it lasts ten times as long")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_flag("--quick", flags.quick, "few workers and short tasks: whether everything works");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  CommandLine line("Measures a coordinator under many simulated workers.", "coordinator_scale");
+  line.Add("--workers", flags.workers, "numbers of workers; may be repeated")
+      .Between(1, 4000)
+      .ShowDefault();
+  line.Add("--seconds", flags.seconds, "per number of workers").Positive().ShowDefault();
+  line.Add("--task-seconds", flags.task_seconds, "how long a task takes on average")
+      .Positive()
+      .ShowDefault();
+  line.Add("--renew-seconds", flags.renew_seconds,
+           "how often a lease is renewed; it lasts ten times as long")
+      .Positive()
+      .ShowDefault();
+  line.Add("--quick", flags.quick, "few workers and short tasks: whether everything works");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("coordinator_scale", {"warning"});
   if (flags.quick) {
     flags.workers = {4, 16};
@@ -271,4 +269,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

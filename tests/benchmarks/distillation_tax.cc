@@ -10,7 +10,6 @@
 //
 // Beside the wall clock, the CPU time of the thread that trains is compared: it says the same on a
 // machine of one's own, and leaves out what other programs take.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -22,12 +21,13 @@
 
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/data/catalog.h"
 #include "common/nn/numerics.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "nlohmann/json.hpp"
 #include "student_worker/rpc/teacher_client.h"
 #include "tests/benchmarks/bare_forward.h"
@@ -100,7 +100,7 @@ struct Load {
   const Teacher* teacher = nullptr;
   bool has_goal = false;
   std::vector<double> seconds;
-  // Of the thread that trains.
+  // The CPU time of the thread that trains.
   std::vector<double> cpu_seconds;
   std::vector<double> teacher_wait_shares;
   std::vector<double> data_wait_shares;
@@ -121,7 +121,7 @@ absl::Status MeasureOnce(Load* load) {
   return absl::OkStatus();
 }
 
-// Of the seconds of `base` to those of the same round.
+// The ratio of the seconds of `base` to those of the same round.
 double Ratio(const std::vector<double>& base, const std::vector<double>& seconds) {
   std::vector<double> ratios;
   for (size_t i = 0; i < seconds.size(); ++i) ratios.push_back(base[i] / seconds[i]);
@@ -266,22 +266,25 @@ int Main(int argc, char** argv) {
   EnsureComputeEnvironment("fastest", argv);
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Compares training beside a teacher_service with a bare loop on hard labels.",
-               "distillation_tax");
-  app.add_option("--rounds", flags.rounds, "how often each is measured, in turn")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--students", flags.students,
-                 "built-in architectures for 28x28, mlp:... or lenet; may be repeated")
-      ->capture_default_str();
-  app.add_option("--teacher", flags.teacher, "the teacher's architecture")->capture_default_str();
-  app.add_option("--server-flags", flags.server_flags, "more flags for teacher_service");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  CommandLine line("Compares training beside a teacher_service with a bare loop on hard labels.",
+                   "distillation_tax");
+  line.Add("--rounds", flags.rounds, "how often each is measured, in turn")
+      .Between(1, 1000)
+      .ShowDefault();
+  line.Add("--students", flags.students,
+           "built-in architectures for 28x28, mlp:... or lenet; may be repeated")
+      .ShowDefault();
+  line.Add("--teacher", flags.teacher, "the teacher's architecture").ShowDefault();
+  line.Add("--server-flags", flags.server_flags, "more flags for teacher_service");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   return ReportStatus("distillation_tax", Run(flags));
 }
 
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

@@ -3,7 +3,6 @@
 // own. Prints JSON. Goal: the second opening takes less than 2 s.
 //
 // The files were just written, so they are read from the page cache where they fit into it.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -146,11 +146,11 @@ absl::Status Run(const Flags& flags) {
 
 int Main(int argc, char** argv) {
   Flags flags;
-  CLI::App app("Opens a large data set twice");
-  app.add_option("--samples", flags.samples, "training samples of 64 bytes");
-  app.add_option("--folder", flags.folder, "where the files are made (default: a temporary one)");
-  app.add_option("--report", flags.report)->group("");
-  CLI11_PARSE(app, argc, argv);
+  CommandLine line("Opens a large data set twice", "open_dataset");
+  line.Add("--samples", flags.samples, "training samples of 64 bytes");
+  line.Add("--folder", flags.folder, "where the files are made (default: a temporary one)");
+  line.Add("--report", flags.report).Group("");
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   absl::Status status;
   if (!flags.report.empty()) {
     status = Open(flags);

@@ -5,7 +5,6 @@
 //
 // The coordinator's domain and the workers' training are the real ones, in this process; replica
 // 4's delta is replaced by noise before it is sent, in every round.
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -16,13 +15,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "common/run/sample_selection.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/upload/delta_upload.h"
@@ -242,20 +242,19 @@ absl::Status Measure(const Flags& flags) {
 int Main(int argc, char** argv) {
   EnsureComputeEnvironment("fastest", argv);
   Flags flags;
-  CLI::App app("What one replica of five that sends garbage does to a student.",
-               "robust_averaging");
-  app.add_option("--dataset", flags.dataset, "digits or mnist")->capture_default_str();
-  app.add_option("--data-dir", flags.data_dir, "folder that holds mnist/")->capture_default_str();
-  app.add_option("--student", flags.architecture, "architecture of the student");
-  app.add_option("--seeds", flags.seeds)->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));
-  app.add_option("--garbage", flags.size, "largest absolute value of the noise")
-      ->capture_default_str();
+  CommandLine line("What one replica of five that sends garbage does to a student.",
+                   "robust_averaging");
+  line.Add("--dataset", flags.dataset, "digits or mnist").ShowDefault();
+  line.Add("--data-dir", flags.data_dir, "folder that holds mnist/").ShowDefault();
+  line.Add("--student", flags.architecture, "architecture of the student");
+  line.Add("--seeds", flags.seeds).Between(1, 1000).ShowDefault();
+  line.Add("--rounds", flags.rounds).Between(1, 1000);
+  line.Add("--garbage", flags.size, "largest absolute value of the noise").ShowDefault();
   LogOptions log;
   log.level = "error";
-  AddCommonFlags(&app, &log);
-  app.footer("Example:\n  robust_averaging --dataset mnist --data-dir data > robust.json");
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  line.AddCommonFlags(&log);
+  line.Footer("Example:\n  robust_averaging --dataset mnist --data-dir data > robust.json");
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   ConfigureLogging("robust_averaging", log);
   return ReportStatus("robust_averaging", Measure(flags));
 }
@@ -263,4 +262,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

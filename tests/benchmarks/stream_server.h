@@ -18,7 +18,7 @@ struct StreamCase {
   int64_t shard_rows = 0;
   int64_t shard_count = 0;
 
-  // Of model and data set alike.
+  // The name of model and data set alike.
   std::string name() const { return "classes" + std::to_string(classes); }
   int64_t shard_bytes() const { return shard_rows * classes * 4; }
 };

@@ -6,7 +6,6 @@
 // views that nobody asked for before. The bare forward gets its best batch size of 64 to 1024, one
 // LibTorch thread, and as many threads as the service has compute slots. The CPU time of the
 // service and of its clients, which live in this process, are told apart.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -18,11 +17,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/child_process.h"
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/nn/numerics.h"
-#include "common/rpc/flags.h"
+#include "common/rpc/initialise.h"
 #include "nlohmann/json.hpp"
 #include "teacher_service/model_flags.h"
 #include "tests/benchmarks/bare_forward.h"
@@ -131,7 +131,7 @@ absl::Status MeasureRound(const ServerProcess& server, double seconds, Load* loa
   return absl::OkStatus();
 }
 
-// Of `values` to those of the bare forward in the same round.
+// The ratio of `values` to those of the bare forward in the same round.
 double Ratio(const std::vector<double>& values, const std::vector<double>& bare) {
   std::vector<double> ratios;
   for (size_t i = 0; i < values.size(); ++i) ratios.push_back(values[i] / bare[i]);
@@ -204,7 +204,7 @@ int64_t BestBatch(const Flags& flags, const Case& measured, BareForward& bare,
   return best;
 }
 
-// Of logits to those of float64 on the CPU, by precision.
+// Errors of logits against those of float64 on the CPU, by precision.
 absl::StatusOr<nlohmann::ordered_json> MeasureErrors(const Flags& flags, const std::string& model) {
   nlohmann::ordered_json json;
   constexpr int64_t kRows = 8;
@@ -342,40 +342,36 @@ int Main(int argc, char** argv) {
   EnsureComputeEnvironment("fastest", argv);
   StopSignal::Install();
   Flags flags;
-  CLI::App app("Compares teacher_service with a bare LibTorch forward.", "teacher_throughput");
-  app.add_option("--seconds", flags.seconds, "per measurement")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--rounds", flags.rounds, "how often each load is measured, in turn")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--models", flags.models,
-                 "built-in architectures for 28x28, or resnet50 for --image-side; may be repeated")
-      ->capture_default_str();
-  app.add_option("--device", flags.device, "of both: cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--precision", flags.precision, "of both: float32, bfloat16 or float16")
-      ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
-      ->capture_default_str();
-  app.add_option("--classes", flags.classes, "of the model; an mlp: names them itself")
-      ->check(CLI::Range(2, 100000))
-      ->capture_default_str();
-  app.add_option("--top-k", flags.top_k, "ask for the top-k encoding (default: float32 logits)")
-      ->check(CLI::Range(1, 1000));
-  app.add_option("--image-side", flags.image_side, "of resnet50")
-      ->check(CLI::Range(32, 1024))
-      ->capture_default_str();
-  app.add_option("--images", flags.images, "in the data set (default: 8192, of resnet50 1024)")
-      ->check(CLI::Range(16, 1 << 20));
-  app.add_flag("--quick", flags.quick, "see that it works: seconds rather than minutes");
-  app.add_option("--clients", flags.clients, "numbers of clients that query at once")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--query-rows", flags.query_rows, "rows of one query; 1000 take 3 MB")
-      ->check(CLI::Range(1, 1300))
-      ->capture_default_str();
-  app.add_option("--server-flags", flags.server_flags, "more flags for teacher_service");
-  app.footer(kExamples);
-  if (const int code = ParseFlags(&app, argc, argv); code >= 0) return code;
+  CommandLine line("Compares teacher_service with a bare LibTorch forward.", "teacher_throughput");
+  line.Add("--seconds", flags.seconds, "per measurement").Positive().ShowDefault();
+  line.Add("--rounds", flags.rounds, "how often each load is measured, in turn")
+      .Between(1, 1000)
+      .ShowDefault();
+  line.Add("--models", flags.models,
+           "built-in architectures for 28x28, or resnet50 for --image-side; may be repeated")
+      .ShowDefault();
+  line.Add("--device", flags.device, "of both: cpu, cuda or cuda:N").ShowDefault();
+  line.Add("--precision", flags.precision, "of both: float32, bfloat16 or float16")
+      .OneOf({"float32", "bfloat16", "float16"})
+      .ShowDefault();
+  line.Add("--classes", flags.classes, "of the model; an mlp: names them itself")
+      .Between(2, 100000)
+      .ShowDefault();
+  line.Add("--top-k", flags.top_k, "ask for the top-k encoding (default: float32 logits)")
+      .Between(1, 1000);
+  line.Add("--image-side", flags.image_side, "of resnet50").Between(32, 1024).ShowDefault();
+  line.Add("--images", flags.images, "in the data set (default: 8192, of resnet50 1024)")
+      .Between(16, 1 << 20);
+  line.Add("--quick", flags.quick, "see that it works: seconds rather than minutes");
+  line.Add("--clients", flags.clients, "numbers of clients that query at once")
+      .Between(1, 1000)
+      .ShowDefault();
+  line.Add("--query-rows", flags.query_rows, "rows of one query; 1000 take 3 MB")
+      .Between(1, 1300)
+      .ShowDefault();
+  line.Add("--server-flags", flags.server_flags, "more flags for teacher_service");
+  line.Footer(kExamples);
+  if (const int code = line.Parse(argc, argv); code >= 0) return code;
   if (flags.quick) {
     flags.seconds = std::min(flags.seconds, 0.05);
     flags.rounds = 1;
@@ -391,4 +387,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace distillery
 
-int main(int argc, char** argv) { return distillery::Main(argc, argv); }
+int main(int argc, char** argv) {
+  distillery::InitialiseRpc();
+  return distillery::Main(argc, argv);
+}

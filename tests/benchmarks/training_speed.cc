@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "common/base/command_line.h"
 #include "common/base/environment.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
 #include "common/nn/numerics.h"
-#include "common/rpc/flags.h"
 #include "nlohmann/json.hpp"
 #include "tests/benchmarks/bare_training.h"
 #include "tests/benchmarks/replica_task.h"

@@ -10,14 +10,14 @@
 
 namespace distillery {
 
-class CoordinatorCommand : public Command {
+class RemoteCommand : public Command {
  public:
   // None of these compute.
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
  protected:
-  CoordinatorCommand(CLI::App* parent, const std::string& name, const std::string& description,
-                     const std::string& examples);
+  RemoteCommand(CommandLine* parent, const std::string& name, const std::string& description,
+                const std::string& examples);
   void AddRunArgument();
 
   // Shows progress until the runs stand still. CANCELLED on Ctrl-C: the runs themselves go on.

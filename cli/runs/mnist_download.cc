@@ -1,4 +1,4 @@
-#include "cli/commands/mnist_download.h"
+#include "cli/runs/mnist_download.h"
 
 #include <curl/curl.h>
 
@@ -25,7 +25,7 @@ constexpr long kStallSeconds = 30;    // NOLINT
 
 struct File {
   const char* name;
-  // Of the unpacked file: mirrors may compress differently.
+  // The SHA-256 of the unpacked file: mirrors may compress differently.
   const char* sha256;
 };
 constexpr File kFiles[] = {

@@ -1,6 +1,6 @@
-// distillery model show, predict: a model file from the command line.
-#include <algorithm>
+// distillery model show: what a model file holds.
 #include <cstdio>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -9,7 +9,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/commands/command.h"
-#include "cli/models/sample.h"
 #include "cli/models/student_model.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/status_macros.h"
@@ -21,16 +20,16 @@ namespace {
 
 class ModelCommand : public Command {
  public:
-  explicit ModelCommand(CLI::App* parent)
+  explicit ModelCommand(CommandLine* parent)
       : Command(parent, "model", "Look into a model file.",
                 "  distillery model show runs/demo/student.pt\n"
                 "  distillery model show teacher.pt --card card.json --json") {
-    app_->require_subcommand(1);
-    CLI::App* const show =
-        app_->add_subcommand("show", "Print a model's card, layers, parameters and size.");
-    show->add_option("file", path_, "TorchScript file")->required();
-    show->add_option("--card", card_path_, "model card (JSON) for a file that carries none");
-    show->add_flag("--json", json_, "print it as JSON");
+    line_.RequireCommand();
+    CommandLine show =
+        line_.AddCommand("show", "Print a model's card, layers, parameters and size.");
+    show.Add("file", path_, "TorchScript file").Required();
+    show.Add("--card", card_path_, "model card (JSON) for a file that carries none");
+    show.Add("--json", json_, "print it as JSON");
   }
 
   absl::Status Run() override {
@@ -92,72 +91,10 @@ class ModelCommand : public Command {
   bool json_ = false;
 };
 
-class PredictCommand : public Command {
- public:
-  explicit PredictCommand(CLI::App* parent)
-      : Command(parent, "predict",
-                "Let a model say what is in images (PNG, JPEG, PGM): its likeliest classes with "
-                "their probabilities. Images are resized to the model's input.",
-                "  distillery predict --model runs/demo/student.pt seven.png\n"
-                "  distillery predict --model student.pt --top 1 --json *.jpg\n"
-                "  distillery predict --model mnist.pt --invert scan.png   (dark ink on light)") {
-    app_->add_option("images", images_, "image files")->required();
-    app_->add_option("--model", model_path_, "TorchScript file")->required();
-    app_->add_option("--card", card_path_, "model card (JSON) for a file that carries none");
-    app_->add_option("--top", top_, "classes shown per image")
-        ->check(CLI::Range(1, 1'000'000))
-        ->capture_default_str();
-    app_->add_flag("--invert", invert_,
-                   "the images are dark on light, the model's data the reverse");
-    app_->add_flag("--json", json_, "print the predictions as JSON");
-  }
-
-  absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto predictor, Predictor::Load(model_path_, card_path_));
-    const std::vector<std::string>& names = predictor->card().class_names;
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    for (const std::string& image : images_) {
-      DISTILLERY_ASSIGN_OR_RETURN(const Sample sample,
-                                  ReadImageSample(image, predictor->card().input_shape, invert_));
-      DISTILLERY_ASSIGN_OR_RETURN(const std::vector<float> probabilities,
-                                  predictor->Probabilities(sample));
-      std::vector<size_t> order(names.size());
-      std::iota(order.begin(), order.end(), size_t{0});
-      std::stable_sort(order.begin(), order.end(),
-                       [&](size_t a, size_t b) { return probabilities[a] > probabilities[b]; });
-      order.resize(std::min(order.size(), static_cast<size_t>(top_)));
-      std::vector<std::string> shown;
-      nlohmann::ordered_json classes;
-      for (const size_t i : order) {
-        shown.push_back(absl::StrFormat("%s %.2f %%", names[i], 100 * probabilities[i]));
-        classes.push_back({{"class", names[i]}, {"probability", probabilities[i]}});
-      }
-      if (json_) {
-        all.push_back({{"image", image}, {"classes", classes}});
-      } else {
-        Print(stdout, "%s: %s\n", image.c_str(), absl::StrJoin(shown, ", ").c_str());
-      }
-    }
-    if (json_) std::printf("%s\n", JsonText(all, 2).c_str());
-    return absl::OkStatus();
-  }
-
- private:
-  std::vector<std::string> images_;
-  std::string model_path_;
-  std::string card_path_;
-  int top_ = 3;
-  bool invert_ = false;
-  bool json_ = false;
-};
-
 }  // namespace
 
-std::unique_ptr<Command> MakeModelCommand(CLI::App* parent) {
+std::unique_ptr<Command> MakeModelCommand(CommandLine* parent) {
   return std::make_unique<ModelCommand>(parent);
-}
-std::unique_ptr<Command> MakePredictCommand(CLI::App* parent) {
-  return std::make_unique<PredictCommand>(parent);
 }
 
 }  // namespace distillery

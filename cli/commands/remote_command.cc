@@ -1,28 +1,26 @@
-#include "cli/commands/coordinator_command.h"
+#include "cli/commands/remote_command.h"
 
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "cli/runs/progress.h"
-#include "cli/runs/run_folder.h"
+#include "cli/runs/run_text.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/base/terminal.h"
 
 namespace distillery {
 
-CoordinatorCommand::CoordinatorCommand(CLI::App* parent, const std::string& name,
-                                       const std::string& description, const std::string& examples)
+RemoteCommand::RemoteCommand(CommandLine* parent, const std::string& name,
+                             const std::string& description, const std::string& examples)
     : Command(parent, name, description, examples) {
-  flags_.AddTo(app_);
-  app_->add_flag("--json", json_, "print the answer as JSON");
+  flags_.AddTo(&line_);
+  line_.Add("--json", json_, "print the answer as JSON");
 }
 
-void CoordinatorCommand::AddRunArgument() {
-  app_->add_option("run", run_id_, "the run's id")->required();
-}
+void RemoteCommand::AddRunArgument() { line_.Add("run", run_id_, "the run's id").Required(); }
 
-absl::StatusOr<std::vector<v1::GetRunResponse>> CoordinatorCommand::WatchToEnd(
+absl::StatusOr<std::vector<v1::GetRunResponse>> RemoteCommand::WatchToEnd(
     const RunClient& client, const std::vector<std::string>& run_ids) {
   ProgressView progress(stderr);
   DISTILLERY_RETURN_IF_ERROR(client.Watch(run_ids, [&](const auto& runs) {
@@ -43,7 +41,7 @@ absl::StatusOr<std::vector<v1::GetRunResponse>> CoordinatorCommand::WatchToEnd(
   return ended;
 }
 
-absl::Status CoordinatorCommand::PrintEnded(const v1::GetRunResponse& ended) {
+absl::Status RemoteCommand::PrintEnded(const v1::GetRunResponse& ended) {
   const v1::Run& run = ended.run();
   if (json_) {
     std::printf("%s\n", ToJson(ended).c_str());
