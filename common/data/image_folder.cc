@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/files.h"
 #include "common/base/input_file.h"
+#include "common/base/json_fields.h"
 #include "common/base/names.h"
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
@@ -23,7 +24,6 @@
 #include "common/data/class_names.h"
 #include "common/data/image_file.h"
 #include "common/data/image_resize.h"
-#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
@@ -282,7 +282,7 @@ class ImageFolderReader {
     return absl::OkStatus();
   }
 
-  // Of the sample that an image of this shape becomes.
+  // The shape of the sample that an image of this shape becomes.
   ImageShape StoredShape(const ImageShape& shape) const {
     if (options_.height == 0) return shape;
     return {shape.channels, options_.height, options_.width};
@@ -368,53 +368,34 @@ class ImageFolderReader {
 }  // namespace
 
 absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& text) {
-  static const std::vector<std::string> kKeys = {"channels", "height", "width", "skip_corrupt",
-                                                 "alpha"};
-  const auto wrong = [](absl::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat("dataset.json: ", what));
-  };
-  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    return depth <= 1;
-  };
-  const nlohmann::json json = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
-  if (!json.is_object()) return wrong("is not a JSON object");
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-      return wrong(UnknownName("key", key, kKeys));
-    }
-  }
+  static const JsonNames<AlphaRule> kRules = {
+      {AlphaRule::kBlack, "black"}, {AlphaRule::kWhite, "white"}, {AlphaRule::kDrop, "drop"}};
+  const absl::StatusOr<Json> json = ParseJsonObject(text, /*most_depth=*/1);
+  if (!json.ok()) return Annotate(json.status(), "dataset.json");
   ImageFolderOptions options;
+  absl::Status status;
+  JsonReader reader(*json, "", &status);
   for (const auto& [key, field] :
        {std::pair{"channels", &options.channels}, std::pair{"height", &options.height},
         std::pair{"width", &options.width}}) {
-    if (!json.contains(key)) continue;
-    const nlohmann::json& value = json[key];
-    *field = value.is_number_integer() ? value.get<int64_t>() : -1;
-    if (*field < 1) return wrong(absl::StrCat(key, " must be a whole number from 1 up"));
-  }
-  if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
-    return wrong(absl::StrCat("channels must be 1 (grey) or 3 (colour), got ", options.channels));
-  }
-  if ((options.height == 0) != (options.width == 0)) {
-    return wrong("height and width come together");
-  }
-  if (options.height != 0) {
-    const absl::Status size = CheckImageSize(options.height, options.width, "the size wanted");
-    if (!size.ok()) return wrong(size.message());
-  }
-  if (json.contains("skip_corrupt")) {
-    if (!json["skip_corrupt"].is_boolean()) return wrong("skip_corrupt must be true or false");
-    options.skip_corrupt = json["skip_corrupt"].get<bool>();
-  }
-  if (json.contains("alpha")) {
-    const std::string rule = json["alpha"].is_string() ? json["alpha"].get<std::string>() : "";
-    if (rule != "black" && rule != "white" && rule != "drop") {
-      return wrong("alpha must be \"black\", \"white\" or \"drop\"");
+    reader.Optional(key, *field);
+    if (reader.FindOptional(key) != nullptr && *field < 1) {
+      reader.Fail(key, "must be a whole number from 1 up");
     }
-    options.alpha = rule == "black"   ? AlphaRule::kBlack
-                    : rule == "white" ? AlphaRule::kWhite
-                                      : AlphaRule::kDrop;
   }
+  reader.Optional("skip_corrupt", options.skip_corrupt);
+  if (reader.FindOptional("alpha") != nullptr) reader.OneOf("alpha", options.alpha, kRules);
+  if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
+    reader.Fail("channels", absl::StrCat("must be 1 (grey) or 3 (colour), got ", options.channels));
+  }
+  if ((options.height == 0) != (options.width == 0))
+    reader.Fail("height", "and width come together");
+  reader.Finish();
+  if (status.ok() && options.height != 0) {
+    status = CheckImageSize(options.height, options.width, "the size wanted");
+    if (!status.ok()) status = absl::InvalidArgumentError(status.message());
+  }
+  if (!status.ok()) return Annotate(status, "dataset.json");
   return options;
 }
 

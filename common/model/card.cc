@@ -7,34 +7,29 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/base/names.h"
+#include "common/base/json_fields.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/base/terminal.h"
 #include "common/data/class_names.h"
 #include "common/data/dataset.h"
-#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
 
 constexpr int64_t kMaxInputElements = int64_t{1} << 28;
 
-absl::Status Wrong(absl::string_view key, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("model card: ", key, " ", what));
-}
-
-absl::StatusOr<std::vector<float>> ParsePerChannel(const nlohmann::json& json, const char* key,
-                                                   int64_t channels) {
-  const nlohmann::json& values = json.at(key);
-  if (!values.is_array() || static_cast<int64_t>(values.size()) != channels) {
-    return Wrong(key, absl::StrCat("must hold one number per channel, ", channels));
-  }
+// One finite number per channel.
+std::vector<float> TakePerChannel(JsonReader& reader, const std::string& key, int64_t channels) {
+  std::vector<double> values;
+  reader(key, values);
   std::vector<float> result;
-  for (const nlohmann::json& value : values) {
-    if (!value.is_number() || !std::isfinite(value.get<float>())) {
-      return Wrong(key, "must hold finite numbers");
-    }
-    result.push_back(value.get<float>());
+  for (const double value : values) {
+    result.push_back(static_cast<float>(value));
+    if (!std::isfinite(result.back())) reader.Fail(key, "must hold finite numbers");
+  }
+  if (static_cast<int64_t>(values.size()) != channels) {
+    reader.Fail(key, absl::StrCat("must hold one number per channel, ", channels));
   }
   return result;
 }
@@ -72,30 +67,31 @@ bool Disagree(const std::vector<std::string>& a, const std::vector<std::string>&
   return false;
 }
 
-nlohmann::ordered_json OutputKeyToJson(const std::vector<OutputStep>& steps) {
-  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+Json OutputKeyToJson(const std::vector<OutputStep>& steps) {
+  Json json = Json::array();
   for (const OutputStep& step : steps) {
     std::visit([&](const auto& value) { json.push_back(value); }, step);
   }
   return steps.size() == 1 ? json.front() : json;
 }
 
-absl::StatusOr<std::vector<OutputStep>> ParseOutputKey(const nlohmann::json& json) {
+std::vector<OutputStep> TakeOutputKey(JsonReader& reader, const std::string& key) {
   constexpr size_t kMostSteps = 8;
-  const absl::Status wrong =
-      Wrong("output_key", "must be a name, a number >= 0, or a list of them");
-  const nlohmann::json list = json.is_array() ? json : nlohmann::json::array({json});
-  if (list.empty() || list.size() > kMostSteps) return wrong;
+  const Json* const found = reader.FindOptional(key);
+  if (found == nullptr) return {};
+  const Json list = found->is_array() ? *found : Json::array({*found});
+  bool right = !list.empty() && list.size() <= kMostSteps;
   std::vector<OutputStep> steps;
-  for (const nlohmann::json& step : list) {
+  for (const Json& step : list) {
     if (step.is_string()) {
       steps.emplace_back(step.get<std::string>());
     } else if (step.is_number_unsigned() && step.get<uint64_t>() <= INT32_MAX) {
       steps.emplace_back(step.get<int64_t>());
     } else {
-      return wrong;
+      right = false;
     }
   }
+  if (!right) reader.Fail(key, "must be a name, a number >= 0, or a list of them");
   return steps;
 }
 
@@ -155,7 +151,7 @@ absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
 }
 
 std::string ModelCardToJson(const ModelCard& card) {
-  nlohmann::ordered_json json;
+  Json json;
   json["format"] = 1;
   json["architecture"] = card.architecture;
   json["input_shape"] = card.input_shape.ToVector();
@@ -168,77 +164,51 @@ std::string ModelCardToJson(const ModelCard& card) {
   if (!card.output_key.empty()) json["output_key"] = OutputKeyToJson(card.output_key);
   if (card.trust_output) json["trust_output"] = true;
   if (!card.input_type.empty()) json["input_type"] = card.input_type;
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return JsonText(json, 2) + "\n";
 }
 
 absl::StatusOr<ModelCard> ParseModelCard(const std::string& text) {
-  static const std::vector<std::string> kRequired = {"format",    "input_shape", "mean",
-                                                     "deviation", "class_names", "output"};
-  static const std::vector<std::string> kKeys = {
-      "format",      "architecture", "input_shape", "mean",         "deviation",
-      "class_names", "output",       "output_key",  "trust_output", "input_type"};
-  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    return depth <= 4;
-  };
-  const nlohmann::json json = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
-  if (!json.is_object()) return Wrong("text", "is not a JSON object");
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-      return absl::InvalidArgumentError(UnknownName("key in the model card", key, kKeys));
-    }
-  }
-  for (const std::string& key : kRequired) {
-    if (!json.contains(key)) return Wrong(key, "is missing");
-  }
-  if (json["format"] != 1) return Wrong("format", "must be 1");
+  static const JsonNames<bool> kOutputs = {{false, "logits"}, {true, "probabilities"}};
+  static const JsonNames<std::string> kTypes = {{"float16", "float16"},
+                                                {"bfloat16", "bfloat16"},
+                                                {"float32", "float32"},
+                                                {"float64", "float64"}};
+  constexpr int kMostDepth = 4;
+  const absl::StatusOr<Json> json = ParseJsonObject(text, kMostDepth);
+  if (!json.ok()) return Annotate(json.status(), "model card");
   ModelCard card;
-  if (json.contains("architecture")) {
-    if (!json["architecture"].is_string()) return Wrong("architecture", "must be text");
-    card.architecture = json["architecture"].get<std::string>();
-  }
-  const nlohmann::json& shape = json["input_shape"];
+  absl::Status status;
+  JsonReader reader(*json, "", &status);
+  int64_t format = 1;
+  reader("format", format);
+  if (format != 1) reader.Fail("format", "must be 1");
+  reader.Optional("architecture", card.architecture);
   std::vector<int64_t> sizes;
-  if (shape.is_array()) {
-    for (const nlohmann::json& size : shape) {
-      sizes.push_back(size.is_number_integer() ? size.get<int64_t>() : -1);
+  if (const Json* const shape = reader.Find("input_shape"); shape != nullptr) {
+    absl::Status other;
+    ReadJson(*shape, JsonPlace{"", &other}, &sizes);
+    sizes.resize(other.ok() && sizes.size() == 3 ? 3 : 0);
+    if (sizes.empty() || !CheckedElementCount(sizes, kMaxInputElements).ok()) {
+      reader.Fail("input_shape", "must be [channels, height, width]");
     }
   }
-  if (sizes.size() != 3 || !CheckedElementCount(sizes, kMaxInputElements).ok()) {
-    return Wrong("input_shape", "must be [channels, height, width]");
-  }
+  sizes.resize(3);
   card.input_shape = {sizes[0], sizes[1], sizes[2]};
-  DISTILLERY_ASSIGN_OR_RETURN(card.mean, ParsePerChannel(json, "mean", sizes[0]));
-  DISTILLERY_ASSIGN_OR_RETURN(card.deviation, ParsePerChannel(json, "deviation", sizes[0]));
+  card.mean = TakePerChannel(reader, "mean", sizes[0]);
+  card.deviation = TakePerChannel(reader, "deviation", sizes[0]);
   for (const float deviation : card.deviation) {
-    if (!(deviation > 0)) return Wrong("deviation", "must be > 0");
+    if (!(deviation > 0)) reader.Fail("deviation", "must be > 0");
   }
-  const nlohmann::json& classes = json["class_names"];
-  if (!classes.is_array() || classes.size() < 2) {
-    return Wrong("class_names", "must hold at least two names");
+  reader("class_names", card.class_names);
+  if (card.class_names.size() < 2) reader.Fail("class_names", "must hold at least two names");
+  reader.OneOf("output", card.outputs_probabilities, kOutputs);
+  card.output_key = TakeOutputKey(reader, "output_key");
+  reader.Optional("trust_output", card.trust_output);
+  if (reader.FindOptional("input_type") != nullptr) {
+    reader.OneOf("input_type", card.input_type, kTypes);
   }
-  for (const nlohmann::json& name : classes) {
-    if (!name.is_string()) return Wrong("class_names", "must hold text");
-    card.class_names.push_back(name.get<std::string>());
-  }
-  if (json["output"] != "logits" && json["output"] != "probabilities") {
-    return Wrong("output", "must be \"logits\" or \"probabilities\"");
-  }
-  card.outputs_probabilities = json["output"] == "probabilities";
-  if (json.contains("output_key")) {
-    DISTILLERY_ASSIGN_OR_RETURN(card.output_key, ParseOutputKey(json["output_key"]));
-  }
-  if (json.contains("trust_output")) {
-    if (!json["trust_output"].is_boolean()) return Wrong("trust_output", "must be true or false");
-    card.trust_output = json["trust_output"].get<bool>();
-  }
-  if (json.contains("input_type")) {
-    static const std::vector<std::string> kTypes = {"float16", "bfloat16", "float32", "float64"};
-    const nlohmann::json& type = json["input_type"];
-    if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end()) {
-      return Wrong("input_type", "must be \"float16\", \"bfloat16\", \"float32\" or \"float64\"");
-    }
-    card.input_type = type.get<std::string>();
-  }
+  reader.Finish();
+  if (!status.ok()) return Annotate(status, "model card");
   return card;
 }
 
