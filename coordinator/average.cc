@@ -67,7 +67,7 @@ class MomentFile {
     digest_.Update(fragment_);
     return output_->Append(fragment_);
   }
-  // Of what was written. Call once, after Finish.
+  // The digest of what was written. Call once, after Finish.
   std::string HexDigest() { return open() ? digest_.HexDigest() : ""; }
   absl::Status Finish() {
     if (!open()) return absl::OkStatus();
@@ -185,7 +185,7 @@ class Averager {
     return inputs_.EndCheck(input);
   }
 
-  // Of the fragment.
+  // Adds the squares of the fragment.
   template <typename T>
   void AddSquares(double* squares) const {
     const auto count = static_cast<int64_t>(fragment_.size() / sizeof(T));
@@ -372,7 +372,7 @@ class Averager {
   std::optional<size_t> variance_input_;
   size_t first_delta_ = 0;
   double total_weight_ = 0;
-  // Of each delta: its norm, and what it is multiplied by.
+  // The norm of each delta, and what it is multiplied by.
   std::vector<double> norms_;
   std::vector<double> scales_;
   std::unique_ptr<OutputFile> output_;

@@ -10,7 +10,7 @@
 namespace distillery {
 
 std::shared_ptr<EncodedWeights::Entry> EncodedWeights::Find(const std::string& path) {
-  // Of files that are still there; rounds come and go.
+  // The number of files that are still there; rounds come and go.
   constexpr size_t kMostKnown = 1024;
   MutexLock lock(mutex_);
   if (entries_.size() >= kMostKnown && entries_.count(path) == 0) {

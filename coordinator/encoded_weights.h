@@ -29,8 +29,8 @@ class EncodedWeights {
  private:
   struct Entry {
     Mutex mutex;
-    // Of the file made since the start, "" before: what an earlier process made is made again
-    // rather than read and believed.
+    // The SHA-256 of the file made since the start, "" before: what an earlier process made is
+    // made again rather than read and believed.
     std::string sha256 ABSL_GUARDED_BY(mutex);
   };
   std::shared_ptr<Entry> Find(const std::string& path);

@@ -15,7 +15,7 @@ enum class TaskState { kFree, kLeased, kDone };
 
 struct Gauges {
   std::map<RunState, int64_t> runs;
-  // Of runs that have not ended.
+  // The tasks of runs that have not ended.
   std::map<std::pair<TaskKind, TaskState>, int64_t> tasks;
   int64_t active_leases = 0;
   int64_t live_workers = 0;

@@ -26,7 +26,7 @@ namespace distillery {
 // A task of the present round, or an evaluation or initialisation that is not done.
 struct TaskEntry {
   TaskRow row;
-  // Of its active leases: none if it is free, two if a backup races the first.
+  // The tokens of its active leases: none if it is free, two if a backup races the first.
   std::vector<int64_t> tokens;
 
   bool free() const { return !row.done && tokens.empty(); }
@@ -86,7 +86,7 @@ class RunEntry {
   void AddLate(TaskRow row);
   // Rounds and evaluations are complete.
   bool Complete() const;
-  // Of DeltasToAverage those in `averaged`.
+  // Those of DeltasToAverage that are in `averaged`.
   std::vector<TaskRow> AveragedTasks() const;
   // Drops the evaluations that are not done of rounds for which `gone` is true.
   void ForgetEvaluations(const std::function<bool(int64_t round)>& gone);

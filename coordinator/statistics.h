@@ -33,7 +33,7 @@ enum class Count {
   // Label: the outcome, see LeaseRow.
   kLeasesEnded,
   kUploadsAccepted,
-  // Of accepted uploads, as they came over the network.
+  // The bytes of accepted uploads, as they came over the network.
   kUploadedBytes,
   kUploadsDuplicate,
   // Label: the status code, see StatusLabel.

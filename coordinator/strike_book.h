@@ -38,7 +38,7 @@ class StrikeBook {
     int strikes = 0;
     absl::Duration rests_until = -absl::InfiniteDuration();
   };
-  // Of workers whose last result was bad.
+  // The standings of workers whose last result was bad.
   std::map<std::string, Standing> standings_;
 };
 

@@ -39,9 +39,9 @@ class WorkerStatistics {
  public:
   struct Snapshot {
     std::map<std::pair<TaskKind, TaskOutcome>, int64_t> tasks;
-    // Of ended tasks.
+    // The time of ended tasks.
     std::map<TaskKind, absl::Duration> task_time;
-    // Of lost tasks as well.
+    // Samples of lost tasks count as well.
     int64_t trained_samples = 0;
     int64_t evaluated_samples = 0;
     // Seconds, of training tasks that were done to the end.
@@ -68,7 +68,7 @@ class WorkerStatistics {
   void TaskEnds(TaskOutcome outcome);
   void AddTrainedSamples(int64_t count);
   void AddEvaluatedSamples(int64_t count);
-  // Of a whole training task; its samples are counted by AddTrainedSamples.
+  // Adds a whole training task; its samples are counted by AddTrainedSamples.
   void AddTraining(const TrainMetrics& metrics);
   void AddUpload(int64_t bytes);
   void AddDownload(int64_t bytes);

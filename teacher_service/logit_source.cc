@@ -254,6 +254,7 @@ absl::StatusOr<std::shared_ptr<ShardLogits>> LogitSource::Open(
           new ShardLogits(this, std::move(teacher), std::move(dataset), range, view, file));
       entry = shared;
     }
+    shared->AssertMutexHeld();
     if (discard) {
       shared->cached_ = nullptr;
       abandoned = std::move(shared->writer_);
@@ -278,9 +279,10 @@ void LogitSource::StartStoring(const std::shared_ptr<ShardLogits>& shard) {
   absl::StatusOr<std::shared_ptr<LogitCache::Writer>> writer =
       cache_->StartWriting(file.key, file.rows, file.classes, file.type);
   if (!writer.ok()) return;  // the cache has logged why; the answers are the same without it
-  std::vector<std::pair<int64_t, ShardLogits::Logits>> ready;
+  std::vector<std::pair<int64_t, Logits>> ready;
   {
     MutexLock lock(mutex_);
+    shard->AssertMutexHeld();
     if (shard->writer_ != nullptr || shard->cached_ != nullptr) return;
     shard->writer_ = *std::move(writer);
     shard->stored_.clear();
@@ -295,17 +297,18 @@ void LogitSource::StartStoring(const std::shared_ptr<ShardLogits>& shard) {
 void LogitSource::Leave(const std::shared_ptr<ShardLogits>& shard) {
   std::shared_ptr<LogitCache::Writer> abandoned;
   MutexLock lock(mutex_);
+  shard->AssertMutexHeld();
   // An unfinished file costs a descriptor: what was computed stays in memory, to be stored again.
   if (--shard->readers_ == 0) abandoned = std::move(shard->writer_);
 }
 
-void LogitSource::Hold(const std::shared_ptr<ShardLogits>& shard, int64_t cut,
-                       ShardLogits::Cut& entry) {
+void LogitSource::Hold(const std::shared_ptr<ShardLogits>& shard, int64_t cut, Cut& entry) {
   const auto bytes = static_cast<int64_t>(entry.logits->size() * sizeof(float));
   entry.held = held_.insert(held_.end(), {shard, cut, bytes});
   held_bytes_ += bytes;
   while (held_bytes_ > options_.memory_bytes && held_.size() > 1) {
-    ShardLogits::Held& oldest = held_.front();
+    const Held& oldest = held_.front();
+    oldest.shard->AssertMutexHeld();
     held_bytes_ -= oldest.bytes;
     oldest.shard->cuts_.erase(oldest.cut);
     held_.pop_front();
@@ -313,6 +316,7 @@ void LogitSource::Hold(const std::shared_ptr<ShardLogits>& shard, int64_t cut,
 }
 
 void LogitSource::Release(ShardLogits& shard) {
+  shard.AssertMutexHeld();
   for (auto it = shard.cuts_.begin(); it != shard.cuts_.end();) {
     if (it->second.logits == nullptr) {
       ++it;  // computing: Finish takes it away

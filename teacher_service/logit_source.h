@@ -44,7 +44,68 @@ struct LogitRows {
   std::optional<uint32_t> crc32c;
 };
 
-class LogitSource;
+class ShardLogits;
+
+class LogitSource {
+ public:
+  struct Options {
+    // What cuts computed lately may take.
+    int64_t memory_bytes = int64_t{256} << 20;
+  };
+  // `cache` may be null. Both must outlive this.
+  LogitSource(const Options& options, ComputeScheduler* scheduler, LogitCache* cache);
+
+  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard. `discard`:
+  // what is kept of the shard, on disk and in memory, is dropped, and computed anew.
+  absl::StatusOr<std::shared_ptr<ShardLogits>> Open(std::shared_ptr<Teacher> teacher,
+                                                    std::shared_ptr<const Dataset> dataset,
+                                                    int64_t shard, const View& view,
+                                                    bool discard = false);
+
+  // Bytes of cuts that are held.
+  int64_t memory_bytes() const;
+  // Cuts given from memory, and cuts that more than one stream waited for.
+  int64_t memory_hit_count() const;
+  int64_t shared_count() const;
+
+ private:
+  friend class ShardLogits;
+  // The logits of one cut, [rows, classes].
+  using Logits = std::shared_ptr<const std::vector<float>>;
+  struct Waiter {
+    int64_t row = 0;
+    std::shared_ptr<const std::atomic<bool>> cancelled;
+    std::function<void(const absl::StatusOr<LogitRows>&)> done;
+  };
+  struct Held {
+    std::shared_ptr<ShardLogits> shard;
+    int64_t cut = 0;
+    int64_t bytes = 0;
+  };
+  // Computing until it has logits.
+  struct Cut {
+    Logits logits;
+    std::vector<Waiter> waiters;
+    std::list<Held>::iterator held;
+  };
+  // Starts to collect the shard for the cache. Blocks on files.
+  void StartStoring(const std::shared_ptr<ShardLogits>& shard);
+  void Leave(const std::shared_ptr<ShardLogits>& shard);
+  void Hold(const std::shared_ptr<ShardLogits>& shard, int64_t cut, Cut& entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Release(ShardLogits& shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  ComputeScheduler* const scheduler_;
+  LogitCache* const cache_;
+  mutable Mutex mutex_;
+  std::map<std::string, std::weak_ptr<ShardLogits>> open_ ABSL_GUARDED_BY(mutex_);
+  // Cuts computed lately, oldest first.
+  std::list<Held> held_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t memory_hits_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t shared_ ABSL_GUARDED_BY(mutex_) = 0;
+};
 
 // One view of one shard under one teacher, shared by all streams that read it.
 class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
@@ -69,24 +130,9 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
 
  private:
   friend class LogitSource;
-  // Of one cut, [rows, classes].
-  using Logits = std::shared_ptr<const std::vector<float>>;
-  struct Waiter {
-    int64_t row = 0;
-    std::shared_ptr<const std::atomic<bool>> cancelled;
-    Done done;
-  };
-  struct Held {
-    std::shared_ptr<ShardLogits> shard;
-    int64_t cut = 0;
-    int64_t bytes = 0;
-  };
-  // Is computing until it has logits.
-  struct Cut {
-    Logits logits;
-    std::vector<Waiter> waiters;
-    std::list<Held>::iterator held;
-  };
+  using Logits = LogitSource::Logits;
+  using Waiter = LogitSource::Waiter;
+  using Cut = LogitSource::Cut;
   ShardLogits(LogitSource* source, std::shared_ptr<Teacher> teacher,
               std::shared_ptr<const Dataset> dataset, RowRange range, View view, LogitFileSpec file)
       : source_(source),
@@ -95,6 +141,8 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
         range_(range),
         view_(std::move(view)),
         file_(std::move(file)) {}
+  // For the analysis: whoever holds the mutex of the source holds it.
+  void AssertMutexHeld() const ABSL_ASSERT_EXCLUSIVE_LOCK(source_->mutex_) {}
   int64_t cut_rows() const { return teacher_->info().batch_rows; }
   int64_t RowsOfCut(int64_t cut) const {
     return std::min(cut_rows(), range_.count - cut * cut_rows());
@@ -116,59 +164,15 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   const RowRange range_;
   const View view_;
   const LogitFileSpec file_;
-  // The rest is guarded by source_->mutex_.
-  int64_t readers_ = 0;
-  std::map<int64_t, Cut> cuts_;
+  int64_t readers_ ABSL_GUARDED_BY(source_->mutex_) = 0;
+  std::map<int64_t, Cut> cuts_ ABSL_GUARDED_BY(source_->mutex_);
   // The whole shard, once it is in the cache.
-  std::shared_ptr<const CachedLogits> cached_;
+  std::shared_ptr<const CachedLogits> cached_ ABSL_GUARDED_BY(source_->mutex_);
   // While it is not and somebody reads.
-  std::shared_ptr<LogitCache::Writer> writer_;
+  std::shared_ptr<LogitCache::Writer> writer_ ABSL_GUARDED_BY(source_->mutex_);
   // Cuts given to the writer, and how many it has taken.
-  std::set<int64_t> stored_;
-  int64_t added_ = 0;
-};
-
-class LogitSource {
- public:
-  struct Options {
-    // Of cuts computed lately.
-    int64_t memory_bytes = int64_t{256} << 20;
-  };
-  // `cache` may be null. Both must outlive this.
-  LogitSource(const Options& options, ComputeScheduler* scheduler, LogitCache* cache);
-
-  // FAILED_PRECONDITION if the data does not fit the teacher; NOT_FOUND for the shard. `discard`:
-  // what is kept of the shard, on disk and in memory, is dropped, and computed anew.
-  absl::StatusOr<std::shared_ptr<ShardLogits>> Open(std::shared_ptr<Teacher> teacher,
-                                                    std::shared_ptr<const Dataset> dataset,
-                                                    int64_t shard, const View& view,
-                                                    bool discard = false);
-
-  // Bytes of cuts that are held.
-  int64_t memory_bytes() const;
-  // Cuts given from memory, and cuts that more than one stream waited for.
-  int64_t memory_hit_count() const;
-  int64_t shared_count() const;
-
- private:
-  friend class ShardLogits;
-  // Starts to collect the shard for the cache. Blocks on files.
-  void StartStoring(const std::shared_ptr<ShardLogits>& shard);
-  void Leave(const std::shared_ptr<ShardLogits>& shard);
-  void Hold(const std::shared_ptr<ShardLogits>& shard, int64_t cut, ShardLogits::Cut& entry)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Release(ShardLogits& shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  const Options options_;
-  ComputeScheduler* const scheduler_;
-  LogitCache* const cache_;
-  mutable Mutex mutex_;
-  std::map<std::string, std::weak_ptr<ShardLogits>> open_ ABSL_GUARDED_BY(mutex_);
-  // Cuts computed lately, oldest first.
-  std::list<ShardLogits::Held> held_ ABSL_GUARDED_BY(mutex_);
-  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t memory_hits_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t shared_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::set<int64_t> stored_ ABSL_GUARDED_BY(source_->mutex_);
+  int64_t added_ ABSL_GUARDED_BY(source_->mutex_) = 0;
 };
 
 }  // namespace distillery

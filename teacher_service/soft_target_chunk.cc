@@ -20,9 +20,9 @@ constexpr int kStartRow = 1;
 constexpr int kValues = 2;
 constexpr int kInputs = 6;
 constexpr int kLabels = 7;
-// Of StreamSoftTargetsResponse.
+// The field of StreamSoftTargetsResponse.
 constexpr int kChunk = 2;
-// Of Tensor.
+// The fields of Tensor.
 constexpr int kDataType = 1;
 constexpr int kShape = 2;
 constexpr int kData = 3;

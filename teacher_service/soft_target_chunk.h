@@ -51,7 +51,7 @@ class ChunkMaker {
     SoftTargetFormat format;
     bool include_samples = false;
     View view;
-    // Of one chunk's tensors, and of what is read from a file for it.
+    // The limit of one chunk's tensors, and of what is read from a file for it.
     int64_t max_bytes = 1 << 20;
   };
   // `shard`: its rows in the data set. `pool` must outlive this.

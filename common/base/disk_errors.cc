@@ -7,7 +7,6 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
 
 namespace distillery {
 namespace {
@@ -41,6 +40,18 @@ absl::Status MarkSyncFailure(absl::Status status) {
 
 bool IsSyncFailure(const absl::Status& status) {
   return status.GetPayload(kSyncFailure).has_value();
+}
+
+absl::Status ErrnoStatus(int error_number, absl::string_view what) {
+  const std::string text = absl::StrCat(what, ": ", std::strerror(error_number));
+  if (error_number == ENOENT) return absl::NotFoundError(text);
+  if (error_number == ENOSPC || error_number == EDQUOT) {
+    return MarkDiskFull(absl::ResourceExhaustedError(text));
+  }
+  if (error_number == EMFILE || error_number == ENFILE) {
+    return MarkNoDescriptors(absl::UnavailableError(text));
+  }
+  return absl::UnavailableError(text);
 }
 
 absl::Status SyncErrnoStatus(int error_number, absl::string_view what) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace distillery {
 
@@ -24,6 +25,10 @@ bool IsOutOfDescriptors(const absl::Status& status);
 // whatever reason, a full disk included.
 absl::Status MarkSyncFailure(absl::Status status);
 bool IsSyncFailure(const absl::Status& status);
+
+// The status for `errno` after `what` failed: NOT_FOUND for ENOENT, RESOURCE_EXHAUSTED for ENOSPC
+// and EDQUOT, else UNAVAILABLE; with the marks above.
+absl::Status ErrnoStatus(int error_number, absl::string_view what);
 
 // The status for fsync that failed with `error_number` after `what`, on a file or folder that goes
 // on to be used: UNAVAILABLE, and marked.

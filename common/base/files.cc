@@ -13,7 +13,6 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/regular_file.h"
@@ -80,18 +79,6 @@ absl::Status Sync(const Descriptor& opened, const std::string& folder) {
 }
 
 }  // namespace
-
-absl::Status ErrnoStatus(int error_number, absl::string_view what) {
-  const std::string text = absl::StrCat(what, ": ", std::strerror(error_number));
-  if (error_number == ENOENT) return absl::NotFoundError(text);
-  if (error_number == ENOSPC || error_number == EDQUOT) {
-    return MarkDiskFull(absl::ResourceExhaustedError(text));
-  }
-  if (error_number == EMFILE || error_number == ENFILE) {
-    return MarkNoDescriptors(absl::UnavailableError(text));
-  }
-  return absl::UnavailableError(text);
-}
 
 bool FileExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 

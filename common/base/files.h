@@ -1,4 +1,5 @@
-// Files: bounded reads, durable writes, locks. Errors name the file and the system's reason.
+// Files: bounded reads, durable writes, locks. Errors name the file and the system's reason, and
+// carry the marks of disk_errors.h.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +11,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/base/descriptor.h"
+#include "common/base/disk_errors.h"
 
 namespace distillery {
-
-// The status for `errno` after `what` failed: NOT_FOUND for ENOENT, RESOURCE_EXHAUSTED for ENOSPC
-// and EDQUOT, else UNAVAILABLE; with the marks of common/base/disk_errors.h.
-absl::Status ErrnoStatus(int error_number, absl::string_view what);
 
 bool FileExists(const std::string& path);
 

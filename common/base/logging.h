@@ -37,7 +37,7 @@ struct LogOptions {
   std::string level = "info";
   // "text" or "json".
   std::string format = "text";
-  // Of a command, whose answer goes to standard output.
+  // For a command, whose answer goes to standard output.
   bool to_standard_error = false;
 };
 

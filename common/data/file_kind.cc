@@ -11,7 +11,7 @@ namespace {
 constexpr absl::string_view kGzipMagic = "\x1F\x8B";
 
 struct Kind {
-  // Of the magic in the file.
+  // Where the magic lies in the file.
   size_t offset;
   absl::string_view magic;
   absl::string_view what;

@@ -18,7 +18,7 @@
 namespace distillery {
 namespace {
 
-// Of files that are held in memory.
+// The limit for files that are held in memory.
 constexpr int64_t kMaxFileBytes = kMaxStoredBytes + (1 << 20);
 // Far beyond any file, and far from overflow.
 constexpr int64_t kMaxElements = int64_t{1} << 60;

@@ -17,7 +17,7 @@ struct NpyHeader {
   // "|u1": byte order ('<' little, '|' none), kind, bytes per element.
   std::string type;
   std::vector<int64_t> shape;
-  // Of the first element in the file.
+  // Where the first element lies in the file.
   int64_t offset = 0;
 
   int64_t element_bytes() const { return type.back() - '0'; }

@@ -14,7 +14,7 @@ namespace distillery {
 
 // Where the images lie in the file, in bytes.
 struct RecordLayout {
-  // Of the first image.
+  // Where the first image lies.
   int64_t offset = 0;
   // From one image to the next.
   int64_t stride = 0;
@@ -26,7 +26,7 @@ struct RecordLayout {
 struct ImageWish {
   // Stored index: of the image in its data set.
   uint32_t index = 0;
-  // Of the image in the output.
+  // The place of the image in the output.
   uint32_t place = 0;
 };
 

@@ -51,7 +51,7 @@ struct StoredSamples {
   // Stored indexes of the two given splits.
   IndexList train;
   IndexList test;
-  // Of samples with `images`, if those are files that stay.
+  // Where samples with `images` lie, if those are files that stay.
   SampleSources sources;
   // What lies in the folder and is in no sample.
   std::vector<LeftOut> left_out;

@@ -31,7 +31,7 @@ struct ShardDigests {
   // CRC-32C of each row's pixels, by which later reads are checked; empty if not all rows were
   // read, or they are held in memory.
   std::vector<uint32_t> row_crcs;
-  // Of each channel.
+  // The sums of each channel.
   std::vector<ChannelSums> sums;
 };
 

@@ -37,11 +37,11 @@ class ShardVerifier {
   static constexpr size_t kMutexes = 16;
 
   const std::vector<ShardDigest> digests_;
-  // Of each row; those of a shard are written once, before it counts as verified.
+  // The checksum of each row; a shard's are written once, before it counts as verified.
   std::vector<uint32_t> row_crcs_;
   // Damaged shards are looked at again each time: the file may have been mended.
   std::vector<std::atomic<bool>> verified_;
-  // Of the shards whose numbers have the same remainder: one is read by one thread alone.
+  // One for the shards whose numbers have the same remainder: a shard is read by one thread alone.
   Mutex mutexes_[kMutexes];
 };
 

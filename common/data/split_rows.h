@@ -35,7 +35,7 @@ struct SplitRows {
     return {first, std::min(shard_size, size() - first)};
   }
 
-  // Of the row in `samples`. REQUIRES, as all below: 0 <= row < size().
+  // The row's place in `samples`. REQUIRES, as all below: 0 <= row < size().
   uint32_t Place(int64_t row) const {
     return samples_in_order ? static_cast<uint32_t>(row) : order[row];
   }

@@ -13,7 +13,7 @@ namespace distillery {
 class C10DeviceRuntime : public DeviceRuntime {
  public:
   struct Parts {
-    // Of devices whose tensors are of this type.
+    // The type of the devices' tensors.
     at::DeviceType type = at::kCUDA;
     // Null: no device is seen. Must outlive this.
     const c10::impl::DeviceGuardImplInterface* guard = nullptr;

@@ -55,7 +55,7 @@ class Tally {
       if (!metrics_.confusion_matrix.empty()) {
         ++metrics_.confusion_matrix[static_cast<size_t>(wanted[i] * classes_ + choices[i])];
       }
-      // Of weights that have diverged it is NaN, which is no index.
+      // It is NaN where weights have diverged, and NaN is no index.
       const float part = std::isnan(confidences[i]) ? 0.0F : confidences[i];
       const auto bin = static_cast<int64_t>(part * static_cast<float>(kCalibrationBins));
       CalibrationBin& counted =

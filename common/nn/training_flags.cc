@@ -141,7 +141,7 @@ class Reader {
       default:
         break;
     }
-    // Of loops and the like: values that come from the round before are not known.
+    // In loops and the like, values that come from the round before are not known.
     for (const Block* const inner : node->blocks()) Visit(inner, frame);
     if (const Operation* const operation = Find(node->kind().toQualString())) {
       AddLayer(node, *operation, *frame);

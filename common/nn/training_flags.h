@@ -29,11 +29,11 @@ struct FlaggedLayer {
   std::optional<bool> training;
   // The rate of a dropout; nothing if the code decides while it runs.
   std::optional<double> rate;
-  // Of a kNorm: the tensors that the call takes as weight and bias if they are attributes;
+  // What a kNorm's call takes as weight and bias, if these tensors are attributes;
   // otherwise undefined ones.
   at::Tensor weight;
   at::Tensor bias;
-  // Of a kNorm: whether it was given running statistics.
+  // Whether a kNorm was given running statistics.
   bool has_statistics = false;
 };
 

@@ -23,7 +23,7 @@ struct EvaluationMetrics {
   int64_t agreement_count = -1;
   int64_t top5_count = 0;
   double teacher_kl = 0;
-  // Of the guard's split, with a guard.
+  // The samples of the guard's split, with a guard.
   int64_t held_out_sample_count = 0;
   int64_t held_out_correct_count = 0;
   double held_out_cross_entropy = 0;

@@ -400,7 +400,7 @@ FieldError FindFieldError(const RunSpec& spec) {
   SizeChecker sizes(&check);
   VisitRunSpec(sizes, spec);
   CheckValues(spec, &check);
-  // Of a new run alone: one that is on record and whose architecture is of another version is its
+  // A check of new runs alone: one on record whose architecture is of another version is its
   // own trouble, not that of the record.
   if (!spec.student_is_file()) {
     check.Status("student.architecture", CheckArchitecture(spec.student.architecture));

@@ -23,7 +23,7 @@ TrainMetrics RoundMetrics(const std::vector<const TrainMetrics*>& tasks) {
 }
 
 absl::Status CheckTraining(const TrainMetrics& metrics) {
-  // Of one task; the sum over a round's replicas is far from the end of an int64.
+  // The limit of one task; the sum over a round's replicas is far from the end of an int64.
   constexpr int64_t kLargestCount = 1'000'000'000;
   // Losses are means of float32; sums over a run's samples are far from the end of a double.
   constexpr double kLargest = std::numeric_limits<float>::max();

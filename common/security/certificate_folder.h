@@ -15,7 +15,7 @@ struct CertificateFolderOptions {
   std::string folder;
   // Empty: all.
   std::vector<Role> roles;
-  // Of the certificate and its files; empty: the role's. Only with a single role.
+  // The name of the certificate and its files; empty: the role's. Only with a single role.
   std::string name;
   // DNS names and IP addresses of teachers and coordinators. A certificate made anew keeps those
   // that it had if there are none.

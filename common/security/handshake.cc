@@ -27,7 +27,7 @@ struct Target {
   std::string port;
 };
 
-// Of "host:port", "1.2.3.4:7", "[::1]:7".
+// The parts of "host:port", "1.2.3.4:7" and "[::1]:7".
 Target Split(const std::string& address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) return {};

@@ -55,7 +55,7 @@ std::vector<Permission> MakeTable() {
   Add(table, "grpc.health.v1.Health", all, {"Check", "Watch"});
   Add(table, "grpc.reflection.v1alpha.ServerReflection", all, {"ServerReflectionInfo"});
   Add(table, "grpc.reflection.v1.ServerReflection", all, {"ServerReflectionInfo"});
-  // Of newer releases of gRPC.
+  // A method that newer releases of gRPC have.
   Add(table, "grpc.health.v1.Health", all, {"List"});
   return table;
 }

@@ -52,7 +52,7 @@ class TlsFileWatch {
   const TlsPaths paths_;
   Mutex mutex_;
   std::shared_ptr<const TlsFiles> files_ ABSL_GUARDED_BY(mutex_);
-  // Of what was read last, right or wrong.
+  // The versions of what was read last, right or wrong.
   Versions versions_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -38,7 +38,7 @@ class WorkerList {
   Clock* const clock_;
   Mutex mutex_;
   std::set<std::string> workers_ ABSL_GUARDED_BY(mutex_);
-  // Of what was read last, well or not.
+  // The version of what was read last, well or not.
   std::optional<FileVersion> version_ ABSL_GUARDED_BY(mutex_);
   absl::Duration looked_at_ ABSL_GUARDED_BY(mutex_);
 };

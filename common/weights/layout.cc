@@ -120,7 +120,7 @@ class HeaderReader {
  private:
   enum class Field : unsigned { kNone, kType, kShape, kOffsets };
   static constexpr unsigned kAllFields = 0b1110;
-  // Of objects and lists within each other: metadata is a flat object, an entry has lists.
+  // How deep objects and lists lie in each other: metadata is flat, an entry has lists.
   static constexpr int kMaxDepth = 4;
 
   bool StartEntry(const std::string& name) {
@@ -209,7 +209,7 @@ class HeaderReader {
   int64_t entries_ = 0;
   // Open objects and lists.
   int depth_ = 0;
-  // Of the entry under way.
+  // The entry under way.
   TensorSpec tensor_;
   bool in_metadata_ = false;
   bool in_list_ = false;

@@ -23,10 +23,10 @@ class TensorSource {
   // `read`; CANCELLED as there.
   static absl::StatusOr<TensorSource> Open(int64_t size, Reader read,
                                            const std::function<bool()>& cancelled = nullptr);
-  // Of a file on disk; errors as those of InputFile.
+  // The tensors of a file on disk; errors as those of InputFile.
   static absl::StatusOr<TensorSource> OpenFile(const std::string& path,
                                                const std::function<bool()>& cancelled = nullptr);
-  // Of a file in memory, which must outlive this.
+  // The tensors of a file in memory, which must outlive this.
   static absl::StatusOr<TensorSource> OfBytes(absl::string_view file);
 
   const WeightsLayout& layout() const { return layout_; }

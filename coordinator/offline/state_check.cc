@@ -247,7 +247,7 @@ class StateChecker {
       if (run == runs_.end() || file.empty() || task.Number("done") == 0) continue;
       if (Ended(static_cast<RunState>(run->second->Number("state")))) continue;
       const int64_t age = run->second->Number("completed_rounds") - task.Number("round");
-      // Of the round before, deltas are kept to rebuild the weights from; late ones may count yet.
+      // Deltas of the round before are kept to rebuild the weights from; late ones may count yet.
       constexpr int64_t kOldest = 2;
       if (age > kOldest) continue;
       CheckFile(file, task.Text("delta_sha256"), age == 0,

@@ -111,7 +111,7 @@ class CoordinatorServiceImpl final
   ParkedUploads parked_;
   StreamWatch streams_;
   RequestLedger requests_;
-  // Of LeaseTask alone: it is called so often that it would soon push the others out of requests_.
+  // Requests of LeaseTask alone: it is called so often that they would soon push the others out.
   RequestLedger lease_requests_;
   // Of RenewLease alone, which waits for no disk: others may all be waiting for it.
   TaskPool renewals_;

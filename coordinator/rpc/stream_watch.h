@@ -54,7 +54,7 @@ class StreamWatch {
   std::thread thread_;
 };
 
-// Of one stream: since when it waits for its client. Threads: none.
+// Since when one stream waits for its client. Threads: none.
 class ClientWait {
  public:
   void Begin(absl::Duration now) { since_ = now; }

@@ -301,7 +301,7 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
   ClientLimits::Place place_;
   v1::DownloadWeightsRequest request_;
   WeightsFile weights_;
-  // Of whoever makes the next message, or writes when nobody does.
+  // For whoever makes the next message, or writes when nobody does.
   grpc::ByteBuffer next_;
   int64_t offset_ = 0;
   int64_t chunks_ = 0;

@@ -110,7 +110,7 @@ class Table {
   std::string name_;
   size_t columns_;
   int key_columns_;
-  // Of the columns: index of the Value's alternative.
+  // The types of the columns, as indexes of the Value's alternatives.
   std::vector<size_t> types_;
   // "run_id, round"
   std::string keys_;

@@ -81,7 +81,7 @@ struct RunRow {
 struct TaskRow {
   TaskId task;
   bool done = false;
-  // Of the accepted result.
+  // What belongs to the accepted result.
   std::string request_id;
   std::string worker_id;
   // Training: the spooled delta, relative to the state folder, and its SHA-256.
@@ -91,7 +91,7 @@ struct TaskRow {
   int64_t failures = 0;
   // Ids of the workers on which it failed, with commas between.
   std::string failed_workers;
-  // Of a quorum's deltas: it is part of an average.
+  // It is one of a quorum's deltas, and part of an average.
   bool counted = false;
   // Leases that ended without a word from the worker, or without progress, since the run began or
   // was resumed.
@@ -122,7 +122,7 @@ struct RoundRow {
   int64_t late_delta_count = 0;
   // The guard put W_q in the place of W_{r+1}: q; else 0.
   int64_t rolled_back_to = 0;
-  // Of the outer optimizer's moments after the round; "": it keeps none.
+  // The SHA-256 of the outer optimizer's moments after the round; "": it keeps none.
   std::string momentum_sha256 = {};
   std::string variance_sha256 = {};
 };

@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<OutputFile>> DeltaUpload::Decode(const std::strin
 
 absl::Status DeltaUpload::CheckContent(const std::string& path,
                                        const std::function<bool()>& cancelled) const {
-  // Of a delta only the header is read.
+  // Only the header of a delta is read.
   DISTILLERY_ASSIGN_OR_RETURN(const TensorSource weights, TensorSource::OpenFile(path, cancelled));
   const WeightsLayout& layout = weights.layout();
   const bool initialise = !plan_.has_layout;

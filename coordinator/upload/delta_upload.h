@@ -55,7 +55,7 @@ class DeltaUpload : public Upload {
   const UploadPlan plan_;
   // Without tensors for initialise.
   const WeightsLayout expected_;
-  // Of the file that is kept.
+  // Looks at the file that is kept.
   WeightsScan scan_;
 };
 

@@ -17,7 +17,7 @@ namespace distillery {
 
 class IncomingFile {
  public:
-  // Of `byte_count` bytes. `path` empty: the bytes are checked and dropped.
+  // A file of `byte_count` bytes. `path` empty: the bytes are checked and dropped.
   static absl::StatusOr<std::unique_ptr<IncomingFile>> Create(const std::string& path,
                                                               int64_t byte_count);
 
@@ -44,7 +44,7 @@ class IncomingFile {
   const int64_t byte_count_;
   std::unique_ptr<OutputFile> file_;
   int64_t bytes_ = 0;
-  // Of the present stream.
+  // Where the present stream began, and its chunks.
   int64_t stream_start_ = 0;
   int64_t chunks_ = 0;
   uint32_t crc_ = 0;

@@ -24,7 +24,7 @@ class WeightsScan {
   // INVALID_ARGUMENT naming the first tensor of a float type that holds NaN or infinity, as the
   // layout has it: whether the file is of that layout is for others to check.
   absl::Status finite() const;
-  // Of all bytes. Call once, last.
+  // The digest of all bytes. Call once, last.
   std::string HexDigest() { return digest_.HexDigest(); }
 
  private:

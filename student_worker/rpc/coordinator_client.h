@@ -40,7 +40,7 @@ struct LeasedWork {
 
 struct DownloadedWeights {
   Weights weights;
-  // Of the float32 weights; `weights` are those rounded if they came in another encoding.
+  // The SHA-256 of the float32 weights; `weights` are rounded if they came in another encoding.
   std::string sha256;
   std::string encoding;
   std::vector<std::string> buffer_names;

@@ -18,7 +18,7 @@ struct DatasetDescription {
   ImageShape shape;
   int pixel_max = 255;
   std::vector<std::string> class_names;
-  // Of each row.
+  // The stored index of each row.
   std::vector<int64_t> stored_indexes;
 
   int64_t row_count() const { return static_cast<int64_t>(stored_indexes.size()); }

@@ -71,7 +71,6 @@ struct Worker::Current {
   std::atomic<bool> cancel{false};
   std::atomic<bool> lost{false};
   std::atomic<int64_t> samples{0};
-  bool over = false;  // guarded by Worker::mutex_
   // Ends this task's calls.
   CallCanceller canceller;
 };
@@ -209,6 +208,10 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   const std::string name = task.lease.task.ToString();
   LogDebug("{} begins (token {})", name, task.lease.fencing_token);
   DISTILLERY_FAILPOINT("worker.task.leased");
+  {
+    MutexLock lock(mutex_);
+    task_over_ = false;
+  }
   std::thread keeper([&] { KeepLease(task, current); });
   absl::Status status;
   switch (task.lease.task.kind) {
@@ -224,7 +227,7 @@ absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcom
   }
   {
     MutexLock lock(mutex_);
-    current->over = true;
+    task_over_ = true;
     waiting_for_.clear();
     changed_.NotifyAll();
   }
@@ -261,7 +264,7 @@ absl::Status Worker::Release(const WorkerTask& task, bool failed, const std::str
   const absl::Duration end = Clock::Real()->SteadyNow() + task.lease_duration;
   Backoff backoff;
   while (true) {
-    const absl::Status status = coordinator_.ReleaseTask(request_id, task.lease, failed, message);
+    absl::Status status = coordinator_.ReleaseTask(request_id, task.lease, failed, message);
     const absl::Duration wait = backoff.Next();
     if (!Passing(status) || stopping_.load() || Clock::Real()->SteadyNow() + wait >= end) {
       return status;
@@ -280,10 +283,10 @@ void Worker::KeepLease(const WorkerTask& task, Current* current) {
       // A wall clock that steps back would stop the heartbeats.
       Clock* const clock = Clock::Real();
       const absl::Duration until = clock->SteadyNow() + wait;
-      while (!current->over && !stop_requested_ && clock->SteadyNow() < until) {
+      while (!task_over_ && !stop_requested_ && clock->SteadyNow() < until) {
         changed_.WaitFor(mutex_, until - clock->SteadyNow());
       }
-      if (current->over) return;
+      if (task_over_) return;
       if (stop_requested_) {
         current->cancel.store(true);
         current->canceller.CancelAll();
@@ -316,7 +319,7 @@ absl::Status Worker::Persist(Current* current,
                              const std::function<absl::Status(bool again)>& call) {
   Backoff backoff;
   for (bool again = false;; again = true) {
-    const absl::Status status = call(again);
+    absl::Status status = call(again);
     if (!Passing(status)) return status;
     LogDebug("{}; trying again", std::string(status.message()));
     MutexLock lock(mutex_);

@@ -129,6 +129,8 @@ class Worker {
   // What the present task waits for; "" if nothing.
   std::string waiting_for_ ABSL_GUARDED_BY(mutex_);
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  // The task being done has ended: its lease is renewed no more.
+  bool task_over_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace distillery

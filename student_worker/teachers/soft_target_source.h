@@ -22,7 +22,7 @@ struct ShardRequest {
   std::string augmentation;
   int64_t augmentation_seed = 0;
   int64_t view = 0;
-  // Of each row; the representation is not kNone.
+  // The format of each row; the representation is not kNone.
   SoftTargetFormat format;
   // Empty: any; then set by the first answer.
   std::string teacher_digest;

@@ -39,7 +39,7 @@ struct TeacherAddresses::State {
     std::string host;
     std::string port;
     std::vector<TeacherAddress> addresses;
-    // Of the last look-up.
+    // How the last look-up went.
     absl::Status status;
   };
 

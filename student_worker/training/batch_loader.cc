@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<TrainBatch>> BatchLoader::Next() {
   const absl::Duration waited = SteadyNow() - start;
   if (!loaded.has_value()) return std::unique_ptr<TrainBatch>();
   DISTILLERY_RETURN_IF_ERROR(loaded->status());
-  // Of the time waited here, what the loader itself waited for soft targets of this batch.
+  // The part of this wait in which the loader itself waited for soft targets of this batch.
   const absl::Duration for_teacher = std::min(waited, (*loaded)->teacher_waited - loader_waited_);
   loader_waited_ = (*loaded)->teacher_waited;
   teacher_waited_ += for_teacher;

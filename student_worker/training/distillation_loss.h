@@ -21,7 +21,7 @@
 //   2024,
 //                       "On-policy distillation of language models", section 2, beta = 1/2
 //
-// Of the teacher's k largest probabilities alone, kd, reverse_kl and jsd are over k + 1 outcomes:
+// With the teacher's k largest probabilities alone, kd, reverse_kl and jsd are over k + 1 outcomes:
 // these classes, and all others together, the tail:
 //
 //   KL = sum_i p_i log(p_i / q_i) + p_tail log(p_tail / q_tail),   q_tail = sum of the other q
@@ -45,7 +45,7 @@ struct LossOptions {
   SoftLoss soft = SoftLoss::kKd;
   // CE is of (1 - e) onehot(y) + e / classes, e in 0 to below 1. Szegedy et al. 2016, section 7.
   double label_smoothing = 0;
-  // Of dkd.
+  // The weights of dkd's two terms.
   double dkd_alpha = 1;
   double dkd_beta = 8;
   // At least one sample of the batch has a label. False: L is the soft term alone.

@@ -33,7 +33,7 @@
 namespace distillery {
 namespace {
 
-// Of which alpha and temperature are set for each step.
+// The run's loss; alpha and temperature are set for each step.
 LossOptions LossOf(const RunSpec& spec) {
   LossOptions options;
   options.soft = ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd);
@@ -117,7 +117,7 @@ class Training {
   }
 
  private:
-  // Of the whole run, 0 to 1.
+  // The progress of the whole run, 0 to 1.
   double Progress() const {
     return (static_cast<double>(job_.round) +
             static_cast<double>(sums_.step_count) / static_cast<double>(step_count_)) /

@@ -46,7 +46,7 @@ class LogitCache {
  public:
   struct Options {
     std::string folder;
-    // Of all files together, those being written included.
+    // The limit of all files together, those being written included.
     int64_t max_bytes = 0;
     // How long no file is taken after a write has failed.
     absl::Duration retry_interval = absl::Seconds(10);
@@ -57,7 +57,7 @@ class LogitCache {
   struct Stats {
     int64_t hits = 0;
     int64_t misses = 0;
-    // Of finished files, as far as this process knows.
+    // The finished files, as far as this process knows.
     int64_t bytes = 0;
     int64_t files = 0;
     // Files removed for the size limit.

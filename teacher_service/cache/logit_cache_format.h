@@ -56,7 +56,7 @@ struct LogitHeader {
   char key_digest[64] = {};
   char reserved[24] = {};
   uint32_t payload_crc32c = 0;
-  // Of the bytes before.
+  // The checksum of the bytes before.
   uint32_t header_crc32c = 0;
 };
 static_assert(sizeof(LogitHeader) == kLogitHeaderBytes);

@@ -460,7 +460,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   Mutex mutex_;
   bool opened_ok_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t cut_rows_ ABSL_GUARDED_BY(mutex_) = 1;
-  // Of one row on the wire.
+  // The bytes of one row on the wire.
   int64_t row_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Next row to encode, and the first that no fetch was started for.
   int64_t row_ ABSL_GUARDED_BY(mutex_) = 0;

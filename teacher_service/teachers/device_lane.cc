@@ -11,7 +11,7 @@
 namespace distillery {
 namespace {
 
-// Of each output in the buffer, so that every type lies aligned.
+// Where each output begins in the buffer, so that every type lies aligned.
 constexpr int64_t kAlignment = 64;
 
 int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }

@@ -54,7 +54,7 @@ class ReplicatedTeacher : public Teacher {
   }
 
  private:
-  // Of a batch on one device: its status, and if that is OK, whether all rows are finite.
+  // What came of a batch on one device: its status, and if that is OK, whether all rows are finite.
   struct Outcome {
     absl::Status status;
     absl::Status finite;
@@ -125,7 +125,7 @@ class ReplicatedTeacher : public Teacher {
   const TeacherInfo info_;
   const std::vector<TeacherReplica> replicas_;
   Mutex mutex_;
-  // Of each replica.
+  // The state of each replica.
   std::vector<State> states_ ABSL_GUARDED_BY(mutex_);
 };
 

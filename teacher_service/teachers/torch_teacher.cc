@@ -219,7 +219,7 @@ class TorchTeacher : public Teacher {
   }
 
  private:
-  // Of a batch: pixels in 0..1, or bytes of which pixel_max is 1.
+  // A batch's inputs: pixels in 0..1, or bytes of which pixel_max is 1.
   struct Inputs {
     const void* values = nullptr;
     at::ScalarType type = at::kFloat;
@@ -315,7 +315,7 @@ class TorchTeacher : public Teacher {
   const ComputeDevice device_;
   // Null on a CPU.
   const std::shared_ptr<DeviceLanes> lanes_;
-  // Of batches that are captured; empty: none is.
+  // The sizes of batches that are captured; empty: none is.
   std::vector<int64_t> sizes_;
   // [1, channels, 1, 1]
   at::Tensor mean_;

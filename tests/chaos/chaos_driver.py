@@ -45,7 +45,7 @@ MIB = 1 << 20
 
 ROLES = ("coordinator", "teacher-0", "teacher-1", *(f"worker-{i}" for i in range(WORKERS)))
 
-# Of the failpoints that a process passes but a few times: how often at the least.
+# How often at the least a process passes the failpoints that it passes but a few times.
 MOST_HITS = {
     "coordinator.run.recorded": 1, "coordinator.run.ended": 1, "worker.initialise.done": 1,
     "worker.evaluation.done": 1, "coordinator.evaluation.recorded": 2,

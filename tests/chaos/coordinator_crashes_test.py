@@ -6,7 +6,7 @@ import unittest
 from failpoint_case import FailpointCase
 from services import wait_for
 
-# Of a run's results the first is that of the initial weights.
+# The first of a run's results is that of the initial weights.
 SECOND_RESULT = "kill@2"
 
 

@@ -42,11 +42,11 @@ class TestAuthority {
     options.tls_ca = folder_.File("ca.pem");
     return options;
   }
-  // Of a client with a role and a name.
+  // The files of a client with a role and a name.
   TransportOptions IssueRole(const std::string& role, const std::string& name) {
     return Issue(name, absl::StrCat("URI:spiffe://distillery/", role, "/", name));
   }
-  // Of a coordinator at 127.0.0.1.
+  // The files of a coordinator at 127.0.0.1.
   TransportOptions IssueServer(const std::string& name = "server") {
     return Issue(name, absl::StrCat("IP:127.0.0.1,URI:spiffe://distillery/coordinator/", name));
   }

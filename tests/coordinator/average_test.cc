@@ -244,7 +244,7 @@ TEST_F(AverageTest, TheMedianIsUnmovedByOneReplicaGoneWrong) {
   AddDelta(MakeTensorFile({{"w", {3, 4}}}), 1);
   ASSERT_THAT(Average(), IsOk());
   EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(3.0F, 4.0F));
-  // Of four, the mean of the two in the middle.
+  // For four, the mean of the two in the middle.
   AddDelta(MakeTensorFile({{"w", {5, 8}}}), 1);
   ASSERT_THAT(Average(), IsOk());
   EXPECT_THAT(TensorValues<float>(NewWeights(), "w"), ElementsAre(4.0F, 4.5F));

@@ -105,7 +105,7 @@ TEST_F(LostWorkers, Fault59_AStudentThatFitsNoWorkersMemoryIsNotTriedAndSaysWhy)
   const TaskGrant grant = Take(RegisterWithMemory(16 << 20));
   EXPECT_EQ(grant.lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 0}));
   EXPECT_EQ(Run(run_id).row.state_reason, "");
-  // Of one that says nothing, nothing is known.
+  // Nothing is known of one that says nothing.
   EXPECT_EQ(Take(Register()).lease.task.replica, 1);
 }
 

@@ -53,7 +53,7 @@ class SystemdTest(unittest.TestCase):
 
     def test_systemd_takes_them_without_a_word(self):
         for done in self.analyze("verify"):
-            # Of units that this machine has itself, systemd may complain as well.
+            # Systemd may complain about units that this machine has itself as well.
             ours = [line for line in done.stdout.splitlines() if "distillery" in line]
             self.assertEqual(ours, [], done.stdout)
 

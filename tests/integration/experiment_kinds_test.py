@@ -35,7 +35,7 @@ class KindsTest(ExperimentCase):
         results = self.experiment("compression", "--seeds", "1")
         int8 = series(results, "Accuracy by size", "soft targets, int8")
         float32 = series(results, "Accuracy by size", "soft targets, float32")
-        # Of the widest; a point is 4 images.
+        # The widest student is compared; a point is 4 images.
         self.assertLess(int8["x"][-1], 0.7 * float32["x"][-1])
         self.assertLess(abs(int8["y"][-1] - float32["y"][-1]), 1.1)
         self.assertGreater(float32["y"][-1], float32["y"][0])

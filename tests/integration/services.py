@@ -98,7 +98,7 @@ class ServiceTestCase(unittest.TestCase):
 
     def tearDown(self):
         result = self._outcome.result
-        # Of this test or of its parts (subTest).
+        # The outcome of this test or of its parts (subTest).
         failed = any(self in (test, getattr(test, "test_case", None))
                      for test, _ in result.failures + result.errors)
         for process in reversed(self.processes):

@@ -23,7 +23,7 @@ TEST(ClassBiasTest, ChoicesFollowTheBias) {
   EXPECT_THAT(ChoicesWithBias(logits, {2}, 0), ElementsAre(0, 1, 0));
   EXPECT_THAT(ChoicesWithBias(logits, {2}, 2), ElementsAre(2, 1, 0));
   EXPECT_THAT(ChoicesWithBias(logits, {2}, 4), ElementsAre(2, 2, 0));
-  // Of the lowered classes the best is still the better one.
+  // The best of the lowered classes is still the better one.
   EXPECT_THAT(ChoicesWithBias(logits, {0, 1}, -2), ElementsAre(2, 1, 0));
   EXPECT_EQ(CountErrors(ChoicesWithBias(logits, {2}, 2), logits.labels), 0);
   EXPECT_EQ(CountErrors(ChoicesWithBias(logits, {2}, 4), logits.labels), 1);

@@ -48,7 +48,7 @@ TEST(CorruptionTest, NoiseHasTheDeviationAskedFor) {
   const std::vector<float> noisy = Spoil(CorruptionKind::kNoise, 0.1, 7, Grey());
   double squares = 0;
   for (const float pixel : noisy) squares += (pixel - 0.5) * (pixel - 0.5);
-  // Of 400 draws: a relative error of 1 / sqrt(800), 4 %; five of those.
+  // 400 draws have a relative error of 1 / sqrt(800), 4 %; five of those.
   EXPECT_NEAR(std::sqrt(squares / 400), 0.1, 0.02);
   EXPECT_NEAR(Sum(noisy) / 400, 0.5, 0.025);
 }

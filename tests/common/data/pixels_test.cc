@@ -94,7 +94,7 @@ TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
 }
 
 TEST(LoadPixels, IsLoadImageBytesOverTheScaleBitForBit) {
-  // Of 64 bytes with scale 16, of 3 x 5 x 7 and, larger than a page, 1 x 80 x 80 with scale 255.
+  // 64 bytes with scale 16, then 3 x 5 x 7 and, larger than a page, 1 x 80 x 80 with scale 255.
   for (const auto& dataset :
        {Make(*ReadBuiltInDigits()), Make(ThreeImages({3, 5, 7})), Make(ThreeImages({1, 80, 80}))}) {
     const std::vector<int64_t> rows = AllRows(*dataset);

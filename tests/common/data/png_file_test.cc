@@ -86,7 +86,7 @@ TEST(DecodePng, AlphaGoesByTheRule) {
 }
 
 TEST(DecodePng, StatedGammaChangesNothing) {
-  // Of 1.0: linear light.
+  // Gamma 1.0: linear light.
   const std::string gamma = PngChunk("gAMA", BigEndianBytes(100000));
   const std::string rows("\0\x0A\x14\0\x1E\x28", 6);
   EXPECT_THAT(DecodePng(PngBytes(2, 2, 8, kGrey, rows, gamma), "x")->pixels,

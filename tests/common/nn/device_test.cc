@@ -61,7 +61,7 @@ TEST(MixedPrecision, OfADeviceIsThatDevicesAlone) {
     EXPECT_EQ(product.scalar_type(), at::kBFloat16);
   }
   {
-    // Of CUDA: what is computed on the CPU meanwhile stays float32.
+    // CUDA alone is meant: what is computed on the CPU meanwhile stays float32.
     const MixedPrecisionScope scope(/*mixed=*/true, at::Device(at::kCUDA, 0));
     const at::Tensor product = torch::mm(torch::ones({2, 2}), torch::ones({2, 2}));
     EXPECT_EQ(product.scalar_type(), at::kFloat);

@@ -63,7 +63,7 @@ TEST(ResidualNetwork, ResnetsHaveAsManyParametersAsCountedByHand) {
 }
 
 TEST(ResidualNetwork, WideOnesHaveAsManyParametersAsCountedByHand) {
-  // Of wrn-16-2, widths 32, 64, 128: each block BatchNorm, convolution, BatchNorm, convolution.
+  // The blocks of wrn-16-2, widths 32, 64, 128: BatchNorm, convolution, BatchNorm, convolution.
   const int64_t block1 = 32 + 9 * 16 * 32 + 64 + 9 * 32 * 32 + 16 * 32;
   const int64_t more1 = 64 + 9 * 32 * 32 + 64 + 9 * 32 * 32;
   const int64_t block2 = 64 + 9 * 32 * 64 + 128 + 9 * 64 * 64 + 32 * 64;

@@ -40,7 +40,7 @@ class ListenerTest : public ::testing::Test {
   // The next connection that was handed on.
   Descriptor Next() { return Descriptor(*accepted_.Pop()); }
 
-  // Of the listener's thread.
+  // Used by the listener's thread alone.
   int64_t most_open_ = 0;
   BoundedQueue<int> accepted_{100};
   std::unique_ptr<Listener> listener_;

@@ -19,7 +19,7 @@ RunSpec Spec(int64_t replicas, int64_t shard_size) {
   return spec;
 }
 
-// Of `samples` samples in shards of the spec's size.
+// The sizes of `samples` samples' shards of the spec's size.
 std::vector<int64_t> ShardSizes(const RunSpec& spec, int64_t samples) {
   std::vector<int64_t> sizes;
   for (int64_t first = 0; first < samples; first += spec.dataset.shard_size) {

@@ -24,7 +24,7 @@ constexpr size_t kLimit = 4 << 20;
 // minutes there.
 constexpr int kFewer = kAddressSanitizer ? 20 : 1;
 
-// Of this process, which other processes do not change.
+// The seconds of this process, which other processes do not change.
 double CpuSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 class Paging : public CoordinatorTest {

@@ -223,7 +223,7 @@ bool HoldsOpen(const std::string& name) {
   return false;
 }
 
-// Of a stream that was ended although its client did nothing: that may see only the cancel.
+// The end of a stream whose client did nothing: that may see only the cancel.
 MATCHER(IsIdleEnd, "") { return absl::IsResourceExhausted(arg) || absl::IsCancelled(arg); }
 
 TEST_F(Downloads, Fault63_WhatNobodyReadsIsEndedAndItsRoundIsLetGo) {

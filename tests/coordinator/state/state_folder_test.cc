@@ -25,7 +25,7 @@ class StateFolderTest : public CoordinatorTest {
     EXPECT_EQ(lstat(path.c_str(), &info), 0) << path;
     return info.st_mode & 0777;
   }
-  // Of all that is in the folder.
+  // Looks at all that is in the folder.
   void ExpectPrivate() {
     EXPECT_EQ(RightsOf(options_.state_dir), 0700);
     for (const auto& entry : std::filesystem::recursive_directory_iterator(options_.state_dir)) {

@@ -79,7 +79,7 @@ class SampleStream {
     crc_ = Crc32c(labels->data(), Crc32c(inputs->data(), crc_));
     return message;
   }
-  // Of the rows that were made.
+  // The trailer of the rows that were made.
   Message Trailer() const {
     Message message;
     message.mutable_trailer()->set_row_count(next_ - first_);

@@ -96,7 +96,7 @@ class TeacherFailover : public ::testing::Test {
   // What `waiting` was told.
   std::vector<std::string> told_;
   std::function<void(const std::string&)> when_told_;
-  // Of the last Read.
+  // What the last Read gave.
   SoftTargetRows rows_;
   std::string digest_;
 };

@@ -20,7 +20,7 @@ class TeacherRestart : public ::testing::Test {
                  ScriptedTeacher::Writer* writer) { return ServeShard(request, writer, digest); },
         address);
   }
-  // Of the teacher that runs now.
+  // Connects to the teacher that runs now.
   void Connect() {
     TeacherAddresses::Options addresses;
     addresses.clock = &clock_;

@@ -122,7 +122,7 @@ TEST_F(TrainerTest, EachEncodingTrainsAlmostAsFloat32Does) {
   EXPECT_NEAR(train("int8", 0), loss, 2e-2 * loss);
   EXPECT_NEAR(train("top_k", 10), loss, 1e-3 * loss);
   EXPECT_NEAR(train("top_k", 9), loss, 2e-2 * loss);
-  // Of fewer outcomes there is less to tell: KL over a partition is at most KL. Yet most of it is
+  // Fewer outcomes tell less: KL over a partition is at most KL. Yet most of it is
   // in the largest class.
   const double of_one = train("top_k", 1);
   EXPECT_LT(of_one, loss);
