@@ -94,7 +94,7 @@ absl::Status AverageInputs::EndUse() {
 }
 
 absl::Status AverageInputs::Judge(File* file, absl::Status status) {
-  // Of rights, or of what has taken the file's place: a person can mend it.
+  // The cause is rights, or what has taken the file's place: a person can mend it.
   if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
     return absl::UnavailableError(status.message());
   }

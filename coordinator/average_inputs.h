@@ -55,12 +55,12 @@ class AverageInputs {
     // the others are opened for each read.
     std::optional<InputFile> open;
     bool damaged = false;
-    // Of the pass: how far it has come, and the checksums of the bytes so far; the SHA-256 of the
+    // The pass: how far it has come, and the checksums of the bytes so far; the SHA-256 of the
     // first alone.
     int64_t next = 0;
     uint32_t crc32c = 0;
     std::unique_ptr<Sha256> digest = std::make_unique<Sha256>();
-    // Of the whole file, from the first pass.
+    // The size and the checksum of the whole file, from the first pass.
     int64_t size = 0;
     uint32_t checked_crc32c = 0;
   };

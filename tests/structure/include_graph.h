@@ -16,7 +16,7 @@ using IncludeGraph = std::map<std::string, std::set<std::string>>;
 // apart, too.
 IncludeGraph FileGraph(const std::map<std::string, std::string>& sources);
 
-// Of the folders that the files lie in.
+// The graph of the folders that the files lie in.
 IncludeGraph FolderGraph(const IncludeGraph& files);
 
 // The nodes of a circle in order, its first one again at the end; empty if there is none.
