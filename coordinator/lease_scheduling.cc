@@ -88,7 +88,7 @@ std::vector<std::pair<RunEntry*, TaskEntry*>> TasksByTurn(Ledger& ledger, const 
         !run->blocked_by.empty()) {
       continue;
     }
-    // Of many runs few have one: their shares alone are looked at.
+    // Few runs of many have one: their shares alone are looked at.
     TaskEntry* const task =
         backup ? StragglerFor(ledger, *run, worker) : TaskFor(ledger, *run, worker);
     if (task == nullptr) continue;

@@ -13,7 +13,7 @@ struct LeaseView {
   LeaseRow row;
   // Name of its worker.
   std::string worker_name;
-  // Of a training task, if its result was taken under this lease.
+  // The figures of a training task, if its result was taken under this lease.
   std::optional<TrainMetrics> metrics;
 };
 

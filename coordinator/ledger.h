@@ -116,7 +116,7 @@ class Ledger {
   WorkerBook workers ABSL_GUARDED_BY(mutex_);
   FairShare share ABSL_GUARDED_BY(mutex_);
   StrikeBook strikes ABSL_GUARDED_BY(mutex_);
-  // Of counted results, so that a late retry is told "duplicate" and not "aborted".
+  // The requests of counted results, so that a late retry is told "duplicate" and not "aborted".
   RequestMemory counted_requests ABSL_GUARDED_BY(mutex_);
   std::list<LeaseWaiter> waiters ABSL_GUARDED_BY(mutex_);
   int64_t last_wait_id ABSL_GUARDED_BY(mutex_) = 0;
@@ -142,7 +142,7 @@ class Ledger {
   }
   // Removes what the run does not need.
   void RemoveGarbage(const std::string& run_id) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Of the run's files those that it does not need and that nobody is busy with.
+  // Those of the run's files that it does not need and that nobody is busy with.
   std::vector<std::string> Unneeded(const RunEntry& run, const StateFolder::RunFiles& files) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -92,7 +92,7 @@ absl::StatusOr<SeenFiles> LookAtFiles(const StateFolder& folder, const Record::C
   for (const DeletedRow& deleted : contents.deleted) {
     if (folder.RemoveRun(deleted.run_id).ok()) seen.gone.push_back(deleted.run_id);
   }
-  // Of runs whose submission was not recorded.
+  // Folders of runs whose submission was not recorded.
   const auto unknown = folder.RemoveEmptyRunsExcept(
       [&](const std::string& run_id) { return loaded.runs.count(run_id) > 0; });
   if (!unknown.ok()) LogWarning("{}", std::string(unknown.status().message()));

@@ -70,7 +70,7 @@ absl::Status InitialiseAgain(Ledger& ledger, RunEntry& run)
   return absl::OkStatus();
 }
 
-// Of weights that are damaged: what to average again, nothing if W_0 is made again instead.
+// What to average again for weights that are damaged; nothing if W_0 is made again instead.
 // DATA_LOSS if they cannot be made again.
 absl::StatusOr<AverageRequest> PlanRebuild(Ledger& ledger, RunEntry& run)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {

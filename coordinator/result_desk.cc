@@ -169,7 +169,7 @@ absl::StatusOr<UploadPlan> ResultDesk::Plan(const UploadHeader& header) {
 }
 
 absl::Status ResultDesk::CheckFigures(const UploadHeader& header) {
-  // Of a run that began before sizes of shards were recorded.
+  // The limit for a run that began before sizes of shards were recorded.
   constexpr int64_t kMostSamples = int64_t{1} << 40;
   const TaskId& task = header.lease.task;
   const int64_t claimed = header.metrics.sample_count;

@@ -43,7 +43,7 @@ class ResultDesk {
   enum class Standing { kOpen, kDuplicate, kSuperseded };
   struct Superseded {
     Lease lease;
-    // Of the result that was taken.
+    // The SHA-256 of the result that was taken.
     std::string delta_sha256;
     absl::Duration until;
   };
@@ -57,7 +57,7 @@ class ResultDesk {
   // The result of a worker that was slower than another.
   absl::Status CompareSuperseded(const Lease& lease, const std::string& sha256)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());
-  // Of a file that has its place: `spool_name`, or that of W_0, with its model card. As Commit.
+  // Records a file that has its place: `spool_name`, or W_0's, with its model card. As Commit.
   absl::StatusOr<bool> RecordResult(const UploadHeader& header, const std::string& spool_name,
                                     const std::string& sha256, const std::string& card_sha256)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());

@@ -19,7 +19,7 @@
 namespace distillery {
 namespace {
 
-// Of a spec as it was submitted. What is empty is left out, as a client leaves it out that does not
+// The digest of a submitted spec. What is empty is left out, as a client leaves it out that does not
 // know the field: a later version gives its request the same digest.
 std::string DigestOf(const RunSpec& spec) {
   nlohmann::json json = nlohmann::json::parse(RunSpecToJson(spec));

@@ -156,7 +156,7 @@ class RunEntry {
   absl::Duration round_began;
   // A run that it depends on and that has not succeeded yet; empty: it may begin.
   std::string blocked_by;
-  // Of row.model_card.
+  // The SHA-256 of row.model_card.
   std::string card_sha256;
   // What cannot be read of its rows; empty: nothing. A damaged run is shown as paused, unless it
   // has ended.

@@ -20,7 +20,7 @@ class RunPace {
   const std::optional<absl::Duration>& MedianTaskTime() const { return median_task_time_; }
   // So many samples came in with a result.
   void NoteSamples(int64_t samples, absl::Duration now);
-  // Of the last ten seconds before `now`, or of a run that has ended before its last result.
+  // The speed of the last ten seconds before `now`; of an ended run, before its last result.
   double SamplesPerSecond(absl::Duration now, bool ended) const;
 
  private:

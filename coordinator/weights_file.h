@@ -10,12 +10,12 @@
 
 namespace distillery {
 
-// Of weights that were uploaded there is the file alone.
+// Weights that were uploaded have the file alone.
 struct WeightsFile {
   // "": uploaded ones.
   std::string run_id;
   std::shared_ptr<const BroadcastFile> file;
-  // Of the file, and of the float32 weights that it holds, perhaps in another encoding.
+  // The SHA-256 of the file, and of the float32 weights in it, perhaps in another encoding.
   std::string sha256;
   std::string weights_sha256;
   int64_t round = 0;

@@ -113,7 +113,7 @@ class CoordinatorServiceImpl final
   RequestLedger requests_;
   // Requests of LeaseTask alone: it is called so often that they would soon push the others out.
   RequestLedger lease_requests_;
-  // Of RenewLease alone, which waits for no disk: others may all be waiting for it.
+  // For RenewLease alone, which waits for no disk: others may all be waiting for it.
   TaskPool renewals_;
   TaskPool control_;
   TaskPool bulk_;
