@@ -19,8 +19,8 @@
 namespace distillery {
 namespace {
 
-// The digest of a submitted spec. What is empty is left out, as a client leaves it out that does not
-// know the field: a later version gives its request the same digest.
+// The digest of a submitted spec. What is empty is left out, as a client that does not know the
+// field leaves it out: a later version gives its request the same digest.
 std::string DigestOf(const RunSpec& spec) {
   nlohmann::json json = nlohmann::json::parse(RunSpecToJson(spec));
   const auto empty = [](const nlohmann::json& value) {

@@ -75,8 +75,9 @@ absl::StatusOr<PlacedModel> PlaceTorchScript(const TorchTeacherOptions& options,
   ModelCard asked = std::move(model.card);
   if (precision.has_value()) asked.input_type = NameOf(*precision);
   placed.precision = asked.input_type.empty() ? "float32" : asked.input_type;
-  placed.call = [module = std::move(model.module), asked = std::move(asked)](
-                    const at::Tensor& batch) { return CallModel(module, asked, batch); };
+  placed.call = [module = model.module, asked = std::move(asked)](const at::Tensor& batch) {
+    return CallModel(module, asked, batch);
+  };
   return placed;
 }
 
@@ -228,7 +229,7 @@ class TorchTeacher : public Teacher {
 
   // Sets the thread up, and makes a status of what LibTorch throws.
   absl::Status Run(const std::function<absl::Status()>& compute) {
-    const absl::Status status = CatchTorchErrors([&]() -> absl::Status {
+    absl::Status status = CatchTorchErrors([&]() -> absl::Status {
       thread_local const bool configured = [this] {
         ConfigureTorch(compute_threads_);
         return true;
