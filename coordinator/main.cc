@@ -62,6 +62,7 @@ absl::Status Serve(const Flags& flags) {
   CoordinatorServiceImpl service(coordinator.get(), serving_options);
   RequestStatistics requests;
   RpcServer::Options serving = flags.server;
+  serving.calls.idle_limit = serving_options.stream_idle_limit;
   serving.request_statistics = &requests;
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto server,

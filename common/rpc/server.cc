@@ -72,11 +72,14 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const Options& optio
   }
   interceptors.push_back(std::make_unique<UnparsableRequestInterceptor::Factory>());
   interceptors.push_back(MakeQuotaInterceptors(quota));
+  auto call_watch = std::make_unique<CallWatch>(options.calls);
+  interceptors.push_back(call_watch->MakeInterceptors());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("gRPC could not start a server");
   std::unique_ptr<RpcServer> result(new RpcServer(std::move(reflection), std::move(unknown), quota,
-                                                  std::move(server), std::move(listener)));
+                                                  std::move(call_watch), std::move(server),
+                                                  std::move(listener)));
   for (const std::string& name : names) result->SetServing(name, false);
   result->SetServing(false);
   if (acceptor != nullptr) {

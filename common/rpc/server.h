@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "common/base/memory_trimmer.h"
 #include "common/rpc/call_quota.h"
+#include "common/rpc/call_watch.h"
 #include "common/rpc/listener.h"
 #include "common/rpc/reflection_service.h"
 #include "common/rpc/request_statistics.h"
@@ -40,6 +41,8 @@ class RpcServer {
     int stream_window_bytes = 0;
     // If set, the address with the port taken is written here once the server listens.
     std::string address_file;
+    // When calls whose clients do nothing end, and what unread answers may take.
+    CallWatch::Options calls;
     // If set, counts this server's calls; must outlive it.
     RequestStatistics* request_statistics = nullptr;
   };
@@ -66,6 +69,7 @@ class RpcServer {
   Listener::Statistics connections() const;
   // Those that came over a connection.
   CallQuota::Statistics calls() const;
+  CallWatch& call_watch() { return *call_watch_; }
   // Sets the health of the whole server and of all names; or that of one name, such as a model's.
   void SetServing(bool serving);
   void SetServing(const std::string& name, bool serving);
@@ -74,11 +78,12 @@ class RpcServer {
 
  private:
   RpcServer(std::vector<NamedService> reflection, std::unique_ptr<UnknownMethodService> unknown,
-            std::shared_ptr<CallQuota> quota, std::unique_ptr<grpc::Server> server,
-            std::unique_ptr<Listener> listener)
+            std::shared_ptr<CallQuota> quota, std::unique_ptr<CallWatch> call_watch,
+            std::unique_ptr<grpc::Server> server, std::unique_ptr<Listener> listener)
       : reflection_(std::move(reflection)),
         unknown_(std::move(unknown)),
         quota_(std::move(quota)),
+        call_watch_(std::move(call_watch)),
         server_(std::move(server)),
         listener_(std::move(listener)),
         address_(listener_ == nullptr ? "" : listener_->address()) {}
@@ -86,6 +91,7 @@ class RpcServer {
   const std::vector<NamedService> reflection_;
   const std::unique_ptr<UnknownMethodService> unknown_;
   const std::shared_ptr<CallQuota> quota_;
+  const std::unique_ptr<CallWatch> call_watch_;
   std::unique_ptr<grpc::Server> server_;
   // Null: in-process channels alone.
   const std::unique_ptr<Listener> listener_;

@@ -11,7 +11,9 @@
 #include "common/rpc/caller.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/rpc/status_conversion.h"
+#include "coordinator/rpc/lease_reactor.h"
 #include "coordinator/rpc/run_messages.h"
+#include "coordinator/rpc/run_watch.h"
 #include "coordinator/rpc/upload_service.h"
 #include "coordinator/rpc/weights_stream.h"
 
@@ -22,7 +24,6 @@ namespace {
 constexpr int kControlThreads = 16;
 constexpr int kRenewalThreads = 2;
 constexpr int kBulkThreads = 8;
-constexpr double kLongestWaitSeconds = 60;
 constexpr char kStreamsFlag[] = "--max-streams-per-client";
 // One that is under way, and some whose end has not been noticed yet.
 constexpr int64_t kUploadsPerLease = 4;
@@ -127,83 +128,6 @@ std::string DigestOf(const Request& request) {
   return Sha256Hex(
       absl::StrCat(Request::descriptor()->full_name(), "\n", request.SerializeAsString()));
 }
-
-// LeaseTask waits in the domain, not on a thread; a client that goes away ends the wait.
-class LeaseReactor : public grpc::ServerUnaryReactor {
- public:
-  LeaseReactor(Coordinator* coordinator, RequestLedger* requests, v1::LeaseTaskResponse* response)
-      : coordinator_(coordinator),
-        requests_(requests),
-        shared_(std::make_shared<Shared>()),
-        response_(response) {}
-
-  // `allowed`: whether the caller may act as the worker.
-  void Start(const v1::LeaseTaskRequest& request, absl::Status allowed) {
-    request_id_ = request.request_id();
-    v1::LeaseTaskRequest body = request;
-    body.clear_max_wait_seconds();  // a retry may wait for what is left
-    digest_ = DigestOf(body);
-    if (allowed.ok()) allowed = requests_->Repeats(request_id_, digest_).status();
-    if (!allowed.ok()) return Done(allowed);
-    const double wait = std::clamp(request.max_wait_seconds(), 0.0, kLongestWaitSeconds);
-    // Once `done` is called this may be gone; these are not.
-    const auto shared = shared_;
-    Coordinator* const coordinator = coordinator_;
-    const int64_t id = coordinator->leases().Take(
-        request.request_id(), request.worker_id(), absl::Seconds(wait),
-        [this](absl::StatusOr<LeaseAnswer> answer) { Done(std::move(answer)); });
-    bool cancelled = false;
-    {
-      MutexLock lock(shared->mutex);
-      shared->wait_id = id;
-      cancelled = shared->cancelled;
-    }
-    if (cancelled && id != 0) coordinator->leases().CancelWait(id);
-  }
-
-  void OnCancel() override {
-    int64_t id = 0;
-    {
-      MutexLock lock(shared_->mutex);
-      shared_->cancelled = true;
-      id = shared_->wait_id;
-    }
-    if (id != 0) coordinator_->leases().CancelWait(id);
-  }
-  void OnDone() override { delete this; }
-
- private:
-  struct Shared {
-    Mutex mutex;
-    int64_t wait_id ABSL_GUARDED_BY(mutex) = 0;
-    bool cancelled ABSL_GUARDED_BY(mutex) = false;
-  };
-
-  void Done(absl::StatusOr<LeaseAnswer> answer) {
-    if (answer.ok()) {
-      response_->set_lease_duration_seconds(absl::ToDoubleSeconds(coordinator_->lease_duration()));
-      response_->set_wanted_numerics(answer->wanted_numerics);
-      if (answer->grant.has_value()) {
-        requests_->Note(request_id_, digest_);
-        const TaskGrant& grant = *answer->grant;
-        *response_->mutable_lease() = ToProto(grant.lease);
-        *response_->mutable_spec() = ToProto(grant.spec);
-        response_->set_weights_sha256(grant.weights_sha256);
-        response_->set_model_card_sha256(grant.model_card_sha256);
-        response_->set_expected_teacher_digest(grant.expected_teacher_digest);
-        response_->set_expected_dataset_digest(grant.expected_dataset_digest);
-      }
-    }
-    Finish(ToGrpcStatus(answer.status(), coordinator_->state_dir()));
-  }
-
-  Coordinator* const coordinator_;
-  RequestLedger* const requests_;
-  std::string request_id_;
-  std::string digest_;
-  const std::shared_ptr<Shared> shared_;
-  v1::LeaseTaskResponse* const response_;
-};
 
 }  // namespace
 
@@ -440,7 +364,9 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::LeaseTask(Context* context,
                                                             v1::LeaseTaskResponse* response) {
   auto* const reactor = new LeaseReactor(coordinator_, &lease_requests_, response);
   control_.Add([this, context, reactor, request] {
-    reactor->Start(*request, CheckCaller(context, request->worker_id()));
+    v1::LeaseTaskRequest body = *request;
+    body.clear_max_wait_seconds();  // a retry may wait for what is left
+    reactor->Start(*request, DigestOf(body), CheckCaller(context, request->worker_id()));
   });
   return reactor;
 }
@@ -492,7 +418,8 @@ grpc::ServerUnaryReactor* CoordinatorServiceImpl::GetUpload(Context* context,
                                                             v1::GetUploadResponse* response) {
   return Unary(context, [=]() -> absl::Status {
     DISTILLERY_RETURN_IF_ERROR(CheckName("request_id", request->request_id(), 64));
-    response->set_received_byte_count(parked_.ReceivedBytes(request->request_id()));
+    response->set_received_byte_count(
+        parked_.ReceivedBytes(ClientOf(*context), request->request_id()));
     return absl::OkStatus();
   });
 }

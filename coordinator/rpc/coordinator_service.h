@@ -4,9 +4,9 @@
 
 #include "common/base/task_pool.h"
 #include "common/rpc/client_limits.h"
+#include "common/rpc/stream_watch.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/request_ledger.h"
-#include "coordinator/rpc/stream_watch.h"
 #include "coordinator/rpc/upload_service.h"
 #include "coordinator/upload/parked_uploads.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"

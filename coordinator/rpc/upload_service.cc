@@ -56,14 +56,20 @@ absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& 
   return absl::OkStatus();
 }
 
-// A place among those that may be under way, parked ones included.
-absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
-                                             const UploadHeader& header) {
-  return context.lease_limits->Enter(absl::StrCat(header.lease.fencing_token));
+// Whom limits count: a lease, or a client that sends weights to start from.
+std::string OwnerOf(const UploadContext& /*context*/, const UploadHeader& header) {
+  return absl::StrCat("lease ", header.lease.fencing_token);
 }
-absl::StatusOr<ClientLimits::Place> EnterFor(const UploadContext& context,
-                                             const WeightsHeader& /*header*/) {
-  return context.client_limits->Enter(ClientOf(*context.call));
+std::string OwnerOf(const UploadContext& context, const WeightsHeader& /*header*/) {
+  return absl::StrCat("client ", ClientOf(*context.call));
+}
+
+// Uploads under way, parked ones included.
+ClientLimits* LimitsFor(const UploadContext& context, const UploadHeader& /*header*/) {
+  return context.lease_limits;
+}
+ClientLimits* LimitsFor(const UploadContext& context, const WeightsHeader& /*header*/) {
+  return context.client_limits;
 }
 
 std::string IdentityOf(const UploadHeader& header) { return DeltaUpload::IdentityOf(header); }
@@ -81,24 +87,25 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
 
   void Start() { Read(); }
   void OnReadDone(bool ok) override {
-    absl::Status ended;
+    absl::Status stopped;
     {
       MutexLock lock(mutex_);
-      wait_.End();
-      ended = ended_;
+      read_.End();
+      stopped = outcome_;
+      if (state_ == State::kReading) state_ = State::kHandling;
     }
-    if (!ended.ok() && !absl::IsResourceExhausted(ended)) return End(ended);
+    if (!stopped.ok() && !absl::IsResourceExhausted(stopped)) return End(stopped);
     if (!ok) {
       // What was received is good: the next stream may go on from there.
       if (upload_ != nullptr && upload_->received_bytes() > 0) {
-        context_.parked->Park(std::move(upload_));
+        context_.parked->Park(ClientOf(*context_.call), owner_, std::move(upload_));
       }
-      if (!ended.ok()) return End(ended);
+      if (!stopped.ok()) return End(stopped);
       return End(absl::AbortedError("the upload ended without its trailer"));
     }
     context_.pool->Add([this] {
-      const absl::Status status = Handle();
-      if (!status.ok() || finished_) return End(status);
+      const absl::StatusOr<bool> last = Handle();
+      if (!last.ok() || *last) return End(last.status());
       bytes_.Clear();
       Read();
     });
@@ -108,40 +115,51 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
     delete this;
   }
   void EndIfIdle(absl::Duration now, absl::Duration limit) override {
-    MutexLock lock(mutex_);
-    // While it waits for its client, nobody else touches the upload.
-    if (!wait_.waiting() || !ended_.ok()) return;
-    if (wait_.Longer(now, limit)) {
-      ended_ = absl::ResourceExhaustedError(
-          NoteIdle("upload: the client sent nothing", limit, ClientOf(*context_.call)));
-    } else if (upload_ != nullptr) {
-      ended_ = upload_->StillWanted();
+    {
+      MutexLock lock(mutex_);
+      // While it waits for its client, nobody else touches the upload.
+      if (state_ != State::kReading) return;
+      if (read_.Longer(now, limit)) {
+        outcome_ = absl::ResourceExhaustedError(
+            NoteIdle("upload: the client sent nothing", limit, ClientOf(*context_.call)));
+      } else if (upload_ != nullptr) {
+        outcome_ = upload_->StillWanted();
+      }
+      if (outcome_.ok()) return;
+      state_ = State::kStopping;
     }
-    if (!ended_.ok()) context_.call->TryCancel();  // the read will not end by itself
+    context_.call->TryCancel();  // the read will not end by itself
   }
 
  private:
+  enum class State { kReading, kHandling, kStopping };
+
   void Read() {
     {
       MutexLock lock(mutex_);
-      wait_.Begin(context_.watch->clock()->SteadyNow());
+      if (state_ == State::kHandling) state_ = State::kReading;
+      read_.Begin(context_.watch->clock()->SteadyNow());
     }
     this->StartRead(&bytes_);
   }
-  absl::Status Handle() {
+  // True: that was the trailer, and all is taken.
+  absl::StatusOr<bool> Handle() {
     if (const auto chunk = ReadChunkMessage(&bytes_); chunk.has_value() && upload_ != nullptr) {
-      return Append(chunk->offset, chunk->data, chunk->crc32c);
+      DISTILLERY_RETURN_IF_ERROR(Append(chunk->offset, chunk->data, chunk->crc32c));
+      return false;
     }
     if (!grpc::SerializationTraits<Request>::Deserialize(&bytes_, &message_).ok()) {
       return absl::InternalError("the request's bytes are no message of this method");
     }
     switch (message_.message_case()) {
       case Request::kHeader:
-        return BeginStream();
+        DISTILLERY_RETURN_IF_ERROR(BeginStream());
+        return false;
       case Request::kChunk:
         if (upload_ == nullptr) return absl::InvalidArgumentError("chunk: sent before the header");
-        return Append(message_.chunk().offset(), message_.chunk().data(),
-                      message_.chunk().crc32c());
+        DISTILLERY_RETURN_IF_ERROR(
+            Append(message_.chunk().offset(), message_.chunk().data(), message_.chunk().crc32c()));
+        return false;
       case Request::kTrailer: {
         if (upload_ == nullptr) {
           return absl::InvalidArgumentError("trailer: sent before the header");
@@ -154,8 +172,7 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
         Response response;
         response.set_duplicate(duplicate);
         *response_ = SerializeMessage(response);
-        finished_ = true;
-        return absl::OkStatus();
+        return true;
       }
       default:
         return absl::InvalidArgumentError("message: none is set");
@@ -174,15 +191,18 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
     const int64_t start_offset = message_.header().start_offset();
     DISTILLERY_ASSIGN_OR_RETURN(auto header, ReadHeader(message_.header()));
     DISTILLERY_RETURN_IF_ERROR(CheckCaller(context_, header));
-    std::unique_ptr<Upload> parked = context_.parked->Take(header.request_id);
-    if (start_offset > 0 && parked != nullptr && parked->identity() == IdentityOf(header)) {
+    owner_ = OwnerOf(context_, header);
+    std::unique_ptr<Upload> parked =
+        context_.parked->Take(ClientOf(*context_.call), header.request_id, IdentityOf(header));
+    if (start_offset > 0 && parked != nullptr) {
       upload_ = std::move(parked);
     } else if (start_offset > 0) {
       return absl::UnavailableError(
           "header.start_offset: nothing is kept of this upload, begin at 0");
     } else {
       parked.reset();  // gives its place back
-      DISTILLERY_ASSIGN_OR_RETURN(ClientLimits::Place place, EnterFor(context_, header));
+      DISTILLERY_ASSIGN_OR_RETURN(ClientLimits::Place place,
+                                  LimitsFor(context_, header)->Enter(owner_));
       DISTILLERY_ASSIGN_OR_RETURN(upload_, Begin(context_.coordinator, std::move(header)));
       upload_->Hold(std::move(place));
     }
@@ -205,12 +225,15 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
   grpc::ByteBuffer bytes_;
   Request message_;
   std::unique_ptr<Upload> upload_;
-  bool finished_ = false;
+  // Of the upload: whom limits count.
+  std::string owner_;
 
   Mutex mutex_;
-  ClientWait wait_ ABSL_GUARDED_BY(mutex_);
-  // Why it is cancelled, if it is.
-  absl::Status ended_ ABSL_GUARDED_BY(mutex_);
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kHandling;
+  // Waiting: for the client's next message.
+  ClientWait read_ ABSL_GUARDED_BY(mutex_);
+  // Why it stops.
+  absl::Status outcome_ ABSL_GUARDED_BY(mutex_);
 };
 
 template <typename Request, typename Response>

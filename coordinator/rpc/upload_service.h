@@ -1,12 +1,17 @@
 // The uploads of the coordinator's gRPC skin. Each function returns a reactor that deletes itself.
+//
+//   reading <--more is to come-- handling --the trailer is taken, or refused--> over
+//      |  \--a message has come--^  |
+//      |                            +--the client went away: what came is parked--> over
+//      +--the client sends nothing, or nobody wants it any more--> stopping --its read ends--> over
 #pragma once
 
 #include <string>
 
 #include "common/base/task_pool.h"
 #include "common/rpc/client_limits.h"
+#include "common/rpc/stream_watch.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/rpc/stream_watch.h"
 #include "coordinator/upload/parked_uploads.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 

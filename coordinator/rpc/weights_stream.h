@@ -1,28 +1,21 @@
-// The streams out of the coordinator's gRPC skin. Each function returns a reactor that deletes
-// itself.
+// DownloadWeights: the bytes of a file of weights.
+//
+//   sending --the trailer is made--> closing --it is sent--> over
+//      |                                |
+//      +--the client went away or reads nothing, or a chunk cannot be read--> stopping
+//                                                      --nothing is under way--> over
+//
+// In each, a message may be on its way while the next one is made.
 #pragma once
 
 #include "common/base/task_pool.h"
-#include "common/rpc/client_limits.h"
-#include "coordinator/coordinator.h"
-#include "coordinator/rpc/stream_watch.h"
+#include "coordinator/rpc/stream_context.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"
 
 namespace distillery {
 
-// What a stream needs; all must outlive it, the call as long as gRPC keeps it.
-struct StreamContext {
-  Coordinator* coordinator = nullptr;
-  grpc::CallbackServerContext* call = nullptr;
-  // How many of its kind a client may have.
-  ClientLimits* limits = nullptr;
-  StreamWatch* watch = nullptr;
-};
-
-grpc::ServerWriteReactor<v1::WatchRunResponse>* StartWatch(const StreamContext& context,
-                                                           const std::string& run_id);
-// `request` is a DownloadWeightsRequest, and what is written are DownloadWeightsResponses, as
-// bytes. The file is read on `pool`.
+// The reactor deletes itself. `request` is a DownloadWeightsRequest, and what is written are
+// DownloadWeightsResponses, as bytes. The file is read on `pool`.
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartDownload(const StreamContext& context,
                                                           const grpc::ByteBuffer& request,
                                                           TaskPool* pool);

@@ -8,36 +8,44 @@ namespace distillery {
 namespace {
 
 constexpr absl::Duration kKept = absl::Minutes(1);
-// Each has an open file and up to a model of disk.
-constexpr size_t kMost = 64;
 
 }  // namespace
 
-void ParkedUploads::Park(std::unique_ptr<Upload> upload) {
+void ParkedUploads::Park(const std::string& caller, const std::string& owner,
+                         std::unique_ptr<Upload> upload) {
   MutexLock lock(mutex_);
   DropOverdue();
   const std::string request_id = upload->request_id();
-  parked_[request_id] = {std::move(upload), clock_->SteadyNow() + kKept};
+  parked_[{caller, request_id}] = {std::move(upload), owner, clock_->SteadyNow() + kKept};
+  size_t most = CountOf(owner);
+  if (most > kMostOfOwner) return DropOldestOf(owner);
   if (parked_.size() <= kMost) return;
-  parked_.erase(std::min_element(parked_.begin(), parked_.end(), [](const auto& a, const auto& b) {
-    return a.second.until < b.second.until;
-  }));
+  std::string loser = owner;
+  for (const auto& [key, parked] : parked_) {
+    const size_t count = CountOf(parked.owner);
+    if (count <= most) continue;
+    most = count;
+    loser = parked.owner;
+  }
+  DropOldestOf(loser);
 }
 
-std::unique_ptr<Upload> ParkedUploads::Take(const std::string& request_id) {
+std::unique_ptr<Upload> ParkedUploads::Take(const std::string& caller,
+                                            const std::string& request_id,
+                                            const std::string& identity) {
   MutexLock lock(mutex_);
   DropOverdue();
-  const auto found = parked_.find(request_id);
-  if (found == parked_.end()) return nullptr;
+  const auto found = parked_.find({caller, request_id});
+  if (found == parked_.end() || found->second.upload->identity() != identity) return nullptr;
   std::unique_ptr<Upload> upload = std::move(found->second.upload);
   parked_.erase(found);
   return upload;
 }
 
-int64_t ParkedUploads::ReceivedBytes(const std::string& request_id) {
+int64_t ParkedUploads::ReceivedBytes(const std::string& caller, const std::string& request_id) {
   MutexLock lock(mutex_);
   DropOverdue();
-  const auto found = parked_.find(request_id);
+  const auto found = parked_.find({caller, request_id});
   return found == parked_.end() ? 0 : found->second.upload->received_bytes();
 }
 
@@ -54,6 +62,21 @@ void ParkedUploads::DropOverdue() {
   for (auto entry = parked_.begin(); entry != parked_.end();) {
     entry = entry->second.until <= now ? parked_.erase(entry) : std::next(entry);
   }
+}
+
+size_t ParkedUploads::CountOf(const std::string& owner) const {
+  return static_cast<size_t>(std::count_if(parked_.begin(), parked_.end(), [&](const auto& entry) {
+    return entry.second.owner == owner;
+  }));
+}
+
+void ParkedUploads::DropOldestOf(const std::string& owner) {
+  auto oldest = parked_.end();
+  for (auto entry = parked_.begin(); entry != parked_.end(); ++entry) {
+    if (entry->second.owner != owner) continue;
+    if (oldest == parked_.end() || entry->second.until < oldest->second.until) oldest = entry;
+  }
+  parked_.erase(oldest);
 }
 
 }  // namespace distillery

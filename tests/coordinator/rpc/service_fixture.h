@@ -16,6 +16,16 @@
 
 namespace distillery {
 
+// 700,000 floats: three chunks of at most 1 MiB.
+inline std::string LargeModel() {
+  std::vector<float> w(700'000);
+  for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(i);
+  return ModelFile(std::move(w));
+}
+
+// The end of a stream whose client did nothing: that may see only the cancel.
+MATCHER(IsIdleEnd, "") { return absl::IsResourceExhausted(arg) || absl::IsCancelled(arg); }
+
 class CoordinatorServiceTest : public CoordinatorTest {
  protected:
   using Stub = v1::CoordinatorService::Stub;

@@ -1,6 +1,7 @@
 // A file over several streams, and uploads that wait for their next stream.
 #include "coordinator/upload/incoming_file.h"
 
+#include "absl/strings/str_cat.h"
 #include "common/base/checksum.h"
 #include "coordinator/upload/parked_uploads.h"
 #include "tests/common/status_matchers.h"
@@ -71,39 +72,72 @@ std::unique_ptr<Upload> Received(const std::string& request_id, int64_t bytes) {
   return upload;
 }
 
-TEST(ParkedUploads, AreKeptForAMinute) {
-  FakeClock clock;
-  ParkedUploads parked(&clock);
-  parked.Park(Received("one", 7));
-  EXPECT_EQ(parked.ReceivedBytes("one"), 7);
-  EXPECT_EQ(parked.ReceivedBytes("two"), 0);
-  clock.Advance(absl::Seconds(59));
-  EXPECT_EQ(parked.ReceivedBytes("one"), 7);
-  clock.Advance(absl::Seconds(1));
-  EXPECT_EQ(parked.ReceivedBytes("one"), 0);
-  EXPECT_EQ(parked.Take("one"), nullptr);
+class ParkedUploadsTest : public ::testing::Test {
+ protected:
+  // Each a little later than the one before.
+  void Park(const std::string& caller, const std::string& owner, const std::string& request_id) {
+    clock_.Advance(absl::Milliseconds(1));
+    parked_.Park(caller, owner, Received(request_id, 7));
+  }
+  int64_t Kept(const std::string& caller, const std::string& request_id) {
+    return parked_.ReceivedBytes(caller, request_id);
+  }
+
+  FakeClock clock_;
+  ParkedUploads parked_{&clock_};
+};
+
+TEST_F(ParkedUploadsTest, AreKeptForAMinute) {
+  Park("a", "lease 1", "one");
+  EXPECT_EQ(Kept("a", "one"), 7);
+  EXPECT_EQ(Kept("a", "two"), 0);
+  clock_.Advance(absl::Seconds(59));
+  EXPECT_EQ(Kept("a", "one"), 7);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(Kept("a", "one"), 0);
+  EXPECT_EQ(parked_.Take("a", "one", "x"), nullptr);
 }
 
-TEST(ParkedUploads, AreTakenOnce) {
-  FakeClock clock;
-  ParkedUploads parked(&clock);
-  parked.Park(Received("one", 7));
-  const std::unique_ptr<Upload> upload = parked.Take("one");
+TEST_F(ParkedUploadsTest, AreTakenOnce) {
+  Park("a", "lease 1", "one");
+  const std::unique_ptr<Upload> upload = parked_.Take("a", "one", "x");
   ASSERT_NE(upload, nullptr);
   EXPECT_EQ(upload->received_bytes(), 7);
-  EXPECT_EQ(parked.Take("one"), nullptr);
+  EXPECT_EQ(parked_.Take("a", "one", "x"), nullptr);
 }
 
-TEST(ParkedUploads, TheOldestMakesRoom) {
-  FakeClock clock;
-  ParkedUploads parked(&clock);
-  for (int i = 0; i <= 64; ++i) {
-    parked.Park(Received("upload-" + std::to_string(i), 1));
-    clock.Advance(absl::Milliseconds(1));
+TEST_F(ParkedUploadsTest, Fault63_NobodyElseTakesDropsOrReplacesThem) {
+  Park("a", "lease 1", "one");
+  EXPECT_EQ(parked_.Take("b", "one", "x"), nullptr) << "another caller";
+  EXPECT_EQ(parked_.Take("a", "one", "y"), nullptr) << "another upload";
+  EXPECT_EQ(Kept("b", "one"), 0);
+  parked_.Park("b", "lease 2", Received("one", 3));
+  EXPECT_EQ(Kept("a", "one"), 7);
+  EXPECT_EQ(Kept("b", "one"), 3);
+}
+
+TEST_F(ParkedUploadsTest, Fault63_OneOwnerKeepsAFewAndItsOldestMakesRoom) {
+  for (int i = 0; i < 100; ++i) Park("a", "lease 1", std::to_string(i));
+  for (int i = 0; i < 96; ++i) EXPECT_EQ(Kept("a", std::to_string(i)), 0) << i;
+  for (int i = 96; i < 100; ++i) EXPECT_EQ(Kept("a", std::to_string(i)), 7) << i;
+}
+
+TEST_F(ParkedUploadsTest, Fault63_NobodyLosesWhatItKeepsToOneWhoKeepsMore) {
+  Park("honest", "lease 0", "mine");
+  // Under as many names as it likes: each has its few, then they lose among themselves.
+  for (int owner = 1; owner <= 40; ++owner) {
+    for (size_t i = 0; i < ParkedUploads::kMostOfOwner; ++i) {
+      Park("greedy", absl::StrCat("lease ", owner), absl::StrCat(owner, "-", i));
+    }
   }
-  EXPECT_EQ(parked.ReceivedBytes("upload-0"), 0);
-  EXPECT_EQ(parked.ReceivedBytes("upload-1"), 1);
-  EXPECT_EQ(parked.ReceivedBytes("upload-64"), 1);
+  EXPECT_EQ(Kept("honest", "mine"), 7);
+  // Where all have as many, one's own goes.
+  for (int owner = 0; owner < 200; ++owner) {
+    Park(absl::StrCat("worker-", owner), absl::StrCat("task ", owner), "its only");
+    EXPECT_EQ(Kept("honest", "mine"), 7) << owner;
+  }
+  EXPECT_EQ(Kept("worker-0", "its only"), 7);
+  EXPECT_EQ(Kept("worker-199", "its only"), 0);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-#include "coordinator/rpc/stream_watch.h"
+#include "common/rpc/stream_watch.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/logging.h"
@@ -28,22 +29,43 @@ void StreamWatch::Add(WatchedStream* stream) {
 void StreamWatch::Remove(WatchedStream* stream) {
   MutexLock lock(mutex_);
   streams_.erase(stream);
+  while (looked_at_ == stream && looker_ != std::this_thread::get_id()) changed_.Wait(mutex_);
 }
 
 void StreamWatch::EndIdle() {
+  const MutexLock look(look_mutex_);
+  const absl::Duration now = clock_->SteadyNow();
+  std::vector<WatchedStream*> streams;
   {
-    const absl::Duration now = clock_->SteadyNow();
     MutexLock lock(mutex_);
-    for (WatchedStream* const stream : streams_) stream->EndIfIdle(now, idle_limit_);
+    streams.assign(streams_.begin(), streams_.end());
+    looker_ = std::this_thread::get_id();
   }
-  also_();
+  for (WatchedStream* const stream : streams) {
+    {
+      MutexLock lock(mutex_);
+      if (streams_.count(stream) == 0) continue;  // it has ended meanwhile
+      looked_at_ = stream;
+    }
+    // Without the lock: it may log, and ask others.
+    stream->EndIfIdle(now, idle_limit_);
+    MutexLock lock(mutex_);
+    looked_at_ = nullptr;
+    changed_.NotifyAll();
+  }
+  if (also_ != nullptr) also_();
 }
 
 void StreamWatch::Run() {
   while (true) {
     {
+      const absl::Duration until = Clock::Real()->SteadyNow() + absl::Seconds(1);
       MutexLock lock(mutex_);
-      if (!closing_) changed_.WaitFor(mutex_, absl::Seconds(1));
+      // Others are told of changes as well.
+      for (absl::Duration left = absl::Seconds(1); !closing_ && left > absl::ZeroDuration();
+           left = until - Clock::Real()->SteadyNow()) {
+        changed_.WaitFor(mutex_, left);
+      }
       if (closing_) return;
     }
     EndIdle();
