@@ -405,6 +405,7 @@ int Main(int argc, char** argv) {
   flags.host.logits.memory_bytes = flags.cache_memory_mib << 20;
   flags.host.compute.queue.max_queue_delay = absl::Milliseconds(flags.queue_delay_ms);
   flags.service.streams.idle_limit = absl::Seconds(flags.idle_seconds);
+  flags.server.calls.idle_limit = flags.service.streams.idle_limit;
   return ReportStatus("teacher_service", Run(flags, warm.parsed()));
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/rpc/server.h"
-#include "teacher_service/rpc/soft_target_stream.h"
+#include "teacher_service/rpc/stream_service.h"
 #include "teacher_service/teacher_host.h"
 
 namespace distillery {

@@ -27,6 +27,61 @@ constexpr int64_t kMaxComputeElements = kMaxMessageBytes / 4;
 // What a message takes besides its tensors' bytes.
 constexpr int64_t kMessageOverhead = 4096;
 
+bool HoldsBytes(const v1::Tensor& inputs) { return inputs.data_type() == v1::DATA_TYPE_UINT8; }
+
+double PixelMaxOf(const v1::ComputeSoftTargetsRequest& request) {
+  return request.pixel_max() != 0 ? request.pixel_max()
+                                  : DefaultPixelMax(HoldsBytes(request.inputs()));
+}
+
+// Type, shape and size.
+absl::Status CheckInputs(const v1::Tensor& inputs, const ModelCard& card) {
+  if (inputs.data_type() != v1::DATA_TYPE_FLOAT32 && !HoldsBytes(inputs)) {
+    return absl::InvalidArgumentError(
+        "inputs.data_type must be DATA_TYPE_FLOAT32 or DATA_TYPE_UINT8");
+  }
+  const std::vector<int64_t> shape(inputs.shape().begin(), inputs.shape().end());
+  const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxComputeElements);
+  if (!count.ok()) return Annotate(count.status(), "inputs");
+  const std::vector<int64_t> expected = card.input_shape.ToVector();
+  if (shape.size() != 4 || !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("inputs.shape must be [rows, ",
+                                                   absl::StrJoin(expected, ", "), "], got [",
+                                                   absl::StrJoin(shape, ", "), "]"));
+  }
+  if (shape[0] > kMaxComputeRows) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("inputs has ", shape[0], " rows, at most ", kMaxComputeRows));
+  }
+  const int64_t needed = HoldsBytes(inputs) ? *count : *count * 4;
+  if (static_cast<int64_t>(inputs.data().size()) != needed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("inputs.data has ", inputs.data().size(), " bytes, its shape needs ", needed));
+  }
+  return absl::OkStatus();
+}
+
+// The checked inputs as the teacher takes them: the message's own bytes where they are so already,
+// which stay where they are until the call ends. They lie aligned unless they are a few, inside of
+// the string itself.
+std::shared_ptr<const float> PixelsOf(const v1::ComputeSoftTargetsRequest& request) {
+  const std::string& data = request.inputs().data();
+  const bool bytes = HoldsBytes(request.inputs());
+  const bool aligned = reinterpret_cast<uintptr_t>(data.data()) % alignof(float) == 0;
+  if (!bytes && aligned && PixelMaxOf(request) == 1) {
+    return {std::shared_ptr<const float>(), reinterpret_cast<const float*>(data.data())};
+  }
+  const size_t count = bytes ? data.size() : data.size() / sizeof(float);
+  const auto pixels = std::make_shared<std::vector<float>>(count);
+  if (bytes) {
+    std::copy_n(reinterpret_cast<const uint8_t*>(data.data()), count, pixels->data());
+  } else {
+    std::memcpy(pixels->data(), data.data(), data.size());
+  }
+  DividePixels(PixelMaxOf(request), static_cast<int64_t>(count), pixels->data());
+  return {pixels, pixels->data()};
+}
+
 }  // namespace
 
 TeacherServiceImpl::TeacherServiceImpl(const Options& options, TeacherHost* host)
@@ -111,58 +166,19 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   if (format.representation == Representation::kNone) {
     return absl::InvalidArgumentError("representation: REPRESENTATION_NONE is for streams");
   }
-  const v1::Tensor& inputs = request.inputs();
-  const bool bytes_of_pixels = inputs.data_type() == v1::DATA_TYPE_UINT8;
-  if (inputs.data_type() != v1::DATA_TYPE_FLOAT32 && !bytes_of_pixels) {
-    return absl::InvalidArgumentError(
-        "inputs.data_type must be DATA_TYPE_FLOAT32 or DATA_TYPE_UINT8");
-  }
-  const double pixel_max =
-      request.pixel_max() != 0 ? request.pixel_max() : DefaultPixelMax(bytes_of_pixels);
-  DISTILLERY_RETURN_IF_ERROR(CheckPixelMax(pixel_max));
-  const std::vector<int64_t> shape(inputs.shape().begin(), inputs.shape().end());
-  const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxComputeElements);
-  if (!count.ok()) return Annotate(count.status(), "inputs");
-  const std::vector<int64_t> expected = card.input_shape.ToVector();
-  if (shape.size() != 4 || !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("inputs.shape must be [rows, ",
-                                                   absl::StrJoin(expected, ", "), "], got [",
-                                                   absl::StrJoin(shape, ", "), "]"));
-  }
-  const int64_t rows = shape[0];
-  if (rows > kMaxComputeRows) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("inputs has ", rows, " rows, at most ", kMaxComputeRows));
-  }
-  const int64_t needed = bytes_of_pixels ? *count : *count * 4;
-  if (static_cast<int64_t>(inputs.data().size()) != needed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("inputs.data has ", inputs.data().size(), " bytes, its shape needs ", needed));
-  }
+  DISTILLERY_RETURN_IF_ERROR(CheckPixelMax(PixelMaxOf(request)));
+  DISTILLERY_RETURN_IF_ERROR(CheckInputs(request.inputs(), card));
+  const int64_t rows = request.inputs().shape(0);
   if (format.SizesOf(rows, classes).total() > kMaxMessageBytes - kMessageOverhead) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the answer for ", rows, " rows would be over 4 MiB: send fewer"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(const ClientLimits::Place place,
                               query_limits_.Enter(ClientOf(*context)));
-  // The message's bytes stay where they are until the call ends; they lie aligned unless they are a
-  // few, inside of the string itself.
-  std::shared_ptr<std::vector<float>> pixels;
-  const char* bytes = inputs.data().data();
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes) % alignof(float) == 0;
-  if (bytes_of_pixels || pixel_max != 1 || !aligned) {
-    pixels = std::make_shared<std::vector<float>>(static_cast<size_t>(*count));
-    if (bytes_of_pixels) {
-      std::copy_n(reinterpret_cast<const uint8_t*>(bytes), *count, pixels->data());
-    } else {
-      std::memcpy(pixels->data(), bytes, inputs.data().size());
-    }
-    DividePixels(pixel_max, *count, pixels->data());
-    bytes = reinterpret_cast<const char*>(pixels->data());
-  }
+  const std::shared_ptr<const float> pixels = PixelsOf(request);
   Query query;
   query.teacher = teacher;
-  query.inputs = reinterpret_cast<const float*>(bytes);
+  query.inputs = pixels.get();
   query.rows = rows;
   query.any_finite_pixels = request.allow_out_of_range();
   query.deadline = SteadyDeadline(*context, host_->scheduler().clock());

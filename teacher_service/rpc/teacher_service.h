@@ -11,7 +11,7 @@
 #include "common/base/mutex.h"
 #include "common/base/task_pool.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
-#include "teacher_service/rpc/soft_target_stream.h"
+#include "teacher_service/rpc/stream_service.h"
 #include "teacher_service/teacher_host.h"
 
 namespace distillery {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -154,6 +155,14 @@ class Fault62_RottenCacheTest : public ::testing::Test {
     ASSERT_EQ(futimens(file, times), 0);
     close(file);
   }
+  // By two minutes: what was made just now is not dropped for a client's word.
+  static void Age(const std::string& path) {
+    struct stat info {};
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+    const timespec two_minutes_ago = {info.st_mtim.tv_sec - 120, info.st_mtim.tv_nsec};
+    const timespec times[] = {info.st_atim, two_minutes_ago};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
   static std::string Content(const ReadStream& stream) {
     std::string values;
     std::string scales;
@@ -246,9 +255,7 @@ TEST_F(Fault62_RottenCacheTest, WhatAClientReportsAsDamagedIsDroppedAndComputedA
   const std::string before = CacheFile();
   struct stat old {};
   ASSERT_EQ(stat(before.c_str(), &old), 0);
-  const timespec two_minutes_ago = {old.st_mtim.tv_sec - 120, old.st_mtim.tv_nsec};
-  const timespec times[] = {old.st_atim, two_minutes_ago};
-  ASSERT_EQ(utimensat(AT_FDCWD, before.c_str(), times, 0), 0);
+  Age(before);
   const int64_t calls = probe_.calls.load();
   request_.set_discard_stored(true);
   EXPECT_THAT(ReadWholeStream(*server_, request_).status, IsOk());
@@ -268,6 +275,64 @@ TEST_F(Fault62_RottenCacheTest, WhatAClientReportsAsDamagedIsDroppedAndComputedA
   EXPECT_THAT(ReadWholeStream(*server_, request_).status, IsOk());
   EXPECT_EQ(stats().corrupt, 1);
   EXPECT_EQ(probe_.calls.load(), again);
+}
+
+TEST_F(Fault62_RottenCacheTest, WhatAClientReportsDisturbsNoOtherReaderOfTheShard) {
+  using Response = v1::StreamSoftTargetsResponse;
+  struct Reader {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<Response>> stream;
+    std::string bytes;
+    v1::SoftTargetTrailer trailer;
+    absl::Status ReadOn() {
+      Response message;
+      while (stream->Read(&message)) {
+        bytes += message.chunk().values().data();
+        if (message.has_trailer()) trailer = message.trailer();
+      }
+      return FromGrpcStatus(stream->Finish());
+    }
+  };
+  const ReadStream fresh = ReadWholeStream(*fresh_, request_);
+  Age(CacheFile());
+  // Some are in the midst of the shard, from the file that is reported.
+  std::vector<std::unique_ptr<Reader>> readers;
+  for (int i = 0; i < 4; ++i) {
+    auto reader = std::make_unique<Reader>();
+    reader->stream = server_->stub().StreamSoftTargets(&reader->context, request_);
+    Response message;
+    ASSERT_TRUE(reader->stream->Read(&message) && message.has_header());
+    ASSERT_TRUE(reader->stream->Read(&message) && message.has_chunk());
+    reader->bytes = message.chunk().values().data();
+    readers.push_back(std::move(reader));
+  }
+  // Others begin at any time while it is computed anew.
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, request = request_] {
+      do {
+        const ReadStream got = ReadWholeStream(*server_, request);
+        EXPECT_THAT(got.status, IsOk());
+        EXPECT_TRUE(got.bytes == fresh.bytes);
+        EXPECT_EQ(got.trailers.at(0).crc32c(), fresh.trailers.at(0).crc32c());
+      } while (!over);
+    });
+  }
+  request_.set_discard_stored(true);
+  const ReadStream reported = ReadWholeStream(*server_, request_);
+  EXPECT_THAT(reported.status, IsOk());
+  EXPECT_TRUE(reported.bytes == fresh.bytes);
+  EXPECT_EQ(stats().corrupt, 1) << "it was dropped";
+  for (const auto& reader : readers) {
+    EXPECT_THAT(reader->ReadOn(), IsOk());
+    EXPECT_TRUE(reader->bytes == fresh.bytes);
+    EXPECT_EQ(reader->trailer.crc32c(), fresh.trailers.at(0).crc32c());
+  }
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(stats().files, 1) << "and kept anew";
+  EXPECT_EQ(stats().corrupt, 1);
 }
 
 }  // namespace

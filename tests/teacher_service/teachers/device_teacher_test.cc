@@ -1,20 +1,16 @@
 // TorchTeacher on a device: with a fake one, and on a GPU where LibTorch sees one.
+#include "tests/teacher_service/teachers/device_teacher.h"
+
 #include <torch/script.h>
 
 #include <cmath>
 #include <thread>
 
 #include "common/base/half.h"
-#include "common/nn/architecture.h"
-#include "common/nn/model_file.h"
 #include "common/nn/numerics.h"
 #include "teacher_service/compute_scheduler.h"
 #include "teacher_service/teachers/finite_rows.h"
 #include "teacher_service/teachers/replicated_teacher.h"
-#include "teacher_service/teachers/torch_teacher.h"
-#include "tests/common/nn/fake_device.h"
-#include "tests/common/status_matchers.h"
-#include "tests/common/temporary_folder.h"
 
 namespace distillery {
 namespace {
@@ -24,75 +20,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr int64_t kPixels = 64;
-constexpr int64_t kClasses = 10;
-
-class DeviceTeacherTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    card_.input_shape = {1, 8, 8};
-    card_.mean = {0.25F};
-    card_.deviation = {0.5F};
-    card_.class_names = std::vector<std::string>(kClasses, "c");
-    on_cpu_.name = "mine";
-    on_cpu_.model_path = folder_.File("teacher.pt");
-    ASSERT_OK_AND_ASSIGN(const auto module,
-                         BuildArchitecture("mlp:64-32-10", card_.input_shape, kClasses, 1));
-    ASSERT_THAT(SaveModel(on_cpu_.model_path, module, card_), IsOk());
-    on_device_ = on_cpu_;
-    on_device_.device = "cuda:1";
-    on_device_.devices = &runtime_;
-  }
-  // A model of TorchScript source in place of the network.
-  void SaveSource(const std::string& forward) {
-    torch::jit::Module module("Small");
-    module.define("def forward(self, x: Tensor) -> Tensor:\n" + forward);
-    ASSERT_THAT(SaveModel(on_cpu_.model_path, module, card_), IsOk());
-  }
-  static std::shared_ptr<Teacher> Load(const TorchTeacherOptions& options) {
-    auto teacher = LoadTorchTeacher(options);
-    EXPECT_THAT(teacher, IsOk());
-    return teacher.ok() ? std::shared_ptr<Teacher>(*std::move(teacher)) : nullptr;
-  }
-  std::vector<float> Logits(Teacher& teacher) {
-    std::vector<float> logits(kRows * kClasses);
-    EXPECT_THAT(teacher.ComputeLogits(inputs_.data_ptr<float>(), kRows, logits.data()), IsOk());
-    return logits;
-  }
-
-  static constexpr int64_t kRows = 12;
-  const TemporaryFolder folder_;
-  FakeDeviceRuntime runtime_{/*devices=*/2};
-  ModelCard card_;
-  TorchTeacherOptions on_cpu_;
-  TorchTeacherOptions on_device_;
-  const at::Tensor inputs_ = torch::rand({kRows, 1, 8, 8});
-};
-
 TEST_F(DeviceTeacherTest, GivesTheLogitsOfTheCpu) {
   const auto teacher = Load(on_device_);
   runtime_.bytes_out = 0;
   EXPECT_EQ(Logits(*teacher), Logits(*Load(on_cpu_))) << "the fake computes where the CPU does";
   EXPECT_EQ(runtime_.bytes_out, kRows * kClasses * 4);
   EXPECT_EQ(teacher->info().max_batch_rows, 1024);
-}
-
-// Bytes of an image and its pixels, which they become on the device.
-void ExpectBytesAreAsGoodAsPixels(Teacher& teacher, int pixel_max) {
-  constexpr int64_t kCount = 12;
-  std::vector<uint8_t> bytes(kCount * kPixels);
-  std::vector<float> pixels(bytes.size());
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<uint8_t>(i * 37 % static_cast<size_t>(pixel_max + 1));
-    pixels[i] = static_cast<float>(bytes[i]) / static_cast<float>(pixel_max);
-  }
-  std::vector<float> of_bytes(kCount * kClasses);
-  std::vector<float> of_pixels(kCount * kClasses);
-  ASSERT_TRUE(teacher.takes_bytes());
-  ASSERT_THAT(teacher.ComputeLogitsOfBytes(bytes.data(), pixel_max, kCount, of_bytes.data()),
-              IsOk());
-  ASSERT_THAT(teacher.ComputeLogits(pixels.data(), kCount, of_pixels.data()), IsOk());
-  EXPECT_EQ(of_bytes, of_pixels);
 }
 
 TEST_F(DeviceTeacherTest, TakesBytesAQuarterOfTheCopies) {
@@ -413,92 +346,6 @@ TEST_F(DeviceTeacherTest, TwoDevicesAnswerAsOneWhileOneFails) {
   ASSERT_OK_AND_ASSIGN(const auto teacher,
                        MakeReplicatedTeacher({{"cuda:0", failing}, {"cuda:1", healthy}}));
   EXPECT_EQ(Logits(*teacher), Logits(*healthy));
-}
-
-// --- a GPU, where there is one ---
-
-class GpuTeacherTest : public DeviceTeacherTest {
- protected:
-  void SetUp() override {
-    if (DeviceRuntime::Cuda().device_count() == 0) GTEST_SKIP() << "no CUDA device";
-    DeviceTeacherTest::SetUp();
-    on_device_.device = "cuda";
-    on_device_.devices = nullptr;
-  }
-  // The largest |difference| of two tables of logits over the largest |logit|.
-  static double RelativeError(const std::vector<float>& got, const std::vector<float>& expected) {
-    double difference = 0;
-    double largest = 0;
-    for (size_t i = 0; i < got.size(); ++i) {
-      difference = std::max<double>(difference, std::abs(got[i] - expected[i]));
-      largest = std::max<double>(largest, std::abs(expected[i]));
-    }
-    return difference / largest;
-  }
-};
-
-TEST_F(GpuTeacherTest, AgreesWithTheCpuWithinItsPrecision) {
-  const std::vector<float> expected = Logits(*Load(on_cpu_));
-  for (const auto& [precision, bound] : std::vector<std::pair<std::string, double>>{
-           {"float32", 1e-5}, {"float16", 5e-3}, {"bfloat16", 3e-2}}) {
-    on_device_.precision = precision;
-    EXPECT_LT(RelativeError(Logits(*Load(on_device_)), expected), bound) << precision;
-  }
-}
-
-TEST_F(GpuTeacherTest, TakesBytes) {
-  const auto teacher = Load(on_device_);
-  ExpectBytesAreAsGoodAsPixels(*teacher, 16);
-  ExpectBytesAreAsGoodAsPixels(*teacher, 255);
-}
-
-TEST_F(GpuTeacherTest, RepeatsItsBitsOnEveryStream) {
-  const auto teacher = Load(on_device_);
-  const std::vector<float> expected = Logits(*teacher);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      for (int repeat = 0; repeat < 50; ++repeat) EXPECT_EQ(Logits(*teacher), expected);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
-
-TEST_F(GpuTeacherTest, GraphsGiveTheSameLogits) {
-  const std::vector<float> expected = Logits(*Load(on_device_));
-  on_device_.cuda_graphs = true;
-  const auto teacher = Load(on_device_);
-  for (int repeat = 0; repeat < 3; ++repeat) {
-    EXPECT_LT(RelativeError(Logits(*teacher), expected), 1e-5);
-  }
-}
-
-TEST_F(GpuTeacherTest, EncodesAsTheCpuDoes) {
-  const std::vector<float> logits = Logits(*Load(on_device_));
-  SoftTargetFormat format;
-  format.temperature = 4;
-  format.encoding = Encoding::kTopK;
-  format.top_k = 3;
-  EncodedRows rows = RowsFor(kRows, kClasses, format);
-  ASSERT_THAT(Load(on_device_)
-                  ->ComputeSoftTargets(inputs_.data_ptr<float>(), kRows,
-                                       {{kRows, format, BuffersOf(rows)}}),
-              IsOk());
-  EXPECT_EQ(rows.class_indexes,
-            EncodeSoftTargets(logits.data(), kRows, kClasses, format).class_indexes);
-}
-
-TEST_F(GpuTeacherTest, SurvivesABatchThatIsTooLarge) {
-  SaveSource(
-      "    y = torch.zeros([1], device=x.device)\n"
-      "    if x.size(0) > 6:\n"
-      "        y = torch.zeros([1 << 44], device=x.device)\n"
-      "    return torch.flatten(x, 1)[:, 0:10] + y[0]\n");  // used, else it is optimized away
-  const auto teacher = Load(on_device_);
-  std::vector<float> logits(kRows * kClasses);
-  EXPECT_THAT(teacher->ComputeLogits(inputs_.data_ptr<float>(), kRows, logits.data()),
-              StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_THAT(teacher->ComputeLogits(inputs_.data_ptr<float>(), 6, logits.data()), IsOk());
 }
 
 }  // namespace
