@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/backoff.h"
@@ -24,11 +23,6 @@ namespace distillery {
 namespace {
 
 constexpr absl::Duration kLongestPoll = absl::Seconds(10);
-
-bool Passing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status);
-}
 
 // The coordinator took the task back, or it had done so before.
 bool Over(const absl::Status& released) { return released.ok() || absl::IsAborted(released); }
@@ -65,16 +59,6 @@ DatasetFinder::Options FinderOptions(const Worker::Options& options) {
 
 }  // namespace
 
-// The task being done.
-struct Worker::Current {
-  // Set when the worker stops or the lease is lost: computing ends at the next step.
-  std::atomic<bool> cancel{false};
-  std::atomic<bool> lost{false};
-  std::atomic<int64_t> samples{0};
-  // Ends this task's calls.
-  CallCanceller canceller;
-};
-
 Worker::Worker(const Options& options, std::shared_ptr<Connection> coordinator,
                std::unique_ptr<TeacherChannels> teachers)
     : options_(options),
@@ -90,6 +74,7 @@ void Worker::Stop() {
   {
     MutexLock lock(mutex_);
     stop_requested_ = true;
+    if (lease_ != nullptr) lease_->Stop();
     changed_.NotifyAll();
   }
   canceller_.CancelAll();
@@ -141,8 +126,7 @@ absl::StatusOr<std::string> Worker::Run() {
       if (status.ok()) {
         lease_request = RandomHex(16);
         if (work->task.has_value()) {
-          Current current;
-          if (Execute(*work->task, &current)) {
+          if (Execute(*work->task)) {
             unsettled.Reset();
           } else {
             Pause(unsettled.Next());
@@ -189,12 +173,12 @@ void Worker::Pause(absl::Duration time) {
   }
 }
 
-bool Worker::Execute(const WorkerTask& task, Current* current) {
+bool Worker::Execute(const WorkerTask& task) {
   const LogFields about(TaskLogFields(task.lease.task));
   statistics_.TaskBegins(task.lease.task);
   TaskOutcome outcome = TaskOutcome::kDone;
   bool settled = true;
-  const absl::Status status = DoTask(task, current, &outcome, &settled);
+  const absl::Status status = DoTask(task, &outcome, &settled);
   statistics_.TaskEnds(outcome);
   if (!status.ok()) {
     LogLine(options_.warn_of_failures ? LogLevel::kWarning : LogLevel::kDebug, "{}",
@@ -203,44 +187,42 @@ bool Worker::Execute(const WorkerTask& task, Current* current) {
   return settled;
 }
 
-absl::Status Worker::DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome,
-                            bool* settled) {
+absl::Status Worker::DoTask(const WorkerTask& task, TaskOutcome* outcome, bool* settled) {
   const std::string name = task.lease.task.ToString();
   LogDebug("{} begins (token {})", name, task.lease.fencing_token);
   DISTILLERY_FAILPOINT("worker.task.leased");
+  TaskLease lease(task, &coordinator_);
   {
     MutexLock lock(mutex_);
-    task_over_ = false;
+    lease_ = &lease;
+    if (stop_requested_) lease.Stop();
   }
-  std::thread keeper([&] { KeepLease(task, current); });
   absl::Status status;
   switch (task.lease.task.kind) {
     case TaskKind::kInitialise:
-      status = Initialise(task, current);
+      status = Initialise(&lease);
       break;
     case TaskKind::kTrain:
-      status = Train(task, current);
+      status = Train(&lease);
       break;
     case TaskKind::kEvaluate:
-      status = Evaluate(task, current);
+      status = Evaluate(&lease);
       break;
   }
   {
     MutexLock lock(mutex_);
-    task_over_ = true;
-    waiting_for_.clear();
-    changed_.NotifyAll();
+    lease_ = nullptr;
   }
-  keeper.join();
+  lease.End();
   if (status.ok()) {
     LogDebug("{} is done (token {})", name, task.lease.fencing_token);
     return absl::OkStatus();
   }
-  if (current->lost.load() || absl::IsAborted(status)) {
+  if (lease.lost() || absl::IsAborted(status)) {
     *outcome = TaskOutcome::kDropped;
     // The lease may go on where the result alone was refused: asking for another task without a
     // word would count as a failure.
-    if (!current->lost.load()) *settled = Over(Release(task, /*failed=*/false, "dropped"));
+    if (!lease.lost()) *settled = Over(Release(task, /*failed=*/false, "dropped"));
     return Annotate(status, absl::StrCat(name, " is dropped, its lease has ended"));
   }
   const bool failed = !stopping_.load();
@@ -273,68 +255,20 @@ absl::Status Worker::Release(const WorkerTask& task, bool failed, const std::str
   }
 }
 
-void Worker::KeepLease(const WorkerTask& task, Current* current) {
-  const LogFields about(TaskLogFields(task.lease.task));
-  absl::Duration wait = task.lease_duration / 3;
-  while (true) {
-    std::string waiting_for;
-    {
-      MutexLock lock(mutex_);
-      // A wall clock that steps back would stop the heartbeats.
-      Clock* const clock = Clock::Real();
-      const absl::Duration until = clock->SteadyNow() + wait;
-      while (!task_over_ && !stop_requested_ && clock->SteadyNow() < until) {
-        changed_.WaitFor(mutex_, until - clock->SteadyNow());
-      }
-      if (task_over_) return;
-      if (stop_requested_) {
-        current->cancel.store(true);
-        current->canceller.CancelAll();
-        return;
-      }
-      waiting_for = waiting_for_;
-    }
-    const absl::Status status =
-        coordinator_.RenewLease(task.lease, current->samples.load(), waiting_for);
-    if (absl::IsAborted(status) || absl::IsPermissionDenied(status) || absl::IsNotFound(status)) {
-      LogWarning("{}: {}", task.lease.task.ToString(), std::string(status.message()));
-      current->lost.store(true);
-      current->cancel.store(true);
-      current->canceller.CancelAll();
-      return;
-    }
-    // Ask again soon while the coordinator is away.
-    wait =
-        status.ok() ? task.lease_duration / 3 : std::min(absl::Seconds(1), task.lease_duration / 6);
-  }
-}
-
-void Worker::SetWaitingFor(const std::string& waiting_for) {
+void Worker::SetWaitingFor(TaskLease* lease, const std::string& waiting_for) {
   statistics_.SetWaiting(!waiting_for.empty());
-  MutexLock lock(mutex_);
-  waiting_for_ = waiting_for;
-}
-
-absl::Status Worker::Persist(Current* current,
-                             const std::function<absl::Status(bool again)>& call) {
-  Backoff backoff;
-  for (bool again = false;; again = true) {
-    absl::Status status = call(again);
-    if (!Passing(status)) return status;
-    LogDebug("{}; trying again", std::string(status.message()));
-    MutexLock lock(mutex_);
-    if (!stop_requested_ && !current->cancel.load()) changed_.WaitFor(mutex_, backoff.Next());
-    if (stop_requested_ || current->cancel.load()) return absl::CancelledError("cancelled");
-  }
+  lease->SetWaitingFor(waiting_for);
 }
 
 absl::StatusOr<std::shared_ptr<const Dataset>> Worker::OpenDataset(
-    const WorkerTask& task, Current* current, const DatasetReference& reference,
-    const std::string& expected_digest) {
+    TaskLease* lease, const DatasetReference& reference, const std::string& expected_digest) {
+  const WorkerTask& task = lease->task();
   DatasetFinder::Seeker seeker;
-  seeker.canceller = &current->canceller;
-  seeker.waiting = [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); };
-  seeker.cancelled = [current] { return current->cancel.load(); };
+  seeker.canceller = lease->canceller();
+  seeker.waiting = [this, lease](const std::string& waiting_for) {
+    SetWaitingFor(lease, waiting_for);
+  };
+  seeker.cancelled = [lease] { return lease->cancelled().load(); };
   DISTILLERY_ASSIGN_OR_RETURN(std::shared_ptr<const Dataset> dataset,
                               datasets_.Find(reference, expected_digest, seeker));
   if (!expected_digest.empty() && dataset->digest() != expected_digest) {
@@ -350,14 +284,14 @@ absl::StatusOr<std::string> Worker::FindStudent(const RunSpec& spec) {
   return students_.Find(spec.student.digest);
 }
 
-absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& task,
-                                                              const std::string& encoding,
-                                                              Current* current) {
+absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(TaskLease* lease,
+                                                              const std::string& encoding) {
+  const WorkerTask& task = lease->task();
   WeightsKey key{task.lease.task.run_id, task.weights_sha256, task.model_card_sha256, encoding};
   if (weights_ != nullptr && weights_key_ == key) return weights_.get();
   weights_.reset();
   PartialDownload partial;
-  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
+  DISTILLERY_RETURN_IF_ERROR(lease->Persist([&](bool) -> absl::Status {
     DISTILLERY_ASSIGN_OR_RETURN(
         DownloadedWeights weights,
         coordinator_.DownloadWeights(task.lease.task.run_id, task.lease.task.round, &partial,
@@ -371,15 +305,15 @@ absl::StatusOr<const DownloadedWeights*> Worker::FetchWeights(const WorkerTask& 
   return weights_.get();
 }
 
-absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const auto dataset,
-      OpenDataset(task, current, task.spec.TrainingData(), task.expected_dataset_digest));
+absl::Status Worker::Initialise(TaskLease* lease) {
+  const WorkerTask& task = lease->task();
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, OpenDataset(lease, task.spec.TrainingData(),
+                                                              task.expected_dataset_digest));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string student_file, FindStudent(task.spec));
   std::optional<DownloadedWeights> trained;
   if (const std::string& sha256 = task.spec.student.initial_weights_sha256; !sha256.empty()) {
     PartialDownload partial;
-    DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool) -> absl::Status {
+    DISTILLERY_RETURN_IF_ERROR(lease->Persist([&](bool) -> absl::Status {
       DISTILLERY_ASSIGN_OR_RETURN(trained, coordinator_.DownloadUploadedWeights(sha256, &partial));
       return absl::OkStatus();
     }));
@@ -400,25 +334,25 @@ absl::Status Worker::Initialise(const WorkerTask& task, Current* current) {
   // Said here, it is no bad result.
   DISTILLERY_RETURN_IF_ERROR(SamplePlan::Create(task.spec, header.samples_per_shard).status());
   DISTILLERY_FAILPOINT("worker.initialise.done");
-  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
-    return coordinator_.UploadDelta(header, initial.weights.file(), again);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(lease->Persist(
+      [&](bool again) { return coordinator_.UploadDelta(header, initial.weights.file(), again); }));
   statistics_.AddUpload(static_cast<int64_t>(initial.weights.file().size()));
   return absl::OkStatus();
 }
 
-absl::Status Worker::Train(const WorkerTask& task, Current* current) {
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const auto dataset,
-      OpenDataset(task, current, task.spec.TrainingData(), task.expected_dataset_digest));
+absl::Status Worker::Train(TaskLease* lease) {
+  const WorkerTask& task = lease->task();
+  DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, OpenDataset(lease, task.spec.TrainingData(),
+                                                              task.expected_dataset_digest));
   if (task.spec.needs_teacher() && teachers_ == nullptr) {
     return absl::FailedPreconditionError("this worker has no teacher: start it with --teacher");
   }
   DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights,
-                              FetchWeights(task, task.spec.training.broadcast_encoding, current));
+                              FetchWeights(lease, task.spec.training.broadcast_encoding));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
-  TeacherClient teacher(teachers_.get(), &current->canceller,
-                        [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
+  TeacherClient teacher(
+      teachers_.get(), lease->canceller(),
+      [this, lease](const std::string& waiting_for) { SetWaitingFor(lease, waiting_for); });
   TrainJob job;
   DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;
@@ -429,10 +363,10 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   job.dataset = dataset.get();
   job.teacher = &teacher;
   job.teacher_digest = task.expected_teacher_digest;
-  job.cancel = &current->cancel;
+  job.cancel = &lease->cancelled();
   job.device = options_.device;
   job.progress = [&](int64_t samples) {
-    const int64_t before = current->samples.exchange(samples);
+    const int64_t before = lease->SetSamples(samples);
     statistics_.AddTrainedSamples(samples - before);
     if (before == 0) {
       LogDebug("{} trains (token {})", task.lease.task.ToString(), task.lease.fencing_token);
@@ -449,21 +383,21 @@ absl::Status Worker::Train(const WorkerTask& task, Current* current) {
   header.dataset_digest = dataset->digest();
   header.delta_encoding = task.spec.training.delta_encoding;
   DISTILLERY_FAILPOINT("worker.upload.begin");
-  DISTILLERY_RETURN_IF_ERROR(Persist(current, [&](bool again) {
-    return coordinator_.UploadDelta(header, result.encoded_delta, again);
-  }));
+  DISTILLERY_RETURN_IF_ERROR(lease->Persist(
+      [&](bool again) { return coordinator_.UploadDelta(header, result.encoded_delta, again); }));
   statistics_.AddUpload(static_cast<int64_t>(result.encoded_delta.size()));
   return absl::OkStatus();
 }
 
-absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
+absl::Status Worker::Evaluate(TaskLease* lease) {
+  const WorkerTask& task = lease->task();
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset,
-                              OpenDataset(task, current, task.spec.EvaluationData(), ""));
-  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights,
-                              FetchWeights(task, "float32", current));
+                              OpenDataset(lease, task.spec.EvaluationData(), ""));
+  DISTILLERY_ASSIGN_OR_RETURN(const DownloadedWeights* weights, FetchWeights(lease, "float32"));
   DISTILLERY_ASSIGN_OR_RETURN(const ModelCard card, ParseModelCard(weights->model_card));
-  TeacherClient teacher(teachers_.get(), &current->canceller,
-                        [this](const std::string& waiting_for) { SetWaitingFor(waiting_for); });
+  TeacherClient teacher(
+      teachers_.get(), lease->canceller(),
+      [this, lease](const std::string& waiting_for) { SetWaitingFor(lease, waiting_for); });
   EvaluationJob job;
   DISTILLERY_ASSIGN_OR_RETURN(job.student_file, FindStudent(task.spec));
   job.spec = &task.spec;
@@ -472,26 +406,26 @@ absl::Status Worker::Evaluate(const WorkerTask& task, Current* current) {
   job.dataset = dataset.get();
   job.teacher = task.spec.needs_teacher() && teachers_ != nullptr ? &teacher : nullptr;
   job.teacher_digest = task.expected_teacher_digest;
-  job.cancel = &current->cancel;
+  job.cancel = &lease->cancelled();
   job.device = options_.device;
   DISTILLERY_ASSIGN_OR_RETURN(EvaluationMetrics metrics, EvaluateWeights(job));
   if (task.spec.guarded()) {
-    DISTILLERY_RETURN_IF_ERROR(EvaluateHeldOut(task, current, job, &metrics));
+    DISTILLERY_RETURN_IF_ERROR(EvaluateHeldOut(lease, job, &metrics));
   }
   statistics_.AddEvaluatedSamples(metrics.sample_count);
   const std::string request_id = RandomHex(16);
   DISTILLERY_FAILPOINT("worker.evaluation.done");
-  return Persist(current, [&](bool) {
-    return coordinator_.ReportEvaluation(request_id, task.lease, metrics);
-  });
+  return lease->Persist(
+      [&](bool) { return coordinator_.ReportEvaluation(request_id, task.lease, metrics); });
 }
 
-absl::Status Worker::EvaluateHeldOut(const WorkerTask& task, Current* current, EvaluationJob job,
+absl::Status Worker::EvaluateHeldOut(TaskLease* lease, EvaluationJob job,
                                      EvaluationMetrics* metrics) {
+  const WorkerTask& task = lease->task();
   EvaluationMetrics held_out = *metrics;
   const DatasetReference data = task.spec.HeldOutData();
   if (data.split != task.spec.dataset.evaluation_split) {
-    DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, OpenDataset(task, current, data, ""));
+    DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, OpenDataset(lease, data, ""));
     job.dataset = dataset.get();
     job.teacher = nullptr;
     DISTILLERY_ASSIGN_OR_RETURN(held_out, EvaluateWeights(job));

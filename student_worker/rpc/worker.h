@@ -17,6 +17,7 @@
 #include "common/rpc/connection.h"
 #include "student_worker/rpc/coordinator_client.h"
 #include "student_worker/rpc/dataset_finder.h"
+#include "student_worker/rpc/task_lease.h"
 #include "student_worker/rpc/teacher_channels.h"
 #include "student_worker/training/torch_tasks.h"
 #include "student_worker/worker_statistics.h"
@@ -59,43 +60,33 @@ class Worker {
   const WorkerStatistics& statistics() const { return statistics_; }
 
  private:
-  struct Current;
   // False if neither a result nor the reason for having none has reached the coordinator.
-  bool Execute(const WorkerTask& task, Current* current);
+  bool Execute(const WorkerTask& task);
   // OK: done or given back. Else the task was dropped or has failed. `outcome`: which of them;
   // `settled`: as Execute.
-  absl::Status DoTask(const WorkerTask& task, Current* current, TaskOutcome* outcome,
-                      bool* settled);
+  absl::Status DoTask(const WorkerTask& task, TaskOutcome* outcome, bool* settled);
   // Gives the task back. Tries for as long as the lease lasts, or only once if the worker is
   // stopping.
   absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
-  absl::Status Initialise(const WorkerTask& task, Current* current);
-  absl::Status Train(const WorkerTask& task, Current* current);
-  absl::Status Evaluate(const WorkerTask& task, Current* current);
+  absl::Status Initialise(TaskLease* lease);
+  absl::Status Train(TaskLease* lease);
+  absl::Status Evaluate(TaskLease* lease);
   // Adds the figures of the guard's split; `job` is that of the evaluation split, `metrics` its
   // result.
-  absl::Status EvaluateHeldOut(const WorkerTask& task, Current* current, EvaluationJob job,
-                               EvaluationMetrics* metrics);
-  // Renews the lease until the task is over or lost.
-  void KeepLease(const WorkerTask& task, Current* current);
-  absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(const WorkerTask& task,
-                                                             Current* current,
+  absl::Status EvaluateHeldOut(TaskLease* lease, EvaluationJob job, EvaluationMetrics* metrics);
+  absl::StatusOr<std::shared_ptr<const Dataset>> OpenDataset(TaskLease* lease,
                                                              const DatasetReference& reference,
                                                              const std::string& expected_digest);
   // The file of a student that is one; "" for a built-in architecture.
   absl::StatusOr<std::string> FindStudent(const RunSpec& spec);
   // Keeps the weights downloaded last: tasks of one round start from the same.
   // `encoding`: in which they may travel.
-  absl::StatusOr<const DownloadedWeights*> FetchWeights(const WorkerTask& task,
-                                                        const std::string& encoding,
-                                                        Current* current);
-  // Tells the coordinator, with the next renewal, what the task waits for.
-  void SetWaitingFor(const std::string& waiting_for);
+  absl::StatusOr<const DownloadedWeights*> FetchWeights(TaskLease* lease,
+                                                        const std::string& encoding);
+  // Tells the coordinator, with the next renewal, and the statistics what the task waits for.
+  void SetWaitingFor(TaskLease* lease, const std::string& waiting_for);
   // Waits for `time`, or until Stop.
   void Pause(absl::Duration time);
-  // Repeats `call` with back-off while it is UNAVAILABLE and the task is not cancelled; `again` is
-  // false at the first call.
-  absl::Status Persist(Current* current, const std::function<absl::Status(bool again)>& call);
 
   const Options options_;
   WorkerStatistics statistics_;
@@ -126,11 +117,9 @@ class Worker {
 
   Mutex mutex_;
   ConditionVariable changed_;
-  // What the present task waits for; "" if nothing.
-  std::string waiting_for_ ABSL_GUARDED_BY(mutex_);
+  // Of the present task; null between tasks.
+  TaskLease* lease_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
-  // The task being done has ended: its lease is renewed no more.
-  bool task_over_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace distillery
