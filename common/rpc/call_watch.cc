@@ -106,7 +106,7 @@ class CallWatch::Call : public grpc::experimental::Interceptor, public WatchedSt
   // Lives at least until POST_RECV_CLOSE.
   grpc::ServerContextBase* const context_;
   const std::string method_;
-  // Of the answer that ends the call.
+  // The answer that ends the call: whose it is, and its bytes.
   std::string client_;
   int64_t unread_bytes_ = 0;
 

@@ -225,7 +225,7 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
   grpc::ByteBuffer bytes_;
   Request message_;
   std::unique_ptr<Upload> upload_;
-  // Of the upload: whom limits count.
+  // Whom limits count for the upload.
   std::string owner_;
 
   Mutex mutex_;

@@ -37,7 +37,7 @@ class StreamedShard {
   v1::StreamSoftTargetsResponse Header() const;
   int64_t row_count() const { return range_.count; }
   int64_t cut_rows() const { return plan_.teacher->info().batch_rows; }
-  // Of one row on the wire.
+  // The bytes of one row on the wire.
   int64_t row_bytes() const { return row_bytes_; }
   // Null if samples are sent alone.
   const std::shared_ptr<ShardLogits>& logits() const { return logits_; }
