@@ -38,7 +38,7 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name,
   return absl::OkStatus();
 }
 
-// Of "mlp:64-32-10".
+// The sizes of "mlp:64-32-10".
 absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& name) {
   std::vector<int64_t> sizes;
   for (const absl::string_view text : absl::StrSplit(absl::StripPrefix(name, "mlp:"), '-')) {

@@ -47,7 +47,7 @@ using EncodedBuffers = PerTensor<char*>;
 // The tensors of encoded rows in somebody else's memory.
 struct EncodedView : PerTensor<absl::string_view> {
   EncodedView() = default;
-  // Of `rows`, which must outlive this.
+  // A view of `rows`, which must outlive this.
   explicit EncodedView(const EncodedRows& rows) {
     for (const TensorRole role : kTensorRoles) (*this)[role] = rows[role];
   }

@@ -22,7 +22,7 @@ enum class Columns { kNone, kClasses, kTopK };
 
 struct TensorSlot {
   TensorRole role;
-  // Of class indexes: see ClassIndexType.
+  // For class indexes see ClassIndexType.
   ElementType type;
   // The tensor is [rows], [rows, classes] or [rows, top_k].
   Columns columns;

@@ -96,9 +96,9 @@ at::Tensor MseTerm(const DenseBatch& batch, DistillationLoss* /*loss*/) {
 
 // One of the two, the other is null.
 struct Term {
-  // Of distributions over all classes, or over the top k and the tail.
+  // A term of distributions over all classes, or over the top k and the tail.
   at::Tensor (*of_outcomes)(const Outcomes& outcomes);
-  // Of all logits.
+  // A term of all logits.
   at::Tensor (*of_logits)(const DenseBatch& batch, DistillationLoss* loss);
 };
 
