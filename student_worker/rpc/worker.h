@@ -117,7 +117,7 @@ class Worker {
 
   Mutex mutex_;
   ConditionVariable changed_;
-  // Of the present task; null between tasks.
+  // The present task's; null between tasks.
   TaskLease* lease_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
 };
