@@ -147,7 +147,7 @@ absl::Status LeaseDesk::Release(const Lease& lease, bool failed, const std::stri
     RunEntry& run = *ledger_.runs.at(lease.task.run_id);
     TaskEntry* const task = run.Find(lease.task);
     LeaseRow ended = row;
-    ended.outcome = failed ? "failed" : "released";
+    ended.outcome = failed ? LeaseOutcome::kFailed : LeaseOutcome::kReleased;
     ended.ended_unix_millis = ledger_.WallMillis();
     std::optional<TaskRow> failure;
     if (failed && task != nullptr) {
@@ -211,7 +211,7 @@ absl::StatusOr<std::vector<LeaseView>> LeaseDesk::History(const std::string& run
     const WorkerEntry* const worker = ledger_.workers.Find(lease.worker_id);
     // The name of one that is forgotten went with it.
     view.worker_name = worker == nullptr ? lease.worker_id : worker->row.name;
-    if (lease.task.kind != TaskKind::kTrain || view.row.outcome != "done") continue;
+    if (lease.task.kind != TaskKind::kTrain || view.row.outcome != LeaseOutcome::kDone) continue;
     const absl::StatusOr<TaskRow> task = ledger_.record->TaskOf(lease.task);
     if (absl::IsNotFound(task.status())) continue;
     DISTILLERY_RETURN_IF_ERROR(task.status());

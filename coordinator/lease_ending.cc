@@ -24,7 +24,7 @@ absl::StatusOr<LeaseRow> CheckLease(Ledger& ledger, const Lease& lease) {
   return *row;
 }
 
-LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome) {
+LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome) {
   LeaseRow ended = row;
   ended.outcome = outcome;
   ended.ended_unix_millis = ledger.WallMillis();
@@ -33,11 +33,11 @@ LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, const std::string& outcom
                         ledger.leases.Age(row.lease.fencing_token, ledger.Now()));
   }
   ledger.leases.Remove(row.lease.fencing_token);
-  ledger.statistics.Add(Count::kLeasesEnded, outcome);
+  ledger.statistics.Add(Count::kLeasesEnded, std::string(SpecOf(outcome).name));
   if (WorkerEntry* const worker = ledger.workers.Find(row.lease.worker_id)) {
     worker->pace.NoteEnd(outcome, ledger.Now());
-    if (outcome == "done") ++worker->done_tasks;
-    if (outcome == "expired" || outcome == "stalled") ++worker->lost_leases;
+    if (outcome == LeaseOutcome::kDone) ++worker->done_tasks;
+    if (SpecOf(outcome).lost) ++worker->lost_leases;
   }
   const auto run = ledger.runs.find(row.lease.task.run_id);
   if (run != ledger.runs.end()) {
@@ -68,19 +68,19 @@ absl::Status NoteFailure(Ledger& ledger, const Lease& lease, const std::string& 
              : absl::OkStatus();
 }
 
-absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome) {
+absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome) {
   // The record first: a lease that is over here and active there would come back with a restart.
   LeaseRow ended = row;
   ended.outcome = outcome;
   ended.ended_unix_millis = ledger.WallMillis();
   const auto run = ledger.runs.find(row.lease.task.run_id);
   TaskEntry* const task = run == ledger.runs.end() ? nullptr : run->second->Find(row.lease.task);
-  const bool failed = task != nullptr && outcome == "abandoned";
+  const bool failed = task != nullptr && outcome == LeaseOutcome::kAbandoned;
   TaskEntry changed = task == nullptr ? TaskEntry() : *task;
   if (failed) changed.NoteFailure(row.lease.worker_id);
   // One that was given before a restart may have been lost with the coordinator's machine.
-  const bool evidence = task != nullptr && (outcome == "expired" || outcome == "stalled") &&
-                        !ledger.leases.Recovered(row.lease.fencing_token);
+  const bool evidence =
+      task != nullptr && SpecOf(outcome).lost && !ledger.leases.Recovered(row.lease.fencing_token);
   if (evidence) ++changed.row.losses;
   std::optional<TaskRow> task_row;
   if (failed || evidence) task_row = changed.row;
@@ -91,8 +91,9 @@ absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, const std::string& o
   if (run_row.has_value()) run->second->row = *run_row;
   EndLease(ledger, row, outcome);
   if (task_row.has_value()) task->row = *task_row;
-  ledger.statistics.Note({"lease_lost", row.lease.task.run_id, row.lease.task, row.lease.worker_id,
-                          absl::StrCat("lease ", row.lease.fencing_token, " ", outcome)});
+  ledger.statistics.Note(
+      {"lease_lost", row.lease.task.run_id, row.lease.task, row.lease.worker_id,
+       absl::StrCat("lease ", row.lease.fencing_token, " ", SpecOf(outcome).name)});
   if (failed) {
     return NoteFailure(ledger, row.lease,
                        "its worker asked for another task without a result of this one or "
@@ -104,7 +105,7 @@ absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, const std::string& o
                absl::StrCat(row.lease.task.ToString(), ": ", task->row.losses,
                             " times its worker was lost, the last was ",
                             worker == nullptr ? row.lease.worker_id : worker->row.name,
-                            " (its lease has ", outcome,
+                            " (its lease has ", SpecOf(outcome).name,
                             "): it may end them, or need more memory than they have; look at their "
                             "logs, then resume the run"));
 }
@@ -113,7 +114,7 @@ void EndOverdueLeases(Ledger& ledger) {
   for (const LeaseRow& row : ledger.leases.Expired(ledger.Now())) {
     // A run that pauses for one takes back its others.
     if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
-    const absl::Status status = LoseLease(ledger, row, "expired");
+    const absl::Status status = LoseLease(ledger, row, LeaseOutcome::kExpired);
     if (!status.ok()) LogError("{}", std::string(status.message()));
   }
   for (const LeaseRow& row : ledger.leases.Stalled(ledger.options.stall_limit, ledger.Now())) {
@@ -121,7 +122,7 @@ void EndOverdueLeases(Ledger& ledger) {
     LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
                row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
                absl::FormatDuration(ledger.options.stall_limit));
-    const absl::Status status = LoseLease(ledger, row, "stalled");
+    const absl::Status status = LoseLease(ledger, row, LeaseOutcome::kStalled);
     if (!status.ok()) LogError("{}", std::string(status.message()));
   }
 }

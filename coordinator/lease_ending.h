@@ -13,11 +13,11 @@ namespace distillery {
 absl::StatusOr<LeaseRow> CheckLease(Ledger& ledger, const Lease& lease)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex());
 // Ends an active lease with `outcome` and frees its task; the row is recorded by the caller.
-LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome)
+LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex());
 // The same for a lease that its holder did not end; records it. A holder that asks for another task
 // without a result or a reason ("abandoned") has failed at this one, see NoteFailure.
-absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, const std::string& outcome)
+absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex());
 // Pauses the run if the lease's task has failed too often. Its row counts this failure already.
 absl::Status NoteFailure(Ledger& ledger, const Lease& lease, const std::string& why)

@@ -9,9 +9,9 @@
 #pragma once
 
 #include <algorithm>
-#include <string>
 
 #include "absl/time/time.h"
+#include "coordinator/state/lease_outcome.h"
 
 namespace distillery {
 
@@ -22,17 +22,14 @@ class LeasePace {
   static constexpr absl::Duration kFirst = absl::Seconds(1);
   static constexpr absl::Duration kLongest = absl::Minutes(1);
 
-  // A lease of the worker has ended with `outcome`, as in the record.
-  void NoteEnd(const std::string& outcome, absl::Duration now) {
-    if (outcome == "done") {
+  // A lease of the worker has ended with `outcome`.
+  void NoteEnd(LeaseOutcome outcome, absl::Duration now) {
+    if (outcome == LeaseOutcome::kDone) {
       fruitless_ = 0;
       return;
     }
     // Other outcomes say nothing about the worker: another was faster, or the run was paused.
-    if (outcome != "abandoned" && outcome != "released" && outcome != "expired" &&
-        outcome != "stalled") {
-      return;
-    }
+    if (!SpecOf(outcome).fruitless) return;
     ++fruitless_;
     if (fruitless_ <= kFree) return;
     const int doublings = std::min(fruitless_ - kFree - 1, 10);

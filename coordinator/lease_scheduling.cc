@@ -166,7 +166,7 @@ absl::StatusOr<LeaseAnswer> TryLease(Ledger& ledger, const std::string& request_
       answer.grant = Describe(*ledger.runs.at(held->lease.task.run_id), held->lease);
       return answer;
     }
-    DISTILLERY_RETURN_IF_ERROR(LoseLease(ledger, LeaseRow(*held), "abandoned"));
+    DISTILLERY_RETURN_IF_ERROR(LoseLease(ledger, LeaseRow(*held), LeaseOutcome::kAbandoned));
   }
   if (Rests(ledger, worker)) return answer;
   for (const bool backup : {false, true}) {

@@ -110,7 +110,7 @@ void EnterLeases(Ledger& ledger, const std::vector<LeaseRow>& rows)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {
   for (const LeaseRow& row : rows) {
     ledger.leases.SkipTokens(row.lease.fencing_token);
-    if (row.outcome != "active") continue;
+    if (row.outcome != LeaseOutcome::kActive) continue;
     const auto run = ledger.runs.find(row.lease.task.run_id);
     TaskEntry* const task = run == ledger.runs.end() ? nullptr : run->second->Find(row.lease.task);
     if (task == nullptr || task->row.done) continue;

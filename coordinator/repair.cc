@@ -59,7 +59,7 @@ absl::Status InitialiseAgain(Ledger& ledger, RunEntry& run)
   tasks.emplace_back().task = {row.run_id, TaskKind::kInitialise, 0, 0};
   const std::vector<LeaseRow> leases = ledger.leases.OfRun(row.run_id);
   for (const LeaseRow& lease : leases)
-    DISTILLERY_RETURN_IF_ERROR(LoseLease(ledger, lease, "cancelled"));
+    DISTILLERY_RETURN_IF_ERROR(LoseLease(ledger, lease, LeaseOutcome::kCancelled));
   row.lost_leases = run.row.lost_leases;
   DISTILLERY_RETURN_IF_ERROR(RedoTasks(ledger, run, tasks));
   DISTILLERY_RETURN_IF_ERROR(ledger.record->Put(row));

@@ -79,7 +79,7 @@ std::vector<LeaseRow> SlowerLeases(Ledger& ledger, const TaskEntry& task, const 
     const LeaseRow* const other = ledger.leases.Find(token);
     if (other == nullptr || token == done.lease.fencing_token) continue;
     LeaseRow& ended = slower.emplace_back(*other);
-    ended.outcome = "superseded";
+    ended.outcome = LeaseOutcome::kSuperseded;
     ended.ended_unix_millis = done.ended_unix_millis;
   }
   return slower;
@@ -321,7 +321,7 @@ absl::StatusOr<bool> ResultDesk::RecordResult(const UploadHeader& header,
     }
   }
   LeaseRow lease_row = active;
-  lease_row.outcome = "done";
+  lease_row.outcome = LeaseOutcome::kDone;
   lease_row.ended_unix_millis = ledger_.WallMillis();
   const std::vector<LeaseRow> slower = SlowerLeases(ledger_, *run.Find(id), lease_row);
   DISTILLERY_RETURN_IF_ERROR(ledger_.record->Transaction(
@@ -340,11 +340,11 @@ absl::StatusOr<bool> ResultDesk::RecordResult(const UploadHeader& header,
   for (const LeaseRow& other : slower) {
     superseded_[other.lease.fencing_token] = {
         other.lease, sha256, ledger_.Now() + kCompareWithin * ledger_.options.lease_duration};
-    EndLease(ledger_, other, "superseded");
+    EndLease(ledger_, other, LeaseOutcome::kSuperseded);
   }
   if (!initialise)
     run.pace.NoteTaskTime(ledger_.leases.Age(header.lease.fencing_token, ledger_.Now()));
-  EndLease(ledger_, active, "done");
+  EndLease(ledger_, active, LeaseOutcome::kDone);
   ledger_.strikes.Forgive(header.lease.worker_id);
   ledger_.statistics.Add(Count::kUploadsAccepted);
   ledger_.statistics.Add(Count::kUploadedBytes, header.byte_count);
@@ -385,12 +385,12 @@ absl::StatusOr<bool> ResultDesk::Evaluate(const std::string& request_id, const L
         DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow active, CheckLease(ledger_, lease));
         const TaskRow task_row = DoneRow(*run.Find(lease.task), request_id, lease);
         LeaseRow lease_row = active;
-        lease_row.outcome = "done";
+        lease_row.outcome = LeaseOutcome::kDone;
         lease_row.ended_unix_millis = ledger_.WallMillis();
         const EvaluationRow evaluation{run.row.run_id, lease.task.round, metrics, details_json};
         DISTILLERY_RETURN_IF_ERROR(ledger_.record->PutAll(evaluation, lease_row, task_row));
         DISTILLERY_FAILPOINT("coordinator.evaluation.recorded");
-        EndLease(ledger_, active, "done");
+        EndLease(ledger_, active, LeaseOutcome::kDone);
         ledger_.counted_requests.insert(request_id);
         run.NoteEvaluation(lease.task.round, metrics);
         run.tasks.erase(RunEntry::KeyOf(lease.task));

@@ -22,28 +22,13 @@ RoundRow RowOf(const RunEntry& run, int64_t round, const AverageResult& average)
       run.row.run_id, round, average.weights_sha256, {}, MedianOf(average.delta_norms)};
   round_row.momentum_sha256 = average.momentum_sha256;
   round_row.variance_sha256 = average.variance_sha256;
-  TrainMetrics& total = round_row.metrics;
+  std::vector<const TrainMetrics*> trained;
   for (const RunEntry::TaskKey& key : run.averaged) {
-    const TrainMetrics& part = run.tasks.at(key).row.metrics;
+    trained.push_back(&run.tasks.at(key).row.metrics);
     ++round_row.delta_count;
     if (std::get<1>(key) < round) ++round_row.late_delta_count;
-    const auto weight = static_cast<double>(part.sample_count);
-    total.sample_count += part.sample_count;
-    total.step_count += part.step_count;
-    total.loss += weight * part.loss;
-    total.soft_loss += weight * part.soft_loss;
-    total.hard_loss += weight * part.hard_loss;
-    total.dkd_target_loss += weight * part.dkd_target_loss;
-    total.dkd_other_loss += weight * part.dkd_other_loss;
-    total.data_wait_seconds += part.data_wait_seconds;
-    total.seconds += part.seconds;
-    total.teacher_wait_seconds += part.teacher_wait_seconds;
-    total.teacher_failover_count += part.teacher_failover_count;
   }
-  for (double* const mean : {&total.loss, &total.soft_loss, &total.hard_loss,
-                             &total.dkd_target_loss, &total.dkd_other_loss}) {
-    *mean /= static_cast<double>(total.sample_count);
-  }
+  round_row.metrics = RoundMetrics(trained);
   return round_row;
 }
 
@@ -180,7 +165,8 @@ absl::Status RoundCloser::RecordRound(RunEntry& run, int64_t round, const Averag
     if (lease == nullptr) continue;
     // The round stands on record already; at worst the lease is found open, and ended, at a
     // restart.
-    const absl::Status late = ledger_.record->Put(EndLease(ledger_, LeaseRow(*lease), "late"));
+    const absl::Status late =
+        ledger_.record->Put(EndLease(ledger_, LeaseRow(*lease), LeaseOutcome::kLate));
     if (!late.ok()) LogError("{}", std::string(late.message()));
   }
   run.MakeTasks();

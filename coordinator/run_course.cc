@@ -15,7 +15,7 @@ namespace {
 constexpr absl::Duration kAdvanceAgainAfter = absl::Seconds(2);
 
 // Ends the run's leases with `outcome` and puts the row, in one durable step.
-absl::Status PutRunWithoutLeases(Ledger& ledger, const RunRow& row, const std::string& outcome)
+absl::Status PutRunWithoutLeases(Ledger& ledger, const RunRow& row, LeaseOutcome outcome)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {
   std::vector<LeaseRow> leases = ledger.leases.OfRun(row.run_id);
   for (LeaseRow& ended : leases) {
@@ -24,7 +24,8 @@ absl::Status PutRunWithoutLeases(Ledger& ledger, const RunRow& row, const std::s
   }
   DISTILLERY_RETURN_IF_ERROR(ledger.record->PutAll(row, leases));
   for (const LeaseRow& lease : leases) ledger.leases.Remove(lease.lease.fencing_token);
-  ledger.statistics.Add(Count::kLeasesEnded, outcome, static_cast<int64_t>(leases.size()));
+  ledger.statistics.Add(Count::kLeasesEnded, std::string(SpecOf(outcome).name),
+                        static_cast<int64_t>(leases.size()));
   return absl::OkStatus();
 }
 
@@ -90,7 +91,7 @@ absl::Status Pause(Ledger& ledger, RunEntry& run, const std::string& reason) {
   RunRow row = run.row;
   row.state = RunState::kPaused;
   row.state_reason = PlainText(reason);
-  DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(ledger, row, "paused"));
+  DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(ledger, row, LeaseOutcome::kPaused));
   for (auto& [key, task] : run.tasks) task.tokens.clear();
   run.row = row;
   run.waiting_for.clear();
@@ -118,7 +119,7 @@ absl::Status EndRun(Ledger& ledger, RunEntry& run, RunState state, const std::st
   RunRow row = run.row;
   row.state = state;
   row.state_reason = PlainText(reason);
-  DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(ledger, row, "cancelled"));
+  DISTILLERY_RETURN_IF_ERROR(PutRunWithoutLeases(ledger, row, LeaseOutcome::kCancelled));
   DISTILLERY_FAILPOINT("coordinator.run.ended");
   run.row = row;
   run.tasks.clear();

@@ -113,7 +113,7 @@ class StateChecker {
       DISTILLERY_RETURN_IF_ERROR(reader_->Put(
           table, {{"fencing_token", row.rowid},
                   {"ended_unix_millis", std::max<int64_t>(row.Number("granted_unix_millis"), 1)},
-                  {"outcome", std::string("damaged")}}));
+                  {"outcome", std::string(SpecOf(LeaseOutcome::kDamaged).name)}}));
     }
     Add("mended", what, absl::StrCat("the row is taken out: ", found->second));
     return absl::OkStatus();
@@ -270,7 +270,9 @@ class StateChecker {
     std::set<std::string> workers;
     for (const StoredRow& row : rows_["workers"]) workers.insert(row.Text("worker_id"));
     for (const StoredRow& row : rows_["leases"]) {
-      if (row.Text("outcome") != "active" || workers.count(row.Text("worker_id")) > 0) continue;
+      if (row.Text("outcome") != SpecOf(LeaseOutcome::kActive).name ||
+          workers.count(row.Text("worker_id")) > 0)
+        continue;
       Add("leftover",
           absl::StrCat("record: table leases, row (", row.key,
                        ") is of a worker that is not in the record"),

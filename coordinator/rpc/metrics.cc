@@ -14,8 +14,18 @@ struct Counted {
   const char* help;
   const char* label = nullptr;
   // Shown as 0 before the first.
-  std::vector<const char*> values = {};
+  std::vector<absl::string_view> values = {};
 };
+
+std::vector<absl::string_view> EndedOutcomes() {
+  std::vector<absl::string_view> names;
+  for (const LeaseOutcomeSpec& spec : kLeaseOutcomes) {
+    // No lease ends as these.
+    if (spec.outcome == LeaseOutcome::kActive || spec.outcome == LeaseOutcome::kDamaged) continue;
+    names.push_back(spec.name);
+  }
+  return names;
+}
 
 const std::vector<Counted>& CountedMetrics() {
   static const auto* const list = new std::vector<Counted>{
@@ -27,12 +37,8 @@ const std::vector<Counted>& CountedMetrics() {
        {"initialise", "train", "evaluate"}},
       {Count::kBackupLeases, "backup_leases_total",
        "Leases of tasks that another worker holds and takes long for."},
-      {Count::kLeasesEnded,
-       "ended_leases_total",
-       "Leases that ended, by how.",
-       "outcome",
-       {"done", "expired", "released", "failed", "abandoned", "cancelled", "paused", "stalled",
-        "late", "superseded"}},
+      {Count::kLeasesEnded, "ended_leases_total", "Leases that ended, by how.", "outcome",
+       EndedOutcomes()},
       {Count::kUploadsAccepted, "accepted_uploads_total", "Results taken and recorded."},
       {Count::kUploadedBytes, "uploaded_bytes_total", "Bytes of accepted uploads, as sent."},
       {Count::kUploadsDuplicate, "duplicate_uploads_total",
@@ -99,7 +105,7 @@ void AddCounts(const Statistics& statistics, MetricList* list) {
   const auto counts = statistics.counts();
   for (const Counted& metric : CountedMetrics()) {
     std::map<std::string, int64_t> values;
-    for (const char* const value : metric.values) values[value] = 0;
+    for (const absl::string_view value : metric.values) values[std::string(value)] = 0;
     if (metric.label == nullptr) values[""] = 0;
     for (const auto& [key, count] : counts) {
       if (key.first == metric.what) values[key.second] = count;

@@ -69,7 +69,7 @@ void FillLease(const LeaseView& view, v1::LeaseRecord* lease) {
   lease->set_worker_name(view.worker_name);
   lease->set_granted_unix_seconds(static_cast<double>(view.row.granted_unix_millis) / kMillis);
   lease->set_ended_unix_seconds(static_cast<double>(view.row.ended_unix_millis) / kMillis);
-  lease->set_outcome(view.row.outcome);
+  lease->set_outcome(std::string(SpecOf(view.row.outcome).name));
   if (view.metrics.has_value()) *lease->mutable_train() = ToProto(*view.metrics);
 }
 

@@ -34,6 +34,10 @@ class RowReader {
     value = static_cast<Enum>(std::get<int64_t>(row_[at_++]));
     return *this;
   }
+  RowReader& operator>>(LeaseOutcome& outcome) {
+    outcome = LeaseOutcomeNamed(std::get<std::string>(row_[at_++]));
+    return *this;
+  }
   RowReader& operator>>(TaskId& task) {
     return *this >> task.run_id >> task.kind >> task.round >> task.replica;
   }
@@ -60,6 +64,7 @@ class RowWriter {
   RowWriter& operator<<(Enum value) {
     return Append(static_cast<int64_t>(value));
   }
+  RowWriter& operator<<(LeaseOutcome outcome) { return Append(std::string(SpecOf(outcome).name)); }
   RowWriter& operator<<(const TaskId& task) {
     return *this << task.run_id << task.kind << task.round << task.replica;
   }

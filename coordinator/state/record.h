@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "common/run/task.h"
 #include "coordinator/state/checked_table.h"
+#include "coordinator/state/lease_outcome.h"
 
 namespace distillery {
 
@@ -104,9 +105,7 @@ struct LeaseRow {
   int64_t granted_unix_millis = 0;
   // 0 while active.
   int64_t ended_unix_millis = 0;
-  // "active", "done", "expired", "stalled", "released", "failed", "abandoned", "superseded"
-  // (another worker was faster), "late" (a quorum ended the round), "paused", "cancelled".
-  std::string outcome = "active";
+  LeaseOutcome outcome = LeaseOutcome::kActive;
 };
 
 // Round r gave W_{r+1}.
