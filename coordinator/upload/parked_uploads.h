@@ -20,7 +20,8 @@ class ParkedUploads {
  public:
   explicit ParkedUploads(Clock* clock) : clock_(clock) {}
 
-  // The most that one owner keeps, and all together. Each has an open file and up to a model of disk.
+  // The most that one owner keeps, and all together. Each has an open file and up to a model of
+  // disk.
   static constexpr size_t kMostOfOwner = 4;
   static constexpr size_t kMost = 64;
 
