@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kAnswerBytes = 1 << 20;
 constexpr char kLargeAnswer[] = "/distillery.v1.TeacherService/GetTeacher";
 constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
-constexpr char kReflection[] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+constexpr char kReflectionStream[] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 class LargeAnswers : public v1::TeacherService::CallbackService {
  public:
@@ -151,10 +151,10 @@ TEST_F(CallWatchTest, AHealthWatchThatIsReadLivesOn) {
 
 TEST_F(CallWatchTest, Fault63_AReflectionStreamWithoutAQuestionIsEnded) {
   Http2Client client(server_->address(), /*window=*/65'535);
-  ExpectToBeEnded(&client, client.Call(kReflection, nullptr));
+  ExpectToBeEnded(&client, client.Call(kReflectionStream, nullptr));
   // Asked once, answered, and then nothing more.
   const std::string question("\x3a\x00", 2);  // list_services: ""
-  const uint32_t asked = client.Call(kReflection, &question, /*last=*/false);
+  const uint32_t asked = client.Call(kReflectionStream, &question, /*last=*/false);
   EXPECT_EQ(client.NextOf(asked).kind, Http2Client::kHeaders);
   EXPECT_EQ(client.NextOf(asked).kind, Http2Client::kData);
   ExpectToBeEnded(&client, asked);
@@ -163,7 +163,7 @@ TEST_F(CallWatchTest, Fault63_AReflectionStreamWithoutAQuestionIsEnded) {
 TEST_F(CallWatchTest, Fault63_AReflectionStreamWhoseAnswersNobodyReadsIsEnded) {
   Http2Client client(server_->address(), /*window=*/0);
   const std::string question("\x3a\x00", 2);
-  ExpectToBeEnded(&client, client.Call(kReflection, &question, /*last=*/false));
+  ExpectToBeEnded(&client, client.Call(kReflectionStream, &question, /*last=*/false));
 }
 
 TEST_F(CallWatchTest, Fault63_ACallOfNoMethodIsAnsweredFromItsHeaderAlone) {
