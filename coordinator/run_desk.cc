@@ -359,6 +359,8 @@ void RunDesk::TellListeners() {
       changed = ledger_.changed.erase(changed);
     }
   }
+  // Others may have recorded something since the caller last waited for the disk.
+  if (!told.empty()) ledger_.Commit();
   for (const auto& listener : told) listener->OnRunChanged();
 }
 
