@@ -115,19 +115,26 @@ absl::Status EndRebuild(Ledger& ledger, RunEntry& run, const absl::Status& rebui
 }
 
 // Makes the newest weights again, without the mutex: nothing else happens to a run that waits for
-// this, but it may end. DATA_LOSS if they do not become what they were.
+// this, but it may end. DATA_LOSS if they do not become what they were; CANCELLED if it has ended.
 absl::Status AverageAgain(Ledger& ledger, const std::string& run_id,
                           const AverageRequest& request) {
   DISTILLERY_ASSIGN_OR_RETURN(const AverageResult average, AverageDeltas(request));
   if (average.damaged()) return absl::DataLossError("what they were made of is damaged too");
-  int64_t round = 0;
+  int64_t round = -1;
   {
     MutexLock lock(ledger.mutex());
-    DISTILLERY_ASSIGN_OR_RETURN(const RunEntry* const run, ledger.FindRun(run_id));
-    if (average.weights_sha256 != run->row.weights_sha256) {
-      return absl::DataLossError("averaging again gives other bytes");
+    const auto run = ledger.runs.find(run_id);
+    if (run != ledger.runs.end() && !Ended(run->second->row.state)) {
+      if (average.weights_sha256 != run->second->row.weights_sha256) {
+        return absl::DataLossError("averaging again gives other bytes");
+      }
+      round = run->second->row.completed_rounds - 1;
     }
-    round = run->row.completed_rounds - 1;
+  }
+  if (round < 0) {
+    // Deleting it may be removing its folders now.
+    DropAverage(request);
+    return absl::CancelledError("the run has ended");
   }
   return PublishAverage(*ledger.folder, request, run_id, round);
 }
@@ -192,7 +199,10 @@ void RebuildWeights(Ledger& ledger, const std::string& run_id) {
       return absl::OkStatus();
     });
   }
-  if (status.ok() && !request.deltas.empty()) status = AverageAgain(ledger, run_id, request);
+  // The disk's outcome matters to all, also where the run is gone meanwhile.
+  if (status.ok() && !request.deltas.empty()) {
+    status = ledger.disk.Note(AverageAgain(ledger, run_id, request));
+  }
   const absl::Status ended =
       ledger.Write([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) -> absl::Status {
         RunEntry* const run = find();

@@ -32,6 +32,13 @@ RoundRow RowOf(const RunEntry& run, int64_t round, const AverageResult& average)
   return round_row;
 }
 
+// False also if it is deleted, which may be removing its folders now.
+bool GoesOn(Ledger& ledger, const std::string& run_id) ABSL_LOCKS_EXCLUDED(ledger.mutex()) {
+  MutexLock lock(ledger.mutex());
+  const auto run = ledger.runs.find(run_id);
+  return run != ledger.runs.end() && !Ended(run->second->row.state);
+}
+
 }  // namespace
 
 bool RoundCloser::TakeNext(Job* job) {
@@ -70,8 +77,14 @@ bool RoundCloser::AverageNext() {
   const bool damaged = average.ok() && average->damaged();
   if (status.ok() && !damaged) {
     DISTILLERY_FAILPOINT("coordinator.average.written");
-    status = PublishAverage(*ledger_.folder, job.request, job.run_id, job.round);
+    if (GoesOn(ledger_, job.run_id)) {
+      status = PublishAverage(*ledger_.folder, job.request, job.run_id, job.round);
+    } else {
+      DropAverage(job.request);
+    }
   }
+  // The disk's outcome matters to all, also where the run is gone meanwhile.
+  (void)ledger_.disk.Note(status);
   const bool wait = ledger_.Write([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) {
     const auto found = ledger_.runs.find(job.run_id);
     if (found == ledger_.runs.end()) return false;

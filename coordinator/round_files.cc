@@ -4,6 +4,7 @@
 
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
+#include "common/base/logging.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {
@@ -84,6 +85,14 @@ absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& req
       RenameDurably(request.weights_output, folder.Weights(run_id, round + 1)));
   DISTILLERY_FAILPOINT("coordinator.weights.renamed");
   return absl::OkStatus();
+}
+
+void DropAverage(const AverageRequest& request) {
+  for (const std::string* const path :
+       {&request.weights_output, &request.momentum_output, &request.variance_output}) {
+    const absl::Status removed = RemoveFile(*path);
+    if (!removed.ok()) LogWarning("{}", std::string(removed.message()));
+  }
 }
 
 }  // namespace distillery

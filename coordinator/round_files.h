@@ -22,5 +22,7 @@ AverageRequest RequestAverage(const StateFolder& folder, const RunEntry& run, in
 // simply averaged again. Blocks for the disk.
 absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& request,
                             const std::string& run_id, int64_t round);
+// Removes the files of an average that nobody wants any more.
+void DropAverage(const AverageRequest& request);
 
 }  // namespace distillery
