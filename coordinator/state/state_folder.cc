@@ -100,10 +100,12 @@ absl::Status StateFolder::RemoveUploadedWeightsExcept(const std::set<std::string
     others.emplace_back(std::filesystem::last_write_time(path, ignored), path);
   }));
   std::sort(others.begin(), others.end());
+  // One that cannot be removed must not keep the others: the limit is on all of them.
+  absl::Status removed;
   for (size_t i = 0; i + keep < others.size(); ++i) {
-    DISTILLERY_RETURN_IF_ERROR(RemoveFile(others[i].second.string()));
+    removed.Update(RemoveFile(others[i].second.string()));
   }
-  return absl::OkStatus();
+  return removed;
 }
 
 std::string StateFolder::Incoming() const {
@@ -140,6 +142,8 @@ absl::Status StateFolder::RemoveRun(const std::string& run_id) const {
     const std::string folder = absl::StrCat(path_, part, "/", run_id);
     std::error_code error;
     std::filesystem::remove_all(folder, error);
+    // An average that was under way may have given a file its name meanwhile.
+    if (error == std::errc::directory_not_empty) std::filesystem::remove_all(folder, error);
     if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot remove ", folder));
   }
   return absl::OkStatus();
