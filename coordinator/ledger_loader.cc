@@ -13,6 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "coordinator/lease_ending.h"
 #include "coordinator/round_files.h"
 #include "coordinator/run_course.h"
 #include "coordinator/run_loader.h"
@@ -89,12 +90,17 @@ absl::StatusOr<SeenFiles> LookAtFiles(const StateFolder& folder, const Record::C
     DISTILLERY_ASSIGN_OR_RETURN(const bool sound, LookAtFiles(folder, run));
     if (!sound) seen.to_rebuild.insert(run);
   }
+  std::set<std::string> known;
+  for (const auto& [run_id, run] : loaded.runs) known.insert(run_id);
   for (const DeletedRow& deleted : contents.deleted) {
-    if (folder.RemoveRun(deleted.run_id).ok()) seen.gone.push_back(deleted.run_id);
+    const absl::Status removed = folder.RemoveRun(deleted.run_id);
+    if (removed.ok()) seen.gone.push_back(deleted.run_id);
+    if (!removed.ok()) LogWarning("{}; the next start tries again", std::string(removed.message()));
+    known.insert(deleted.run_id);
   }
   // Folders of runs whose submission was not recorded.
   const auto unknown = folder.RemoveEmptyRunsExcept(
-      [&](const std::string& run_id) { return loaded.runs.count(run_id) > 0; });
+      [&](const std::string& run_id) { return known.count(run_id) > 0; });
   if (!unknown.ok()) LogWarning("{}", std::string(unknown.status().message()));
   if (unknown.ok() && !unknown->empty()) {
     LogWarning(
@@ -106,17 +112,29 @@ absl::StatusOr<SeenFiles> LookAtFiles(const StateFolder& folder, const Record::C
   return seen;
 }
 
+// A lease whose task is there no more, or is done, has ended: the record says so from now on.
 void EnterLeases(Ledger& ledger, const std::vector<LeaseRow>& rows)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {
+  std::vector<LeaseRow> ended;
   for (const LeaseRow& row : rows) {
     ledger.leases.SkipTokens(row.lease.fencing_token);
     if (row.outcome != LeaseOutcome::kActive) continue;
     const auto run = ledger.runs.find(row.lease.task.run_id);
+    // A damaged run has no tasks: its leases are left as they are, for whoever mends its record.
+    if (run != ledger.runs.end() && !run->second->damage.empty()) continue;
     TaskEntry* const task = run == ledger.runs.end() ? nullptr : run->second->Find(row.lease.task);
-    if (task == nullptr || task->row.done) continue;
+    if (task == nullptr || task->row.done) {
+      ended.push_back(EndLease(
+          ledger, row, task == nullptr ? LeaseOutcome::kCancelled : LeaseOutcome::kSuperseded));
+      continue;
+    }
     task->tokens.push_back(row.lease.fencing_token);
     ledger.leases.Add(row, ledger.Now(), /*recovered=*/true);
   }
+  if (ended.empty()) return;
+  // Nobody waits for it: where it cannot be recorded now, the next start does it.
+  const absl::Status recorded = ledger.record->PutAll(ended);
+  if (!recorded.ok()) LogWarning("leases without a task: {}", std::string(recorded.message()));
 }
 
 // The run goes on where it stood.
