@@ -10,6 +10,16 @@
 #include "common/base/status_macros.h"
 
 namespace distillery {
+namespace {
+
+// Whether the file of these weights is kept, given RoundsToKeep of the run, which looks at every
+// evaluation.
+bool Keeps(const RunEntry& run, int64_t kept_rounds, const std::set<int64_t>& wanted,
+           int64_t file_round) {
+  return file_round > run.row.completed_rounds - kept_rounds || wanted.count(file_round) > 0;
+}
+
+}  // namespace
 
 Ledger::Ledger(const CoordinatorOptions& given, std::unique_ptr<StateFolder> opened)
     : options(given),
@@ -81,8 +91,7 @@ void Ledger::NoteGarbage(const RunEntry& run) {
 }
 
 bool Ledger::KeepsWeights(const RunEntry& run, int64_t file_round) const {
-  return file_round > run.row.completed_rounds - options.kept_rounds ||
-         run.RoundsToKeep().count(file_round) > 0;
+  return Keeps(run, options.kept_rounds, run.RoundsToKeep(), file_round);
 }
 
 void Ledger::RemoveGarbage(const std::string& run_id) {
@@ -117,8 +126,9 @@ void Ledger::RemoveGarbage(const std::string& run_id) {
 std::vector<std::string> Ledger::Unneeded(const RunEntry& run,
                                           const StateFolder::RunFiles& files) const {
   std::vector<std::string> unneeded;
+  const std::set<int64_t> wanted = run.RoundsToKeep();
   for (const auto& [path, round] : files.weights) {
-    if (!KeepsWeights(run, round)) unneeded.push_back(path);
+    if (!Keeps(run, options.kept_rounds, wanted, round)) unneeded.push_back(path);
   }
   std::set<std::string> spooled;
   if (!Ended(run.row.state)) {
