@@ -40,8 +40,8 @@ class StateChecker {
     CheckRuns();
     CheckTasks();
     CheckReferences();
-    DISTILLERY_RETURN_IF_ERROR(CheckUploads());
-    DISTILLERY_RETURN_IF_ERROR(FindLeftovers());
+    CheckUploads();
+    FindLeftovers();
     DISTILLERY_RETURN_IF_ERROR(reader_->Commit());
     return std::move(report_);
   }
@@ -280,23 +280,30 @@ class StateChecker {
     }
   }
 
+  // Visits what is in `folder`. One that cannot be listed is a finding like others, so that those
+  // and what was repaired are not lost for its sake.
+  void Visit(const std::string& folder, const std::function<void(const fs::path&)>& look) {
+    const absl::Status listed = ForEachIn(folder, look);
+    if (listed.ok()) return;
+    Damaged(std::string(listed.message()), "mend the folder or its disk, then check again");
+  }
+
   // Files in uploads/ are named by what they must be.
-  absl::Status CheckUploads() {
-    return ForEachIn(folder_ + "/uploads", [this](const fs::path& path) {
+  void CheckUploads() {
+    Visit(folder_ + "/uploads", [this](const fs::path& path) {
       CheckFile("uploads/" + path.filename().string(), path.stem().string(), true,
                 "remove it and submit the run again, or put it back from a copy");
     });
   }
 
-  absl::Status FindLeftovers() {
+  void FindLeftovers() {
     std::set<std::string> deleted;
     for (const StoredRow& row : rows_["deleted"]) deleted.insert(row.Text("run_id"));
-    absl::Status listed;
     // Files are in these folders, and in a folder of each run.
     const std::function<void(const fs::path&)> look = [&](const fs::path& path) {
       std::error_code ignored;
       const fs::file_status status = fs::symlink_status(path, ignored);
-      if (fs::is_directory(status)) listed.Update(ForEachIn(path.string(), look));
+      if (fs::is_directory(status)) Visit(path.string(), look);
       if (!fs::is_regular_file(fs::status(path, ignored))) return;
       const std::string name = fs::relative(path, folder_, ignored).string();
       if (named_.count(name) > 0) return;
@@ -308,9 +315,8 @@ class StateChecker {
               : "it may be removed");
     };
     for (const char* const part : {"weights", "spool", "incoming"}) {
-      listed.Update(ForEachIn(folder_ + "/" + part, look));
+      Visit(folder_ + "/" + part, look);
     }
-    return listed;
   }
 
   const std::string folder_;
