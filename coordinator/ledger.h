@@ -2,9 +2,9 @@
 // workers, shares. The desks (run_desk.h, lease_desk.h, result_desk.h, ...) work on it.
 //
 // The books are public members, each guarded by one mutex, which is held for steps in memory and in
-// the operating system's cache alone: nobody hashes, syncs, renames or lists files while he holds
-// it. So a slow disk holds up those who wait for the disk, and not the leases of others.
-//
+// the operating system's cache: nobody hashes, syncs, renames or lists files while he holds it. So
+// a slow disk holds up those who wait for it, and not the leases of others. One exception: about
+// every 1,000 pages of its log SQLite moves them into the record, and syncs both under the mutex.
 //   absl::StatusOr<RunView> view = ledger.Write([&]() -> absl::StatusOr<RunView> {...});
 //
 // Functions of other units that need the mutex take the Ledger and say so:
