@@ -67,7 +67,9 @@ class PackageTest(unittest.TestCase):
             self.assertLess(size, os.path.getsize(program(name)) + 1)
 
     def test_what_goes_with_them_is_there(self):
-        for path in ("/usr/share/distillery/proto/distillery/v1/teacher_service.proto",
+        protos = sorted(os.listdir(os.path.join(SOURCE, "proto", "distillery", "v1")))
+        self.assertIn("run_spec.proto", protos)
+        for path in (*(f"/usr/share/distillery/proto/distillery/v1/{name}" for name in protos),
                      "/usr/share/distillery/proto/inference/grpc_service.proto",
                      "/usr/share/doc/distillery/examples/digits.yaml",
                      "/usr/share/doc/distillery/examples/python/distillery_client/__init__.py",

@@ -49,9 +49,14 @@ def imported(name):
 
 
 def add_stubs(folder, *names):
-    """Makes Python modules of our protos `names`, such as "tensor", and of what these import; Python
-    finds them in `folder`."""
-    files = {*names, *(other for name in names for other in imported(name))}
+    """Makes Python modules of our protos `names`, such as "tensor", and of all that these import,
+    directly or through others; Python finds them in `folder`."""
+    files, waiting = set(), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in files:
+            files.add(name)
+            waiting += imported(name)
     subprocess.run(["protoc", f"-I{SOURCE}/proto", f"--python_out={folder}",
                     f"--grpc_python_out={folder}",
                     "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",

@@ -6,6 +6,7 @@ The stubs are made by grpcio-tools if that is installed, else by protoc with its
 (Debian: protobuf-compiler, protobuf-compiler-grpc).
 """
 
+import glob
 import os
 import shutil
 import subprocess
@@ -15,8 +16,8 @@ from setuptools.command.build_py import build_py
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROTO = os.path.join(HERE, "..", "..", "..", "proto")
-FILES = [f"distillery/v1/{name}.proto"
-         for name in ("tensor", "teacher_service", "run_spec", "metrics", "coordinator_service")]
+FILES = sorted(os.path.relpath(path, PROTO)
+               for path in glob.glob(os.path.join(PROTO, "distillery", "v1", "*.proto")))
 
 
 def make_stubs(folder):
