@@ -291,8 +291,9 @@ void VisitRunSpec(Visitor& v, Spec& s) {
   v.Field("exact", s.exact);
 }
 
-// What every reader of RunSpecs does last: where 0 stands for 1, as in messages of proto3, 1 is put
-// in its place.
+// Puts 1 where 0 stands for it, as in messages of proto3. Readers of messages and of records do so
+// last. Readers of YAML do not: a zero in a file stays as it is, since the request id of a run is a
+// digest of its spec.
 void PutOnesForZeros(RunSpec* spec);
 
 // What is wrong with a field: its path, such as "loss.temperature", and a whole sentence about it.
@@ -303,10 +304,11 @@ struct FieldError {
 
 // The first field that is out of range; `path` is empty if none is.
 FieldError FindFieldError(const RunSpec& spec);
-// The same of a spec on record, which was accepted once: however large it is, and whether or not
-// its architecture is one of this version.
+// The first field of a spec on record that is out of range. Such a spec was accepted once, so it
+// may be of any size, and its architecture may be one that this version does not know.
 FieldError FindValueError(const RunSpec& spec);
-// The same as INVALID_ARGUMENT "loss.temperature must be > 0, got -1".
+// Gives the first field that is out of range as INVALID_ARGUMENT "loss.temperature must be > 0, got
+// -1".
 absl::Status ValidateRunSpec(const RunSpec& spec);
 
 // Reads YAML (or JSON, which is YAML). INVALID_ARGUMENT "FILE:LINE: ..." for what does not parse,
@@ -315,8 +317,9 @@ absl::Status ValidateRunSpec(const RunSpec& spec);
 absl::StatusOr<RunSpec> ParseRunSpec(const std::string& yaml, const std::string& file_name);
 absl::StatusOr<RunSpec> ReadRunSpec(const std::string& path);
 
-// One line of JSON that both RunSpecFromJson and ParseRunSpec read back to the same spec. REQUIRES:
-// the spec's texts are UTF-8, as those of a valid spec are.
+// One line of JSON that ParseRunSpec reads back to the same spec. So does RunSpecFromJson, except
+// that it puts ones for zeros (PutOnesForZeros). REQUIRES: the spec's texts are UTF-8, as those of
+// a valid spec are.
 std::string RunSpecToJson(const RunSpec& spec);
 // Reads what RunSpecToJson of this or an older version wrote, much faster than as YAML. Sets no
 // limit to its size, since it was accepted once. INVALID_ARGUMENT names what cannot be read.

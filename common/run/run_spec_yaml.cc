@@ -128,7 +128,6 @@ absl::StatusOr<RunSpec> RunSpecFromYaml(const YAML::Node& root, const std::strin
   VisitRunSpec(reader, spec);
   reader.CheckKeys();
   DISTILLERY_RETURN_IF_ERROR(reader.error());
-  PutOnesForZeros(&spec);
   const FieldError error = FindFieldError(spec);
   if (!error.path.empty()) {
     return absl::InvalidArgumentError(

@@ -32,7 +32,8 @@ absl::StatusOr<SampleSelection> SampleSelection::Create(const RunSpec& spec,
   }
   selection.Count();
   const double kept = spec.dataset.sample_fraction;
-  if (kept < 1) {
+  // A spec that was read from YAML may hold the 0 that stands for 1.
+  if (kept > 0 && kept < 1) {
     selection.selected_ = selection.Draw(spec.seed, "sample-fraction", kept);
     selection.Count();
   }

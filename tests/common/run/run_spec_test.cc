@@ -432,15 +432,23 @@ TEST(ValidateRunSpec, TextsAreNotEndlessAndAreUtf8) {
   EXPECT_THAT(ValidateRunSpec(spec), IsOk());
 }
 
-TEST(RunSpecFiles, AZeroThatStandsForOneIsReadAsOne) {
+TEST(RunSpecFromJson, AZeroThatStandsForOneIsReadAsOne) {
   RunSpec zeros = ValidSpec();
   zeros.dataset.sample_fraction = 0;
   zeros.scheduling.priority = 0;
-  for (const auto& read :
-       {RunSpecFromJson(RunSpecToJson(zeros)), ParseRunSpec(RunSpecToJson(zeros), "run.yaml")}) {
-    ASSERT_THAT(read.status(), IsOk());
-    EXPECT_EQ(ValuesOf(*read), ValuesOf(ValidSpec()));
-  }
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, RunSpecFromJson(RunSpecToJson(zeros)));
+  EXPECT_EQ(ValuesOf(read), ValuesOf(ValidSpec()));
+}
+
+// The request id of a run is a digest of this JSON.
+TEST(RunSpecFiles, AZeroOfAYamlFileStaysInTheJsonThatRequestIdsAreMadeOf) {
+  RunSpec zeros = ValidSpec();
+  zeros.dataset.sample_fraction = 0;
+  zeros.scheduling.priority = 0;
+  const std::string json = RunSpecToJson(zeros);
+  EXPECT_NE(json, RunSpecToJson(ValidSpec()));
+  ASSERT_OK_AND_ASSIGN(const RunSpec read, ParseRunSpec(json, "run.yaml"));
+  EXPECT_EQ(RunSpecToJson(read), json);
 }
 
 }  // namespace

@@ -83,6 +83,11 @@ TEST_F(SampleSelectionTest, SmallFractionsLeaveOneSample) {
   EXPECT_EQ(Make().size(), 1);
 }
 
+TEST_F(SampleSelectionTest, AFractionOfZeroStandsForAllSamples) {
+  spec_.dataset.sample_fraction = 0;
+  EXPECT_EQ(Make().size(), 1400);
+}
+
 TEST_F(SampleSelectionTest, NoisyLabelsAreOtherClassesAndAsManyAsAsked) {
   spec_.dataset.label_noise = 0.2;
   const SampleSelection selection = Make();
