@@ -52,15 +52,16 @@ absl::Status CheckEvaluation(const EvaluationMetrics& metrics) {
   if (metrics.sample_count < 1) {
     return absl::InvalidArgumentError("metrics: sample_count must be above 0");
   }
-  absl::Status counts;
+  absl::Status measured;
   VisitMeasured([&](const char* name, auto figure) {
     if constexpr (std::is_same_v<decltype(figure), int64_t EvaluationMetrics::*>) {
-      // Below 0: there was no teacher to agree with.
-      if (figure == &EvaluationMetrics::agreement_count && metrics.*figure < 0) return;
-      counts.Update(within(name, metrics.*figure));
+      if (figure == &EvaluationMetrics::agreement_count) return;
+      measured.Update(within(name, metrics.*figure));
     }
   });
-  if (!counts.ok()) return counts;
+  // Below 0 where there was no teacher to agree with.
+  measured.Update(within("agreement_count", std::max<int64_t>(0, metrics.agreement_count)));
+  if (!measured.ok()) return measured;
   if (metrics.held_out_correct_count < 0 ||
       metrics.held_out_correct_count > metrics.held_out_sample_count) {
     return absl::InvalidArgumentError(

@@ -46,12 +46,13 @@ struct EvaluationMetrics {
   double calibration_error() const;
   // False if a figure is NaN or infinite, as for weights that have diverged.
   bool finite() const;
-  // The same without the figures by class, which may be many.
+  // A copy without the figures by class, which may be many.
   EvaluationMetrics WithoutClasses() const;
 };
 
-// Show each figure that is one number, in the order of the proto: its name there and the member.
-// Counts of the first are of the samples that were evaluated.
+// These show each figure that is one number, in the order of the proto: its name there and the
+// member. VisitMeasured shows the figures of the evaluation split, VisitHeldOut those of the
+// guard's.
 template <typename Visit>
 void VisitMeasured(const Visit& visit) {
   visit("sample_count", &EvaluationMetrics::sample_count);

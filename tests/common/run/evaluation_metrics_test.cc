@@ -62,6 +62,8 @@ TEST(EvaluationMetrics, CountsThatCannotBeAreRefusedByName) {
   metrics = SomeMetrics();
   metrics.agreement_count = 11;
   EXPECT_THAT(CheckEvaluation(metrics), refused("agreement_count"));
+  metrics.top5_count = 12;
+  EXPECT_THAT(CheckEvaluation(metrics), refused("top5_count"));  // it is looked at first
   metrics = SomeMetrics();
   metrics.confusion_matrix.pop_back();
   EXPECT_THAT(CheckEvaluation(metrics), refused("confusion_matrix"));
