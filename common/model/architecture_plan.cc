@@ -38,7 +38,7 @@ absl::Status SplitOptions(const std::string& architecture, std::string* name,
   return absl::OkStatus();
 }
 
-// The sizes of "mlp:64-32-10".
+// The sizes in a name such as "mlp:64-32-10".
 absl::StatusOr<std::vector<int64_t>> ParseMlpSizes(const std::string& name) {
   std::vector<int64_t> sizes;
   for (const absl::string_view text : absl::StrSplit(absl::StripPrefix(name, "mlp:"), '-')) {
@@ -124,9 +124,9 @@ struct Family {
   absl::string_view prefix;
   // The prefix is the whole name.
   bool alone;
-  // For lists of what is known.
+  // Names that lists of what is known show.
   std::vector<std::string> known;
-  // For help texts.
+  // What help texts show.
   absl::string_view help;
   absl::StatusOr<std::vector<Layer>> (*plan)(const std::string& name,
                                              const ArchitectureOptions& options,
@@ -135,12 +135,7 @@ struct Family {
   absl::Status (*trial)(const std::string& name, ImageShape* input, int64_t* class_count);
 };
 
-// A row for each family:
-//   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
-//   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
-//   resnetN, wrn-D-W residual networks for small images, see residual_plan.h
-// All take the option input_dropout, and all but resnetN dropout (after each hidden layer; in a wrn
-// inside its blocks): mlp:64-256-10,dropout=0.5,input_dropout=0.2.
+// A row for each family.
 const std::vector<Family>& Families() {
   static const auto* const families = new std::vector<Family>{
       {"mlp:", false, {"mlp:SIZES"}, "mlp:IN-HIDDEN-...-OUT", &PlanMlp, &MlpTrial},

@@ -1,4 +1,11 @@
-// A built-in architecture as a list of layers. Needs no LibTorch.
+// A built-in architecture as a list of layers. Needs no LibTorch. The names of architectures are:
+//
+//   mlp:D-H1-...-C   fully connected with ReLU; D input pixels, C classes
+//   lenet            LeNet-5 (LeCun et al. 1998) with ReLU and max pooling
+//   resnetN, wrn-D-W residual networks for small images, see residual_plan.h
+//
+// All take the option input_dropout, and all but resnetN dropout (after each hidden layer; in a wrn
+// inside its blocks): mlp:64-256-10,dropout=0.5,input_dropout=0.2.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +18,7 @@
 
 namespace distillery {
 
-// The layers of `architecture` (see architecture.h) for images of `input` in `class_count` classes.
+// The layers of `architecture` for images of `input` in `class_count` classes.
 // INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not
 // fit.
 absl::StatusOr<std::vector<Layer>> PlanArchitecture(const std::string& architecture,

@@ -22,7 +22,7 @@
 
 namespace distillery {
 
-// "resnet8" ... for lists of what is known; "wrn-D-W" stands for all wide ones.
+// The names that lists of what is known show: "resnet8" and so on, and "wrn-D-W" for all wide ones.
 const std::vector<std::string>& ResnetNames();
 const std::vector<std::string>& WideNames();
 
@@ -31,7 +31,8 @@ const std::vector<std::string>& WideNames();
 absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
                                               const ArchitectureOptions& options,
                                               const ImageShape& input, int64_t class_count);
-// The same of a wide one. REQUIRES: the name starts with "wrn-".
+// INVALID_ARGUMENT as PlanResnet gives it, except that dropout is taken. REQUIRES: the name starts
+// with "wrn-".
 absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
                                             const ArchitectureOptions& options,
                                             const ImageShape& input, int64_t class_count);

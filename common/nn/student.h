@@ -13,7 +13,7 @@
 namespace distillery {
 
 struct StudentSource {
-  // See architecture.h; empty if the student is a file.
+  // See common/model/architecture_plan.h for the names; empty if the student is a file.
   std::string architecture;
   std::string file;
   // SHA-256 (hex) that the file must have; empty: any.
