@@ -20,6 +20,7 @@ constexpr int kStartRow = 1;
 constexpr int kValues = 2;
 constexpr int kInputs = 6;
 constexpr int kLabels = 7;
+static_assert(kValues + kTensorRoleCount == kInputs);
 // The field of StreamSoftTargetsResponse.
 constexpr int kChunk = 2;
 // The fields of Tensor.

@@ -1,5 +1,7 @@
 #include "common/rpc/soft_target_conversion.h"
 
+#include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -30,23 +32,31 @@ using Field = const v1::Tensor& (v1::SoftTargetChunk::*)() const;
 constexpr Field kSoftTargets[] = {&v1::SoftTargetChunk::values, &v1::SoftTargetChunk::row_scales,
                                   &v1::SoftTargetChunk::class_indexes,
                                   &v1::SoftTargetChunk::tail_mass};
+static_assert(std::size(kSoftTargets) == kTensorRoleCount);
 
 const v1::Tensor& TensorOf(const v1::SoftTargetChunk& chunk, TensorRole role) {
   return (chunk.*kSoftTargets[static_cast<int>(role)])();
 }
 
+// In the order of Representation.
+constexpr v1::Representation kRepresentations[] = {
+    v1::REPRESENTATION_LOGITS, v1::REPRESENTATION_PROBABILITIES, v1::REPRESENTATION_NONE};
+static_assert(std::size(kRepresentations) == kRepresentationCount);
+
 }  // namespace
 
 v1::Representation ToProto(Representation representation) {
-  switch (representation) {
-    case Representation::kProbabilities:
-      return v1::REPRESENTATION_PROBABILITIES;
-    case Representation::kNone:
-      return v1::REPRESENTATION_NONE;
-    case Representation::kLogits:
-      break;
+  return kRepresentations[static_cast<int>(representation)];
+}
+
+absl::StatusOr<Representation> ReadRepresentation(int representation) {
+  if (representation == v1::REPRESENTATION_UNSPECIFIED) return Representation::kLogits;
+  const auto* const found =
+      std::find(std::begin(kRepresentations), std::end(kRepresentations), representation);
+  if (found == std::end(kRepresentations)) {
+    return absl::InvalidArgumentError(absl::StrCat("representation is unknown: ", representation));
   }
-  return v1::REPRESENTATION_LOGITS;
+  return static_cast<Representation>(found - std::begin(kRepresentations));
 }
 
 v1::Encoding ToProto(Encoding encoding) { return static_cast<v1::Encoding>(SpecOf(encoding).wire); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/soft_targets/format.h"
 #include "common/soft_targets/rows.h"
 #include "distillery/v1/teacher_service.pb.h"
@@ -11,6 +12,8 @@
 namespace distillery {
 
 v1::Representation ToProto(Representation representation);
+// INVALID_ARGUMENT for a number that is no representation. 0, which is not set, is kLogits.
+absl::StatusOr<Representation> ReadRepresentation(int representation);
 v1::Encoding ToProto(Encoding encoding);
 // REQUIRES: a type that travels in messages.
 v1::DataType ToProto(ElementType type);

@@ -2,6 +2,7 @@
 // distillation_loss.h, whose table of terms goes with this one.
 #pragma once
 
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 namespace distillery {
 
 enum class SoftLoss { kKd, kDkd, kLogitStandardized, kMse, kReverseKl, kJsd };
+inline constexpr int kSoftLossCount = static_cast<int>(SoftLoss::kJsd) + 1;
 
 struct LossSpec {
   SoftLoss loss;
@@ -30,6 +32,7 @@ inline constexpr LossSpec kSoftLosses[] = {
     {SoftLoss::kReverseKl, "reverse_kl", true, false, true},
     {SoftLoss::kJsd, "jsd", true, false, true},
 };
+static_assert(std::size(kSoftLosses) == kSoftLossCount);
 
 constexpr const LossSpec& SpecOf(SoftLoss loss) { return kSoftLosses[static_cast<int>(loss)]; }
 

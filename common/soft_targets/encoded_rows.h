@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,16 @@ namespace distillery {
 
 // In the order of their fields in the messages.
 enum class TensorRole { kValues, kRowScales, kClassIndexes, kTailMass };
+inline constexpr int kTensorRoleCount = static_cast<int>(TensorRole::kTailMass) + 1;
 inline constexpr TensorRole kTensorRoles[] = {TensorRole::kValues, TensorRole::kRowScales,
                                               TensorRole::kClassIndexes, TensorRole::kTailMass};
+static_assert(std::size(kTensorRoles) == kTensorRoleCount);
 inline constexpr absl::string_view kTensorRoleNames[] = {"values", "row_scales", "class_indexes",
                                                          "tail_mass"};
+static_assert(std::size(kTensorRoleNames) == kTensorRoleCount);
 
-// Something of each tensor of encoded rows; of one that the format does not have, T().
+// A value of type T for each tensor of encoded rows; T() for a tensor that the format does not
+// have.
 template <typename T>
 struct PerTensor {
   // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k], largest first.
@@ -36,6 +41,7 @@ struct PerTensor {
   static T PerTensor::*Member(TensorRole role) {
     constexpr T PerTensor::*kMembers[] = {&PerTensor::values, &PerTensor::row_scales,
                                           &PerTensor::class_indexes, &PerTensor::tail_mass};
+    static_assert(std::size(kMembers) == kTensorRoleCount);
     return kMembers[static_cast<int>(role)];
   }
 };

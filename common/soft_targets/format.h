@@ -11,6 +11,7 @@ namespace distillery {
 
 // kNone: no soft targets at all.
 enum class Representation { kLogits, kProbabilities, kNone };
+inline constexpr int kRepresentationCount = static_cast<int>(Representation::kNone) + 1;
 
 struct SoftTargetFormat {
   // z/T is a float32 division.

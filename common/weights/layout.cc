@@ -1,6 +1,7 @@
 #include "common/weights/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <iterator>
 #include <limits>

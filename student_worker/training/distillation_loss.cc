@@ -94,7 +94,7 @@ at::Tensor MseTerm(const DenseBatch& batch, DistillationLoss* /*loss*/) {
   return at::mse_loss(batch.student, batch.teacher_scaled * batch.options.temperature);
 }
 
-// One of the two, the other is null.
+// One of the two is set; the other is null.
 struct Term {
   // A term of distributions over all classes, or over the top k and the tail.
   at::Tensor (*of_outcomes)(const Outcomes& outcomes);
@@ -138,6 +138,7 @@ at::Tensor SoftTerm(const at::Tensor& student, const at::Tensor& teacher_scaled,
 at::Tensor SoftTerm(const at::Tensor& student, const TopKTargets& targets,
                     const at::Tensor& /*labels*/, const LossOptions& options,
                     DistillationLoss* /*loss*/) {
+  TORCH_INTERNAL_ASSERT(TakesTopK(options.soft), "the loss needs the logits of all classes");
   constexpr double kRoundedToZero = 1.0 / (1 << 25);
   const at::Tensor log_q = at::log_softmax(student / options.temperature, 1);
   at::Tensor p = targets.probabilities;

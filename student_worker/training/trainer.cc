@@ -104,7 +104,8 @@ class Training {
 
   const torch::jit::Module& module() const { return module_; }
   const FlatOptimizer& optimizer() const { return optimizer_; }
-  // Means over the samples seen.
+  // Means over the samples seen. Each figure of OfRound::kMean (see task.h) must be listed here
+  // too, since it is a sum until now.
   TrainMetrics metrics() const {
     TrainMetrics result = sums_;
     const auto samples = static_cast<double>(std::max<int64_t>(1, sums_.sample_count));

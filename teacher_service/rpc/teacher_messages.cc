@@ -24,21 +24,7 @@ absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representati
   SoftTargetFormat format;
   format.temperature = temperature;
   format.top_k = top_k;
-  switch (representation) {
-    case v1::REPRESENTATION_UNSPECIFIED:
-    case v1::REPRESENTATION_LOGITS:
-      format.representation = Representation::kLogits;
-      break;
-    case v1::REPRESENTATION_PROBABILITIES:
-      format.representation = Representation::kProbabilities;
-      break;
-    case v1::REPRESENTATION_NONE:
-      format.representation = Representation::kNone;
-      break;
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("representation is unknown: ", representation));
-  }
+  DISTILLERY_ASSIGN_OR_RETURN(format.representation, ReadRepresentation(representation));
   DISTILLERY_ASSIGN_OR_RETURN(format.encoding, ReadEncoding(encoding));
   DISTILLERY_RETURN_IF_ERROR(format.Validate(classes));
   return format;
