@@ -1,9 +1,6 @@
 // What ListLeases tells of the past of a run's tasks.
 #include <gmock/gmock.h>
 
-#include <iterator>
-
-#include "absl/strings/ascii.h"
 #include "tests/coordinator/rpc/service_fixture.h"
 
 namespace distillery {
@@ -80,15 +77,6 @@ TEST_F(LeaseHistory, ComesInPages) {
   }
   EXPECT_THAT(List(run_id, 1001),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_size")));
-}
-
-TEST(RunStates, AreThoseOfTheContract) {
-  const auto& contract = *v1::RunState_descriptor();
-  ASSERT_EQ(contract.value_count(), static_cast<int>(std::size(kRunStates)) + 1);
-  for (const auto& [state, name] : kRunStates) {
-    EXPECT_EQ(v1::RunState_Name(static_cast<v1::RunState>(state)),
-              absl::StrCat("RUN_STATE_", absl::AsciiStrToUpper(name)));
-  }
 }
 
 }  // namespace
