@@ -3,6 +3,7 @@
 
 #include "common/base/files.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/state/record_reader.h"
 #include "tests/coordinator/fixture.h"
 
 namespace distillery {
@@ -106,6 +107,33 @@ TEST_F(Restart, EvaluationThatIsStillOutIsDoneAfterANewerOne) {
   ASSERT_THAT(Evaluate(second.lease), IsOk());
   Reopen();
   EXPECT_THAT(Evaluate(first.lease), IsOk());
+}
+
+TEST_F(Restart, ALeaseWhoseEvaluationIsForgottenEndsOnRecordToo) {
+  RunSpec spec = SmallSpec();
+  spec.training.rounds = 3;
+  spec.evaluation.every_rounds = 1;
+  const std::string run_id = StartRun(spec);
+  TrainRound();
+  const TaskGrant grant = Take(Register());
+  ASSERT_EQ(grant.lease.task, (TaskId{run_id, TaskKind::kEvaluate, 1, 0}));
+  TrainRound();
+  coordinator_.reset();
+  ASSERT_THAT(RemoveFile(StateFile("weights/" + run_id + "/00000001.safetensors")), IsOk());
+  Reopen();
+  EXPECT_THAT(Evaluate(grant.lease), StatusIs(absl::StatusCode::kAborted));
+  std::vector<StoredRow> rows;
+  ASSERT_OK_AND_ASSIGN(const auto reader, RecordReader::Open(StateFile("record.sqlite3"),
+                                                             RecordReader::Access::kRead));
+  ASSERT_THAT(reader->Read("leases", &rows), IsOk());
+  int found = 0;
+  for (const StoredRow& row : rows) {
+    if (row.Number("fencing_token") != grant.lease.fencing_token) continue;
+    ++found;
+    EXPECT_EQ(row.Text("outcome"), "cancelled");
+    EXPECT_EQ(row.Number("ended_unix_millis"), absl::ToUnixMillis(clock_.WallNow()));
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(Restart, FailOversOfARoundStayOnRecord) {

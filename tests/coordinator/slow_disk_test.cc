@@ -1,5 +1,5 @@
 // A slow disk holds up those who wait for the disk, and nobody else: leases are renewed meanwhile.
-// This is the one test that measures time. The disk is made so slow, ten times the bound, that a
+// These are the only tests that measure time. The disk is made so slow, ten times the bound, that a
 // renewal which has to wait for it stands out on a busy machine too.
 #include <gmock/gmock.h>
 
@@ -11,7 +11,10 @@
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
+#include "coordinator/ledger_loader.h"
+#include "coordinator/run_desk.h"
 #include "coordinator/upload/weights_upload.h"
+#include "coordinator/weights_shelf.h"
 #include "tests/coordinator/fixture.h"
 
 namespace distillery {
@@ -135,6 +138,48 @@ TEST_F(SlowDisk, RenewalsGoOnWhileWeightsAreAveragedRebuiltTakenAndRemoved) {
   EXPECT_GT(renewals_, 10 * kWorkers) << "the test is one";
   EXPECT_LE(100 * slow_, renewals_) << "p99 is over " << kBound;
   EXPECT_LT(held_up_, 5) << "of " << renewals_ << ": somebody waits for the disk under the mutex";
+}
+
+TEST_F(SlowDisk, AWatcherIsToldOfAChangeOnceItIsOnDisk) {
+  struct Listener : RunListener {
+    void OnRunChanged() override { told = SteadyNow(); }
+    absl::Duration told = -absl::InfiniteDuration();
+  };
+  const std::string run_id = StartRun(SmallSpec());
+  coordinator_.reset();
+  ASSERT_OK_AND_ASSIGN(const auto opened, OpenLedger(options_));
+  Ledger& ledger = *opened;
+  WeightsShelf shelf(ledger);
+  RunDesk runs(ledger, shelf);
+  const auto listener = std::make_shared<Listener>();
+  ASSERT_THAT(runs.Watch(run_id, listener), IsOk());
+  // They are told ten times a second at most.
+  clock_.Advance(absl::Seconds(1));
+  {
+    // As a thread does that has not come to wait for the disk yet.
+    MutexLock lock(ledger.mutex());
+    const RunEntry& run = *ledger.runs.at(run_id);
+    EXPECT_THAT(ledger.record->PutAll(run.row), IsOk());
+    ledger.Changed(run);
+  }
+  SlowDown();
+  const absl::Duration began = SteadyNow();
+  runs.TellListeners();
+  EXPECT_GE(listener->told - began, kDisk / 2);
+}
+
+TEST_F(SlowDisk, AnAverageOfARunThatHasEndedMeanwhileLeavesNoFile) {
+  const std::string run_id = StartRun(SmallSpec());
+  const std::string worker = Register();
+  for (int i = 0; i < 2; ++i) ASSERT_THAT(Send(Take(worker).lease, ModelFile({1, 0})), IsOk());
+  ASSERT_TRUE(std::filesystem::is_empty(StateFile("incoming"))) << "the test is one";
+  ASSERT_THAT(ArmFailpoints("coordinator.average.written=sleep:1000", ""), IsOk());
+  std::thread averager([&] { EXPECT_TRUE(coordinator_->AverageNext()); });
+  while (std::filesystem::is_empty(StateFile("incoming"))) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_THAT(coordinator_->runs().Cancel(run_id), IsOk());
+  averager.join();
+  EXPECT_FALSE(FileExists(StateFile("weights/" + run_id + "/00000001.safetensors")));
+  EXPECT_TRUE(std::filesystem::is_empty(StateFile("incoming")));
 }
 
 }  // namespace

@@ -84,6 +84,23 @@ TEST_F(StateCheck, ASoundFolderHasNoFindings) {
   EXPECT_EQ(report.file_count, 5);
 }
 
+TEST_F(StateCheck, AFolderThatCannotBeListedIsAFindingAndLosesNoRepair) {
+  MakeState();
+  Stop();
+  Damage("workers", "registered_unix_seconds");
+  for (const char* const name : {"uploads", "incoming"}) {
+    std::filesystem::remove_all(StateFile(name));
+    Overwrite(name, "no folder");
+  }
+  const StateReport repaired = Repair();
+  EXPECT_THAT(Text(repaired),
+              AllOf(HasSubstr("mended record: table workers"), HasSubstr("damaged cannot list"),
+                    HasSubstr("/uploads"), HasSubstr("/incoming")));
+  EXPECT_FALSE(repaired.sound());
+  for (const char* const name : {"uploads", "incoming"}) std::filesystem::remove(StateFile(name));
+  EXPECT_TRUE(Check().sound()) << "the row is taken out";
+}
+
 TEST_F(StateCheck, AFolderInUseIsRefusedNamingTheProcess) {
   EXPECT_THAT(CheckState(options_.state_dir, {}),
               StatusIs(absl::StatusCode::kFailedPrecondition,

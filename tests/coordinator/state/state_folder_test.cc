@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 
 #include "common/base/files.h"
@@ -195,6 +196,20 @@ TEST_F(StateFolderTest, AFolderThatCannotBeListedIsAnErrorAndNotAnEmptyFolder) {
   EXPECT_THAT(folder->RemoveUploadedWeightsExcept({}, 0), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(folder->RemoveEmptyRunsExcept([](const std::string&) { return true; }),
               StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(StateFolderTest, AnUploadThatCannotBeRemovedKeepsNoOther) {
+  coordinator_.reset();
+  ASSERT_OK_AND_ASSIGN(const auto folder, StateFolder::Open(options_.state_dir));
+  // A folder is not removed as a file is. It is the oldest, so that it comes first.
+  const std::string stuck = StateFile("uploads/stuck.safetensors");
+  const std::string other = StateFile("uploads/other.safetensors");
+  ASSERT_THAT(MakeFolders(stuck), IsOk());
+  ASSERT_THAT(WriteFileDurably(other, "w"), IsOk());
+  std::filesystem::last_write_time(stuck,
+                                   std::filesystem::last_write_time(other) - std::chrono::hours(1));
+  EXPECT_THAT(folder->RemoveUploadedWeightsExcept({}, 0).message(), HasSubstr(stuck));
+  EXPECT_FALSE(FileExists(other));
 }
 
 TEST_F(StateFolderTest, Fault65_FoldersOfARunThatWasNeverRecordedGoUnlessTheyHoldAFile) {
