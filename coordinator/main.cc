@@ -28,6 +28,7 @@ struct Flags {
   double lease_seconds = 30;
   double stall_seconds = 600;
   double stream_idle_seconds = 60;
+  int64_t unread_mib = 256;
   CoordinatorServiceImpl::Options service;
   MetricsExposer::Options metrics;
   // Flags of `coordinator healthcheck`.
@@ -63,6 +64,7 @@ absl::Status Serve(const Flags& flags) {
   RequestStatistics requests;
   RpcServer::Options serving = flags.server;
   serving.calls.idle_limit = serving_options.stream_idle_limit;
+  serving.calls.AllowUnread(flags.unread_mib << 20);
   serving.request_statistics = &requests;
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto server,
@@ -122,6 +124,10 @@ int Main(int argc, char** argv) {
   line.Add("--stream-idle-seconds", flags.stream_idle_seconds,
            "a client that neither reads nor sends for so long loses its stream")
       .Between(0.1, 86400.0)
+      .ShowDefault();
+  line.Add("--max-unread-mib-per-client", flags.unread_mib,
+           "answers that one client may leave unread; more get RESOURCE_EXHAUSTED")
+      .Between(1, 1048576)
       .ShowDefault();
   line.Add("--max-streams-per-client", flags.service.max_streams_per_client,
            "watches that one client may have open, and as many downloads")

@@ -51,6 +51,7 @@ struct Flags {
   std::string cache_precision = "float32";
   double queue_delay_ms = 2;
   double idle_seconds = 60;
+  int64_t unread_mib = 256;
   std::string numerics = "fastest";
   LogOptions log;
   // Flags of `warm`.
@@ -331,6 +332,11 @@ void AddComputeFlags(CommandLine* line, Flags* flags) {
       .Positive()
       .ShowDefault()
       .Group(group);
+  line->Add("--max-unread-mib-per-client", flags->unread_mib,
+            "answers that one client may leave unread; more get RESOURCE_EXHAUSTED")
+      .Between(1, 1048576)
+      .ShowDefault()
+      .Group(group);
 }
 
 void AddCacheFlags(CommandLine* line, Flags* flags) {
@@ -406,6 +412,7 @@ int Main(int argc, char** argv) {
   flags.host.compute.queue.max_queue_delay = absl::Milliseconds(flags.queue_delay_ms);
   flags.service.streams.idle_limit = absl::Seconds(flags.idle_seconds);
   flags.server.calls.idle_limit = flags.service.streams.idle_limit;
+  flags.server.calls.AllowUnread(flags.unread_mib << 20);
   return ReportStatus("teacher_service", Run(flags, warm.parsed()));
 }
 

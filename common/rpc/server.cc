@@ -66,14 +66,15 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const Options& optio
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, options.stream_window_bytes);
   }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-  // First, so that it sees the status last, as the client does.
-  if (options.request_statistics != nullptr) {
-    interceptors.push_back(options.request_statistics->MakeInterceptors());
-  }
   interceptors.push_back(std::make_unique<UnparsableRequestInterceptor::Factory>());
   interceptors.push_back(MakeQuotaInterceptors(quota));
   auto call_watch = std::make_unique<CallWatch>(options.calls);
   interceptors.push_back(call_watch->MakeInterceptors());
+  // Last: gRPC asks them in this order before it sends, so this one sees the status that the others
+  // have put in place of the method's, as the client does.
+  if (options.request_statistics != nullptr) {
+    interceptors.push_back(options.request_statistics->MakeInterceptors());
+  }
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::UnavailableError("gRPC could not start a server");

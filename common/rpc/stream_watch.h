@@ -64,6 +64,7 @@ class ClientWait {
  public:
   void Begin(absl::Duration now) { since_ = now; }
   void End() { since_ = absl::InfiniteDuration(); }
+  absl::Duration since() const { return since_; }
   bool waiting() const { return since_ != absl::InfiniteDuration(); }
   bool Longer(absl::Duration now, absl::Duration limit) const {
     return waiting() && now - since_ >= limit;

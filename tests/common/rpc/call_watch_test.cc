@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include "common/rpc/request_statistics.h"
 #include "common/rpc/server.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int64_t kAnswerBytes = 1 << 20;
 constexpr char kLargeAnswer[] = "/distillery.v1.TeacherService/GetTeacher";
+constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
 constexpr char kReflectionStream[] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
@@ -38,6 +40,7 @@ class CallWatchTest : public ::testing::Test {
     RpcServer::Options options;
     options.calls.clock = &clock_;
     options.calls.unread_bytes_per_client = 3 * (kAnswerBytes + 100);
+    options.request_statistics = &statistics_;
     server_ = *RpcServer::Start(options, {{v1::TeacherService::service_full_name(), &service_}});
   }
   CallWatch& watch() { return server_->call_watch(); }
@@ -73,6 +76,7 @@ class CallWatchTest : public ::testing::Test {
 
   FakeClock clock_;
   LargeAnswers service_;
+  RequestStatistics statistics_;
   std::unique_ptr<RpcServer> server_;
   const std::string empty_;
 };
@@ -100,6 +104,7 @@ TEST_F(CallWatchTest, Fault63_UnreadAnswersOfOneClientTakeOnlySoManyBytes) {
     if (status) ++ended;
   }
   AwaitCalls(3);
+  EXPECT_EQ(statistics_.methods()["GetTeacher"].codes["RESOURCE_EXHAUSTED"], 97);
   EXPECT_LE(watch().unread_bytes(), 3 * (kAnswerBytes + 100));
   EXPECT_GE(watch().unread_bytes(), 3 * kAnswerBytes);
   // Others are served meanwhile, and the three end.
@@ -109,6 +114,53 @@ TEST_F(CallWatchTest, Fault63_UnreadAnswersOfOneClientTakeOnlySoManyBytes) {
   EXPECT_THAT(FromGrpcStatus(stub->GetTeacher(&context, {}, &response)), IsOk());
   while (Calls() > 0) LetTimePass();
   EXPECT_EQ(watch().unread_bytes(), 0);
+}
+
+TEST_F(CallWatchTest, Fault63_WhoSharesTheAddressOfOneThatReadsNothingIsServed) {
+  Http2Client hostile(server_->address(), /*window=*/0);
+  for (int i = 0; i < 100; ++i) hostile.Call(kLargeAnswer, &empty_);
+  AwaitCalls(3);
+  const auto stub = v1::TeacherService::NewStub(*MakeChannel(server_->address(), {}));
+  for (int i = 0; i < 5; ++i) {
+    grpc::ClientContext context;
+    v1::GetTeacherResponse response;
+    EXPECT_THAT(FromGrpcStatus(stub->GetTeacher(&context, {}, &response)), IsOk());
+  }
+  AwaitCalls(3);
+  EXPECT_GE(watch().unread_bytes(), 3 * kAnswerBytes) << "it still reads nothing";
+}
+
+TEST_F(CallWatchTest, ASlowConnectionHasTheTimeForEachMebibyteThatItHasNotRead) {
+  Http2Client client(server_->address(), /*window=*/0);
+  for (int i = 0; i < 3; ++i) client.Call(kLargeAnswer, &empty_);
+  while (watch().unread_bytes() < 3 * kAnswerBytes) std::this_thread::yield();
+  clock_.Advance(absl::Seconds(3 * 65 - 1));
+  watch().EndIdle();
+  EXPECT_EQ(Calls(), 3) << "too early";
+  clock_.Advance(absl::Seconds(1));
+  watch().EndIdle();
+  while (Calls() > 0) LetTimePass();
+  EXPECT_EQ(watch().unread_bytes(), 0);
+}
+
+TEST_F(CallWatchTest, AnAnswerWaitsWhileItsConnectionReadsOthers) {
+  // Has room for small answers alone.
+  Http2Client client(server_->address(), /*window=*/1000);
+  const uint32_t large = client.Call(kLargeAnswer, &empty_);
+  while (watch().unread_bytes() == 0) std::this_thread::yield();
+  for (int i = 0; i < 5; ++i) {
+    clock_.Advance(absl::Seconds(64));
+    const uint32_t small = client.Call(kHealthCheck, &empty_);
+    Http2Client::Frame frame;
+    do {
+      frame = client.NextOf(small);
+      ASSERT_NE(frame.kind, Http2Client::kEnd);
+    } while ((frame.flags & Http2Client::kEndStream) == 0);
+    AwaitCalls(1);
+    watch().EndIdle();
+  }
+  EXPECT_GE(watch().unread_bytes(), kAnswerBytes) << "too early";
+  ExpectToBeEnded(&client, large);
 }
 
 TEST_F(CallWatchTest, AClientThatReadsIsServedManyTimesItsBytes) {
