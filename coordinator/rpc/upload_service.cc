@@ -56,9 +56,11 @@ absl::Status CheckCaller(const UploadContext& /*context*/, const WeightsHeader& 
   return absl::OkStatus();
 }
 
-// Whom limits count: a lease, or a client that sends weights to start from.
-std::string OwnerOf(const UploadContext& /*context*/, const UploadHeader& header) {
-  return absl::StrCat("lease ", header.lease.fencing_token);
+// Whom limits count: a lease, or a client that sends weights to start from. The lease is what the
+// header says and not looked at yet, so who names another's lease is counted by itself.
+std::string OwnerOf(const UploadContext& context, const UploadHeader& header) {
+  return absl::StrCat("lease ", header.lease.fencing_token, " of ", header.lease.worker_id, ", ",
+                      ClientOf(*context.call));
 }
 std::string OwnerOf(const UploadContext& context, const WeightsHeader& /*header*/) {
   return absl::StrCat("client ", ClientOf(*context.call));

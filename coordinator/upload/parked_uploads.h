@@ -4,10 +4,12 @@
 // Threads: safe for all.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -22,15 +24,16 @@ class ParkedUploads {
 
   // The most that one owner keeps, and all together. Each has an open file and up to a model of
   // disk.
-  static constexpr size_t kMostOfOwner = 4;
-  static constexpr size_t kMost = 64;
+  static constexpr int64_t kMostOfOwner = 4;
+  static constexpr int64_t kMost = 64;
 
   // Keeps the upload of this caller under its request_id, in place of one that is there. `owner`,
   // such as a lease, is whom the limits count. Where there are too many, the owner that has the
-  // most loses its oldest, this one before others that have as many: nobody loses what it keeps to
-  // one who keeps more.
+  // most loses its oldest; of owners that have as many one of the caller that has the most, and
+  // else this one: nobody loses what it keeps to one who keeps more.
   void Park(const std::string& caller, const std::string& owner, std::unique_ptr<Upload> upload);
-  // Null, and nothing is taken, if there is none of the caller with this identity.
+  // Null if there is none of the caller with this identity. One of another identity, which the
+  // caller no longer sends, goes: ReceivedBytes must not promise it.
   std::unique_ptr<Upload> Take(const std::string& caller, const std::string& request_id,
                                const std::string& identity);
   // 0 if there is none of the caller.
@@ -44,14 +47,20 @@ class ParkedUploads {
     std::string owner;
     absl::Duration until;
   };
-  void DropOverdue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  size_t CountOf(const std::string& owner) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DropOldestOf(const std::string& owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // By caller and request_id.
+  using Entries = std::map<std::pair<std::string, std::string>, Parked>;
+  // What goes: destroyed, which removes its file, where nobody holds the mutex.
+  using Gone = std::vector<std::unique_ptr<Upload>>;
+  Entries::iterator Drop(Entries::iterator entry, Gone* gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOverdue(Gone* gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOldestOf(const std::string& owner, Gone* gone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How many the owner has, then the caller.
+  std::pair<int64_t, int64_t> CountOf(const std::string& owner, const std::string& caller) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Clock* const clock_;
   Mutex mutex_;
-  // By caller and request_id.
-  std::map<std::pair<std::string, std::string>, Parked> parked_ ABSL_GUARDED_BY(mutex_);
+  Entries parked_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace distillery

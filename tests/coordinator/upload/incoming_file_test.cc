@@ -109,11 +109,24 @@ TEST_F(ParkedUploadsTest, AreTakenOnce) {
 TEST_F(ParkedUploadsTest, Fault63_NobodyElseTakesDropsOrReplacesThem) {
   Park("a", "lease 1", "one");
   EXPECT_EQ(parked_.Take("b", "one", "x"), nullptr) << "another caller";
-  EXPECT_EQ(parked_.Take("a", "one", "y"), nullptr) << "another upload";
   EXPECT_EQ(Kept("b", "one"), 0);
   parked_.Park("b", "lease 2", Received("one", 3));
   EXPECT_EQ(Kept("a", "one"), 7);
   EXPECT_EQ(Kept("b", "one"), 3);
+}
+
+TEST_F(ParkedUploadsTest, OneThatItsCallerSendsNoMoreIsNotPromised) {
+  Park("a", "lease 1", "one");
+  EXPECT_EQ(parked_.Take("a", "one", "y"), nullptr) << "another upload";
+  EXPECT_EQ(Kept("a", "one"), 0) << "the next stream begins at 0";
+}
+
+TEST_F(ParkedUploadsTest, ACallerOfManyOwnersLosesToOneOfFew) {
+  for (int owner = 0; owner < 100; ++owner) {
+    Park("greedy", absl::StrCat("lease ", owner), absl::StrCat(owner));
+  }
+  Park("honest", "lease 100", "mine");
+  EXPECT_EQ(Kept("honest", "mine"), 7);
 }
 
 TEST_F(ParkedUploadsTest, Fault63_OneOwnerKeepsAFewAndItsOldestMakesRoom) {
@@ -126,7 +139,7 @@ TEST_F(ParkedUploadsTest, Fault63_NobodyLosesWhatItKeepsToOneWhoKeepsMore) {
   Park("honest", "lease 0", "mine");
   // Under as many names as it likes: each has its few, then they lose among themselves.
   for (int owner = 1; owner <= 40; ++owner) {
-    for (size_t i = 0; i < ParkedUploads::kMostOfOwner; ++i) {
+    for (int64_t i = 0; i < ParkedUploads::kMostOfOwner; ++i) {
       Park("greedy", absl::StrCat("lease ", owner), absl::StrCat(owner, "-", i));
     }
   }
