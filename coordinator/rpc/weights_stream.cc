@@ -66,7 +66,9 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
   void EndIfIdle(absl::Duration now, absl::Duration limit) override {
     {
       MutexLock lock(mutex_);
-      if (state_ == State::kStopping || !write_.Longer(now, limit)) return;
+      // Also where it stops for another reason: that waits for the write as well.
+      if (!write_.Longer(now, limit)) return;
+      write_.Begin(now);
       Stop(absl::ResourceExhaustedError(
           NoteIdle("DownloadWeights: the client read nothing", limit, ClientOf(*context_.call))));
     }
