@@ -13,7 +13,6 @@
 #include "common/base/failpoint.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/weights/tensor_source.h"
 #include "coordinator/average_inputs.h"
 
 namespace distillery {
@@ -67,13 +66,10 @@ class MomentFile {
     digest_.Update(fragment_);
     return output_->Append(fragment_);
   }
-  // The digest of what was written. Call once, after Finish.
+  // The digest of what was written. Call once, after the last Write.
   std::string HexDigest() { return open() ? digest_.HexDigest() : ""; }
-  absl::Status Finish() {
-    if (!open()) return absl::OkStatus();
-    DISTILLERY_RETURN_IF_ERROR(output_->Sync());
-    return output_->Keep();
-  }
+  absl::Status Sync() { return open() ? output_->Sync() : absl::OkStatus(); }
+  absl::Status Keep() { return open() ? output_->Keep() : absl::OkStatus(); }
 
  private:
   std::unique_ptr<OutputFile> output_;
@@ -93,10 +89,13 @@ class Averager {
       if (inputs_.any_damaged()) return Damage();
       if (!status.ok()) return status;
     }
+    // None is kept before all are on disk: after an error nobody knows their names.
     DISTILLERY_RETURN_IF_ERROR(output_->Sync());
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Sync());
+    DISTILLERY_RETURN_IF_ERROR(variance_.Sync());
+    DISTILLERY_RETURN_IF_ERROR(variance_.Keep());
+    DISTILLERY_RETURN_IF_ERROR(momentum_.Keep());
     DISTILLERY_RETURN_IF_ERROR(output_->Keep());
-    DISTILLERY_RETURN_IF_ERROR(momentum_.Finish());
-    DISTILLERY_RETURN_IF_ERROR(variance_.Finish());
     AverageResult result;
     result.weights_sha256 = digest_.HexDigest();
     result.momentum_sha256 = momentum_.HexDigest();
@@ -128,17 +127,30 @@ class Averager {
       variance_input_ = inputs_.Add(request_.variance_path, request_.variance_sha256);
     }
     first_delta_ = inputs_.size();
+    DISTILLERY_RETURN_IF_ERROR(ReadLayout());
     for (size_t i = 0; i < first_delta_; ++i) DISTILLERY_RETURN_IF_ERROR(inputs_.EndCheck(i));
-    const auto tensors = TensorSource::OpenFile(request_.weights_path);
-    if (absl::IsInvalidArgument(tensors.status()) || absl::IsDataLoss(tensors.status())) {
-      return inputs_.NoteDamage(
-          kWeights, absl::DataLossError(
-                        absl::StrCat(request_.weights_path, ": ", tensors.status().message())));
-    }
-    if (!tensors.ok()) return tensors.status();
-    layout_ = tensors->layout();
+    return absl::OkStatus();
+  }
+
+  // Of the bytes that are checked, so that a header that is read wrongly is found.
+  absl::Status ReadLayout() {
+    DISTILLERY_ASSIGN_OR_RETURN(const int64_t size, inputs_.SizeOf(kWeights));
+    std::string header(static_cast<size_t>(std::min(size, WeightsLayout::kLengthBytes)), '\0');
+    DISTILLERY_RETURN_IF_ERROR(inputs_.ReadAt(kWeights, 0, &header));
+    const absl::StatusOr<int64_t> header_bytes = WeightsLayout::HeaderBytes(header, size);
+    if (!header_bytes.ok()) return NoHeader(header_bytes.status());
+    const auto length = static_cast<int64_t>(header.size());
+    std::string rest(static_cast<size_t>(*header_bytes - length), '\0');
+    DISTILLERY_RETURN_IF_ERROR(inputs_.ReadAt(kWeights, length, &rest));
+    absl::StatusOr<WeightsLayout> layout = WeightsLayout::ParseHeader(header + rest, size);
+    if (!layout.ok()) return NoHeader(layout.status());
+    layout_ = *std::move(layout);
     header_ = layout_.Header();
     return absl::OkStatus();
+  }
+  absl::Status NoHeader(const absl::Status& why) {
+    return inputs_.NoteDamage(
+        kWeights, absl::DataLossError(absl::StrCat(request_.weights_path, ": ", why.message())));
   }
 
   bool IsBuffer(const TensorSpec& tensor) const {
@@ -150,7 +162,7 @@ class Averager {
   absl::Status CheckDeltas() {
     for (const ReplicaDelta& delta : request_.deltas) {
       total_weight_ += delta.weight;
-      const size_t input = inputs_.Add(delta.path, delta.sha256);
+      const size_t input = inputs_.Add(delta.path, delta.sha256, /*made_anew=*/true);
       double squares = 0;
       const absl::Status read = CheckDelta(input, &squares);
       // The others are looked at all the same: what is damaged is done again together.
@@ -214,6 +226,8 @@ class Averager {
     // What is not finite may be so because of bytes that are damaged.
     if (!status.ok() && !absl::IsDataLoss(status)) return status;
     const absl::Status same = inputs_.EndUse();
+    // Where that cannot be told now, nothing is lost by averaging again.
+    if (!same.ok() && !absl::IsDataLoss(same)) return same;
     return status.ok() ? same : status;
   }
 

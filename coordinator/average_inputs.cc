@@ -25,15 +25,23 @@ size_t MostOpen() {
 
 AverageInputs::AverageInputs() : most_open_(MostOpen()) {}
 
-size_t AverageInputs::Add(std::string path, std::string sha256) {
+size_t AverageInputs::Add(std::string path, std::string sha256, bool made_anew) {
   File& file = files_.emplace_back();
   file.path = std::move(path);
   file.sha256 = std::move(sha256);
+  file.made_anew = made_anew && !file.sha256.empty();
   return files_.size() - 1;
 }
 
 bool AverageInputs::any_damaged() const {
   return std::any_of(files_.begin(), files_.end(), [](const File& file) { return file.damaged; });
+}
+
+absl::StatusOr<int64_t> AverageInputs::SizeOf(size_t file) {
+  std::optional<InputFile> opened;
+  const InputFile* input = nullptr;
+  DISTILLERY_RETURN_IF_ERROR(Open(&files_[file], &opened, &input));
+  return input->size();
 }
 
 absl::Status AverageInputs::ReadAt(size_t file, int64_t offset, std::string* bytes) {
@@ -95,10 +103,9 @@ absl::Status AverageInputs::EndUse() {
 
 absl::Status AverageInputs::Judge(File* file, absl::Status status) {
   // The cause is rights, or what has taken the file's place: a person can mend it.
-  if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
-    return absl::UnavailableError(status.message());
-  }
-  if (absl::IsNotFound(status)) status = absl::DataLossError(status.message());
+  const bool mendable = absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status);
+  if (mendable && !file->made_anew) return absl::UnavailableError(status.message());
+  if (mendable || absl::IsNotFound(status)) status = absl::DataLossError(status.message());
   file->damaged |= absl::IsDataLoss(status) && !file->sha256.empty();
   return status;
 }

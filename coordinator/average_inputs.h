@@ -27,13 +27,16 @@ class AverageInputs {
   AverageInputs();
 
   // The number of the file among those added, from 0. `sha256` "": nothing is known of its bytes,
-  // and an error of it is returned rather than taken for damage.
-  size_t Add(std::string path, std::string sha256);
+  // and an error of it is returned rather than taken for damage. `made_anew`: damaged as well if
+  // rights, or what has taken its place, keep it from being read; nobody need mend that.
+  size_t Add(std::string path, std::string sha256, bool made_anew = false);
   size_t size() const { return files_.size(); }
   // Known to be missing, unreadable, or other than what the record says.
   bool damaged(size_t file) const { return files_[file].damaged; }
   bool any_damaged() const;
 
+  // Bytes; errors as those of ReadAt.
+  absl::StatusOr<int64_t> SizeOf(size_t file);
   // Reads all of `bytes` from `offset` on. In one pass a file's offsets only grow; what a pass
   // skips is read for its checksum. DATA_LOSS if the file is missing, cut short or unreadable;
   // UNAVAILABLE where a person or time can help.
@@ -51,6 +54,7 @@ class AverageInputs {
   struct File {
     std::string path;
     std::string sha256;
+    bool made_anew = false;
     // The first ones stay open; where there are more than a process may have open beside all else,
     // the others are opened for each read.
     std::optional<InputFile> open;

@@ -64,14 +64,7 @@ void Coordinator::RunTimer() {
 }
 
 void Coordinator::RunAverager() {
-  Ledger& ledger = *ledger_;
-  while (true) {
-    if (AverageNext()) continue;
-    MutexLock lock(ledger.mutex());
-    while (!ledger.closing && ledger.to_average.empty()) {
-      ledger.wake_averager.Wait(ledger.mutex());
-    }
-    if (ledger.closing) return;
+  while (AverageNext() || closer_.AwaitNext()) {
   }
 }
 

@@ -121,20 +121,22 @@ absl::Status AverageAgain(Ledger& ledger, const std::string& run_id,
   DISTILLERY_ASSIGN_OR_RETURN(const AverageResult average, AverageDeltas(request));
   if (average.damaged()) return absl::DataLossError("what they were made of is damaged too");
   int64_t round = -1;
+  absl::Status unwanted = absl::CancelledError("the run has ended");
   {
     MutexLock lock(ledger.mutex());
     const auto run = ledger.runs.find(run_id);
     if (run != ledger.runs.end() && !Ended(run->second->row.state)) {
-      if (average.weights_sha256 != run->second->row.weights_sha256) {
-        return absl::DataLossError("averaging again gives other bytes");
+      if (average.weights_sha256 == run->second->row.weights_sha256) {
+        round = run->second->row.completed_rounds - 1;
+      } else {
+        unwanted = absl::DataLossError("averaging again gives other bytes");
       }
-      round = run->second->row.completed_rounds - 1;
     }
   }
   if (round < 0) {
-    // Deleting it may be removing its folders now.
+    // Deleting the run may be removing its folders now.
     DropAverage(request);
-    return absl::CancelledError("the run has ended");
+    return unwanted;
   }
   return PublishAverage(*ledger.folder, request, run_id, round);
 }

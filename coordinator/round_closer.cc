@@ -1,5 +1,8 @@
 #include "coordinator/round_closer.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/base/failpoint.h"
@@ -41,11 +44,32 @@ bool GoesOn(Ledger& ledger, const std::string& run_id) ABSL_LOCKS_EXCLUDED(ledge
 
 }  // namespace
 
+absl::Duration RoundCloser::DueOf(const std::string& run_id) const {
+  const auto found = again_.find(run_id);
+  return found == again_.end() ? -absl::InfiniteDuration() : found->second;
+}
+
+bool RoundCloser::AwaitNext() {
+  MutexLock lock(ledger_.mutex());
+  while (!ledger_.closing) {
+    absl::Duration due = absl::InfiniteDuration();
+    for (const std::string& run_id : ledger_.to_average) due = std::min(due, DueOf(run_id));
+    const absl::Duration left = due - ledger_.Now();
+    if (left <= absl::ZeroDuration()) return true;
+    ledger_.wake_averager.WaitFor(ledger_.mutex(), std::min(left, absl::Minutes(1)));
+  }
+  return false;
+}
+
 bool RoundCloser::TakeNext(Job* job) {
   MutexLock lock(ledger_.mutex());
-  if (ledger_.to_average.empty() || ledger_.closing) return false;
-  job->run_id = ledger_.to_average.front();
-  ledger_.to_average.pop_front();
+  if (ledger_.closing) return false;
+  const auto next = std::find_if(ledger_.to_average.begin(), ledger_.to_average.end(),
+                                 [this](const std::string& run_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(
+                                     ledger_.mutex()) { return DueOf(run_id) <= ledger_.Now(); });
+  if (next == ledger_.to_average.end()) return false;
+  job->run_id = *next;
+  ledger_.to_average.erase(next);
   const auto found = ledger_.runs.find(job->run_id);
   if (found == ledger_.runs.end()) return true;
   RunEntry& run = *found->second;
@@ -85,21 +109,16 @@ bool RoundCloser::AverageNext() {
   }
   // The disk's outcome matters to all, also where the run is gone meanwhile.
   (void)ledger_.disk.Note(status);
-  const bool wait = ledger_.Write([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) {
+  ledger_.Write([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) {
     const auto found = ledger_.runs.find(job.run_id);
     if (found == ledger_.runs.end()) return false;
     RunEntry& run = *found->second;
     if (damaged) HandleDamage(ledger_, run, *average);
     if (damaged || Ended(run.row.state)) return false;
     if (status.ok()) status = CloseRound(run, job.round, *average, started);
-    return !status.ok() && StandStill(run, job.round, status);
+    if (!status.ok()) StandStill(run, job.round, status);
+    return true;
   });
-  if (!wait) return true;
-  const absl::Duration until = ledger_.Now() + kRetryAfterDiskError;
-  MutexLock lock(ledger_.mutex());
-  while (!ledger_.closing && ledger_.Now() < until) {
-    ledger_.wake_averager.WaitFor(ledger_.mutex(), until - ledger_.Now());
-  }
   return true;
 }
 
@@ -122,7 +141,7 @@ absl::Status RoundCloser::CloseRound(RunEntry& run, int64_t round, const Average
   return absl::OkStatus();
 }
 
-bool RoundCloser::StandStill(RunEntry& run, int64_t round, const absl::Status& status) {
+void RoundCloser::StandStill(RunEntry& run, int64_t round, const absl::Status& status) {
   LogError("run {}: averaging round {}: {}", run.row.run_id, round, std::string(status.message()));
   // Reasons are shown to clients, which need not know where the folder is.
   const std::string reason =
@@ -130,14 +149,17 @@ bool RoundCloser::StandStill(RunEntry& run, int64_t round, const absl::Status& s
   if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) {
     (void)EndRun(ledger_, run, RunState::kFailed,
                  absl::StrCat("averaging round ", round, ": ", reason));
-    return false;
+    return;
   }
-  if (WaitsForDisk(ledger_, run, status)) return false;
+  if (WaitsForDisk(ledger_, run, status)) return;
   // Nothing is lost by trying again.
   run.row.state_reason = PlainText(absl::StrCat("averaging waits: ", reason));
+  for (auto entry = again_.begin(); entry != again_.end();) {
+    entry = entry->second <= ledger_.Now() ? again_.erase(entry) : std::next(entry);
+  }
+  again_[run.row.run_id] = ledger_.Now() + kRetryAfterDiskError;
   ledger_.to_average.push_back(run.row.run_id);
   ledger_.Changed(run);
-  return true;
 }
 
 absl::Status RoundCloser::RecordRound(RunEntry& run, int64_t round, const AverageResult& average) {

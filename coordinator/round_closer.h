@@ -2,6 +2,7 @@
 // damaged weights again.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,8 +19,10 @@ class RoundCloser {
   explicit RoundCloser(Ledger& ledger) : ledger_(ledger) {}
 
   // Averages one round that is ready, or rebuilds weights that are damaged; false if there is
-  // nothing to do. The ledger's mutex is free while files are read, written and synced.
+  // nothing to do now. The ledger's mutex is free while files are read, written and synced.
   bool AverageNext();
+  // Waits until there may be something to do. False: the coordinator closes.
+  bool AwaitNext();
 
  private:
   struct Job {
@@ -29,6 +32,9 @@ class RoundCloser {
     AverageRequest request;
     bool rebuild = false;
   };
+  // When the run, which is to be averaged, may be.
+  absl::Duration DueOf(const std::string& run_id) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());
   // False if no run waits.
   bool TakeNext(Job* job);
   // Records the average and goes on, or pauses the run if a delta's norm is beyond its limit.
@@ -36,11 +42,13 @@ class RoundCloser {
                           absl::Duration started) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());
   absl::Status RecordRound(RunEntry& run, int64_t round, const AverageResult& average)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());
-  // After an error: the run fails, or waits. True: it is to be tried again in a while.
-  bool StandStill(RunEntry& run, int64_t round, const absl::Status& status)
+  // After an error: the run fails, or waits, and others are averaged meanwhile.
+  void StandStill(RunEntry& run, int64_t round, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex());
 
   Ledger& ledger_;
+  // By run: it failed and is not averaged again before then.
+  std::map<std::string, absl::Duration> again_ ABSL_GUARDED_BY(ledger_.mutex());
 };
 
 }  // namespace distillery

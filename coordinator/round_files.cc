@@ -69,8 +69,10 @@ AverageRequest RequestAverage(const StateFolder& folder, const RunEntry& run, in
   return request;
 }
 
-absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& request,
-                            const std::string& run_id, int64_t round) {
+namespace {
+
+absl::Status Publish(const StateFolder& folder, const AverageRequest& request,
+                     const std::string& run_id, int64_t round) {
   if (KeepsMomentum(request.outer_optimizer)) {
     DISTILLERY_RETURN_IF_ERROR(
         RenameDurably(request.momentum_output, folder.Momentum(run_id, round + 1)));
@@ -85,6 +87,15 @@ absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& req
       RenameDurably(request.weights_output, folder.Weights(run_id, round + 1)));
   DISTILLERY_FAILPOINT("coordinator.weights.renamed");
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& request,
+                            const std::string& run_id, int64_t round) {
+  const absl::Status published = Publish(folder, request, run_id, round);
+  if (!published.ok()) DropAverage(request);
+  return published;
 }
 
 void DropAverage(const AverageRequest& request) {

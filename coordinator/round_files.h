@@ -19,7 +19,7 @@ std::vector<std::pair<std::string, std::string>> NewestFiles(const StateFolder& 
 AverageRequest RequestAverage(const StateFolder& folder, const RunEntry& run, int64_t round,
                               const std::vector<TaskRow>& tasks);
 // Puts what was averaged in its place, the weights last: a crash before leaves a round that is
-// simply averaged again. Blocks for the disk.
+// simply averaged again. After an error what has no place yet is removed. Blocks for the disk.
 absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& request,
                             const std::string& run_id, int64_t round);
 // Removes the files of an average that nobody wants any more.

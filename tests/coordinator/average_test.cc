@@ -174,6 +174,39 @@ TEST_F(AverageTest, MomentsHaveTheirDigestsAndAreChecked) {
   EXPECT_TRUE(third.weights_damaged);
 }
 
+TEST_F(AverageTest, NothingIsKeptIfOneOfTheFilesCannotBeSynced) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"w", {1, 0}}}), 1);
+  request_.outer_optimizer = "nesterov";
+  // The system syncs no pipe.
+  ASSERT_EQ(mkfifo(folder_.File("momentum-out").c_str(), 0600), 0);
+  absl::StatusOr<AverageResult> average;
+  std::thread averaging([&] { average = Average(); });
+  {
+    std::ifstream pipe(folder_.File("momentum-out"), std::ios::binary);
+    pipe.ignore(std::numeric_limits<std::streamsize>::max());
+  }
+  averaging.join();
+  EXPECT_FALSE(average.ok());
+  EXPECT_FALSE(FileExists(folder_.File("weights-out")));
+  EXPECT_FALSE(FileExists(folder_.File("momentum-out")));
+}
+
+TEST_F(AverageTest, ADeltaThatMayNotBeReadIsDamagedAndWeightsAreWaitedFor) {
+  SetWeights(MakeTensorFile({{"w", {1, 2}}}));
+  AddDelta(MakeTensorFile({{"w", {1, 0}}}), 1);
+  request_.weights_sha256 = Sha256Hex(*ReadFile(request_.weights_path, 1 << 20));
+  request_.deltas[0].sha256 = Sha256Hex(*ReadFile(request_.deltas[0].path, 1 << 20));
+  // Nobody reads a folder as a file, whatever rights the test has.
+  const std::string delta = request_.deltas[0].path;
+  request_.deltas[0].path = folder_.File("");
+  ASSERT_OK_AND_ASSIGN(const AverageResult average, Average());
+  EXPECT_THAT(average.damaged_replicas, ElementsAre(0));
+  request_.deltas[0].path = delta;
+  request_.weights_path = folder_.File("");
+  EXPECT_THAT(Average(), StatusIs(absl::StatusCode::kUnavailable));
+}
+
 TEST_F(AverageTest, OuterLearningRateScalesTheMean) {
   SetWeights(MakeTensorFile({{"w", {1, 2}}}));
   AddDelta(MakeTensorFile({{"w", {2, -8}}}), 7);

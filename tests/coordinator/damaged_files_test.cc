@@ -92,6 +92,38 @@ TEST_F(DamagedFiles, Fault31_DamagedDeltaIsNeverAveragedAndItsTaskIsDoneAgain) {
   }
 }
 
+// The system reads no folder as a file, whatever rights the test has.
+TEST_F(DamagedFiles, ADeltaThatCannotBeReadIsDoneAgain) {
+  const std::string run_id = StartRun(SmallSpec());
+  SendRound(a_, b_);
+  const std::string delta = StateFile(Spooled(run_id)[1]);
+  ASSERT_THAT(RemoveFile(delta), IsOk());
+  std::filesystem::create_directory(delta);
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Take(Register()).lease.task, (TaskId{run_id, TaskKind::kTrain, 0, 1}));
+}
+
+TEST_F(DamagedFiles, AnAverageThatWaitsForAPersonHoldsUpNoOther) {
+  const std::string run_id = StartRun(LongSpec());
+  SendRound(a_, b_);
+  const std::string weights = StateFile(WeightsName(run_id, 0));
+  std::filesystem::rename(weights, weights + ".away");
+  std::filesystem::create_directory(weights);
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_THAT(Run(run_id).row.state_reason, HasSubstr("averaging waits"));
+  EXPECT_FALSE(coordinator_->AverageNext()) << "not at once again";
+  const std::string other = StartRun(SmallSpec());
+  SendRound(a_, b_);
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(other).row.completed_rounds, 1);
+  std::filesystem::remove(weights);
+  std::filesystem::rename(weights + ".away", weights);
+  EXPECT_FALSE(coordinator_->AverageNext());
+  clock_.Advance(absl::Seconds(2));
+  ASSERT_TRUE(coordinator_->AverageNext());
+  EXPECT_EQ(Run(run_id).row.completed_rounds, 1);
+}
+
 TEST_F(DamagedFiles, Fault31_TheRecordSaysAfterARestartThatTheTaskIsOpen) {
   const std::string run_id = StartRun(SmallSpec());
   SendRound(a_, b_);
