@@ -234,9 +234,14 @@ absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::strin
                                                       got > 0 ? holder : "(unknown)",
                                                       "; stop it, or choose another folder"));
   }
+  // Only tells others who holds it: where the disk is full, it says nothing and holds all the same.
   const std::string process = std::to_string(getpid());
-  if (ftruncate(file.get(), 0) != 0 || pwrite(file.get(), process.data(), process.size(), 0) < 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot write ", path));
+  const auto size = static_cast<ssize_t>(process.size());
+  if (pwrite(file.get(), process.data(), process.size(), 0) != size ||
+      ftruncate(file.get(), size) != 0) {
+    if (ftruncate(file.get(), 0) != 0) {
+      return ErrnoStatus(errno, absl::StrCat("cannot write ", path));
+    }
   }
   return std::unique_ptr<FolderLock>(new FolderLock(std::move(opened), std::move(file)));
 }

@@ -36,7 +36,11 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
   DISTILLERY_RETURN_IF_ERROR(MakeFolders(path, Readers::kOwner));
   DISTILLERY_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(path));
   std::error_code ignored;
-  std::filesystem::remove_all(path + "/incoming", ignored);
+  // The folder stays: where the disk is full no other can be made.
+  std::vector<std::filesystem::path> left;
+  const auto note = [&](const std::filesystem::path& file) { left.push_back(file); };
+  if (!ForEachIn(path + "/incoming", note).ok()) left = {path + "/incoming"};
+  for (const std::filesystem::path& file : left) std::filesystem::remove_all(file, ignored);
   for (const char* const part : {"/incoming", "/uploads", "/weights", "/spool"}) {
     DISTILLERY_RETURN_IF_ERROR(MakeFolders(path + part, Readers::kOwner));
     MakePrivate(path + part);
