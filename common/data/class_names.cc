@@ -13,7 +13,7 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{32} << 20;
+constexpr int64_t kMaxNamesBytes = int64_t{32} << 20;
 constexpr size_t kMaxNameBytes = 256;
 
 bool IsPrintable(const std::string& text) {
@@ -32,7 +32,7 @@ std::vector<std::string> NumberedClassNames(int64_t count) {
 }
 
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxNamesBytes));
   std::vector<std::string> names;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     names.emplace_back(absl::StripAsciiWhitespace(line));

@@ -19,7 +19,7 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxFileBytes = int64_t{16} << 20;
+constexpr int64_t kMaxDigestFileBytes = int64_t{16} << 20;
 // "crc32c 01234567\n"
 constexpr size_t kCrcLineBytes = 16;
 constexpr size_t kHexDigits = 2 * std::tuple_size<ShardDigest>::value;
@@ -88,7 +88,7 @@ DigestFile::DigestFile(const SplitRows& rows, const std::string& split)
 
 std::optional<ShardDigests> DigestFile::Load() const {
   for (const std::string& path : paths_) {
-    const absl::StatusOr<std::string> text = ReadFile(path, kMaxFileBytes);
+    const absl::StatusOr<std::string> text = ReadFile(path, kMaxDigestFileBytes);
     if (!text.ok()) continue;
     std::optional<ShardDigests> digests = Parse(*text);
     if (digests.has_value()) return digests;

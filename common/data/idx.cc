@@ -19,7 +19,7 @@ namespace distillery {
 namespace {
 
 // The limit for files that are held in memory.
-constexpr int64_t kMaxFileBytes = kMaxStoredBytes + (1 << 20);
+constexpr int64_t kMaxIdxBytes = kMaxStoredBytes + (1 << 20);
 // Far beyond any file, and far from overflow.
 constexpr int64_t kMaxElements = int64_t{1} << 60;
 constexpr int kImageDimensions = 3;
@@ -114,8 +114,8 @@ absl::StatusOr<std::vector<int64_t>> AddImages(const std::string& path, StoredSa
 // memory already they are not too many: known from the header, before all is decompressed.
 absl::StatusOr<std::string> ReadBoundedImages(const std::string& path, int64_t held) {
   const std::string packed_path = path + ".gz";
-  if (NameIsTaken(path) || !NameIsTaken(packed_path)) return ReadPlainOrGzip(path, kMaxFileBytes);
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string packed, ReadFile(packed_path, kMaxFileBytes));
+  if (NameIsTaken(path) || !NameIsTaken(packed_path)) return ReadPlainOrGzip(path, kMaxIdxBytes);
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string packed, ReadFile(packed_path, kMaxIdxBytes));
   DISTILLERY_ASSIGN_OR_RETURN(const std::string start,
                               GunzipStart(packed, HeaderBytes(kImageDimensions), packed_path));
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
@@ -126,7 +126,7 @@ absl::StatusOr<std::string> ReadBoundedImages(const std::string& path, int64_t h
         ", more than the ", kMaxStoredBytes,
         " bytes that are held in memory: decompress it (gunzip), plain files are read on demand"));
   }
-  return GunzipBytes(packed, kMaxFileBytes, packed_path);
+  return GunzipBytes(packed, kMaxIdxBytes, packed_path);
 }
 
 // Appends the images of a file that is plain or compressed to those in memory.
@@ -157,7 +157,7 @@ absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_vie
     if (labels.ok()) samples->sources.files.push_back(labels->stamp());
   }
   DISTILLERY_ASSIGN_OR_RETURN(const std::string label_file,
-                              ReadPlainOrGzip(label_path, kMaxFileBytes));
+                              ReadPlainOrGzip(label_path, kMaxIdxBytes));
   absl::string_view labels;
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> label_sizes,
                               ParseIdx(label_file, 1, label_path, &labels));

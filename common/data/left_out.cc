@@ -14,7 +14,7 @@
 namespace distillery {
 namespace {
 
-constexpr size_t kMostNamed = 8;
+constexpr size_t kMostListed = 8;
 // To count more would take long, and says no more.
 constexpr int64_t kMostCounted = 1'000'000;
 
@@ -103,7 +103,7 @@ std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std
 }
 
 std::string JoinLeftOut(const std::vector<LeftOut>& left_out) {
-  const size_t named = std::min(kMostNamed, left_out.size());
+  const size_t named = std::min(kMostListed, left_out.size());
   std::string text =
       absl::StrJoin(left_out.begin(), left_out.begin() + static_cast<int64_t>(named), "; ",
                     [](std::string* out, const LeftOut& entry) { out->append(entry.what); });

@@ -18,7 +18,7 @@ constexpr int64_t kSmallestSide = 8;
 constexpr int64_t kLargestWidth = 20;
 
 // Depths are 6n + offset.
-struct Family {
+struct ResidualFamily {
   int64_t offset = 0;
   int64_t shallowest = 0;
   int64_t deepest = 0;
@@ -31,8 +31,8 @@ struct Family {
     return offset + (within - offset + 3) / 6 * 6;
   }
 };
-constexpr Family kResnet{2, 8, 110};
-constexpr Family kWide{4, 10, 100};
+constexpr ResidualFamily kResnet{2, 8, 110};
+constexpr ResidualFamily kWide{4, 10, 100};
 
 // A number of 1 to 4 digits as a person writes it, or -1.
 int64_t ParseNumber(absl::string_view text) {

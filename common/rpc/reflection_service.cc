@@ -19,7 +19,7 @@ using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
 
-namespace v1 = grpc::reflection::v1;
+namespace reflection_v1 = grpc::reflection::v1;
 namespace v1alpha = grpc::reflection::v1alpha;
 
 // `file` and all that it needs, once each.
@@ -134,15 +134,16 @@ std::vector<NamedService> MakeReflectionServices(const std::vector<std::string>&
   // Named, so that the linker keeps it: the library serves it without a descriptor.
   const std::string health =
       grpc::health::v1::HealthCheckRequest::descriptor()->file()->package() + ".Health";
-  const std::string newer = v1::ServerReflection::service_full_name();
+  const std::string newer = reflection_v1::ServerReflection::service_full_name();
   const std::string older = v1alpha::ServerReflection::service_full_name();
   std::vector<std::string> all = services;
   all.insert(all.end(), {health, newer, older});
   std::sort(all.begin(), all.end());
   std::vector<NamedService> made;
-  made.emplace_back(newer,
-                    std::make_unique<Reflection<v1::ServerReflection, v1::ServerReflectionRequest,
-                                                v1::ServerReflectionResponse>>(all));
+  made.emplace_back(
+      newer, std::make_unique<
+                 Reflection<reflection_v1::ServerReflection, reflection_v1::ServerReflectionRequest,
+                            reflection_v1::ServerReflectionResponse>>(all));
   made.emplace_back(
       older,
       std::make_unique<Reflection<v1alpha::ServerReflection, v1alpha::ServerReflectionRequest,

@@ -3,6 +3,7 @@
 
 #include <openssl/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "common/security/role.h"
 
 namespace distillery {
+
+// Longer files are no certificates and no keys: they are refused unread.
+inline constexpr int64_t kMaxPemBytes = 1 << 20;
 
 struct CertificateInfo {
   // None: it names no role, and our services refuse it.

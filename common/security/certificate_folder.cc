@@ -21,7 +21,6 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
 // For machines whose clock is a little behind.
 constexpr absl::Duration kClockSkew = absl::Minutes(5);
 constexpr int64_t kAuthorityDays = 3650;

@@ -12,7 +12,6 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxPemBytes = 1 << 20;
 // In the last tenth of its life, at most so long, each start says that a new certificate is due.
 constexpr absl::Duration kSoon = absl::Hours(24 * 14);
 

@@ -13,10 +13,10 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kBlock = 256;
+constexpr int64_t kScaleBlock = 256;
 constexpr float kMostInt8 = 127;
 // Elements decoded at once: whole blocks.
-constexpr int64_t kPiece = 1024 * kBlock;
+constexpr int64_t kPieceElements = 1024 * kScaleBlock;
 
 bool IsEncoded(const TensorSpec& tensor, const std::vector<std::string>& buffers) {
   return tensor.type == ElementType::kFloat32 &&
@@ -25,7 +25,7 @@ bool IsEncoded(const TensorSpec& tensor, const std::vector<std::string>& buffers
 
 std::string ScalesName(const std::string& name) { return name + "/scales"; }
 
-int64_t BlockCount(int64_t elements) { return (elements + kBlock - 1) / kBlock; }
+int64_t BlockCount(int64_t elements) { return (elements + kScaleBlock - 1) / kScaleBlock; }
 
 absl::StatusOr<WeightsLayout> EncodedLayout(const WeightsLayout& layout,
                                             const std::vector<std::string>& buffers,
@@ -99,8 +99,8 @@ void Put(char* bytes, int64_t index, T value) {
 
 void EncodeInt8(const char* source, int64_t count, RandomStream* random, char* values,
                 char* scales) {
-  for (int64_t first = 0; first < count; first += kBlock) {
-    const int64_t size = std::min(kBlock, count - first);
+  for (int64_t first = 0; first < count; first += kScaleBlock) {
+    const int64_t size = std::min(kScaleBlock, count - first);
     float largest = 0;
     for (int64_t i = 0; i < size; ++i) {
       largest = std::max(largest, std::abs(FloatAt(source, first + i)));
@@ -110,7 +110,7 @@ void EncodeInt8(const char* source, int64_t count, RandomStream* random, char* v
     if (scale < std::numeric_limits<float>::min()) scale = 0;
     // Rounded up, it could decode to infinity.
     if (std::isinf(scale * kMostInt8)) scale = std::nextafter(scale, 0.0F);
-    SetFloat(scales, first / kBlock, scale);
+    SetFloat(scales, first / kScaleBlock, scale);
     for (int64_t i = 0; i < size; ++i) {
       const float uniform = random->Uniform();
       float rounded = 0;
@@ -192,8 +192,8 @@ absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expec
       continue;
     }
     const int64_t size = SpecOf(values.type).bytes;
-    for (int64_t first = 0; first < tensor.element_count; first += kPiece) {
-      const int64_t count = std::min(kPiece, tensor.element_count - first);
+    for (int64_t first = 0; first < tensor.element_count; first += kPieceElements) {
+      const int64_t count = std::min(kPieceElements, tensor.element_count - first);
       source.resize(static_cast<size_t>(count * size));
       DISTILLERY_RETURN_IF_ERROR(encoded.Read(values, first * size, count * size, source.data()));
       if (encoding == DeltaEncoding::kInt8) {
@@ -201,14 +201,15 @@ absl::Status DecodeDelta(const TensorSource& encoded, const WeightsLayout& expec
         const int64_t bytes = BlockCount(count) * kScaleSize;
         scales.resize(static_cast<size_t>(bytes));
         DISTILLERY_RETURN_IF_ERROR(encoded.Read(*found.Find(ScalesName(tensor.name)),
-                                                first / kBlock * kScaleSize, bytes, scales.data()));
+                                                first / kScaleBlock * kScaleSize, bytes,
+                                                scales.data()));
       }
       piece.resize(static_cast<size_t>(count) * sizeof(float));
       for (int64_t i = 0; i < count; ++i) {
         float value = 0;
         if (encoding == DeltaEncoding::kInt8) {
           value = static_cast<float>(static_cast<int8_t>(source[static_cast<size_t>(i)])) *
-                  FloatAt(scales.data(), i / kBlock);
+                  FloatAt(scales.data(), i / kScaleBlock);
         } else {
           uint16_t half = 0;
           std::memcpy(&half, source.data() + i * 2, sizeof(half));

@@ -15,8 +15,6 @@
 namespace distillery {
 namespace {
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 std::string Content(size_t size) {
   std::string content;
   for (size_t i = 0; i < size; ++i) content.push_back(static_cast<char>(i * 31 >> 3));

@@ -16,7 +16,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 const double kNan = std::nan("");
 const double kInfinity = std::numeric_limits<double>::infinity();
 

@@ -10,8 +10,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 class SampleClaims : public CoordinatorTest {
  protected:
   // Epochs over shards of 100, 100, 0 and 37 samples.

@@ -9,8 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 class Strikes : public CoordinatorTest {
  protected:
   Strikes() : run_id_(StartRun(SmallSpec())) {}

@@ -10,7 +10,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-WorkerRow Row(int number) {
+WorkerRow NumberedRow(int number) {
   WorkerRow row;
   row.worker_id = absl::StrCat("worker-", number);
   row.request_id = absl::StrCat("request-", number);
@@ -21,8 +21,8 @@ WorkerRow Row(int number) {
 
 TEST(WorkerBook, FindsWorkersByIdAndByRequest) {
   WorkerBook book;
-  for (int i = 0; i < 3; ++i) book.Add(Row(i), absl::Seconds(i));
-  WorkerRow second = Row(1);
+  for (int i = 0; i < 3; ++i) book.Add(NumberedRow(i), absl::Seconds(i));
+  WorkerRow second = NumberedRow(1);
   second.worker_id = "worker-with-certificate";
   book.Add(second, absl::Seconds(9));
   EXPECT_EQ(book.Find("worker-2")->row.request_id, "request-2");
@@ -39,7 +39,7 @@ TEST(WorkerBook, FindsWorkersByIdAndByRequest) {
 TEST(WorkerBook, KnowsWhoWasHeardOfAndWhoIsSilentForLongest) {
   WorkerBook book;
   // After a start nobody has been heard of: the oldest registration comes first.
-  for (int i = 4; i >= 0; --i) book.Add(Row(i), -absl::InfiniteDuration());
+  for (int i = 4; i >= 0; --i) book.Add(NumberedRow(i), -absl::InfiniteDuration());
   EXPECT_EQ(book.MostSilent().row.worker_id, "worker-0");
   book.Touch(book.Find("worker-0"), absl::Seconds(10));
   book.Touch(book.Find("worker-3"), absl::Seconds(20));

@@ -19,8 +19,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
-
 void Pass(int times) {
   for (int i = 0; i < times; ++i) DISTILLERY_FAILPOINT("coordinator.spool.renamed");
 }

@@ -17,8 +17,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 // Everything that a name may stand for and that is no regular file.
 class NoRegularFileTest : public ::testing::Test {
  protected:

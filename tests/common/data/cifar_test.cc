@@ -10,8 +10,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 // A record: its label bytes, a red plane of 'r', a green one of 'g', a blue one of 'b'.
 std::string Record(const std::string& labels) {
   return labels + std::string(1024, 'r') + std::string(1024, 'g') + std::string(1024, 'b');

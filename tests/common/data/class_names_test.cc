@@ -12,8 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 TEST(ReadClassNames, TakesOneNamePerLine) {
   TemporaryFolder folder;
   const std::string path = folder.File("names");

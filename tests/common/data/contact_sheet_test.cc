@@ -8,8 +8,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 std::shared_ptr<const Dataset> Make(StoredSamples samples) {
   const std::string name = samples.name;
   return *Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),

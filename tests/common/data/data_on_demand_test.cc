@@ -19,7 +19,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 constexpr int64_t kSamples = 100;
 constexpr int64_t kShardSize = 10;
 

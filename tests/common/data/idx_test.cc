@@ -10,8 +10,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 TEST(ParseIdx, ReadsSizesAndElements) {
   absl::string_view elements;
   const std::string file = IdxBytes({2, 1, 3}, "abcdef");

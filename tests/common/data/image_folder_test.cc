@@ -19,9 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 Image Grey(uint8_t left, uint8_t right) { return {{1, 1, 2}, {left, right}}; }
 
 class ImageFolderTest : public ::testing::Test {

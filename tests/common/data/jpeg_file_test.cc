@@ -10,8 +10,6 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 // Something that takes many bits: every pixel another one than its neighbours.
 Image Busy(int64_t channels) {
   Image image = PlainImage({channels, 16, 16}, 0);

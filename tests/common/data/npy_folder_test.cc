@@ -10,9 +10,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 class NpyFolderTest : public ::testing::Test {
  protected:
   NpyFolderTest() { WriteNpyFolder(folder_.path()); }

@@ -9,9 +9,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 // A file of the version with this header.
 std::string File(char major, const std::string& header, const std::string& elements) {
   std::string bytes = "\x93NUMPY";

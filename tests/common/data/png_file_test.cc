@@ -10,8 +10,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 // Two rows of two grey pixels.
 std::string Grey() { return PngBytes(2, 2, 8, kGrey, std::string("\0\x0A\x14\0\x1E\x28", 6)); }
 

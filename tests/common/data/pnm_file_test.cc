@@ -8,8 +8,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 TEST(DecodePnm, ReadsGreyAndColour) {
   ASSERT_OK_AND_ASSIGN(const Image grey, DecodePnm("P5\n2 1\n255\nAB", "x"));
   EXPECT_EQ(grey.shape, (ImageShape{1, 1, 2}));

@@ -11,9 +11,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
-
 // Two classes of two samples, one of each for testing; with one thing changed.
 absl::Status Check(const std::function<void(StoredSamples&)>& change) {
   StoredSamples samples = SortedByClass(2, 2);

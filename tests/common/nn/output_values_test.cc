@@ -28,7 +28,7 @@ absl::Status Check(const at::Tensor& rows, Card says, bool trusted = false,
   return CheckOutputValues(question, card);
 }
 
-void ExpectRefused(const absl::Status& status, const ::testing::Matcher<std::string>& message) {
+void ExpectRefusal(const absl::Status& status, const ::testing::Matcher<std::string>& message) {
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument, message));
 }
 
@@ -43,36 +43,36 @@ TEST(OutputValues, TakesWhatTheCardSays) {
 }
 
 TEST(OutputValues, Fault68_ProbabilitiesAreNotNegativeAndSumToOne) {
-  ExpectRefused(Check(Rows(), Card::kProbabilities),
+  ExpectRefusal(Check(Rows(), Card::kProbabilities),
                 AllOf(HasSubstr("go down to -2"), HasSubstr("\"output\" to \"logits\"")));
-  ExpectRefused(Check(at::log_softmax(Rows(), 1), Card::kProbabilities),
+  ExpectRefusal(Check(at::log_softmax(Rows(), 1), Card::kProbabilities),
                 AllOf(HasSubstr("log-probabilities"), HasSubstr("\"output\": \"logits\"")));
-  ExpectRefused(Check(Rows().abs(), Card::kProbabilities),
+  ExpectRefusal(Check(Rows().abs(), Card::kProbabilities),
                 AllOf(HasSubstr("rows sum to 0.7 to 8"), HasSubstr("trust_output")));
-  ExpectRefused(Check(at::sigmoid(Rows()), Card::kProbabilities), HasSubstr("sigmoid"));
-  ExpectRefused(Check(at::softmax(Rows(), 1) * 100, Card::kProbabilities),
+  ExpectRefusal(Check(at::sigmoid(Rows()), Card::kProbabilities), HasSubstr("sigmoid"));
+  ExpectRefusal(Check(at::softmax(Rows(), 1) * 100, Card::kProbabilities),
                 HasSubstr("rows sum to 100"));
 }
 
 TEST(OutputValues, Fault68_LogitsAreNoProbabilities) {
-  ExpectRefused(Check(at::softmax(Rows(), 1), Card::kLogits),
+  ExpectRefusal(Check(at::softmax(Rows(), 1), Card::kLogits),
                 AllOf(HasSubstr("rows sum to 1"), HasSubstr("\"probabilities\"")));
-  ExpectRefused(Check(at::softmax(Rows(), 1), Card::kLogits, false, {}, /*untrained=*/true),
+  ExpectRefusal(Check(at::softmax(Rows(), 1), Card::kLogits, false, {}, /*untrained=*/true),
                 HasSubstr("rows sum to 1"));
 }
 
 TEST(OutputValues, Fault68_VotesAndPercentagesAreNoLogits) {
   const at::Tensor percentages = at::softmax(Rows(), 1) * 100;
-  ExpectRefused(Check(percentages, Card::kLogits),
+  ExpectRefusal(Check(percentages, Card::kLogits),
                 AllOf(HasSubstr("sum to 100"), HasSubstr("trust_output")));
-  ExpectRefused(Check(percentages.round(), Card::kLogits), HasSubstr("votes and percentages"));
-  ExpectRefused(Check(torch::eye(3) * 50, Card::kLogits), HasSubstr("sum to 50"));
+  ExpectRefusal(Check(percentages.round(), Card::kLogits), HasSubstr("votes and percentages"));
+  ExpectRefusal(Check(torch::eye(3) * 50, Card::kLogits), HasSubstr("sum to 50"));
   EXPECT_THAT(Check(percentages, Card::kProbabilities, /*trusted=*/true), IsOk());
 }
 
 TEST(OutputValues, Fault68_SigmoidsAreNoLogits) {
   const at::Tensor sigmoids = at::sigmoid(Rows());
-  ExpectRefused(
+  ExpectRefusal(
       Check(sigmoids, Card::kLogits, false, at::sigmoid(Rows() * 1000)),
       AllOf(HasSubstr("stay within 0 and 1"), HasSubstr("sigmoid"), HasSubstr("trust_output")));
   // Small logits of a network that follows its inputs.
@@ -84,7 +84,7 @@ TEST(OutputValues, ACardThatSaysSoIsBelieved) {
   EXPECT_THAT(Check(at::softmax(Rows(), 1), Card::kLogits, /*trusted=*/true), IsOk());
   EXPECT_THAT(Check(at::sigmoid(Rows()), Card::kProbabilities, /*trusted=*/true), IsOk());
   // But a negative number has no logarithm.
-  ExpectRefused(Check(Rows(), Card::kProbabilities, /*trusted=*/true), HasSubstr("go down to -2"));
+  ExpectRefusal(Check(Rows(), Card::kProbabilities, /*trusted=*/true), HasSubstr("go down to -2"));
 }
 
 TEST(OutputValues, RowsThatAreNotFiniteSayNothing) {

@@ -6,7 +6,6 @@ namespace distillery {
 namespace {
 
 using ::testing::HasSubstr;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 TEST(CallQuota, Fault55_AConnectionHasSoManyCallsUntilSomeEnd) {
   CallQuota quota({/*per_connection=*/2, /*total=*/100, /*share=*/1});

@@ -20,8 +20,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kPrecondition = absl::StatusCode::kFailedPrecondition;
-
 class ConnectionTest : public ::testing::Test {
  protected:
   // As StopSignal does in our programs.

@@ -25,7 +25,7 @@ RpcServer::Options InProcess() {
 }
 
 // grpc.health.v1.HealthCheckResponse.status of the whole server: 1 serving, 2 not serving.
-int Health(const std::shared_ptr<grpc::Channel>& channel) {
+int StatusOfHealth(const std::shared_ptr<grpc::Channel>& channel) {
   grpc::ClientContext context;
   const grpc::Slice empty("");
   const grpc::ByteBuffer request(&empty, 1);
@@ -44,11 +44,11 @@ int Health(const std::shared_ptr<grpc::Channel>& channel) {
 TEST(RpcServer, IsNotServingUntilItSaysSo) {
   ASSERT_OK_AND_ASSIGN(const auto server, RpcServer::Start(InProcess(), {}));
   const auto channel = server->InProcessChannel();
-  EXPECT_EQ(Health(channel), 2);
+  EXPECT_EQ(StatusOfHealth(channel), 2);
   server->SetServing(true);
-  EXPECT_EQ(Health(channel), 1);
+  EXPECT_EQ(StatusOfHealth(channel), 1);
   server->SetServing(false);
-  EXPECT_EQ(Health(channel), 2);
+  EXPECT_EQ(StatusOfHealth(channel), 2);
 }
 
 TEST(RpcServer, TellsThePortThatItTook) {
@@ -59,7 +59,7 @@ TEST(RpcServer, TellsThePortThatItTook) {
   EXPECT_THAT(server->address(), ::testing::MatchesRegex("127\\.0\\.0\\.1:[1-9][0-9]*"));
   EXPECT_EQ(*ReadFile(options.address_file, 100), server->address() + "\n");
   ASSERT_OK_AND_ASSIGN(const auto channel, MakeChannel(server->address(), {}));
-  EXPECT_EQ(Health(channel), 2);
+  EXPECT_EQ(StatusOfHealth(channel), 2);
 }
 
 TEST(RpcServer, TakenPortIsRefusedAndNamed) {

@@ -11,8 +11,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 TEST(IsLoopback, KnowsTheAddressesOfThisMachine) {
   for (const char* const address : {"127.0.0.1:7", "127.1.2.3:7", "localhost:7", "[::1]:7",
                                     "unix:/tmp/socket", "unix:socket"}) {

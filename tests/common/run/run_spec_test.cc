@@ -13,8 +13,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 RunSpec ValidSpec() {
   RunSpec spec;
   spec.student.architecture = "mlp:64-10";

@@ -20,9 +20,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kPrecondition = absl::StatusCode::kFailedPrecondition;
-
 class CertificateFolderTest : public ::testing::Test {
  protected:
   CertificateFolderTest() { options_.folder = folder_.File("made/here"); }

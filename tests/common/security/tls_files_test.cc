@@ -15,8 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr auto kPrecondition = absl::StatusCode::kFailedPrecondition;
-
 class TlsFilesTest : public ::testing::Test {
  protected:
   void Make(int64_t days = 100, absl::Time now = absl::Now()) {

@@ -22,9 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kNotFound = absl::StatusCode::kNotFound;
-
 class ControlCalls : public CoordinatorServiceTest {
  protected:
   absl::StatusOr<v1::SubmitRunResponse> SubmitOver(const std::string& request_id,

@@ -14,8 +14,6 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 class HostileRequests : public CoordinatorServiceTest {
  protected:
   // All that the record and the run's view say, for comparison.

@@ -18,7 +18,6 @@ namespace {
 using ::testing::HasSubstr;
 
 using Stub = ServedCoordinator::Stub;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr size_t kLimit = 4 << 20;
 // Sanitizers look at code, of which a twentieth of the numbers runs as much: all of them take
 // minutes there.

@@ -15,8 +15,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 using Stub = ServedCoordinator::Stub;
-constexpr auto kDenied = absl::StatusCode::kPermissionDenied;
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr char kOther[] = "another request";
 
 class Trust : public CoordinatorTest {

@@ -11,8 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 class DeltaUploadTest : public CoordinatorTest {
  protected:
   DeltaUploadTest() : run_id_(StartRun(SmallSpec())), lease_(Take(Register()).lease) {}

@@ -12,8 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
 std::unique_ptr<IncomingFile> Make(const std::string& path, int64_t bytes) {
   return *IncomingFile::Create(path, bytes);
 }

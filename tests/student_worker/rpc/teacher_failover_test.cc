@@ -19,7 +19,6 @@ using Request = v1::StreamSoftTargetsRequest;
 using Writer = ScriptedTeacher::Writer;
 
 const std::vector<float> kRows = {0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5};
-constexpr absl::Duration kPatience = absl::Seconds(20);
 
 grpc::Status Serve(size_t /*call*/, const Request& request, Writer* writer) {
   return ServeShard(request, writer);

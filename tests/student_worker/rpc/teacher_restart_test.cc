@@ -10,8 +10,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
 class TeacherRestart : public ::testing::Test {
  protected:
   void Start(const std::string& digest, const std::string& address) {

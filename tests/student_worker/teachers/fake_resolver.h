@@ -5,10 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "student_worker/teachers/name_resolver.h"
 
 namespace distillery {
+
+// How long tests wait for what happens in another thread.
+inline constexpr absl::Duration kPatience = absl::Seconds(20);
 
 // Threads: safe for all.
 class FakeResolver : public NameResolver {

@@ -10,8 +10,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
 class TeacherAddressesTest : public ::testing::Test {
  protected:
   std::unique_ptr<TeacherAddresses> Make(const std::string& list) {

@@ -18,8 +18,6 @@ struct Refusal {
   std::string text;
 };
 
-constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
-
 class InferenceErrors : public ::testing::Test {
  protected:
   InferenceErrors() {
