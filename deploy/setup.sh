@@ -25,7 +25,8 @@ install_packages() {
     "${missing[@]}" >/dev/null
 }
 
-# build PRESET [CMAKE OPTION...]: configures if need be, then builds what has changed.
+# build PRESET [CMAKE OPTION...]: configures if need be, then builds what has changed; only $targets
+# where that is set.
 build() {
   local preset=$1
   shift
@@ -34,5 +35,6 @@ build() {
     { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; return 1; }
   rm -f "build-$preset.log"
   local start=$SECONDS
-  cmake --build --preset "$preset" && say "built build/$preset in $((SECONDS - start)) s"
+  # shellcheck disable=SC2086
+  cmake --build --preset "$preset" ${targets:+--target $targets} && say "built build/$preset in $((SECONDS - start)) s"
 }

@@ -12,7 +12,7 @@
 namespace distillery {
 namespace {
 
-constexpr std::array<int64_t, 5> kPercents = {1, 3, 10, 30, 100};
+constexpr std::array<int64_t, 5> kDataPercents = {1, 3, 10, 30, 100};
 // What the paper shows.
 constexpr int64_t kHeadline = 3;
 
@@ -22,7 +22,7 @@ class SmallDataExperiment : public Experiment {
 
   std::vector<RunSpec> Plan() const override {
     std::vector<RunSpec> plan;
-    for (const int64_t percent : kPercents) {
+    for (const int64_t percent : kDataPercents) {
       const std::vector<RunSpec> one = PlanPair(SmallPair(percent));
       plan.insert(plan.end(), one.begin(), one.end());
     }
@@ -38,7 +38,7 @@ class SmallDataExperiment : public Experiment {
         "Both students see the same small part of the training images. Hard labels are learnt by "
         "heart and do not carry over to the test images; soft targets carry more in each image.";
     std::vector<RunSpec> specs;
-    for (const int64_t percent : kPercents) {
+    for (const int64_t percent : kDataPercents) {
       StudentPair pair = SmallPair(percent);
       DISTILLERY_RETURN_IF_ERROR(lab->ChooseRates(&pair));
       specs.insert(specs.end(), {pair.hard, pair.distilled});
@@ -148,13 +148,13 @@ class SmallDataExperiment : public Experiment {
     const std::array<const char*, 4> names = {"hard labels, training", "hard labels, test",
                                               "soft targets, training", "soft targets, test"};
     for (size_t i = 0; i < names.size(); ++i) figure.series[i].name = names[i];
-    for (size_t i = 0; i < kPercents.size(); ++i) {
+    for (size_t i = 0; i < kDataPercents.size(); ++i) {
       for (const size_t student : {0, 1}) {
         const size_t group = 2 * i + student;
         ResultSeries& training = figure.series[2 * student];
         ResultSeries& test = figure.series[2 * student + 1];
-        training.x.push_back(static_cast<double>(kPercents[i]));
-        test.x.push_back(static_cast<double>(kPercents[i]));
+        training.x.push_back(static_cast<double>(kDataPercents[i]));
+        test.x.push_back(static_cast<double>(kDataPercents[i]));
         AppendMean(train[group], &training);
         AppendMean(Accuracies(groups[group]), &test);
       }
