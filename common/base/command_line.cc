@@ -55,6 +55,7 @@ template Flag CommandLine::Add(const std::string&, uint64_t&, const std::string&
 template Flag CommandLine::Add(const std::string&, double&, const std::string&);
 template Flag CommandLine::Add(const std::string&, std::string&, const std::string&);
 template Flag CommandLine::Add(const std::string&, std::vector<std::string>&, const std::string&);
+template Flag CommandLine::Add(const std::string&, std::vector<int>&, const std::string&);
 template Flag CommandLine::Add(const std::string&, std::vector<int64_t>&, const std::string&);
 template Flag CommandLine::Add(const std::string&, std::vector<double>&, const std::string&);
 template Flag CommandLine::Add(const std::string&, std::optional<int64_t>&, const std::string&);

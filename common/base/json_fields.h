@@ -106,7 +106,10 @@ class JsonReader {
   void OneOf(const std::string& key, T& value, const JsonNames<T>& names) {
     const JsonPlace place{Place(key).where, status_};
     const Json* const found = FindOptional(key);
-    if (found == nullptr) return place.Fail("is missing");
+    if (found == nullptr) {
+      const std::string& first = missing_.empty() ? key : missing_;
+      return JsonPlace{Place(first).where, status_}.Fail("is missing");
+    }
     std::string known;
     for (const auto& [one, name] : names) {
       if (*found == name) {

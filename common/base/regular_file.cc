@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "common/base/disk_errors.h"
 
 namespace distillery {
 namespace {

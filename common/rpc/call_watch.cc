@@ -147,6 +147,13 @@ CallWatch::MakeInterceptors() {
   return std::make_unique<Factory>(this);
 }
 
+int64_t CallWatch::unread_messages() const {
+  MutexLock lock(mutex_);
+  int64_t count = 0;
+  for (const auto& [name, connection] : connections_) count += connection.messages;
+  return count;
+}
+
 int64_t CallWatch::unread_bytes() const {
   MutexLock lock(mutex_);
   return unread_total_;

@@ -61,6 +61,8 @@ class CallWatch {
   std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> MakeInterceptors();
   // Bytes of unary answers that clients have not read yet.
   int64_t unread_bytes() const;
+  // Messages, of streams as well, that have not gone out whole.
+  int64_t unread_messages() const;
   // Looks at once; for tests with another clock.
   void EndIdle() { streams_.EndIdle(); }
 

@@ -33,12 +33,12 @@ grpc::ByteBuffer Serialize(const SoftTargetChunk& chunk) {
 
 }  // namespace
 
-SoftTargetStream::SoftTargetStream(StreamService* service, grpc::CallbackServerContext* context)
-    : service_(service),
+SoftTargetStream::SoftTargetStream(StreamResources* shared, grpc::CallbackServerContext* context)
+    : shared_(shared),
       context_(context),
-      clock_(service->host_->scheduler().clock()),
+      clock_(shared->host->scheduler().clock()),
       opened_(clock_->SteadyNow()) {
-  service_->watch_.Add(this);
+  shared_->watch.Add(this);
 }
 
 void SoftTargetStream::Start(const grpc::ByteBuffer& request) {
@@ -50,7 +50,7 @@ void SoftTargetStream::Start(const grpc::ByteBuffer& request) {
            .ok()) {
     return Refuse(absl::InternalError("the request's bytes are no message of this method"));
   }
-  service_->pool_.Add([this] { Prepare(); });
+  shared_->pool.Add([this] { Prepare(); });
 }
 
 void SoftTargetStream::Refuse(const absl::Status& status) {
@@ -81,13 +81,13 @@ void SoftTargetStream::OnCancel() {
 }
 
 void SoftTargetStream::OnDone() {
-  service_->watch_.Remove(this);
+  shared_->watch.Remove(this);
   // Whoever called Finish may still hold the lock.
   { const MutexLock lock(mutex_); }
   Log();
   {
-    MutexLock lock(service_->mutex_);
-    --service_->statistics_.open_count;
+    MutexLock lock(shared_->mutex);
+    --shared_->statistics.open_count;
   }
   delete this;
 }
@@ -107,12 +107,12 @@ void SoftTargetStream::Prepare() {
   if (!plan.ok()) return Report(plan.status());
   const v1::DatasetSelector& selector = request_.dataset();
   const DatasetReference reference{selector.name(), selector.split(), selector.shard_size()};
-  DatasetCatalog& datasets = service_->host_->datasets();
+  DatasetCatalog& datasets = shared_->host->datasets();
   if (std::shared_ptr<const Dataset> open = datasets.Find(reference)) {
     return OnDataset(*plan, open);
   }
   datasets.OpenLater(reference, [this, plan = *plan](const DatasetCatalog::Opened& opened) {
-    service_->pool_.Add([this, plan, opened] { OnDataset(plan, opened); });
+    shared_->pool.Add([this, plan, opened] { OnDataset(plan, opened); });
   });
 }
 
@@ -122,8 +122,8 @@ void SoftTargetStream::OnDataset(const StreamPlan& plan, const DatasetCatalog::O
 
 absl::StatusOr<StreamPlan> SoftTargetStream::Plan() {
   DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
-  DISTILLERY_ASSIGN_OR_RETURN(place_, service_->limits_.Enter(ClientOf(*context_)));
-  return PlanStream(request_, service_->host_);
+  DISTILLERY_ASSIGN_OR_RETURN(place_, shared_->limits.Enter(ClientOf(*context_)));
+  return PlanStream(request_, shared_->host);
 }
 
 absl::StatusOr<grpc::ByteBuffer> SoftTargetStream::MakeHeader(
@@ -131,7 +131,7 @@ absl::StatusOr<grpc::ByteBuffer> SoftTargetStream::MakeHeader(
   DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
   DISTILLERY_RETURN_IF_ERROR(opened.status());
   DISTILLERY_ASSIGN_OR_RETURN(
-      shard_, StreamedShard::Open(request_, plan, *opened, service_->host_, &service_->buffers_));
+      shard_, StreamedShard::Open(request_, plan, *opened, shared_->host, &shared_->buffers));
   grpc::ByteBuffer header = SerializeMessage(shard_->Header());
   MutexLock lock(mutex_);
   if (state_ == State::kOpening) state_ = State::kSending;
@@ -203,9 +203,9 @@ SoftTargetStream::Asks SoftTargetStream::Pump() {
   if (rows_are_there && !making_ && !next_.Valid()) {
     making_ = true;
     asks.make_next = NextIsSmall();
-    if (!asks.make_next) service_->pool_.Add([this] { Report(MakeNext()); });
+    if (!asks.make_next) shared_->pool.Add([this] { Report(MakeNext()); });
   }
-  asks.cuts = cuts_.AskFor(static_cast<size_t>(service_->options_.read_ahead_cuts));
+  asks.cuts = cuts_.AskFor(static_cast<size_t>(shared_->options.read_ahead_cuts));
   asks.logits = shard_->logits();
   asks.cancelled = cancelled_;
   return asks;
@@ -220,7 +220,7 @@ bool SoftTargetStream::NextIsSmall() const {
 
 absl::StatusOr<grpc::ByteBuffer> SoftTargetStream::MakeNext() {
   DISTILLERY_RETURN_IF_ERROR(StillWanted(*context_));
-  if (service_->host_->draining()) return absl::UnavailableError("the teacher is draining");
+  if (shared_->host->draining()) return absl::UnavailableError("the teacher is draining");
   const bool has_logits = shard_->logits() != nullptr;
   int64_t row = 0;
   absl::StatusOr<LogitRows> rows = absl::UnknownError("none");
@@ -268,10 +268,10 @@ void SoftTargetStream::Count(const SoftTargetChunk& chunk, absl::Duration start)
   if (chunk.crc32c.has_value()) crc_ = Crc32cJoin(bytes)(crc_, *chunk.crc32c);
   if (bytes_ > 0) DISTILLERY_FAILPOINT("teacher.stream.chunk");
   bytes_ += bytes;
-  MutexLock lock(service_->mutex_);
-  service_->statistics_.row_count += chunk.rows;
-  service_->statistics_.byte_count += bytes;
-  service_->statistics_.encode_time += clock_->SteadyNow() - start;
+  MutexLock lock(shared_->mutex);
+  shared_->statistics.row_count += chunk.rows;
+  shared_->statistics.byte_count += bytes;
+  shared_->statistics.encode_time += clock_->SteadyNow() - start;
 }
 
 void SoftTargetStream::Stop(const absl::Status& reason) {
@@ -286,14 +286,14 @@ void SoftTargetStream::End(const absl::Status& status) {
   outcome_ = status;
   cuts_.Clear();
   place_.reset();  // a client that sees the end may open its next stream
-  Finish(ToGrpcStatus(status, service_->host_->options().data_dir));
+  Finish(ToGrpcStatus(status, shared_->host->options().data_dir));
 }
 
 // One line per stream.
 void SoftTargetStream::Log() {
   {
-    MutexLock lock(service_->mutex_);
-    ++(outcome_.ok() ? service_->statistics_.finished_count : service_->statistics_.failed_count);
+    MutexLock lock(shared_->mutex);
+    ++(outcome_.ok() ? shared_->statistics.finished_count : shared_->statistics.failed_count);
   }
   const v1::DatasetSelector& data = request_.dataset();
   const absl::StatusOr<Encoding> encoding = ReadEncoding(request_.encoding());

@@ -15,6 +15,10 @@
 // Nobody else touches what a started step uses until it reports.
 #pragma once
 
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -23,14 +27,14 @@
 #include "distillery/v1/teacher_service.pb.h"
 #include "teacher_service/cuts_ahead.h"
 #include "teacher_service/rpc/stream_plan.h"
-#include "teacher_service/rpc/stream_service.h"
+#include "teacher_service/rpc/stream_resources.h"
 
 namespace distillery {
 
 // Deletes itself when the call is over.
 class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public WatchedStream {
  public:
-  SoftTargetStream(StreamService* service, grpc::CallbackServerContext* context);
+  SoftTargetStream(StreamResources* shared, grpc::CallbackServerContext* context);
 
   // `request` is gone when this returns.
   void Start(const grpc::ByteBuffer& request);
@@ -77,7 +81,7 @@ class SoftTargetStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publ
   // When all is over: nobody else is here.
   void Log() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
-  StreamService* const service_;
+  StreamResources* const shared_;
   // Lives until OnDone.
   grpc::CallbackServerContext* const context_;
   Clock* const clock_;

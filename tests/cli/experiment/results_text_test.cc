@@ -50,7 +50,8 @@ TEST(MeanTest, ASeriesOfOneSeedHasNoInterval) {
   ResultSeries two;
   AppendMean({10, 12}, &two);
   EXPECT_EQ(two.y, std::vector<double>{11});
-  EXPECT_NEAR(two.high[0] - two.low[0], 2 * 12.706, 1e-9);
+  // Student's t at 0.975 with one degree of freedom is tan(0.475 pi).
+  EXPECT_NEAR(two.high[0] - two.low[0], 2 * 12.7062047364, 1e-9);
 }
 
 }  // namespace
