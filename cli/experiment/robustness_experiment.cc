@@ -1,8 +1,8 @@
 // Students under noise, shift and blur.
 #include "absl/strings/str_cat.h"
-#include "cli/models/corruption.h"
 #include "cli/experiment/experiment.h"
 #include "cli/experiment/mean.h"
+#include "cli/models/corruption.h"
 #include "common/base/status_macros.h"
 
 namespace distillery {

@@ -8,8 +8,8 @@
 #include "common/data/pixels.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/teachers/fake_teacher.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

@@ -12,8 +12,9 @@ TEST(ArchitecturePlan, HelpListsEachFamilyOnce) {
 }
 
 TEST(ArchitecturePlan, AnUnknownNameGetsTheNearestOfAllFamilies) {
-  for (const auto& [name, nearest] : {std::pair("lenet5", "lenet"), std::pair("wrn-D-V", "wrn-10-1"),
-                                      std::pair("rsenet20", "resnet20")}) {
+  for (const auto& [name, nearest] :
+       {std::pair("lenet5", "lenet"), std::pair("wrn-D-V", "wrn-10-1"),
+        std::pair("rsenet20", "resnet20")}) {
     EXPECT_THAT(CheckArchitecture(name), StatusIs(absl::StatusCode::kInvalidArgument,
                                                   HasSubstr(std::string(nearest) + "\"?")));
   }

@@ -15,7 +15,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-
 class Uploads : public CoordinatorServiceTest {
  protected:
   Uploads() : run_id_(StartRun(SmallSpec())), lease_(Take(Register()).lease) {}

@@ -9,7 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-
 class WeightsUploads : public CoordinatorServiceTest {
  protected:
   v1::UploadWeightsRequest Header(const std::string& file) {

@@ -16,7 +16,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-
 class Downloads : public CoordinatorServiceTest {
  protected:
   struct Download {

@@ -5,8 +5,8 @@
 #include "common/rpc/transport.h"
 #include "common/soft_targets/decode.h"
 #include "common/soft_targets/encode.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

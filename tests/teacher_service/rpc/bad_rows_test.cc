@@ -5,9 +5,9 @@
 #include <thread>
 
 #include "common/base/half.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/inference_server.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

@@ -2,8 +2,8 @@
 #include <thread>
 
 #include "absl/time/clock.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/inference_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

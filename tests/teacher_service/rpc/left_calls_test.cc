@@ -7,8 +7,8 @@
 
 #include "absl/time/clock.h"
 #include "tests/common/sanitized.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

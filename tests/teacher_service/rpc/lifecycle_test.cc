@@ -1,8 +1,8 @@
 // The teacher while it loads and drains.
 #include <thread>
 
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

@@ -7,8 +7,8 @@
 #include "common/data/pixels.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/rpc/teacher_server.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {

@@ -6,8 +6,8 @@
 #include "teacher_service/compute_scheduler.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/status_matchers.h"
-#include "tests/teacher_service/teachers/gate.h"
 #include "tests/teacher_service/teachers/fake_teacher.h"
+#include "tests/teacher_service/teachers/gate.h"
 
 namespace distillery {
 namespace {
