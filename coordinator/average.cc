@@ -164,7 +164,7 @@ class Averager {
       total_weight_ += delta.weight;
       const size_t input = inputs_.Add(delta.path, delta.sha256, /*made_anew=*/true);
       double squares = 0;
-      const absl::Status read = CheckDelta(input, &squares);
+      absl::Status read = CheckDelta(input, &squares);
       // The others are looked at all the same: what is damaged is done again together.
       if (!read.ok() && !inputs_.damaged(input)) return read;
       norms_.push_back(std::sqrt(squares));
@@ -225,7 +225,7 @@ class Averager {
     }
     // What is not finite may be so because of bytes that are damaged.
     if (!status.ok() && !absl::IsDataLoss(status)) return status;
-    const absl::Status same = inputs_.EndUse();
+    absl::Status same = inputs_.EndUse();
     // Where that cannot be told now, nothing is lost by averaging again.
     if (!same.ok() && !absl::IsDataLoss(same)) return same;
     return status.ok() ? same : status;

@@ -93,7 +93,7 @@ absl::Status Publish(const StateFolder& folder, const AverageRequest& request,
 
 absl::Status PublishAverage(const StateFolder& folder, const AverageRequest& request,
                             const std::string& run_id, int64_t round) {
-  const absl::Status published = Publish(folder, request, run_id, round);
+  absl::Status published = Publish(folder, request, run_id, round);
   if (!published.ok()) DropAverage(request);
   return published;
 }

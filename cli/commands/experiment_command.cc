@@ -93,7 +93,7 @@ class ExperimentCommand : public Command {
     settings.seeds = seeds_;
     settings.successive_halving = automatic_;
     DISTILLERY_ASSIGN_OR_RETURN(settings.omitted_class, OmittedClass(recipe));
-    const absl::Status done = Do(*kind, recipe, settings);
+    absl::Status done = Do(*kind, recipe, settings);
     if (absl::IsCancelled(done)) {
       return absl::CancelledError(absl::StrCat("stopped; ", ResumeHint()));
     }

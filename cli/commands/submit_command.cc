@@ -137,6 +137,7 @@ class SubmitCommand : public RemoteCommand {
   // The table; the outcome of the first run that did not succeed.
   absl::Status PrintSweep(const std::vector<v1::GetRunResponse>& ended) const {
     std::vector<v1::Run> runs;
+    runs.reserve(ended.size());
     for (const v1::GetRunResponse& one : ended) runs.push_back(one.run());
     std::fputs((json_ ? SweepToJson(runs) : FormatSweep(runs)).c_str(), stdout);
     for (const v1::Run& run : runs) DISTILLERY_RETURN_IF_ERROR(RunOutcome(run));

@@ -213,9 +213,8 @@ class JsonWriter {
 
 template <typename T>
 Json WriteJson(const T& value) {
-  if constexpr (std::is_constructible_v<Json, const T&> && !std::is_class_v<T>) {
-    return Json(value);
-  } else if constexpr (std::is_same_v<T, std::string>) {
+  if constexpr (std::is_same_v<T, std::string> ||
+                (std::is_constructible_v<Json, const T&> && !std::is_class_v<T>)) {
     return Json(value);
   } else {
     JsonWriter writer;
