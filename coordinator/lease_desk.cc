@@ -146,9 +146,8 @@ absl::Status LeaseDesk::Release(const Lease& lease, bool failed, const std::stri
     DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow row, CheckLease(ledger_, lease));
     RunEntry& run = *ledger_.runs.at(lease.task.run_id);
     TaskEntry* const task = run.Find(lease.task);
-    LeaseRow ended = row;
-    ended.outcome = failed ? LeaseOutcome::kFailed : LeaseOutcome::kReleased;
-    ended.ended_unix_millis = ledger_.WallMillis();
+    const LeaseRow ended =
+        ledger_.EndedRow(row, failed ? LeaseOutcome::kFailed : LeaseOutcome::kReleased);
     std::optional<TaskRow> failure;
     if (failed && task != nullptr) {
       TaskEntry changed = *task;

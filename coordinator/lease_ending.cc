@@ -25,9 +25,7 @@ absl::StatusOr<LeaseRow> CheckLease(Ledger& ledger, const Lease& lease) {
 }
 
 LeaseRow EndLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome) {
-  LeaseRow ended = row;
-  ended.outcome = outcome;
-  ended.ended_unix_millis = ledger.WallMillis();
+  LeaseRow ended = ledger.EndedRow(row, outcome);
   if (ledger.leases.Find(row.lease.fencing_token) != nullptr) {
     ledger.share.Charge(row.lease.task.run_id,
                         ledger.leases.Age(row.lease.fencing_token, ledger.Now()));
@@ -70,9 +68,7 @@ absl::Status NoteFailure(Ledger& ledger, const Lease& lease, const std::string& 
 
 absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome) {
   // The record first: a lease that is over here and active there would come back with a restart.
-  LeaseRow ended = row;
-  ended.outcome = outcome;
-  ended.ended_unix_millis = ledger.WallMillis();
+  const LeaseRow ended = ledger.EndedRow(row, outcome);
   const auto run = ledger.runs.find(row.lease.task.run_id);
   TaskEntry* const task = run == ledger.runs.end() ? nullptr : run->second->Find(row.lease.task);
   const bool failed = task != nullptr && outcome == LeaseOutcome::kAbandoned;
@@ -111,20 +107,22 @@ absl::Status LoseLease(Ledger& ledger, const LeaseRow& row, LeaseOutcome outcome
 }
 
 void EndOverdueLeases(Ledger& ledger) {
-  for (const LeaseRow& row : ledger.leases.Expired(ledger.Now())) {
-    // A run that pauses for one takes back its others.
-    if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
-    const absl::Status status = LoseLease(ledger, row, LeaseOutcome::kExpired);
-    if (!status.ok()) LogError("{}", std::string(status.message()));
-  }
-  for (const LeaseRow& row : ledger.leases.Stalled(ledger.options.stall_limit, ledger.Now())) {
-    if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
-    LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
-               row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
-               absl::FormatDuration(ledger.options.stall_limit));
-    const absl::Status status = LoseLease(ledger, row, LeaseOutcome::kStalled);
-    if (!status.ok()) LogError("{}", std::string(status.message()));
-  }
+  const auto lose = [&ledger](const std::vector<LeaseRow>& rows,
+                              LeaseOutcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {
+    for (const LeaseRow& row : rows) {
+      // A run that pauses for one takes back its others.
+      if (ledger.leases.Find(row.lease.fencing_token) == nullptr) continue;
+      if (outcome == LeaseOutcome::kStalled) {
+        LogWarning("lease {} of {} on {} ended: renewed, but no progress in {}",
+                   row.lease.fencing_token, row.lease.worker_id, row.lease.task.ToString(),
+                   absl::FormatDuration(ledger.options.stall_limit));
+      }
+      const absl::Status status = LoseLease(ledger, row, outcome);
+      if (!status.ok()) LogError("{}", std::string(status.message()));
+    }
+  };
+  lose(ledger.leases.Expired(ledger.Now()), LeaseOutcome::kExpired);
+  lose(ledger.leases.Stalled(ledger.options.stall_limit, ledger.Now()), LeaseOutcome::kStalled);
 }
 
 }  // namespace distillery

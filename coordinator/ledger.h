@@ -74,6 +74,12 @@ class Ledger {
 
   absl::Duration Now() const { return options.clock->SteadyNow(); }
   int64_t WallMillis() const { return absl::ToUnixMillis(options.clock->WallNow()); }
+  // The lease's row if it ends now.
+  LeaseRow EndedRow(LeaseRow row, LeaseOutcome outcome) const {
+    row.outcome = outcome;
+    row.ended_unix_millis = WallMillis();
+    return row;
+  }
 
   // NOT_FOUND.
   absl::StatusOr<RunEntry*> FindRun(const std::string& run_id)

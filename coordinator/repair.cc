@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "coordinator/average.h"
@@ -106,12 +105,10 @@ absl::Status EndRebuild(Ledger& ledger, RunEntry& run, const absl::Status& rebui
     return Advance(ledger, run);
   }
   if (WaitsForDisk(ledger, run, rebuilt) || run.row.state == RunState::kPaused) return rebuilt;
-  return Pause(
-      ledger, run,
-      absl::StrCat(
-          "the weights of round ", run.row.completed_rounds, " are damaged and cannot be rebuilt: ",
-          absl::StrReplaceAll(rebuilt.message(), {{ledger.options.state_dir, "the state folder"}}),
-          "; put the file back from a copy, then resume the run"));
+  return Pause(ledger, run,
+               absl::StrCat("the weights of round ", run.row.completed_rounds,
+                            " are damaged and cannot be rebuilt: ", ReasonShown(ledger, rebuilt),
+                            "; put the file back from a copy, then resume the run"));
 }
 
 // Makes the newest weights again, without the mutex: nothing else happens to a run that waits for

@@ -320,9 +320,7 @@ absl::StatusOr<bool> ResultDesk::RecordResult(const UploadHeader& header,
       plan_row = {run_row.run_id, ShardSizesToText(header.samples_per_shard)};
     }
   }
-  LeaseRow lease_row = active;
-  lease_row.outcome = LeaseOutcome::kDone;
-  lease_row.ended_unix_millis = ledger_.WallMillis();
+  const LeaseRow lease_row = ledger_.EndedRow(active, LeaseOutcome::kDone);
   const std::vector<LeaseRow> slower = SlowerLeases(ledger_, *run.Find(id), lease_row);
   DISTILLERY_RETURN_IF_ERROR(ledger_.record->Transaction(
       [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) -> absl::Status {
@@ -384,9 +382,7 @@ absl::StatusOr<bool> ResultDesk::Evaluate(const std::string& request_id, const L
         RunEntry& run = *ledger_.runs.at(lease.task.run_id);
         DISTILLERY_ASSIGN_OR_RETURN(const LeaseRow active, CheckLease(ledger_, lease));
         const TaskRow task_row = DoneRow(*run.Find(lease.task), request_id, lease);
-        LeaseRow lease_row = active;
-        lease_row.outcome = LeaseOutcome::kDone;
-        lease_row.ended_unix_millis = ledger_.WallMillis();
+        const LeaseRow lease_row = ledger_.EndedRow(active, LeaseOutcome::kDone);
         const EvaluationRow evaluation{run.row.run_id, lease.task.round, metrics, details_json};
         DISTILLERY_RETURN_IF_ERROR(ledger_.record->PutAll(evaluation, lease_row, task_row));
         DISTILLERY_FAILPOINT("coordinator.evaluation.recorded");

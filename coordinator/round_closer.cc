@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -143,9 +142,7 @@ absl::Status RoundCloser::CloseRound(RunEntry& run, int64_t round, const Average
 
 void RoundCloser::StandStill(RunEntry& run, int64_t round, const absl::Status& status) {
   LogError("run {}: averaging round {}: {}", run.row.run_id, round, std::string(status.message()));
-  // Reasons are shown to clients, which need not know where the folder is.
-  const std::string reason =
-      absl::StrReplaceAll(status.message(), {{ledger_.options.state_dir, "the state folder"}});
+  const std::string reason = ReasonShown(ledger_, status);
   if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status) || absl::IsNotFound(status)) {
     (void)EndRun(ledger_, run, RunState::kFailed,
                  absl::StrCat("averaging round ", round, ": ", reason));
@@ -173,11 +170,8 @@ absl::Status RoundCloser::RecordRound(RunEntry& run, int64_t round, const Averag
     row.inexact = true;
   }
   std::vector<TaskRow> counted;
-  if (run.spec.needs_quorum()) {
-    for (const RunEntry::TaskKey& key : run.averaged) {
-      counted.emplace_back(run.tasks.at(key).row).counted = true;
-    }
-  }
+  if (run.spec.needs_quorum()) counted = averaged;
+  for (TaskRow& task : counted) task.counted = true;
   DISTILLERY_RETURN_IF_ERROR(ledger_.record->Transaction(
       [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger_.mutex()) -> absl::Status {
         DISTILLERY_RETURN_IF_ERROR(ledger_.record->Put(round_row));

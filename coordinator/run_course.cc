@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/disk_errors.h"
 #include "common/base/failpoint.h"
 #include "common/base/logging.h"
@@ -18,10 +19,7 @@ constexpr absl::Duration kAdvanceAgainAfter = absl::Seconds(2);
 absl::Status PutRunWithoutLeases(Ledger& ledger, const RunRow& row, LeaseOutcome outcome)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex()) {
   std::vector<LeaseRow> leases = ledger.leases.OfRun(row.run_id);
-  for (LeaseRow& ended : leases) {
-    ended.outcome = outcome;
-    ended.ended_unix_millis = ledger.WallMillis();
-  }
+  for (LeaseRow& lease : leases) lease = ledger.EndedRow(lease, outcome);
   DISTILLERY_RETURN_IF_ERROR(ledger.record->PutAll(row, leases));
   for (const LeaseRow& lease : leases) ledger.leases.Remove(lease.lease.fencing_token);
   ledger.statistics.Add(Count::kLeasesEnded, std::string(SpecOf(outcome).name),
@@ -86,6 +84,10 @@ absl::Status ObeyGuard(Ledger& ledger, RunEntry& run)
 }
 
 }  // namespace
+
+std::string ReasonShown(const Ledger& ledger, const absl::Status& status) {
+  return absl::StrReplaceAll(status.message(), {{ledger.options.state_dir, "the state folder"}});
+}
 
 absl::Status Pause(Ledger& ledger, RunEntry& run, const std::string& reason) {
   RunRow row = run.row;

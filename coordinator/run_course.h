@@ -9,6 +9,9 @@
 
 namespace distillery {
 
+// The text of an error as it is shown to clients, which need not know where the state folder is.
+std::string ReasonShown(const Ledger& ledger, const absl::Status& status);
+
 // Takes back the run's tasks; it stays paused until somebody resumes it.
 absl::Status Pause(Ledger& ledger, RunEntry& run, const std::string& reason)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(ledger.mutex());

@@ -71,10 +71,13 @@ TaskEntry* RunEntry::Find(const TaskId& task) {
 TaskEntry* RunEntry::NextFree(const std::function<bool(const TaskEntry&)>& fits) {
   TaskEntry* next = nullptr;
   for (auto& [key, entry] : tasks) {
+    const bool evaluate = std::get<0>(key) == TaskKind::kEvaluate;
+    // Whether one fits is not asked where it does not matter: it is too late to begin, or another
+    // is next already.
+    if (!evaluate && (next != nullptr || std::get<1>(key) < row.completed_rounds)) continue;
     if (!entry.free() || !fits(entry)) continue;
-    if (std::get<0>(key) == TaskKind::kEvaluate) return &entry;
-    if (std::get<1>(key) < row.completed_rounds) continue;  // too late to begin
-    if (next == nullptr) next = &entry;
+    if (evaluate) return &entry;
+    next = &entry;
   }
   return next;
 }

@@ -2,12 +2,14 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/message_lite.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <algorithm>
 #include <string>
 
 #include "common/base/proto_wire.h"
+#include "common/rpc/unparsable_request.h"
 
 namespace distillery {
 namespace {
@@ -32,6 +34,12 @@ constexpr uint32_t Tag(int field, uint32_t type) {
 grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message) {
   const grpc::Slice slice(message.SerializeAsString());
   return {&slice, 1};
+}
+
+absl::Status ParseMessage(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message) {
+  using Traits = grpc::SerializationTraits<google::protobuf::MessageLite>;
+  if (Traits::Deserialize(bytes, message).ok()) return absl::OkStatus();
+  return absl::InternalError(kUnparsableRequest);
 }
 
 grpc::ByteBuffer ChunkMessage(int64_t offset, absl::string_view data, uint32_t crc32c,

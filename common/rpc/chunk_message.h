@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace google::protobuf {
@@ -29,6 +30,8 @@ grpc::Slice OwnedSlice(absl::string_view bytes, Owner owner) {
 }
 
 grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message);
+// INTERNAL, as gRPC's own, if the bytes are no such message. Takes `bytes`.
+absl::Status ParseMessage(grpc::ByteBuffer* bytes, google::protobuf::MessageLite* message);
 
 // An UploadDeltaRequest, UploadWeightsRequest or DownloadWeightsResponse with this chunk, byte for
 // byte as the generated class writes it. `data`, not empty, is not copied: `owner` keeps it alive.

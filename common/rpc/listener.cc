@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "common/base/disk_errors.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/peer_address.h"

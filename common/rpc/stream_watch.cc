@@ -59,11 +59,11 @@ void StreamWatch::EndIdle() {
 void StreamWatch::Run() {
   while (true) {
     {
-      const absl::Duration until = Clock::Real()->SteadyNow() + absl::Seconds(1);
+      const absl::Duration until = SteadyNow() + absl::Seconds(1);
       MutexLock lock(mutex_);
       // Others are told of changes as well.
       for (absl::Duration left = absl::Seconds(1); !closing_ && left > absl::ZeroDuration();
-           left = until - Clock::Real()->SteadyNow()) {
+           left = until - SteadyNow()) {
         changed_.WaitFor(mutex_, left);
       }
       if (closing_) return;

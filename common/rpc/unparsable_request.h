@@ -7,6 +7,8 @@
 
 namespace distillery {
 
+inline constexpr char kUnparsableRequest[] = "the request's bytes are no message of this method";
+
 class UnparsableRequestInterceptor : public grpc::experimental::Interceptor {
  public:
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
@@ -16,8 +18,7 @@ class UnparsableRequestInterceptor : public grpc::experimental::Interceptor {
       // Neither our methods nor UnknownMethodService answer so.
       if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED &&
           status.error_message().empty()) {
-        methods->ModifySendStatus(
-            {grpc::StatusCode::INTERNAL, "the request's bytes are no message of this method"});
+        methods->ModifySendStatus({grpc::StatusCode::INTERNAL, kUnparsableRequest});
       }
     }
     methods->Proceed();

@@ -150,9 +150,7 @@ class UploadReactor : public grpc::ServerReadReactor<grpc::ByteBuffer>, public W
       DISTILLERY_RETURN_IF_ERROR(Append(chunk->offset, chunk->data, chunk->crc32c));
       return false;
     }
-    if (!grpc::SerializationTraits<Request>::Deserialize(&bytes_, &message_).ok()) {
-      return absl::InternalError("the request's bytes are no message of this method");
-    }
+    DISTILLERY_RETURN_IF_ERROR(ParseMessage(&bytes_, &message_));
     switch (message_.message_case()) {
       case Request::kHeader:
         DISTILLERY_RETURN_IF_ERROR(BeginStream());

@@ -31,10 +31,8 @@ class DownloadReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, publi
     }
     place_ = *std::move(place);
     grpc::ByteBuffer copy(request);
-    if (!grpc::SerializationTraits<v1::DownloadWeightsRequest>::Deserialize(&copy, &request_)
-             .ok()) {
-      Finish(
-          ToGrpcStatus(absl::InternalError("the request's bytes are no message of this method")));
+    if (const absl::Status parsed = ParseMessage(&copy, &request_); !parsed.ok()) {
+      Finish(ToGrpcStatus(parsed));
       return;
     }
     pool_->Add([this] {

@@ -3,7 +3,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
+#include "common/base/disk_errors.h"
 
 namespace distillery {
 

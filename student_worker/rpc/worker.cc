@@ -164,10 +164,10 @@ absl::StatusOr<std::string> Worker::Run() {
 }
 
 void Worker::Pause(absl::Duration time) {
-  const absl::Duration end = Clock::Real()->SteadyNow() + time;
+  const absl::Duration end = SteadyNow() + time;
   MutexLock lock(mutex_);
   while (!stop_requested_) {
-    const absl::Duration left = end - Clock::Real()->SteadyNow();
+    const absl::Duration left = end - SteadyNow();
     if (left <= absl::ZeroDuration()) return;
     changed_.WaitFor(mutex_, left);
   }
@@ -243,12 +243,12 @@ absl::Status Worker::DoTask(const WorkerTask& task, TaskOutcome* outcome, bool* 
 
 absl::Status Worker::Release(const WorkerTask& task, bool failed, const std::string& message) {
   const std::string request_id = RandomHex(16);
-  const absl::Duration end = Clock::Real()->SteadyNow() + task.lease_duration;
+  const absl::Duration end = SteadyNow() + task.lease_duration;
   Backoff backoff;
   while (true) {
     absl::Status status = coordinator_.ReleaseTask(request_id, task.lease, failed, message);
     const absl::Duration wait = backoff.Next();
-    if (!Passing(status) || stopping_.load() || Clock::Real()->SteadyNow() + wait >= end) {
+    if (!Passing(status) || stopping_.load() || SteadyNow() + wait >= end) {
       return status;
     }
     Pause(wait);

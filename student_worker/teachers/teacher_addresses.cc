@@ -101,9 +101,9 @@ std::unique_ptr<TeacherAddresses> TeacherAddresses::Fixed(const TeacherAddress& 
 
 TeacherAddresses::~TeacherAddresses() {
   MutexLock lock(state_->mutex);
-  const absl::Duration end = Clock::Real()->SteadyNow() + state_->options.longest_goodbye;
-  while (state_->looking && Clock::Real()->SteadyNow() < end) {
-    state_->changed.WaitFor(state_->mutex, end - Clock::Real()->SteadyNow());
+  const absl::Duration end = SteadyNow() + state_->options.longest_goodbye;
+  while (state_->looking && SteadyNow() < end) {
+    state_->changed.WaitFor(state_->mutex, end - SteadyNow());
   }
 }
 

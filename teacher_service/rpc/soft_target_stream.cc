@@ -46,9 +46,8 @@ void SoftTargetStream::Start(const grpc::ByteBuffer& request) {
     return Refuse(absl::CancelledError("the client went away before its request came"));
   }
   grpc::ByteBuffer copy(request);
-  if (!grpc::SerializationTraits<v1::StreamSoftTargetsRequest>::Deserialize(&copy, &request_)
-           .ok()) {
-    return Refuse(absl::InternalError("the request's bytes are no message of this method"));
+  if (const absl::Status parsed = ParseMessage(&copy, &request_); !parsed.ok()) {
+    return Refuse(parsed);
   }
   shared_->pool.Add([this] { Prepare(); });
 }
