@@ -69,12 +69,14 @@ std::vector<RunSpec> OverSeeds(const std::vector<RunSpec>& specs, int64_t seeds)
 
 std::vector<double> ErrorCounts(const std::vector<FinishedRun>& runs) {
   std::vector<double> counts;
+  counts.reserve(runs.size());
   for (const FinishedRun& run : runs) counts.push_back(static_cast<double>(run.error_count()));
   return counts;
 }
 
 std::vector<double> Accuracies(const std::vector<FinishedRun>& runs) {
   std::vector<double> accuracies;
+  accuracies.reserve(runs.size());
   for (const FinishedRun& run : runs) accuracies.push_back(run.accuracy_percent());
   return accuracies;
 }
@@ -196,6 +198,7 @@ absl::Status Laboratory::ChooseRates(StudentPair* pair) {
       [this](const std::vector<RunSpec>& specs) -> absl::StatusOr<std::vector<v1::Run>> {
     DISTILLERY_ASSIGN_OR_RETURN(const auto finished, Do("choosing learning rates", specs));
     std::vector<v1::Run> runs;
+    runs.reserve(finished.size());
     for (const FinishedRun& one : finished) runs.push_back(one.run);
     return runs;
   };

@@ -127,6 +127,7 @@ class SweepExperiment : public Experiment {
   std::vector<RunSpec> CellSpecs(const StudentPair& pair, const std::vector<Cell>& cells,
                                  int64_t rounds) const {
     std::vector<RunSpec> specs;
+    specs.reserve(cells.size());
     for (const Cell& cell : cells) specs.push_back(CellSpec(pair, cell, rounds));
     return specs;
   }
@@ -147,6 +148,7 @@ class SweepExperiment : public Experiment {
                      {"worst errors kept", "", 1}};
     for (const int64_t rounds : rungs) {
       std::vector<Cell> tried;
+      tried.reserve(left.size());
       for (const size_t i : left) tried.push_back((*cells)[i]);
       DISTILLERY_ASSIGN_OR_RETURN(
           const auto groups,

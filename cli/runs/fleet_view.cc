@@ -104,6 +104,7 @@ std::vector<std::vector<std::string>> WithReasons(const std::vector<std::string>
 
 std::vector<std::vector<std::string>> OneLineEach(const std::vector<std::string>& table) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(table.size());
   for (const std::string& line : table) rows.push_back({line});
   return rows;
 }
@@ -283,7 +284,7 @@ std::vector<std::string> FleetView::Lines(const FleetSnapshot& snapshot, size_t 
   const Table workers = WorkerTable(snapshot);
   const Table teachers = TeacherTable(snapshot);
   // Each part has a gap, a title, and the head of its table; teachers are few.
-  const size_t fixed = lines.size() + 3 * 2;
+  const size_t fixed = lines.size() + size_t{3} * 2;
   const size_t room = height > fixed ? height - fixed : 0;
   const size_t for_teachers = std::min(teachers.size(), std::max<size_t>(2, room / 4));
   const size_t rest = room > for_teachers ? room - for_teachers : 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "absl/strings/match.h"
 #include "tests/structure/include_rules.h"
 
 namespace distillery {
@@ -18,7 +19,7 @@ IncludeGraph FileGraph(const std::map<std::string, std::string>& sources) {
   IncludeGraph graph;
   for (const auto& [file, text] : sources) {
     const std::string node = WithoutEnding(file);
-    if (node.size() >= 5 && node.compare(node.size() - 5, 5, "/main") == 0) continue;
+    if (absl::EndsWith(node, "/main")) continue;
     std::set<std::string>& included = graph[node];
     for (const Include& include : IncludesOf(text)) {
       const std::string target = WithoutEnding(include.path);
