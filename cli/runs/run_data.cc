@@ -31,7 +31,7 @@ absl::Status RunDataCheck::Check(const RunSpec& spec) {
     return absl::OkStatus();
   };
   if (options_.teacher.empty()) return unchecked("it is not here");
-  const absl::Status status = CheckAtTeacher(spec);
+  absl::Status status = CheckAtTeacher(spec);
   if (options_.teacher_is_named) return status;
   // A run without a teacher may be done by workers that have data of their own; and what listens
   // there may be no teacher at all.

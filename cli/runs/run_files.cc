@@ -62,7 +62,7 @@ absl::Status Check(const RunSpec& spec, const std::string& teacher, const std::s
 
 absl::Status CheckRunFiles(const RunSpec& spec, const std::string& teacher,
                            const std::string& data_dir) {
-  const absl::Status status = Check(spec, teacher, data_dir);
+  absl::Status status = Check(spec, teacher, data_dir);
   if (!absl::IsInvalidArgument(status)) return status;
   // The command is right; what it names is not.
   return absl::FailedPreconditionError(status.message());

@@ -57,6 +57,7 @@ std::vector<size_t> Differences(const std::vector<Fields>& specs) {
 std::string FormatSweep(std::vector<v1::Run> runs) {
   SortBestFirst(&runs);
   std::vector<Fields> specs;
+  specs.reserve(runs.size());
   for (const v1::Run& run : runs) specs.push_back(FieldsOf(run));
   const std::vector<size_t> differing = Differences(specs);
   std::vector<std::vector<std::string>> rows = {{"run"}};
@@ -83,6 +84,7 @@ std::string FormatSweep(std::vector<v1::Run> runs) {
 std::string SweepToJson(std::vector<v1::Run> runs) {
   SortBestFirst(&runs);
   std::vector<Fields> specs;
+  specs.reserve(runs.size());
   for (const v1::Run& run : runs) specs.push_back(FieldsOf(run));
   const std::vector<size_t> differing = Differences(specs);
   nlohmann::ordered_json json = nlohmann::ordered_json::array();

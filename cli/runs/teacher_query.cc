@@ -23,7 +23,7 @@ absl::StatusOr<TeacherQuery> TeacherQuery::Connect(const std::string& address,
 }
 
 absl::Status TeacherQuery::Explain(const grpc::Status& status) const {
-  const absl::Status plain = connection_->Explain(FromGrpcStatus(status));
+  absl::Status plain = connection_->Explain(FromGrpcStatus(status));
   if (!absl::IsUnavailable(plain) && !absl::IsDeadlineExceeded(plain)) return plain;
   return absl::UnavailableError(
       absl::StrCat("no teacher answers at ", address_,
