@@ -13,22 +13,27 @@ namespace {
 
 constexpr absl::Duration kPeriod = absl::Seconds(5);
 
-int64_t ResidentBytes() {
+HeapFigures Figures() {
   std::ifstream statm("/proc/self/statm");
   int64_t all = 0;
   int64_t resident = 0;
-  statm >> all >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
+  int64_t of_files = 0;
+  statm >> all >> resident >> of_files;
+  const struct mallinfo2 heap = mallinfo2();
+  return {.free = static_cast<int64_t>(heap.fordblks),
+          .used = static_cast<int64_t>(heap.uordblks + heap.hblkhd),
+          .resident = (resident - of_files) * sysconf(_SC_PAGESIZE)};
 }
 
 }  // namespace
 
-bool TrimDecision::Worthwhile(int64_t free_bytes, int64_t resident_bytes) {
-  least_ = least_ < 0 ? resident_bytes : std::min(least_, resident_bytes);
+bool TrimDecision::Worthwhile(const HeapFigures& figures) {
+  const int64_t excess = Excess(figures);
+  least_excess_ = std::min(least_excess_.value_or(excess), excess);
   // Free at both looks: not only between two allocations.
-  const bool idle = std::min(free_bytes, last_free_) > kKeptBytes;
-  last_free_ = free_bytes;
-  return idle && resident_bytes - least_ > kKeptBytes;
+  const bool idle = std::min(figures.free, last_free_) > kKeptBytes;
+  last_free_ = figures.free;
+  return idle && excess - *least_excess_ > kKeptBytes;
 }
 
 MemoryTrimmer::MemoryTrimmer() : thread_([this] { Run(); }) {}
@@ -50,10 +55,9 @@ void MemoryTrimmer::Run() {
       if (!closing_) changed_.WaitFor(mutex_, kPeriod);
       if (closing_) return;
     }
-    const auto free_bytes = static_cast<int64_t>(mallinfo2().fordblks);
-    if (!decision.Worthwhile(free_bytes, ResidentBytes())) continue;
+    if (!decision.Worthwhile(Figures())) continue;
     malloc_trim(0);
-    decision.Trimmed(ResidentBytes());
+    decision.Trimmed(Figures());
   }
 }
 

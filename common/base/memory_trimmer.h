@@ -5,11 +5,19 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <thread>
 
 #include "common/base/mutex.h"
 
 namespace distillery {
+
+// What the C library and the system say of a process's memory, in bytes.
+struct HeapFigures {
+  int64_t free = 0;      // kept by the C library for the next allocations
+  int64_t used = 0;      // allocated
+  int64_t resident = 0;  // in memory, without pages of files
+};
 
 // When it is worth while. Threads: none.
 class TrimDecision {
@@ -17,16 +25,18 @@ class TrimDecision {
   // So many bytes are left to the next allocations.
   static constexpr int64_t kKeptBytes = int64_t{32} << 20;
 
-  // `free_bytes` of the heap are free and `resident_bytes` of the process in memory. Free memory
-  // may have been given back already, so it counts only if more is resident than after the last
-  // time.
-  bool Worthwhile(int64_t free_bytes, int64_t resident_bytes);
-  void Trimmed(int64_t resident_bytes) { least_ = resident_bytes; }
+  // Free memory may have been given back already. What is still in memory is told from how much
+  // more is resident than used: of that the least ever seen, or what was left the last time,
+  // belongs to stacks and the like. (Resident memory alone does not tell: what was in use the last
+  // time and was freed since is in memory all the while.)
+  bool Worthwhile(const HeapFigures& figures);
+  void Trimmed(const HeapFigures& figures) { least_excess_ = Excess(figures); }
 
  private:
+  static int64_t Excess(const HeapFigures& figures) { return figures.resident - figures.used; }
+
   int64_t last_free_ = 0;
-  // Resident after the last time, or at the least since; -1: not known.
-  int64_t least_ = -1;
+  std::optional<int64_t> least_excess_;
 };
 
 class MemoryTrimmer {
