@@ -162,7 +162,8 @@ class Fleet:
     def terminate(self, role):
         """SIGTERM, and waits for the end; the next `tend` starts it again."""
         member = self.members[role]
-        self._struck[member.pid] = signal.SIGTERM
+        if member.process.child.poll() is None:  # else what ended it before is what is judged
+            self._struck[member.pid] = signal.SIGTERM
         self._send(member, signal.SIGTERM)
         self.resume(role)  # a stopped process does not see SIGTERM
         end = time.monotonic() + GRACE
