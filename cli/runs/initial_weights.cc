@@ -6,6 +6,7 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/nn/weights_file.h"
+#include "common/rpc/status_conversion.h"
 #include "common/weights/optimizer_state.h"
 #include "student_worker/rpc/coordinator_client.h"
 
@@ -30,7 +31,7 @@ absl::Status UploadInitialWeights(const RunClient& client, RunSpec* spec) {
   Backoff backoff;
   for (int attempt = 1;; ++attempt) {
     const absl::Status status = uploads.UploadWeights(request_id, weights.file(), attempt > 1);
-    if (!absl::IsUnavailable(status) || attempt == kAttempts) {
+    if (!NobodyAnswered(status) || attempt == kAttempts) {
       return Annotate(status, absl::StrCat("sending ", path));
     }
     absl::SleepFor(backoff.Next());

@@ -34,7 +34,7 @@ absl::StatusOr<Response> Call(const std::shared_ptr<Connection>& connection,
   Response response;
   const absl::Status status =
       connection->Explain(FromGrpcStatus((stub.*method)(&context, request, &response)));
-  if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+  if (NobodyAnswered(status)) {
     return absl::UnavailableError(
         absl::StrCat("no coordinator answers at ", address,
                      ": start `coordinator`, or give --coordinator HOST:PORT (",

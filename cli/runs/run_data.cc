@@ -4,6 +4,7 @@
 #include "cli/runs/teacher_query.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/status_conversion.h"
 #include "common/run/run_data.h"
 
 namespace distillery {
@@ -35,8 +36,7 @@ absl::Status RunDataCheck::Check(const RunSpec& spec) {
   if (options_.teacher_is_named) return status;
   // A run without a teacher may be done by workers that have data of their own; and what listens
   // there may be no teacher at all.
-  const bool unsure = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-                      absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
+  const bool unsure = NobodyAnswered(status) || absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
                       absl::IsResourceExhausted(status) || absl::IsUnimplemented(status) ||
                       absl::IsUnknown(status) || absl::IsInternal(status) ||
                       (absl::IsNotFound(status) && !spec.needs_teacher());

@@ -24,7 +24,7 @@ absl::StatusOr<TeacherQuery> TeacherQuery::Connect(const std::string& address,
 
 absl::Status TeacherQuery::Explain(const grpc::Status& status) const {
   absl::Status plain = connection_->Explain(FromGrpcStatus(status));
-  if (!absl::IsUnavailable(plain) && !absl::IsDeadlineExceeded(plain)) return plain;
+  if (!NobodyAnswered(plain)) return plain;
   return absl::UnavailableError(
       absl::StrCat("no teacher answers at ", address_,
                    ": start `teacher_service --model FILE`, or give --teacher HOST:PORT (",

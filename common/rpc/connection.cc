@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/status_conversion.h"
 #include "common/security/handshake.h"
 
 namespace distillery {
@@ -53,7 +54,7 @@ absl::Status Connection::Diagnose() {
 }
 
 absl::Status Connection::Explain(const absl::Status& status) {
-  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  if (!NobodyAnswered(status)) return status;
   const absl::Status found = Diagnose();
   return found.ok() ? status : found;
 }

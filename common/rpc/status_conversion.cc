@@ -47,4 +47,9 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
                       PlainText(status.error_message()));
 }
 
+bool NobodyAnswered(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsCancelled(status);
+}
+
 }  // namespace distillery

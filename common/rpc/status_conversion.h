@@ -20,4 +20,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status, absl::string_view hidden_p
 // Same code and message; the message becomes plain text, since the other side may be any program.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
+// Whether nobody has answered, and it may be asked again: UNAVAILABLE, DEADLINE_EXCEEDED, or
+// CANCELLED of a call that this side has not cancelled, which is how calls end that a server still
+// has when it stops.
+bool NobodyAnswered(const absl::Status& status);
+
 }  // namespace distillery

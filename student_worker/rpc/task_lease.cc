@@ -5,13 +5,13 @@
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/logging.h"
+#include "common/rpc/status_conversion.h"
 #include "common/run/task_log_fields.h"
 
 namespace distillery {
 
 bool Passing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsResourceExhausted(status);
+  return NobodyAnswered(status) || absl::IsResourceExhausted(status);
 }
 
 TaskLease::TaskLease(const WorkerTask& task, CoordinatorClient* coordinator)
