@@ -23,7 +23,7 @@ struct HeapFigures {
 class TrimDecision {
  public:
   // So many bytes are left to the next allocations.
-  static constexpr int64_t kKeptBytes = int64_t{32} << 20;
+  static constexpr int64_t kKeptBytes = int64_t{8} << 20;
 
   // Free memory may have been given back already. What is still in memory is told from how much
   // more is resident than used: of that the least ever seen, or what was left the last time,
