@@ -36,9 +36,10 @@ absl::Status RunDataCheck::Check(const RunSpec& spec) {
   if (options_.teacher_is_named) return status;
   // A run without a teacher may be done by workers that have data of their own; and what listens
   // there may be no teacher at all.
-  const bool unsure = NobodyAnswered(status) || absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) ||
-                      absl::IsResourceExhausted(status) || absl::IsUnimplemented(status) ||
-                      absl::IsUnknown(status) || absl::IsInternal(status) ||
+  const bool unsure = NobodyAnswered(status) || absl::IsUnauthenticated(status) ||
+                      absl::IsPermissionDenied(status) || absl::IsResourceExhausted(status) ||
+                      absl::IsUnimplemented(status) || absl::IsUnknown(status) ||
+                      absl::IsInternal(status) ||
                       (absl::IsNotFound(status) && !spec.needs_teacher());
   if (unsure) return unchecked(status.message());
   return Annotate(status, absl::StrCat("the teacher at ", options_.teacher,

@@ -50,7 +50,9 @@ absl::StatusOr<AugmentationPart> ParsePart(absl::string_view text) {
   const auto* const known = std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
                                          [&](const KnownPart& k) { return name == k.name; });
   if (known == std::end(kKnownParts)) {
-    std::vector<std::string> names = {kNone};
+    std::vector<std::string> names;
+    names.reserve(std::size(kKnownParts) + 1);  // g++ 14 warns of the growth
+    names.emplace_back(kNone);
     for (const KnownPart& k : kKnownParts) names.emplace_back(k.name);
     return absl::InvalidArgumentError(UnknownName("augmentation", name, names));
   }

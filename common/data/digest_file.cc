@@ -1,5 +1,6 @@
 #include "common/data/digest_file.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -110,8 +111,13 @@ std::optional<ShardDigests> DigestFile::Parse(absl::string_view text) const {
   if (text.size() != shard_count_ * (kHexDigits + 1)) return std::nullopt;
   digests.shards.reserve(shard_count_);
   for (; !text.empty(); text.remove_prefix(kHexDigits + 1)) {
-    const std::string bytes = absl::HexStringToBytes(text.substr(0, kHexDigits));
-    std::copy(bytes.begin(), bytes.end(), digests.shards.emplace_back().begin());
+    const char* digits = text.data();
+    for (char& byte : digests.shards.emplace_back()) {
+      uint8_t value = 0;
+      std::from_chars(digits, digits + 2, value, 16);
+      byte = static_cast<char>(value);
+      digits += 2;
+    }
   }
   return digests;
 }
