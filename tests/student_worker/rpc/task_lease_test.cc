@@ -23,7 +23,7 @@ class TaskLeaseTest : public ::testing::Test {
 
 // gRPC ends the calls that a server still has when it stops with CANCELLED: a coordinator that is
 // restarted is no failure of the task.
-TEST_F(TaskLeaseTest, ACallThatACoordinatorCancelsAsItStopsIsMadeAgain) {
+TEST_F(TaskLeaseTest, Fault69_ACallThatACoordinatorCancelsAsItStopsIsMadeAgain) {
   TaskLease lease(task_, &coordinator_);
   std::vector<bool> calls;
   EXPECT_THAT(lease.Persist([&](bool again) {
