@@ -10,10 +10,23 @@ namespace {
 
 constexpr int64_t kMostRollBacks = 3;
 
+// What explodes; smaller is better.
+struct HeldOutLoss {
+  const char* name;
+  double EvaluationMetrics::*figure;
+};
+constexpr HeldOutLoss kCrossEntropy = {"cross entropy", &EvaluationMetrics::held_out_cross_entropy};
+constexpr HeldOutLoss kSquaredError = {"mean squared error",
+                                       &EvaluationMetrics::held_out_mean_squared_error};
+
+const HeldOutLoss& LossOf(const RunSpec& spec) {
+  return spec.guard.metric == "mean_squared_error" ? kSquaredError : kCrossEntropy;
+}
+
 // Larger is better.
 double ScoreOf(const RunSpec& spec, const EvaluationMetrics& metrics) {
   return spec.guard.metric == "accuracy" ? metrics.held_out_accuracy()
-                                         : -metrics.held_out_cross_entropy;
+                                         : -(metrics.*LossOf(spec).figure);
 }
 
 }  // namespace
@@ -28,7 +41,7 @@ GuardVerdict JudgeRun(const RunSpec& spec,
   bool exploded = false;
   double loss = 0;
   for (const auto& [round, metrics] : evaluations) {
-    loss = metrics.held_out_cross_entropy;
+    loss = metrics.*LossOf(spec).figure;
     exploded = !std::isfinite(loss) ||
                (spec.guard.max_loss_ratio > 0 && loss > spec.guard.max_loss_ratio * best_loss);
     ++since_best;
@@ -44,8 +57,9 @@ GuardVerdict JudgeRun(const RunSpec& spec,
     since_best = 0;
   }
   if (exploded) {
-    verdict.reason = absl::StrCat("the held-out cross entropy exploded: ", loss, " after ",
-                                  evaluations.rbegin()->first, " rounds, the best was ", best_loss);
+    verdict.reason =
+        absl::StrCat("the held-out ", LossOf(spec).name, " exploded: ", loss, " after ",
+                     evaluations.rbegin()->first, " rounds, the best was ", best_loss);
     const bool roll_back = spec.guard.on_explosion == "roll_back" && verdict.best_round > 0 &&
                            explosions <= kMostRollBacks;
     verdict.action = roll_back ? GuardVerdict::Action::kRollBack : GuardVerdict::Action::kFail;

@@ -237,7 +237,8 @@ void RunEntry::NoteEvaluation(int64_t round, EvaluationMetrics metrics) {
   } else if (!evaluations.empty()) {
     evaluations.rbegin()->second = evaluations.rbegin()->second.WithoutClasses();
   }
-  const bool guards = spec.guarded() && !std::isfinite(metrics.held_out_cross_entropy);
+  const bool guards = spec.guarded() && (!std::isfinite(metrics.held_out_cross_entropy) ||
+                                         !std::isfinite(metrics.held_out_mean_squared_error));
   if (!metrics.finite()) {
     metrics.calibration_bins.clear();
     if (!guards && (diverged_round_ == 0 || round < diverged_round_)) diverged_round_ = round;
@@ -247,10 +248,13 @@ void RunEntry::NoteEvaluation(int64_t round, EvaluationMetrics metrics) {
 
 std::string RunEntry::Divergence() const {
   if (diverged_round_ == 0) return "";
-  return absl::StrCat(
-      "diverged: the evaluation after ", diverged_round_, " rounds gives a cross entropy of ",
-      evaluations.at(diverged_round_).cross_entropy, ": lower training.learning_rate (",
-      spec.training.learning_rate, ") or set training.max_gradient_norm");
+  const EvaluationMetrics& metrics = evaluations.at(diverged_round_);
+  const bool of_values = metrics.value_count > 0;
+  return absl::StrCat("diverged: the evaluation after ", diverged_round_, " rounds gives a ",
+                      of_values ? "mean squared error" : "cross entropy", " of ",
+                      of_values ? metrics.mean_squared_error : metrics.cross_entropy,
+                      ": lower training.learning_rate (", spec.training.learning_rate,
+                      ") or set training.max_gradient_norm");
 }
 
 bool RunEntry::RoundsWhole() const {

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/status_macros.h"
-#include "teacher_service/inference/query_pixels.h"
+#include "teacher_service/inference/query_inputs.h"
 #include "teacher_service/teachers/finite_rows.h"
 
 namespace distillery {
@@ -30,8 +29,8 @@ ComputeScheduler::ComputeScheduler(const Options& options, Clock* clock)
 ComputeScheduler::~ComputeScheduler() { Close(); }
 
 absl::Status ComputeScheduler::AddQuery(Query query) {
-  DISTILLERY_RETURN_IF_ERROR(CheckPixels(
-      query.inputs, query.rows, query.teacher->info().card.input_shape, query.any_finite_pixels));
+  DISTILLERY_RETURN_IF_ERROR(CheckQueryInputs(query.teacher->info().card.samples, query.inputs,
+                                              query.rows, query.any_finite_pixels));
   MutexLock lock(mutex_);
   if (closed_) return absl::UnavailableError("the teacher is draining");
   absl::Status status = queue_.AddQuery(std::move(query), clock_->SteadyNow());
@@ -101,25 +100,21 @@ void ComputeScheduler::Dismiss(WorkQueue::Batch& batch, const absl::Status& cut_
 
 void ComputeScheduler::RunQueries(WorkQueue::Batch& batch) {
   const Teacher& teacher = *batch.queries.front().teacher;
-  const auto pixels = static_cast<size_t>(teacher.info().card.input_shape.size());
   Part part;
   part.queries = batch.queries.data();
   part.count = batch.queries.size();
   for (const Query& query : batch.queries) part.rows += query.rows;
   part.inputs = batch.queries.front().inputs;
   if (part.count > 1) {
-    // Kept for the next batch: fresh pages would cost more than the copy.
-    thread_local std::vector<float> joined;
-    if (joined.size() < static_cast<size_t>(part.rows) * pixels) {
-      joined.resize(static_cast<size_t>(part.rows) * pixels);
-    }
-    float* next = joined.data();
+    const std::vector<InputSpec>& inputs = teacher.info().card.samples.inputs;
+    thread_local InputBuffer joined;
+    joined.Resize(inputs, part.rows);
+    int64_t first = 0;
     for (const Query& query : batch.queries) {
-      const size_t size = static_cast<size_t>(query.rows) * pixels;
-      std::memcpy(next, query.inputs, size * sizeof(float));
-      next += size;
+      joined.Copy(inputs, first, query.inputs, query.rows);
+      first += query.rows;
     }
-    part.inputs = joined.data();
+    part.inputs = joined.inputs();
   }
   {
     MutexLock lock(mutex_);
@@ -133,15 +128,14 @@ void ComputeScheduler::Answer(const Part& part) {
   if (AnswerEncoded(part)) return;
   Teacher& teacher = *part.queries->teacher;
   const TeacherInfo& info = teacher.info();
-  const int64_t pixels = info.card.input_shape.size();
-  const int64_t classes = info.card.class_count();
-  std::vector<float> logits(static_cast<size_t>(part.rows * classes));
+  const int64_t values = info.card.row_values();
+  std::vector<float> logits(static_cast<size_t>(part.rows * values));
   absl::Status status;
   const absl::Duration start = clock_->SteadyNow();
   for (int64_t first = 0; first < part.rows && status.ok(); first += info.max_batch_rows) {
-    status = Compute(teacher, part.inputs + first * pixels,
+    status = Compute(teacher, part.inputs.From(info.card.samples.inputs, first),
                      std::min(info.max_batch_rows, part.rows - first),
-                     &logits[static_cast<size_t>(first * classes)], Lane::kQuery);
+                     &logits[static_cast<size_t>(first * values)], Lane::kQuery);
   }
   const absl::Duration taken = clock_->SteadyNow() - start;
   if (AnswerApart(part, status)) return;
@@ -149,27 +143,27 @@ void ComputeScheduler::Answer(const Part& part) {
   const float* next = logits.data();
   for (size_t i = 0; i < part.count && status.ok(); ++i) {
     answers[i] = CheckFiniteRows(info, next, part.queries[i].rows);
-    next += part.queries[i].rows * classes;
+    next += part.queries[i].rows * values;
   }
   CountQueries(part, answers, taken);
   next = logits.data();
   for (size_t i = 0; i < part.count; ++i) {
     part.queries[i].done(answers[i], answers[i].ok() ? next : nullptr);
-    next += part.queries[i].rows * classes;
+    next += part.queries[i].rows * values;
   }
 }
 
 bool ComputeScheduler::AnswerEncoded(const Part& part) {
   Teacher& teacher = *part.queries->teacher;
   if (!teacher.encodes() || part.rows > teacher.info().max_batch_rows) return false;
-  const int64_t classes = teacher.info().card.class_count();
+  const AnswerShape shape = teacher.info().card.answer_shape();
   std::vector<EncodedRows> encoded;
   std::vector<EncodedPart> parts;
   encoded.reserve(part.count);
   for (size_t i = 0; i < part.count; ++i) {
     const Query& query = part.queries[i];
     if (!query.format.has_value()) return false;
-    EncodedRows& of_query = encoded.emplace_back(RowsFor(query.rows, classes, *query.format));
+    EncodedRows& of_query = encoded.emplace_back(RowsFor(query.rows, shape, *query.format));
     parts.push_back({query.rows, *query.format, BuffersOf(of_query)});
   }
   const absl::Duration start = clock_->SteadyNow();
@@ -200,7 +194,7 @@ bool ComputeScheduler::AnswerApart(const Part& part, const absl::Status& status)
   for (size_t i = 0; i < half.count; ++i) half.rows += part.queries[i].rows;
   Answer(half);
   half.queries += half.count;
-  half.inputs += half.rows * part.queries->teacher->info().card.input_shape.size();
+  half.inputs = half.inputs.From(part.queries->teacher->info().card.samples.inputs, half.rows);
   half.count = part.count - half.count;
   half.rows = part.rows - half.rows;
   Answer(half);
@@ -223,20 +217,20 @@ void ComputeScheduler::CountQueries(const Part& part, const std::vector<absl::St
   statistics.last_query = clock_->WallNow();
 }
 
-absl::Status ComputeScheduler::Compute(Teacher& teacher, const float* inputs, int64_t rows,
+absl::Status ComputeScheduler::Compute(Teacher& teacher, const InputColumns& inputs, int64_t rows,
                                        float* logits, Lane lane) {
-  const int64_t pixels = teacher.info().card.input_shape.size();
   return ComputeOrSplit(
       teacher,
       [&](int64_t first, int64_t count, float* output) {
-        return teacher.ComputeLogits(inputs + first * pixels, count, output);
+        return teacher.ComputeLogits(inputs.From(teacher.info().card.samples.inputs, first), count,
+                                     output);
       },
       rows, logits, lane);
 }
 
 absl::Status ComputeScheduler::ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max,
                                             int64_t rows, float* logits, Lane lane) {
-  const int64_t pixels = teacher.info().card.input_shape.size();
+  const int64_t pixels = teacher.info().card.samples.picture_shape().size();
   return ComputeOrSplit(
       teacher,
       [&](int64_t first, int64_t count, float* output) {
@@ -256,11 +250,11 @@ absl::Status ComputeScheduler::ComputeOrSplit(Teacher& teacher, const ComputeRow
     passes = 2;
     status = compute(0, half, logits);
     if (status.ok()) {
-      status = compute(half, rows - half, logits + half * teacher.info().card.class_count());
+      status = compute(half, rows - half, logits + half * teacher.info().card.row_values());
     }
   }
   if (status.ok() && teacher.info().half_logits) {
-    const int64_t count = rows * teacher.info().card.class_count();
+    const int64_t count = rows * teacher.info().card.row_values();
     for (int64_t i = 0; i < count; ++i) {
       // Infinity would become the largest half, and a row that failed look like one that did not.
       if (std::isfinite(logits[i])) logits[i] = HalfToFloat(FloatToHalf(logits[i]));

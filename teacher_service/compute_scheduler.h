@@ -63,9 +63,9 @@ class ComputeScheduler {
   // Close, if not done yet.
   ~ComputeScheduler();
 
-  // INVALID_ARGUMENT for inputs that CheckPixels of query_pixels.h refuses, so that they never join
-  // a batch with those of others. UNAVAILABLE if the queue is full or closed. `done` is then not
-  // called.
+  // INVALID_ARGUMENT for inputs that CheckQueryInputs of query_inputs.h refuses, so that they never
+  // join a batch with those of others. UNAVAILABLE if the queue is full or closed. `done` is then
+  // not called.
   absl::Status AddQuery(Query query);
   // After Close, `cut.run` is called at once, with UNAVAILABLE.
   void AddCut(CutWork cut);
@@ -75,7 +75,7 @@ class ComputeScheduler {
   // ComputeLogits; a batch that the device has no memory for is split in two once, and each half
   // tried again. Rows that are not finite stay as they are. For CutWork::run, which counts its own
   // work with it.
-  absl::Status Compute(Teacher& teacher, const float* inputs, int64_t rows, float* logits,
+  absl::Status Compute(Teacher& teacher, const InputColumns& inputs, int64_t rows, float* logits,
                        Lane lane);
   // The same with ComputeLogitsOfBytes.
   absl::Status ComputeBytes(Teacher& teacher, const uint8_t* bytes, int pixel_max, int64_t rows,
@@ -100,7 +100,7 @@ class ComputeScheduler {
     Query* queries = nullptr;
     size_t count = 0;
     // Inputs of all queries, end to end.
-    const float* inputs = nullptr;
+    InputColumns inputs;
     int64_t rows = 0;
   };
 

@@ -7,6 +7,7 @@
 #include "common/base/half.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/data/numbers.h"
 #include "common/data/pixels.h"
 #include "common/soft_targets/finite.h"
 #include "teacher_service/teachers/finite_rows.h"
@@ -30,7 +31,7 @@ LogitFileSpec FileSpec(const Teacher& teacher, const Dataset& dataset, int64_t s
     spec.key.view = view.view;
   }
   spec.rows = rows;
-  spec.classes = dataset.class_count();
+  spec.classes = teacher.info().card.row_values();
   spec.type = teacher.info().half_logits ? StoredType::kFloat16 : StoredType::kFloat32;
   return spec;
 }
@@ -152,21 +153,24 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   const int64_t rows = RowsOfCut(cut);
   std::vector<int64_t> indexes(static_cast<size_t>(rows));
   std::iota(indexes.begin(), indexes.end(), range_.first + cut * cut_rows());
-  const auto pixels = static_cast<size_t>(rows * dataset_->shape().size());
-  auto logits = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * class_count()));
-  if (teacher_->takes_bytes()) {
+  auto logits = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * row_values()));
+  if (teacher_->takes_bytes() && dataset_->spec().is_picture_by_class()) {
+    const auto pixels = static_cast<size_t>(rows * dataset_->record_bytes());
     // Kept for the thread's next cut: fresh pages would cost more than the images.
     thread_local std::vector<uint8_t> bytes;
     if (bytes.size() < pixels) bytes.resize(pixels);
-    DISTILLERY_RETURN_IF_ERROR(LoadImageBytes(*dataset_, indexes, view_, bytes.data()));
+    DISTILLERY_RETURN_IF_ERROR(LoadRecords(*dataset_, indexes, view_, bytes.data()));
     DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->ComputeBytes(
         *teacher_, bytes.data(), dataset_->pixel_max(), rows, logits->data(), Lane::kStream));
     return logits;
   }
-  std::vector<float> inputs(pixels);
-  DISTILLERY_RETURN_IF_ERROR(LoadPixels(*dataset_, indexes, view_, inputs.data()));
-  DISTILLERY_RETURN_IF_ERROR(
-      source_->scheduler_->Compute(*teacher_, inputs.data(), rows, logits->data(), Lane::kStream));
+  thread_local InputBuffer inputs;
+  inputs.Resize(dataset_->spec().inputs, rows);
+  SampleNumbers numbers;
+  numbers.inputs = inputs.columns();
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*dataset_, indexes, view_, numbers));
+  DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->Compute(*teacher_, inputs.inputs(), rows,
+                                                          logits->data(), Lane::kStream));
   return logits;
 }
 
@@ -209,12 +213,12 @@ absl::StatusOr<LogitRows> ShardLogits::Part(int64_t cut, Logits logits, int64_t 
   LogitRows rows;
   const int64_t skipped = row - cut * cut_rows();
   DISTILLERY_RETURN_IF_ERROR(
-      Annotate(CheckFiniteRows(teacher_->info(), logits->data() + skipped * class_count(),
+      Annotate(CheckFiniteRows(teacher_->info(), logits->data() + skipped * row_values(),
                                RowsOfCut(cut) - skipped, row),
                absl::StrCat("shard ", file_.key.shard, " of ", dataset_->reference().name)));
   rows.first_row = row;
   rows.rows = RowsOfCut(cut) - skipped;
-  rows.data = reinterpret_cast<const char*>(logits->data() + skipped * class_count());
+  rows.data = reinterpret_cast<const char*>(logits->data() + skipped * row_values());
   rows.owner = std::move(logits);
   return rows;
 }

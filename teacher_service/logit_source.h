@@ -70,7 +70,7 @@ class LogitSource {
 
  private:
   friend class ShardLogits;
-  // The logits of one cut, [rows, classes].
+  // The logits of one cut, [rows, positions..., classes].
   using Logits = std::shared_ptr<const std::vector<float>>;
   struct Waiter {
     int64_t row = 0;
@@ -113,7 +113,8 @@ class ShardLogits : public std::enable_shared_from_this<ShardLogits> {
   using Done = std::function<void(const absl::StatusOr<LogitRows>&)>;
 
   int64_t row_count() const { return range_.count; }
-  int64_t class_count() const { return dataset_->class_count(); }
+  // Numbers of a row: of each position as many as there are classes.
+  int64_t row_values() const { return file_.classes; }
   // Whether all rows come from the cache on disk.
   bool in_cache() const;
 

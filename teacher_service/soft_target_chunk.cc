@@ -72,14 +72,14 @@ ChunkMaker::ChunkMaker(const Options& options, const Dataset* dataset, RowRange 
       dataset_(dataset),
       shard_(shard),
       pool_(pool),
-      classes_(dataset->class_count()) {}
+      shape_(dataset->spec().answer, dataset->class_count()) {}
 
 int64_t ChunkMaker::RowBytes() const {
   int64_t bytes = 0;
   if (options_.format.representation != Representation::kNone) {
-    bytes += options_.format.SizesOf(1, classes_).total();
+    bytes += options_.format.SizesOf(1, shape_).total();
   }
-  if (options_.include_samples) bytes += dataset_->shape().size() + 4;
+  if (options_.include_samples) bytes += dataset_->record_bytes() + 4;
   return std::max<int64_t>(1, bytes);
 }
 
@@ -125,10 +125,10 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
       format.encoding == (logits->half ? Encoding::kFloat16 : Encoding::kFloat32);
   const bool encode = logits != nullptr && !as_stored;
   EncodedSizes sizes;
-  if (encode) sizes = format.SizesOf(rows, classes_);
-  const int64_t pixel_bytes = options_.include_samples ? rows * dataset_->shape().size() : 0;
+  if (encode) sizes = format.SizesOf(rows, shape_);
+  const int64_t record_bytes = options_.include_samples ? rows * dataset_->record_bytes() : 0;
   const int64_t label_bytes = options_.include_samples ? rows * 4 : 0;
-  const int64_t total = sizes.total() + pixel_bytes + label_bytes;
+  const int64_t total = sizes.total() + record_bytes + label_bytes;
   std::shared_ptr<char> buffer;
   if (total > 0) buffer = pool_->Take(total);
   char* next = buffer.get();
@@ -140,34 +140,35 @@ absl::StatusOr<SoftTargetChunk> ChunkMaker::Build(const LogitRows* logits, int64
     return start;
   };
   if (as_stored) {
-    const int64_t bytes = rows * classes_ * (logits->half ? 2 : 4);
-    chunk.tensors.push_back({kValues,
-                             logits->half ? ElementType::kFloat16 : ElementType::kFloat32,
-                             {rows, classes_},
-                             {logits->data, static_cast<size_t>(bytes)}});
+    EncodedTensor stored = format.Tensors(rows, shape_).front();
+    const auto bytes = static_cast<size_t>(stored.bytes());
+    chunk.tensors.push_back({kValues, stored.type, std::move(stored.shape), {logits->data, bytes}});
   } else if (encode) {
     EncodedBuffers output;
-    for (EncodedTensor& tensor : format.Tensors(rows, classes_)) {
+    for (EncodedTensor& tensor : format.Tensors(rows, shape_)) {
       output[tensor.role] = add(kValues + static_cast<int>(tensor.role), tensor.type,
                                 std::move(tensor.shape), sizes[tensor.role]);
     }
     if (logits->half) {
-      std::vector<float> floats(static_cast<size_t>(rows * classes_));
-      HalvesToFloats(logits->data, rows * classes_, floats.data());
-      EncodeSoftTargets(floats.data(), rows, classes_, format, output);
+      const int64_t count = rows * shape_.values();
+      std::vector<float> floats(static_cast<size_t>(count));
+      HalvesToFloats(logits->data, count, floats.data());
+      EncodeSoftTargets(floats.data(), rows, shape_, format, output);
     } else {
-      EncodeSoftTargets(reinterpret_cast<const float*>(logits->data), rows, classes_, format,
-                        output);
+      EncodeSoftTargets(reinterpret_cast<const float*>(logits->data), rows, shape_, format, output);
     }
   }
   if (options_.include_samples) {
-    const ImageShape& shape = dataset_->shape();
-    char* const pixels = add(kInputs, ElementType::kUInt8,
-                             {rows, shape.channels, shape.height, shape.width}, pixel_bytes);
+    std::vector<int64_t> shape = {rows, dataset_->record_bytes()};
+    if (dataset_->spec().is_picture_by_class()) {
+      const ImageShape picture = dataset_->shape();
+      shape = {rows, picture.channels, picture.height, picture.width};
+    }
+    char* const records = add(kInputs, ElementType::kUInt8, std::move(shape), record_bytes);
     std::vector<int64_t> indexes(static_cast<size_t>(rows));
     std::iota(indexes.begin(), indexes.end(), shard_.first + start_row);
     DISTILLERY_RETURN_IF_ERROR(
-        LoadImageBytes(*dataset_, indexes, options_.view, reinterpret_cast<uint8_t*>(pixels)));
+        LoadRecords(*dataset_, indexes, options_.view, reinterpret_cast<uint8_t*>(records)));
     char* label = add(kLabels, ElementType::kInt32, {rows}, label_bytes);
     for (const int64_t index : indexes) {
       const int32_t value = dataset_->Label(index);

@@ -64,7 +64,7 @@ class ChunkMaker {
   // are in memory as they are asked for are not copied. From a file, Load comes first.
   absl::StatusOr<SoftTargetChunk> Make(const LogitRows& logits);
   // Samples alone, of up to `rows` rows from start_row on. Errors, as those of Make for samples, as
-  // Dataset::ReadImages.
+  // Dataset::ReadRecords.
   absl::StatusOr<SoftTargetChunk> MakeSamples(int64_t start_row, int64_t rows);
 
  private:
@@ -80,7 +80,8 @@ class ChunkMaker {
   const Dataset* const dataset_;
   const RowRange shard_;
   BufferPool* const pool_;
-  const int64_t classes_;
+  // Of the soft targets of a row.
+  const AnswerShape shape_;
 };
 
 }  // namespace distillery

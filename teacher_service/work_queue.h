@@ -31,8 +31,8 @@ enum class Lane { kStream, kQuery };
 // One caller's inputs.
 struct Query {
   std::shared_ptr<Teacher> teacher;
-  // [rows, channels, height, width], pixels in 0..1; alive until `done`.
-  const float* inputs = nullptr;
+  // As Teacher::ComputeLogits takes them; alive until `done`.
+  InputColumns inputs;
   int64_t rows = 0;
   // The caller allows pixels below 0 and above 1.
   bool any_finite_pixels = false;
@@ -40,9 +40,9 @@ struct Query {
   absl::Duration deadline = absl::InfiniteDuration();
   // True once nobody waits for the answer. May be empty.
   std::function<bool()> cancelled;
-  // Called once, by a compute thread, without locks. `logits` [rows, classes] is null unless OK,
-  // and ends with the call. CANCELLED, DEADLINE_EXCEEDED (dropped before the device), UNAVAILABLE
-  // (closed), or what the teacher says.
+  // Called once, by a compute thread, without locks. `logits` [rows, positions..., classes] is
+  // null unless OK, and ends with the call. CANCELLED, DEADLINE_EXCEEDED (dropped before the
+  // device), UNAVAILABLE (closed), or what the teacher says.
   std::function<void(const absl::Status& status, const float* logits)> done;
   // For a caller that needs no logits, with a teacher that encodes: what it wants, and who takes it
   // in place of `done`. Nothing is promised; `done` may be called all the same.

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "cli/commands/command.h"
 #include "cli/models/student_model.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
@@ -56,6 +58,35 @@ std::string FormatClassErrors(const EvaluationMetrics& metrics,
   return FormatTable(rows);
 }
 
+std::string FormatFigure(const std::vector<double>& figures, size_t at) {
+  return at < figures.size() ? absl::StrFormat("%.4f", figures[at]) : "-";
+}
+
+// Of several labels or of values a line for each, in their order; of classes see above.
+std::string FormatDetails(const EvaluationMetrics& metrics,
+                          const std::vector<std::string>& class_names) {
+  if (metrics.counts_right()) return FormatClassErrors(metrics, class_names);
+  const bool of_labels = metrics.label_count > 0;
+  std::vector<std::vector<std::string>> rows = {
+      of_labels ? std::vector<std::string>{"label", "samples", "F1", "average precision"}
+                : std::vector<std::string>{"value", "mean squared error", "R2"}};
+  const size_t count =
+      of_labels ? metrics.f1_per_label.size() : metrics.mean_squared_error_per_value.size();
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(i < class_names.size() ? class_names[i] : absl::StrCat(i));
+    if (of_labels) {
+      row.push_back(absl::StrCat(metrics.samples_per_class[i]));
+      row.push_back(FormatFigure(metrics.f1_per_label, i));
+      row.push_back(FormatFigure(metrics.average_precision_per_label, i));
+    } else {
+      row.push_back(absl::StrFormat("%.6g", metrics.mean_squared_error_per_value[i]));
+      row.push_back(FormatFigure(metrics.r2_per_value, i));
+    }
+  }
+  return FormatTable(rows);
+}
+
 class EvaluateCommand : public Command {
  public:
   explicit EvaluateCommand(CommandLine* parent)
@@ -89,13 +120,18 @@ class EvaluateCommand : public Command {
       json["file_byte_count"] = figures.file_bytes;
       json["dataset"] = question_.dataset.name + "/" + question_.dataset.split;
       json["sample_count"] = metrics.sample_count;
-      json["correct_count"] = metrics.correct_count;
-      json["accuracy"] = metrics.accuracy();
-      json["cross_entropy"] = metrics.cross_entropy;
-      json["top5_count"] = metrics.top5_count;
-      json["calibration_error"] = metrics.calibration_error();
+      if (metrics.value_count == 0) {
+        json["correct_count"] = metrics.correct_count;
+        json["accuracy"] = metrics.accuracy();
+        json["cross_entropy"] = metrics.cross_entropy;
+      }
+      if (metrics.counts_right()) {
+        json["top5_count"] = metrics.top5_count;
+        json["calibration_error"] = metrics.calibration_error();
+      }
+      json.update(FiguresOfKindsToJson(metrics));
       if (metrics.agreement_count >= 0) {
-        json["agreement_count"] = metrics.agreement_count;
+        if (metrics.value_count == 0) json["agreement_count"] = metrics.agreement_count;
         json["teacher_kl"] = metrics.teacher_kl;
       }
       json["class_names"] = figures.class_names;
@@ -106,24 +142,47 @@ class EvaluateCommand : public Command {
     Print(stdout, "%s: %s, %.1f KB\n", question_.model_path.c_str(),
           DescribeParameters(figures.parameter_count, figures.frozen_parameter_count).c_str(),
           static_cast<double>(figures.file_bytes) / 1000);
-    Print(stdout, "%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
-          question_.dataset.name.c_str(), question_.dataset.split.c_str(),
-          FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
-          static_cast<long long>(metrics.sample_count - metrics.correct_count),
-          static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
-    Print(stdout, "label among the first five: %s, calibration error %.4f\n",
-          FormatShare(metrics.top5_count, metrics.sample_count).c_str(),
-          metrics.calibration_error());
-    if (metrics.agreement_count >= 0) {
+    if (metrics.of_one_class()) {
+      Print(stdout, "%s/%s: accuracy %s (%lld errors of %lld), cross entropy %.4f\n",
+            question_.dataset.name.c_str(), question_.dataset.split.c_str(),
+            FormatShare(metrics.correct_count, metrics.sample_count).c_str(),
+            static_cast<long long>(metrics.sample_count - metrics.correct_count),
+            static_cast<long long>(metrics.sample_count), metrics.cross_entropy);
+    } else {
+      PrintFigures(metrics);
+    }
+    if (metrics.counts_right()) {
+      Print(stdout, "label among the first five: %s, calibration error %.4f\n",
+            FormatShare(metrics.top5_answer_count(), metrics.answer_count()).c_str(),
+            metrics.calibration_error());
+    }
+    if (metrics.agreement_count >= 0 && metrics.value_count == 0) {
       Print(stdout, "agreement with %s: %s, KL(teacher || student) %.4f\n",
             question_.teacher_path.c_str(),
-            FormatShare(metrics.agreement_count, metrics.sample_count).c_str(), metrics.teacher_kl);
+            FormatShare(metrics.agreement_answer_count(), metrics.answer_count()).c_str(),
+            metrics.teacher_kl);
+    } else if (metrics.agreement_count >= 0) {
+      Print(stdout, "mean squared error against %s: %.6g\n", question_.teacher_path.c_str(),
+            metrics.teacher_kl);
     }
-    std::fputs(("\n" + FormatClassErrors(metrics, figures.class_names)).c_str(), stdout);
+    std::fputs(("\n" + FormatDetails(metrics, figures.class_names)).c_str(), stdout);
     return absl::OkStatus();
   }
 
  private:
+  // Of other answers than one class for a sample.
+  void PrintFigures(const EvaluationMetrics& metrics) const {
+    Print(stdout, "%s/%s: %lld samples", question_.dataset.name.c_str(),
+          question_.dataset.split.c_str(), static_cast<long long>(metrics.sample_count));
+    if (metrics.position_count > 0) {
+      Print(stdout, ", %lld positions that count", static_cast<long long>(metrics.position_count));
+    }
+    Print(stdout, "\n");
+    for (const FigureText& figure : FigureTexts(metrics)) {
+      Print(stdout, "%s: %s\n", figure.name.c_str(), figure.text.c_str());
+    }
+  }
+
   ModelQuestion question_ = {"", "", {"digits", "test", 1000}, "", "", ""};
   bool json_ = false;
 };

@@ -39,20 +39,27 @@ class ModelCommand : public Command {
   }
 
  private:
+  static std::string TextOfInputs(const SampleSpec& samples) {
+    if (!samples.is_picture()) return samples.ToString();
+    return absl::StrCat(absl::StrJoin(samples.picture_shape().ToVector(), " x "),
+                        ", (pixel - mean) / deviation, pixel 0..1");
+  }
   std::string Text(const ModelDescription& model) const {
     const ModelCard& card = model.card;
     std::string text = absl::StrFormat(
         "%s\n%s%s, %.1f KB, SHA-256 %s\n\n"
-        "architecture  %s\ninput         %s, (pixel - mean) / deviation, pixel 0..1\n"
-        "mean          %s\ndeviation     %s\nclasses       %d: %s\noutput        %s\n\n",
+        "architecture  %s\ninput         %s\n"
+        "mean          %s\ndeviation     %s\n%-13s %d: %s\noutput        %s\n\n",
         PlainText(path_), DescribeParameters(model.parameter_count, model.frozen_parameter_count),
         model.int8 ? ", int8 weights with a float32 scale per channel" : "",
         static_cast<double>(model.file_bytes) / 1000, model.sha256,
         card.architecture.empty() ? "(made elsewhere)" : PlainText(card.architecture),
-        absl::StrJoin(card.input_shape.ToVector(), " x "), absl::StrJoin(card.mean, ", "),
-        absl::StrJoin(card.deviation, ", "), card.class_count(),
-        absl::StrJoin(card.class_names, ", "),
-        card.outputs_probabilities ? "probabilities" : "logits");
+        TextOfInputs(card.samples), absl::StrJoin(card.mean, ", "),
+        absl::StrJoin(card.deviation, ", "), SpecOf(card.samples.answer.kind).noun,
+        card.class_count(), absl::StrJoin(card.class_names, ", "),
+        card.samples.answer.kind == AnswerKind::kValues ? "values"
+        : card.outputs_probabilities                    ? "probabilities"
+                                                        : "logits");
     std::vector<std::vector<std::string>> rows = {{"tensor", "shape", "elements"}};
     for (const ModelDescription::Tensor& tensor : model.tensors) {
       const int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1},

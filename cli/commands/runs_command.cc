@@ -8,12 +8,14 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/commands/remote_command.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/run_client.h"
 #include "cli/runs/run_comparison.h"
 #include "cli/runs/run_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
+#include "common/rpc/proto_conversion.h"
 
 namespace distillery {
 namespace {
@@ -50,8 +52,7 @@ class RunsCommand : public RemoteCommand {
           {run.run_id(), run.spec().name(),
            absl::StrCat(RunStateName(run), run.inexact() ? " (inexact)" : ""),
            absl::StrCat(run.completed_round_count(), "/", run.spec().training().rounds()),
-           FormatShare(metrics.correct_count(), metrics.sample_count()),
-           absl::StrCat(run.lost_lease_count()),
+           MainFigure(FromProto(metrics)), absl::StrCat(run.lost_lease_count()),
            absl::FormatTime("%Y-%m-%d %H:%M", absl::FromUnixSeconds(run.submitted_unix_seconds()),
                             absl::LocalTimeZone())});
     }

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "cli/commands/command.h"
 #include "cli/runs/known_settings.h"
 #include "cli/runs/local_run.h"
@@ -10,7 +11,10 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
+#include "common/data/catalog.h"
 #include "common/model/architecture_plan.h"
+#include "common/rpc/proto_conversion.h"
+#include "common/run/evaluation_metrics.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -21,27 +25,30 @@ class TrainTeacherCommand : public Command {
   explicit TrainTeacherCommand(CommandLine* parent)
       : Command(parent, "train-teacher",
                 "Train a teacher on hard labels and save it as TorchScript with its model card. "
-                "Whatever is not given comes from the data set's settings.",
+                "Whatever is not given comes from the settings of digits and mnist; any other data "
+                "set needs --architecture.",
                 "  distillery train-teacher --output teacher.pt\n"
                 "  distillery train-teacher --dataset mnist --data-dir data --output mnist.pt\n"
                 "  distillery train-teacher --architecture lenet --dataset mnist --data-dir data "
-                "--epochs 5 --output lenet.pt") {
+                "--epochs 5 --output lenet.pt\n"
+                "  distillery train-teacher --architecture transformer:2-4-64 --dataset lines "
+                "--data-dir data --output lines.pt") {
     line_.Add("--output", output_, "the TorchScript file to write").Required();
-    line_.Add("--dataset", dataset_, "digits (built in) or mnist").ShowDefault();
+    line_.Add("--dataset", dataset_, "digits (built in), mnist, or any data set of --data-dir")
+        .ShowDefault();
     line_.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
     line_.Add("--architecture", architecture_,
-              ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P");
+              ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P ,causal ,channels_last");
     line_.Add("--epochs", epochs_, "epochs over the training split").Between(1, 1'000'000);
-    line_.Add("--learning-rate", learning_rate_, "peak learning rate of SGD");
+    line_.Add("--learning-rate", learning_rate_, "peak learning rate");
     line_.Add("--seed", seed_, "seed of everything random");
     line_.Add("--device", device_, "where to compute: cpu, cuda or cuda:N").ShowDefault();
     line_.Add("--json", json_, "print the result as JSON");
   }
 
   absl::Status Run() override {
-    DISTILLERY_ASSIGN_OR_RETURN(const KnownSettings settings, KnownSettingsFor(dataset_));
     LocalRun run;
-    run.spec = settings.teacher;
+    DISTILLERY_ASSIGN_OR_RETURN(run.spec, Settings());
     auto& training = run.spec.training;
     if (epochs_.has_value()) {
       training.rounds = *epochs_;
@@ -61,6 +68,21 @@ class TrainTeacherCommand : public Command {
   }
 
  private:
+  absl::StatusOr<RunSpec> Settings() const {
+    if (HasKnownSettings(dataset_)) return KnownSettingsFor(dataset_)->teacher;
+    DatasetCatalog catalog(data_dir_);
+    constexpr int64_t kShardSize = 128;
+    DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset_, "fit", kShardSize}));
+    if (architecture_.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("data set ", dataset_, " (", data->spec().ToString(),
+                       ") has no settings of its own: say what network to train with "
+                       "--architecture, ",
+                       ArchitectureHelp()));
+    }
+    return TeacherForAnyData(dataset_, data->spec().answer.kind);
+  }
+
   absl::Status Report(const v1::GetRunResponse& ended) const {
     const v1::EvaluationMetrics& metrics = ended.run().latest_evaluation();
     if (json_) {
@@ -69,6 +91,7 @@ class TrainTeacherCommand : public Command {
       json["architecture"] = ended.run().spec().student().architecture();
       json["correct_count"] = metrics.correct_count();
       json["sample_count"] = metrics.sample_count();
+      json.update(FiguresOfKindsToJson(FromProto(metrics)));
       json["weights_sha256"] = ended.run().weights_sha256();
       std::printf("%s\n", JsonText(json, 2).c_str());
     } else {

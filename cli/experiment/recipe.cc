@@ -117,6 +117,11 @@ absl::StatusOr<ExperimentRecipe> ExperimentRecipeFor(const std::string& dataset,
   }
   DatasetCatalog catalog(data_dir);
   DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset, "train", 1000}));
+  if (!data->spec().is_picture_by_class()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the experiments are for pictures with one class each; data set ", dataset,
+                     " is ", data->spec().ToString(), ": distillery run does runs on any data"));
+  }
   ExperimentRecipe recipe;
   recipe.dataset = dataset;
   recipe.scale = scale;

@@ -51,9 +51,9 @@ struct ExperimentRecipe {
   std::string Architecture(int64_t hidden_units) const;
 };
 
-// INVALID_ARGUMENT for a scale that is not known or not for this data set; errors of
-// DatasetCatalog. Any data set has "quick"; "paper" is for mnist. Reads the data set's labels, not
-// its pixels.
+// INVALID_ARGUMENT for a scale that is not known or not for this data set, and for data that are no
+// pictures with one class each; errors of DatasetCatalog. Any data set has "quick"; "paper" is for
+// mnist. Reads the data set's labels, not its pixels.
 absl::StatusOr<ExperimentRecipe> ExperimentRecipeFor(const std::string& dataset,
                                                      const std::string& scale,
                                                      const std::string& data_dir);

@@ -9,6 +9,7 @@
 #include "cli/runs/local_run.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture_plan.h"
+#include "common/model/layer_tensors.h"
 
 namespace distillery {
 
@@ -78,12 +79,7 @@ int64_t TrainingCost::ParameterCount(const RunSpec& spec) const {
   const auto layers = PlanArchitecture(spec.student.architecture, shape_, class_count_);
   int64_t count = 0;
   if (!layers.ok()) return count;
-  for (const Layer& layer : *layers) {
-    if (layer.kind == Layer::Kind::kLinear) count += layer.in * layer.out;
-    if (layer.kind == Layer::Kind::kConvolution) {
-      count += layer.in * layer.out * layer.kernel * layer.kernel;
-    }
-  }
+  for (const Layer& layer : *layers) count += WeightCount(layer);
   return count;
 }
 

@@ -35,16 +35,16 @@ absl::StatusOr<SplitLogits> ComputeLogits(const LogitQuestion& question, const D
       if (StopSignal::Requested()) return absl::CancelledError("stopped");
       const std::vector<int64_t> batch(rows.begin() + first,
                                        rows.begin() + std::min(first + kRows, count));
-      // [batch, channels, height, width]
-      DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(dataset, batch, View{}));
+      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples, LoadSamples(dataset, batch, View{}));
       for (size_t i = 0; i < batch.size(); ++i) {
         result.labels.push_back(dataset.Label(batch[i]));
         if (!question.change) continue;
         question.change(
             dataset.StoredIndex(batch[i]), dataset.shape(),
-            inputs.data_ptr<float>() + static_cast<int64_t>(i) * dataset.shape().size());
+            samples.inputs[0].data_ptr<float>() + static_cast<int64_t>(i) * dataset.shape().size());
       }
-      const at::Tensor logits = ForwardLogits(model.module, model.card, inputs).contiguous();
+      const at::Tensor logits =
+          ForwardLogits(model.module, model.card, samples.inputs).contiguous();
       const auto* const values = logits.data_ptr<float>();
       result.logits.insert(result.logits.end(), values, values + logits.numel());
     }

@@ -22,8 +22,8 @@ struct LogitQuestion {
   PixelChange change;
 };
 
-// Errors of LoadModel and Dataset::ReadImages; INVALID_ARGUMENT if the model does not fit the data;
-// CANCELLED after a stop signal.
+// Errors of LoadModel and Dataset::ReadRecords; INVALID_ARGUMENT if the model does not fit the
+// data; CANCELLED after a stop signal.
 absl::StatusOr<SplitLogits> ComputeLogits(const LogitQuestion& question, const Dataset& dataset);
 
 }  // namespace distillery

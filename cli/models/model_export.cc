@@ -40,7 +40,8 @@ absl::StatusOr<std::string> Serialize(const torch::jit::Module& module, const Mo
         "ONNX is for the built-in architectures; export this model from Python, with "
         "torch.onnx.export");
   }
-  return SerializeOnnx(card.architecture, card, weights);
+  return SerializeOnnx(card.architecture, card.samples, card.class_count(), ModelCardToJson(card),
+                       weights);
 }
 
 absl::StatusOr<ExportedFile> Export(torch::jit::Module& module, const ModelCard& card,

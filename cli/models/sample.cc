@@ -1,14 +1,67 @@
 #include "cli/models/sample.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
-#include "common/data/image_file.h"
-#include "common/data/image_resize.h"
-#include "common/data/pixels.h"
+#include "common/data/numbers.h"
+#include "common/data/text_folder.h"
 
 namespace distillery {
+namespace {
+
+InputNumbers NumbersFor(const InputSpec& input) {
+  const auto count = static_cast<size_t>(input.elements());
+  switch (ModelType(input)) {
+    case ElementType::kFloat32:
+      return std::vector<float>(count);
+    case ElementType::kInt64:
+      return std::vector<int64_t>(count);
+    default:
+      return std::vector<uint8_t>(count);
+  }
+}
+
+// Of a table of CSV; of others, and where the file cannot be read again, none.
+std::vector<std::string> FeatureNames(const Dataset& dataset, const std::string& data_dir) {
+  const std::string folder = absl::StrCat(data_dir, "/", dataset.reference().name);
+  const std::vector<InputSpec>& inputs = dataset.spec().inputs;
+  if (data_dir.empty() || inputs.size() != 1 || inputs[0].name != "features" || !HoldsCsv(folder)) {
+    return {};
+  }
+  absl::StatusOr<TableRows> rows = ReadCsvRows(folder, "", "");
+  if (!rows.ok() || static_cast<int64_t>(rows->feature_names.size()) != inputs[0].elements()) {
+    return {};
+  }
+  return std::move(rows->feature_names);
+}
+
+absl::StatusOr<Sample> ReadOne(const Dataset& dataset, int64_t index) {
+  const SampleSpec& spec = dataset.spec();
+  Sample sample;
+  sample.name = absl::StrCat(dataset.reference().name, "/", dataset.reference().split, " ", index);
+  sample.spec = spec;
+  sample.class_names = dataset.class_names();
+  SampleNumbers numbers;
+  for (const InputSpec& input : spec.inputs) sample.inputs.push_back(NumbersFor(input));
+  for (InputNumbers& input : sample.inputs) {
+    numbers.inputs.push_back(
+        std::visit([](auto& values) { return static_cast<void*>(values.data()); }, input));
+  }
+  const auto count = static_cast<size_t>(LabelCount(spec.answer, dataset.class_count()));
+  if (LabelType(spec.answer) == ElementType::kInt64) {
+    sample.labels.resize(count);
+    numbers.labels = sample.labels.data();
+  } else {
+    sample.label_numbers.resize(count);
+    numbers.labels = sample.label_numbers.data();
+  }
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, {index}, View{}, numbers));
+  return sample;
+}
+
+}  // namespace
 
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
                                          const std::string& data_dir, int64_t index) {
@@ -24,38 +77,25 @@ absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& datase
   constexpr int64_t kShardSize = 1000;
   DatasetCatalog catalog(data_dir);
   DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset, split, kShardSize}));
-  std::vector<Sample> samples;
-  for (const int64_t index : indexes) {
-    if (index < 0 || index >= data->size()) {
-      return absl::NotFoundError(absl::StrCat(dataset, "/", split, " has no sample ", index,
-                                              "; indexes are 0 to ", data->size() - 1));
-    }
-    Sample& sample = samples.emplace_back();
-    sample.name = absl::StrCat(dataset, "/", split, " ", index);
-    sample.shape = data->shape();
-    sample.pixels.resize(static_cast<size_t>(data->shape().size()));
-    DISTILLERY_RETURN_IF_ERROR(LoadPixels(*data, {index}, View{}, sample.pixels.data()));
-    sample.label = data->Label(index);
-    sample.class_names = data->class_names();
-  }
-  return samples;
+  return ReadSamplesOf(*data, data_dir, indexes);
 }
 
-absl::StatusOr<Sample> ReadImageSample(const std::string& path, const ImageShape& shape,
-                                       bool invert) {
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxImageFileBytes));
-  DISTILLERY_ASSIGN_OR_RETURN(Image image, DecodeImage(bytes, shape.channels, path));
-  if (!(image.shape == shape)) {
-    DISTILLERY_ASSIGN_OR_RETURN(image, Resize(image, shape.height, shape.width));
+absl::StatusOr<std::vector<Sample>> ReadSamplesOf(const Dataset& dataset,
+                                                  const std::string& data_dir,
+                                                  const std::vector<int64_t>& indexes) {
+  const std::vector<std::string> feature_names = FeatureNames(dataset, data_dir);
+  std::vector<Sample> samples;
+  for (const int64_t index : indexes) {
+    if (index < 0 || index >= dataset.size()) {
+      return absl::NotFoundError(absl::StrCat(dataset.reference().name, "/",
+                                              dataset.reference().split, " has no sample ", index,
+                                              "; indexes are 0 to ", dataset.size() - 1));
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(Sample sample, ReadOne(dataset, index));
+    sample.feature_names = feature_names;
+    samples.push_back(std::move(sample));
   }
-  Sample sample;
-  sample.name = BaseName(path);
-  sample.shape = shape;
-  for (const uint8_t pixel : image.pixels) {
-    const int value = invert ? 255 - pixel : pixel;
-    sample.pixels.push_back(static_cast<float>(value) / 255.0F);
-  }
-  return sample;
+  return samples;
 }
 
 }  // namespace distillery

@@ -16,6 +16,7 @@
 #include "common/nn/inputs.h"
 #include "common/nn/int8_weights.h"
 #include "common/nn/model_file.h"
+#include "common/nn/normaliser.h"
 #include "common/nn/numerics.h"
 #include "common/nn/tied_parameters.h"
 
@@ -48,8 +49,10 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
       std::vector<int64_t> indexes(static_cast<size_t>(count));
       std::iota(indexes.begin(), indexes.end(), range.first);
-      DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, indexes, View{}));
-      const at::Tensor logits = ForwardLogits(teacher->module, teacher->card, inputs).contiguous();
+      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples,
+                                  LoadSamples(*dataset, indexes, View{}));
+      const at::Tensor logits =
+          ForwardLogits(teacher->module, teacher->card, samples.inputs).contiguous();
       rows->resize(static_cast<size_t>(logits.numel()));
       std::memcpy(rows->data(), logits.data_ptr<float>(), rows->size() * sizeof(float));
       return absl::OkStatus();
@@ -57,16 +60,16 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
   }
   if (question.teacher_logits != nullptr) {
     const std::vector<float>& known = *question.teacher_logits;
-    const int64_t classes = model.card.class_count();
-    if (static_cast<int64_t>(known.size()) != dataset->size() * classes) {
+    const int64_t values = model.card.row_values();
+    if (static_cast<int64_t>(known.size()) != dataset->size() * values) {
       return absl::InvalidArgumentError(
           absl::StrCat("the teacher gives ", known.size(), " logits where ", question.model_path,
-                       " asks for ", dataset->size(), " samples of ", classes, " classes"));
+                       " asks for ", dataset->size(), " samples of ", values));
     }
     teacher_logits = [&](int64_t shard, int64_t count, std::vector<float>* rows) -> absl::Status {
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
-      const auto first = known.begin() + range.first * classes;
-      rows->assign(first, first + count * classes);
+      const auto first = known.begin() + range.first * values;
+      rows->assign(first, first + count * values);
       return absl::OkStatus();
     };
   }
@@ -91,6 +94,7 @@ absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& questio
   DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(question.dataset));
   DISTILLERY_RETURN_IF_ERROR(CheckFits(model.card, *dataset));
   std::vector<float> entropies;
+  if (model.card.samples.answer.kind != AnswerKind::kClasses) return entropies;
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
     const int64_t count = std::min(most, dataset->size());
@@ -98,8 +102,9 @@ absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& questio
       if (StopSignal::Requested()) return absl::CancelledError("stopped");
       std::vector<int64_t> rows(static_cast<size_t>(std::min(kRows, count - first)));
       std::iota(rows.begin(), rows.end(), first);
-      DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(*dataset, rows, View{}));
-      const at::Tensor log_p = at::log_softmax(ForwardLogits(model.module, model.card, inputs), 1);
+      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples, LoadSamples(*dataset, rows, View{}));
+      const at::Tensor logits = ForwardLogits(model.module, model.card, samples.inputs);
+      const at::Tensor log_p = at::log_softmax(logits.reshape({-1, logits.size(-1)}), 1);
       const at::Tensor entropy = (log_p.exp() * log_p).sum(1).neg().contiguous();
       const auto* const values = entropy.data_ptr<float>();
       entropies.insert(entropies.end(), values, values + entropy.numel());
@@ -142,15 +147,22 @@ class Predictor::Model {
  public:
   explicit Model(LoadedModel loaded) : loaded_(std::move(loaded)) {}
 
-  absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample) {
+  absl::StatusOr<std::vector<float>> Answer(const Sample& sample) {
     std::vector<float> result;
     DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
       const c10::InferenceMode inference;
-      const ImageShape& shape = loaded_.card.input_shape;
-      const at::Tensor input =
-          torch::tensor(sample.pixels).view({1, shape.channels, shape.height, shape.width});
-      const at::Tensor output =
-          at::softmax(ForwardLogits(loaded_.module, loaded_.card, input), 1).contiguous();
+      std::vector<at::Tensor> inputs;
+      for (size_t i = 0; i < sample.inputs.size(); ++i) {
+        const std::vector<int64_t> shape = BatchShape(loaded_.card.samples.inputs[i], 1);
+        inputs.push_back(
+            std::visit([&](const auto& numbers) { return torch::tensor(numbers).view(shape); },
+                       sample.inputs[i]));
+      }
+      at::Tensor output = ForwardLogits(loaded_.module, loaded_.card, inputs);
+      const AnswerKind kind = loaded_.card.samples.answer.kind;
+      if (kind == AnswerKind::kClasses) output = at::softmax(output, -1);
+      if (kind == AnswerKind::kMultilabel) output = at::sigmoid(output);
+      output = output.contiguous();
       result.assign(output.data_ptr<float>(), output.data_ptr<float>() + output.numel());
       return absl::OkStatus();
     }));
@@ -174,8 +186,8 @@ absl::StatusOr<std::unique_ptr<Predictor>> Predictor::Load(const std::string& mo
 
 const ModelCard& Predictor::card() const { return model_->card(); }
 
-absl::StatusOr<std::vector<float>> Predictor::Probabilities(const Sample& sample) {
-  return model_->Probabilities(sample);
+absl::StatusOr<std::vector<float>> Predictor::Answer(const Sample& sample) {
+  return model_->Answer(sample);
 }
 
 }  // namespace distillery

@@ -1,4 +1,4 @@
-// What a model file holds, how well it does, and what it says of an image.
+// What a model file holds, how well it does, and what it says of a sample.
 #pragma once
 
 #include <memory>
@@ -45,7 +45,8 @@ struct ModelQuestion {
 absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
                                           std::vector<float>* logits = nullptr);
 
-// Entropy in nats of the model's softmax at T = 1 on the first `most` samples; errors likewise.
+// Entropy in nats of the model's softmax at T = 1 on the first `most` samples, at each of their
+// positions; none for answers of another kind. Errors likewise.
 absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& question, int64_t most);
 
 struct ModelDescription {
@@ -75,7 +76,7 @@ struct ModelDescription {
 absl::StatusOr<ModelDescription> DescribeModel(const std::string& model_path,
                                                const std::string& card_path);
 
-// A model asked about one image at a time. Threads: one.
+// A model asked about one sample at a time. Threads: one.
 class Predictor {
  public:
   // Errors of LoadModel.
@@ -83,8 +84,9 @@ class Predictor {
                                                          const std::string& card_path);
   ~Predictor();
   const ModelCard& card() const;
-  // softmax of the logits at T = 1, one per class. REQUIRES: the sample has the card's shape.
-  absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample);
+  // softmax of the logits at T = 1 [positions, classes]; of several labels their sigmoid, and of
+  // values the numbers. REQUIRES: the sample has the card's inputs.
+  absl::StatusOr<std::vector<float>> Answer(const Sample& sample);
 
  private:
   // Keeps LibTorch's headers out of here.

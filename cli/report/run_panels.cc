@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <set>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/models/sample.h"
+#include "absl/strings/str_format.h"
+#include "cli/models/logit_reader.h"
 #include "cli/models/student_model.h"
+#include "cli/report/sample_panel.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/run_text.h"
+#include "cli/terminal/text_table.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/data/catalog.h"
 #include "common/rpc/proto_conversion.h"
 #include "common/run/sweep.h"
 #include "nlohmann/json.hpp"
@@ -26,7 +30,6 @@ using Json = nlohmann::ordered_json;
 constexpr int64_t kMostPoints = 1000;
 constexpr int64_t kMostLeases = 4000;
 constexpr int64_t kMostReplicas = 64;
-constexpr size_t kMostUncertain = 6;
 
 Json Numbers(const v1::TrainMetrics& train) {
   const TrainMetrics metrics = FromProto(train);
@@ -105,12 +108,17 @@ class Gatherer {
       one["delta_count"] = round.delta_count();
       const v1::EvaluationMetrics& evaluation = round.evaluation();
       if (evaluation.sample_count() > 0) {
-        const auto samples = static_cast<double>(evaluation.sample_count());
-        one["accuracy"] = static_cast<double>(evaluation.correct_count()) / samples;
-        one["cross_entropy"] = evaluation.cross_entropy();
-        if (evaluation.agreement_count() >= 0) {
-          one["agreement"] = static_cast<double>(evaluation.agreement_count()) / samples;
+        const EvaluationMetrics figures = FromProto(evaluation);
+        const auto answers = static_cast<double>(figures.answer_count());
+        const bool of_values = figures.value_count > 0;
+        if (!of_values) {
+          one["accuracy"] = static_cast<double>(figures.correct_answer_count()) / answers;
+          one["cross_entropy"] = figures.cross_entropy;
         }
+        if (figures.agreement_count >= 0 && !of_values) {
+          one["agreement"] = static_cast<double>(figures.agreement_answer_count()) / answers;
+        }
+        one.update(FiguresOfKindsToJson(figures));
       }
       json_["rounds"].push_back(std::move(one));
     }
@@ -232,6 +240,9 @@ class Gatherer {
     question.dataset = {dataset.name(), dataset.evaluation_split(),
                         std::max<int64_t>(1, dataset.shard_size())};
     question.data_dir = sources_.sources.data_dir;
+    DatasetCatalog catalog(question.data_dir);
+    const DatasetCatalog::Opened data = catalog.Open(question.dataset);
+    const bool keeps = data.ok() && KeepsAnswers(**data);
 
     const RunSources& places = sources_.sources;
     std::optional<ModelFigures> teacher;
@@ -240,40 +251,30 @@ class Gatherer {
       ModelQuestion about = question;
       about.model_path = places.teacher_model;
       about.card_path = places.teacher_card;
-      auto measured = MeasureModel(about, &teacher_logits);
-      if (absl::IsCancelled(measured.status())) return measured.status();
-      if (measured.ok()) {
-        teacher = *std::move(measured);
-      } else {
-        Absent("teacher", std::string(measured.status().message()));
-      }
+      DISTILLERY_ASSIGN_OR_RETURN(teacher,
+                                  Measure("teacher", about, keeps ? &teacher_logits : nullptr));
     } else if (spec_.loss().alpha() > 0) {
       Absent("teacher", "the teacher's file is not here: give --teacher FILE");
     } else {
       Absent("teacher", "the run had no teacher (alpha is 0): --teacher FILE compares with one");
     }
-    if (teacher.has_value()) AddModel("teacher", *teacher);
 
     std::optional<ModelFigures> student;
     std::vector<float> student_logits;
     if (!sources_.student_model.empty()) {
       ModelQuestion about = question;
       about.model_path = sources_.student_model;
-      if (teacher.has_value()) about.teacher_logits = &teacher_logits;
-      auto measured = MeasureModel(about, &student_logits);
-      if (absl::IsCancelled(measured.status())) return measured.status();
-      if (measured.ok()) {
-        student = *std::move(measured);
-      } else {
-        Absent("student", std::string(measured.status().message()));
+      if (teacher.has_value() && keeps) about.teacher_logits = &teacher_logits;
+      if (teacher.has_value() && !keeps) {
+        about.teacher_path = places.teacher_model;
+        about.teacher_card_path = places.teacher_card;
       }
+      DISTILLERY_ASSIGN_OR_RETURN(student,
+                                  Measure("student", about, keeps ? &student_logits : nullptr));
     } else {
       Absent("student", "the student's file is not here");
     }
-    if (student.has_value()) {
-      AddModel("student", *student);
-      if (teacher.has_value()) CheckTeacher(student->metrics);
-    }
+    if (student.has_value() && teacher.has_value()) CheckTeacher(student->metrics);
     const ModelFigures* const any = teacher.has_value()   ? &*teacher
                                     : student.has_value() ? &*student
                                                           : nullptr;
@@ -282,7 +283,70 @@ class Gatherer {
       return absl::OkStatus();
     }
     json_["class_names"] = any->class_names;
-    return AddSamples(any->class_names.size(), teacher_logits, student_logits);
+    if (!data.ok()) {
+      Absent("samples", std::string(data.status().message()));
+      return absl::OkStatus();
+    }
+    if (!keeps) {
+      DISTILLERY_RETURN_IF_ERROR(AskFirst(**data, teacher.has_value() ? places.teacher_model : "",
+                                          places.teacher_card, &teacher_logits));
+      DISTILLERY_RETURN_IF_ERROR(
+          AskFirst(**data, student.has_value() ? sources_.student_model : "", "", &student_logits));
+    }
+    AddSamples({data->get(), question.data_dir, &teacher_logits, &student_logits,
+                /*in_order=*/!keeps});
+    return absl::OkStatus();
+  }
+
+  // A model's figures, which are shown; nothing if it cannot be measured, which is said.
+  absl::StatusOr<std::optional<ModelFigures>> Measure(const char* name,
+                                                      const ModelQuestion& question,
+                                                      std::vector<float>* logits) {
+    auto measured = MeasureModel(question, logits);
+    if (absl::IsCancelled(measured.status())) return measured.status();
+    if (!measured.ok()) {
+      Absent(name, std::string(measured.status().message()));
+      return std::nullopt;
+    }
+    AddModel(name, *measured);
+    return *std::move(measured);
+  }
+
+  void AddSamples(const SampleQuestion& question) {
+    const AnswerSpec& answer = question.dataset->spec().answer;
+    if (!answer.one_class()) {
+      json_["answer"] = {{"kind", std::string(SpecOf(answer.kind).name)},
+                         {"positions", answer.positions}};
+    }
+    auto samples = PickSamples(question);
+    if (samples.ok()) {
+      json_["samples"] = *std::move(samples);
+    } else {
+      Absent("samples", std::string(samples.status().message()));
+    }
+  }
+
+  // Whether the answers for all samples are held in memory, so that some are picked by them.
+  static bool KeepsAnswers(const Dataset& dataset) {
+    constexpr int64_t kMostNumbers = int64_t{1} << 27;
+    const int64_t per_sample = dataset.spec().answer.position_count() * dataset.class_count();
+    return dataset.size() <= kMostNumbers / std::max<int64_t>(1, per_sample);
+  }
+
+  // Logits of the first samples, of a model whose answers are not kept; "": no model.
+  static absl::Status AskFirst(const Dataset& dataset, const std::string& model,
+                               const std::string& card, std::vector<float>* logits) {
+    constexpr int64_t kFirst = 6;
+    if (model.empty()) return absl::OkStatus();
+    LogitQuestion question;
+    question.model_path = model;
+    question.card_path = card;
+    for (int64_t row = 0; row < std::min(kFirst, dataset.size()); ++row) {
+      question.rows.push_back(row);
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(SplitLogits first, ComputeLogits(question, dataset));
+    *logits = std::move(first.logits);
+    return absl::OkStatus();
   }
 
   void AddModel(const std::string& role, const ModelFigures& figures) {
@@ -293,24 +357,57 @@ class Gatherer {
     model["parameter_count"] = figures.parameter_count;
     model["file_byte_count"] = figures.file_bytes;
     model["sample_count"] = metrics.sample_count;
-    model["correct_count"] = metrics.correct_count;
-    model["cross_entropy"] = metrics.cross_entropy;
-    model["calibration_error"] = metrics.calibration_error();
+    if (!metrics.of_one_class()) AddFiguresOfKind(metrics, &model);
+    if (metrics.counts_right()) AddCounts(metrics, &model);
+    json_["models"].push_back(std::move(model));
+  }
+
+  // Of classes, for a sample or at positions.
+  void AddCounts(const EvaluationMetrics& metrics, Json* model) {
+    (*model)["correct_count"] = metrics.correct_count;
+    (*model)["cross_entropy"] = metrics.cross_entropy;
+    (*model)["calibration_error"] = metrics.calibration_error();
     if (metrics.agreement_count >= 0) {
-      model["agreement_count"] = metrics.agreement_count;
-      model["teacher_kl"] = metrics.teacher_kl;
+      (*model)["agreement_count"] = metrics.agreement_count;
+      (*model)["teacher_kl"] = metrics.teacher_kl;
     }
-    model["confusion"] = metrics.confusion_matrix;
+    (*model)["confusion"] = metrics.confusion_matrix;
     if (metrics.confusion_matrix.empty()) {
       Absent("confusion", absl::StrCat("more than ", kMostConfusionClasses, " classes"));
     }
-    model["calibration"] = Json::array();
+    (*model)["calibration"] = Json::array();
     for (const CalibrationBin& bin : metrics.calibration_bins) {
-      model["calibration"].push_back({{"sample_count", bin.sample_count},
-                                      {"correct_count", bin.correct_count},
-                                      {"confidence_sum", bin.confidence_sum}});
+      (*model)["calibration"].push_back({{"sample_count", bin.sample_count},
+                                         {"correct_count", bin.correct_count},
+                                         {"confidence_sum", bin.confidence_sum}});
     }
-    json_["models"].push_back(std::move(model));
+  }
+
+  // Of other answers than one class for a sample: as people read them, and as numbers.
+  static void AddFiguresOfKind(const EvaluationMetrics& metrics, Json* model) {
+    Json& figures = (*model)["figures"] = Json::array();
+    const auto add = [&](const std::string& name, const std::string& text) {
+      figures.push_back({{"name", name}, {"text", text}});
+    };
+    for (const FigureText& figure : FigureTexts(metrics)) add(figure.name, figure.text);
+    const bool values = metrics.value_count > 0;
+    if (metrics.agreement_count >= 0 && !values) {
+      add("agrees with teacher",
+          FormatShare(metrics.agreement_answer_count(), metrics.answer_count()));
+    }
+    if (metrics.agreement_count >= 0) {
+      add(values ? "mean squared error against the teacher" : "KL(teacher || student)",
+          absl::StrFormat("%.6g", metrics.teacher_kl));
+    }
+    if (!values) {
+      (*model)["accuracy"] = static_cast<double>(metrics.correct_answer_count()) /
+                             static_cast<double>(metrics.answer_count());
+    }
+    model->update(FiguresOfKindsToJson(metrics));
+    const Json details = DetailsToJson(metrics);
+    for (const char* const group : {"labels", "values"}) {
+      if (details.contains(group)) (*model)[group] = details[group];
+    }
   }
 
   // Another file than the run's teacher would show pictures that are not the run's.
@@ -324,98 +421,6 @@ class Gatherer {
     }
     Absent("teacher", absl::StrCat("the file is not the teacher that the run learnt from: KL was ",
                                    then.teacher_kl(), " then and is ", now.teacher_kl, " now"));
-  }
-
-  static std::vector<float> RowOf(const std::vector<float>& logits, int64_t row, size_t classes) {
-    const auto first = logits.begin() + row * static_cast<int64_t>(classes);
-    return {first, first + static_cast<int64_t>(classes)};
-  }
-
-  // In nats.
-  static double EntropyOf(const std::vector<float>& row) {
-    const double most = *std::max_element(row.begin(), row.end());
-    double sum = 0;
-    double weighted = 0;
-    for (const float z : row) {
-      const double e = std::exp(z - most);
-      sum += e;
-      weighted += e * (z - most);
-    }
-    return std::log(sum) - weighted / sum;
-  }
-
-  static int64_t ChoiceOf(const std::vector<float>& row) {
-    return std::max_element(row.begin(), row.end()) - row.begin();
-  }
-
-  absl::Status AddSamples(size_t classes, const std::vector<float>& teacher,
-                          const std::vector<float>& student) {
-    const std::vector<float>& judge = teacher.empty() ? student : teacher;
-    const std::string who = teacher.empty() ? "student" : "teacher";
-    const auto count = static_cast<int64_t>(judge.size() / classes);
-    std::vector<double> entropies;
-    for (int64_t row = 0; row < count; ++row) {
-      entropies.push_back(EntropyOf(RowOf(judge, row, classes)));
-    }
-    std::vector<int64_t> order(static_cast<size_t>(count));
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return entropies[static_cast<size_t>(a)] > entropies[static_cast<size_t>(b)];
-    });
-    // The least certain of each choice, so that no single pair of classes fills the list.
-    std::vector<std::pair<int64_t, std::string>> picked;
-    std::set<int64_t> choices;
-    for (const int64_t row : order) {
-      if (picked.size() == kMostUncertain) break;
-      if (!choices.insert(ChoiceOf(RowOf(judge, row, classes))).second) continue;
-      picked.emplace_back(row, who + " uncertain");
-    }
-    const auto add = [&](int64_t row, const std::string& why) {
-      for (const auto& [known, reason] : picked) {
-        if (known == row) return false;
-      }
-      picked.emplace_back(row, why);
-      return true;
-    };
-    if (!teacher.empty() && !student.empty()) {
-      for (const int64_t row : order) {
-        if (ChoiceOf(RowOf(teacher, row, classes)) == ChoiceOf(RowOf(student, row, classes))) {
-          continue;
-        }
-        if (add(row, "teacher and student differ")) break;
-      }
-    }
-    if (!order.empty()) add(order.back(), who + " certain");
-
-    std::vector<int64_t> rows;
-    rows.reserve(picked.size());
-    for (const auto& [row, why] : picked) rows.push_back(row);
-    const v1::RunDataset& dataset = spec_.dataset();
-    const auto samples = ReadDatasetSamples(dataset.name(), dataset.evaluation_split(),
-                                            sources_.sources.data_dir, rows);
-    if (!samples.ok()) {
-      Absent("samples", std::string(samples.status().message()));
-      return absl::OkStatus();
-    }
-    for (size_t i = 0; i < picked.size(); ++i) {
-      const auto& [row, why] = picked[i];
-      const Sample& sample = (*samples)[i];
-      std::vector<int> pixels;
-      for (const float pixel : sample.pixels) {
-        pixels.push_back(static_cast<int>(std::lround(255.0 * static_cast<double>(pixel))));
-      }
-      Json one;
-      one["name"] = sample.name;
-      one["why"] = why;
-      one["label"] = sample.label.value_or(-1);
-      one["shape"] = sample.shape.ToVector();
-      one["pixels"] = std::move(pixels);
-      one["entropy"] = entropies[static_cast<size_t>(row)];
-      if (!teacher.empty()) one["teacher_logits"] = RowOf(teacher, row, classes);
-      if (!student.empty()) one["student_logits"] = RowOf(student, row, classes);
-      json_["samples"].push_back(std::move(one));
-    }
-    return absl::OkStatus();
   }
 
   const PanelSources& sources_;

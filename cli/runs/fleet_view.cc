@@ -5,12 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/progress.h"
 #include "cli/runs/run_text.h"
 #include "cli/terminal/terminal_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/terminal.h"
 #include "common/base/text.h"
+#include "common/rpc/proto_conversion.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -168,8 +170,7 @@ FleetView::Table FleetView::RunTable(const FleetSnapshot& snapshot,
     const v1::EvaluationMetrics& evaluation = run->latest_evaluation();
     const v1::TrainMetrics& train = run->latest_round().train();
     rows.push_back({run->run_id(), RunStateName(*run), Bar(done, rounds),
-                    absl::StrCat(done, "/", rounds),
-                    FormatShare(evaluation.correct_count(), evaluation.sample_count()),
+                    absl::StrCat(done, "/", rounds), MainFigure(FromProto(evaluation)),
                     train.sample_count() > 0 ? absl::StrFormat("%.4f", train.loss()) : "",
                     StandsStill(*run) ? "" : Number(run->samples_per_second()), left,
                     absl::StrCat(run->active_lease_count()), absl::StrCat(run->lost_lease_count()),

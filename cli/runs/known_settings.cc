@@ -1,5 +1,8 @@
 #include "cli/runs/known_settings.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "common/base/names.h"
 
 namespace distillery {
@@ -66,12 +69,43 @@ KnownSettings Mnist() {
   return settings;
 }
 
+struct Known {
+  const char* dataset;
+  KnownSettings (*settings)();
+};
+constexpr Known kKnown[] = {{"digits", &Digits}, {"mnist", &Mnist}};
+
 }  // namespace
 
 absl::StatusOr<KnownSettings> KnownSettingsFor(const std::string& dataset) {
-  if (dataset == "digits") return Digits();
-  if (dataset == "mnist") return Mnist();
-  return absl::InvalidArgumentError(UnknownName("data set", dataset, {"digits", "mnist"}));
+  std::vector<std::string> names;
+  for (const Known& known : kKnown) {
+    if (dataset == known.dataset) return known.settings();
+    names.emplace_back(known.dataset);
+  }
+  return absl::InvalidArgumentError(UnknownName("data set", dataset, names));
+}
+
+bool HasKnownSettings(const std::string& dataset) {
+  return std::any_of(std::begin(kKnown), std::end(kKnown),
+                     [&](const Known& known) { return dataset == known.dataset; });
+}
+
+RunSpec TeacherForAnyData(const std::string& dataset, AnswerKind answers) {
+  RunSpec teacher;
+  teacher.name = "teacher";
+  teacher.dataset.name = dataset;
+  // For the same reason as that of digits.
+  teacher.dataset.train_split = "fit";
+  teacher.loss.alpha = 0;
+  if (answers == AnswerKind::kValues) teacher.loss.name = "mse";
+  teacher.training.rounds = 20;
+  teacher.training.local_epochs = 1;
+  teacher.training.batch_size = 32;
+  teacher.training.optimizer = "adamw";
+  teacher.training.learning_rate = 0.003;
+  teacher.training.schedule = "one_cycle";
+  return teacher;
 }
 
 }  // namespace distillery

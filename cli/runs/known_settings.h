@@ -21,4 +21,11 @@ struct KnownSettings {
 // INVALID_ARGUMENT for a data set without settings.
 absl::StatusOr<KnownSettings> KnownSettingsFor(const std::string& dataset);
 
+// Whether KnownSettingsFor has settings for it.
+bool HasKnownSettings(const std::string& dataset);
+
+// A teacher on hard labels for any other data set: the caller sets its architecture. AdamW, since
+// one rate of it serves unlike networks.
+RunSpec TeacherForAnyData(const std::string& dataset, AnswerKind answers);
+
 }  // namespace distillery

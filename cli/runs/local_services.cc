@@ -81,8 +81,8 @@ class InProcess : public LocalServices {
       if (teacher_card.has_value()) {
         DISTILLERY_RETURN_IF_ERROR(
             CheckTeacherFitsData(absl::StrCat("teacher.model ", options.teacher_model),
-                                 teacher_card->input_shape, teacher_card->class_count(),
-                                 options.run->dataset.name, data->shape(), data->class_count()));
+                                 {teacher_card->samples, teacher_card->class_count()},
+                                 options.run->dataset.name, {data->spec(), data->class_count()}));
       }
     }
     worker_thread_ = std::thread([this] { (void)worker_->Run(); });

@@ -6,11 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/run_text.h"
 #include "cli/terminal/terminal_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/rpc/proto_conversion.h"
 
 namespace distillery {
 namespace {
@@ -46,8 +48,8 @@ std::string FiguresLine(const v1::Run& run, absl::Duration time_left) {
   }
   const v1::EvaluationMetrics& evaluation = run.latest_evaluation();
   if (evaluation.sample_count() > 0) {
-    absl::StrAppend(&line, "  accuracy ",
-                    FormatShare(evaluation.correct_count(), evaluation.sample_count()));
+    const EvaluationMetrics metrics = FromProto(evaluation);
+    absl::StrAppend(&line, metrics.counts_right() ? "  accuracy " : "  ", MainFigure(metrics));
   }
   if (!StandsStill(run)) {
     absl::StrAppendFormat(&line, "  %d worker%s", run.live_worker_count(),

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/run_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/terminal.h"
@@ -47,24 +48,38 @@ std::vector<Difference> SpecDifferences(const v1::GetRunResponse& a, const v1::G
 }
 
 std::string Accuracy(const v1::EvaluationMetrics& metrics) {
-  return FormatShare(metrics.correct_count(), metrics.sample_count());
+  return MainFigure(FromProto(metrics));
 }
 
-std::string Agreement(const v1::EvaluationMetrics& metrics) {
-  return FormatShare(metrics.agreement_count(), metrics.sample_count());
+std::string Agreement(const EvaluationMetrics& metrics) {
+  if (metrics.value_count > 0) return "-";
+  return FormatShare(metrics.agreement_answer_count(), metrics.answer_count());
 }
 
-std::vector<std::string> OutcomeColumn(const v1::Run& run) {
-  const v1::EvaluationMetrics& metrics = run.latest_evaluation();
-  return {RunStateName(run),
-          absl::StrCat(run.completed_round_count()),
-          Accuracy(metrics),
-          absl::StrCat(metrics.sample_count() - metrics.correct_count()),
-          absl::StrFormat("%.4f", metrics.cross_entropy()),
-          Agreement(metrics),
-          absl::StrFormat("%.4f", run.latest_round().train().loss()),
-          absl::StrCat(run.lost_lease_count()),
-          run.weights_sha256().substr(0, 12)};
+// Under the names of OutcomeNames.
+std::vector<std::string> OutcomeColumn(const v1::Run& run,
+                                       const std::vector<std::string>& figures) {
+  const EvaluationMetrics metrics = FromProto(run.latest_evaluation());
+  std::vector<std::string> column = {RunStateName(run), absl::StrCat(run.completed_round_count())};
+  for (std::string& text : TextsUnder(figures, metrics)) column.push_back(std::move(text));
+  column.push_back(Agreement(metrics));
+  column.push_back(absl::StrFormat("%.4f", run.latest_round().train().loss()));
+  column.push_back(absl::StrCat(run.lost_lease_count()));
+  column.push_back(run.weights_sha256().substr(0, 12));
+  return column;
+}
+
+std::vector<std::string> OutcomeNames(const std::vector<std::string>& figures) {
+  std::vector<std::string> names = {"state", "rounds"};
+  for (const std::string& figure : figures) {
+    const bool of_test = figure == "accuracy" || figure == "errors";
+    names.push_back(absl::StrCat(of_test ? "test " : "", figure));
+  }
+  for (const char* const name :
+       {"agrees with teacher", "training loss", "lost leases", "weights SHA-256"}) {
+    names.emplace_back(name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -76,15 +91,14 @@ std::string FormatComparison(const v1::GetRunResponse& a, const v1::GetRunRespon
   }
   if (rows.size() == 1) rows.push_back({"(the RunSpecs are equal)"});
   rows.push_back({});
-  static const std::vector<std::string> kNames = {
-      "state",         "rounds",        "test accuracy",
-      "test errors",   "cross entropy", "agrees with teacher",
-      "training loss", "lost leases",   "weights SHA-256"};
-  const std::vector<std::string> left = OutcomeColumn(a.run());
-  const std::vector<std::string> right = OutcomeColumn(b.run());
-  for (size_t i = 0; i < kNames.size(); ++i) rows.push_back({kNames[i], left[i], right[i]});
+  const std::vector<std::string> figures =
+      FigureNames({FromProto(a.run().latest_evaluation()), FromProto(b.run().latest_evaluation())});
+  const std::vector<std::string> names = OutcomeNames(figures);
+  const std::vector<std::string> left = OutcomeColumn(a.run(), figures);
+  const std::vector<std::string> right = OutcomeColumn(b.run(), figures);
+  for (size_t i = 0; i < names.size(); ++i) rows.push_back({names[i], left[i], right[i]});
   rows.push_back({});
-  rows.push_back({"accuracy after round"});
+  rows.push_back({absl::StrCat(figures.front(), " after round")});
   for (int i = 0; i < std::max(a.rounds_size(), b.rounds_size()); ++i) {
     rows.push_back({absl::StrCat(i + 1),
                     i < a.rounds_size() ? Accuracy(a.rounds(i).evaluation()) : "",

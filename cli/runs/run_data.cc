@@ -12,11 +12,6 @@ namespace {
 
 constexpr char kBuiltIn[] = "digits";
 
-absl::StatusOr<ImageShape> ShapeOf(const google::protobuf::RepeatedField<int64_t>& sizes) {
-  if (sizes.size() != 3) return absl::DataLossError("input_shape is no image's");
-  return ImageShape{sizes[0], sizes[1], sizes[2]};
-}
-
 }  // namespace
 
 absl::Status RunDataCheck::Check(const RunSpec& spec) {
@@ -57,14 +52,14 @@ absl::Status RunDataCheck::CheckAtTeacher(const RunSpec& spec) const {
   DISTILLERY_ASSIGN_OR_RETURN(const TeacherQuery query,
                               TeacherQuery::Connect(options_.teacher, options_.transport));
   DISTILLERY_ASSIGN_OR_RETURN(const auto data, query.DescribeDataset(spec.TrainingData()));
-  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape shape, ShapeOf(data.input_shape()));
-  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, shape, data.class_names_size()));
+  DISTILLERY_ASSIGN_OR_RETURN(const SampleSpec samples, SamplesOf(data));
+  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, samples, data.class_names_size()));
   if (!spec.needs_teacher()) return absl::OkStatus();
   DISTILLERY_ASSIGN_OR_RETURN(const v1::Teacher teacher, query.Describe());
-  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape taken, ShapeOf(teacher.input_shape()));
-  return CheckTeacherFitsData(absl::StrCat("its model ", teacher.model_name()), taken,
-                              teacher.class_names_size(), spec.dataset.name, shape,
-                              data.class_names_size());
+  DISTILLERY_ASSIGN_OR_RETURN(const SampleSpec taken, SamplesOf(teacher));
+  return CheckTeacherFitsData(absl::StrCat("its model ", teacher.model_name()),
+                              {taken, teacher.class_names_size()}, spec.dataset.name,
+                              {samples, data.class_names_size()});
 }
 
 }  // namespace distillery

@@ -7,6 +7,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/proto_conversion.h"
+#include "nlohmann/json.hpp"
 
 namespace distillery {
 namespace {
@@ -39,14 +40,25 @@ void AddTraining(const v1::TrainMetrics& train, double seconds, int64_t step, do
 void AddEvaluation(const v1::EvaluationMetrics& metrics, int64_t step, double time,
                    EventFile* file) {
   if (metrics.sample_count() == 0) return;
-  const auto samples = static_cast<double>(metrics.sample_count());
-  file->AddScalar("evaluation/accuracy", step, time,
-                  static_cast<double>(metrics.correct_count()) / samples);
-  file->AddScalar("evaluation/cross_entropy", step, time, metrics.cross_entropy());
-  if (metrics.agreement_count() >= 0) {
-    file->AddScalar("evaluation/teacher_agreement", step, time,
-                    static_cast<double>(metrics.agreement_count()) / samples);
-    file->AddScalar("evaluation/teacher_kl", step, time, metrics.teacher_kl());
+  const EvaluationMetrics figures = FromProto(metrics);
+  const auto add = [&](const std::string& name, double value) {
+    file->AddScalar("evaluation/" + name, step, time, value);
+  };
+  const auto answers = static_cast<double>(figures.answer_count());
+  const bool of_values = figures.value_count > 0;
+  if (!of_values) {
+    add("accuracy", static_cast<double>(figures.correct_answer_count()) / answers);
+    add("cross_entropy", figures.cross_entropy);
+  }
+  if (figures.agreement_count >= 0) {
+    if (!of_values) {
+      add("teacher_agreement", static_cast<double>(figures.agreement_answer_count()) / answers);
+    }
+    add("teacher_kl", figures.teacher_kl);
+  }
+  const auto of_kinds = FiguresOfKindsToJson(figures);
+  for (const auto& [name, value] : of_kinds.items()) {
+    if (value.is_number_float()) add(name, value.get<double>());
   }
   if (metrics.held_out_sample_count() > 0) {
     file->AddScalar("evaluation/held_out_cross_entropy", step, time,

@@ -54,7 +54,9 @@ absl::Status Check(const RunSpec& spec, const std::string& teacher, const std::s
   }
   if (!student_file) return absl::OkStatus();
   std::optional<ModelCard> data;
-  if (dataset.ok()) data = CardForDataset(**dataset, "");
+  if (dataset.ok()) {
+    DISTILLERY_ASSIGN_OR_RETURN(data, CardForDataset(**dataset, ""));
+  }
   return CheckStudentFile(spec.student.model, data);
 }
 

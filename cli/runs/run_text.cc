@@ -4,7 +4,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/terminal/text_table.h"
+#include "common/rpc/proto_conversion.h"
 
 namespace distillery {
 
@@ -59,6 +62,13 @@ std::string ToJson(const google::protobuf::Message& message) {
 
 std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics) {
   if (metrics.sample_count() == 0) return "not evaluated";
+  const EvaluationMetrics figures = FromProto(metrics);
+  if (!figures.of_one_class()) {
+    return absl::StrJoin(FigureTexts(figures), ", ",
+                         [](std::string* out, const FigureText& figure) {
+                           absl::StrAppend(out, figure.name, " ", figure.text);
+                         });
+  }
   const int64_t errors = metrics.sample_count() - metrics.correct_count();
   return absl::StrCat("accuracy ", FormatShare(metrics.correct_count(), metrics.sample_count()),
                       " (", errors, " errors of ", metrics.sample_count(), ")");

@@ -20,7 +20,8 @@ absl::Status RunOutcome(const v1::Run& run, const std::string& go_on = "");
 // JSON with the proto's field names, as one object.
 std::string ToJson(const google::protobuf::Message& message);
 
-// "accuracy 97.23 % (11 errors of 397)".
+// "accuracy 97.23 % (11 errors of 397)"; of other answers than one class for a sample, all figures:
+// "mean squared error 0.0123, R2 0.9321".
 std::string DescribeEvaluation(const v1::EvaluationMetrics& metrics);
 
 }  // namespace distillery

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/runs/evaluation_text.h"
 #include "cli/runs/run_text.h"
 #include "cli/terminal/text_table.h"
 #include "common/base/terminal.h"
@@ -18,16 +19,24 @@ namespace {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-double AccuracyOf(const v1::Run& run) {
-  const v1::EvaluationMetrics& metrics = run.latest_evaluation();
-  return metrics.sample_count() == 0 ? -1
-                                     : static_cast<double>(metrics.correct_count()) /
-                                           static_cast<double>(metrics.sample_count());
+double AccuracyOf(const EvaluationMetrics& metrics) {
+  return metrics.sample_count == 0 ? -1
+                                   : static_cast<double>(metrics.correct_answer_count()) /
+                                         static_cast<double>(metrics.answer_count());
+}
+
+// Larger is better.
+double ScoreOf(const EvaluationMetrics& metrics) {
+  if (metrics.sample_count == 0) return -1;
+  if (metrics.value_count > 0) return 0;  // see the mean squared error
+  return metrics.label_count > 0 ? metrics.mean_average_precision : AccuracyOf(metrics);
 }
 
 void SortBestFirst(std::vector<v1::Run>* runs) {
   const auto order = [](const v1::Run& run) {
-    return std::make_tuple(-AccuracyOf(run), run.latest_evaluation().cross_entropy(), run.run_id());
+    const EvaluationMetrics metrics = FromProto(run.latest_evaluation());
+    return std::make_tuple(-ScoreOf(metrics), metrics.cross_entropy, metrics.mean_squared_error,
+                           run.run_id());
   };
   std::sort(runs->begin(), runs->end(),
             [&](const v1::Run& a, const v1::Run& b) { return order(a) < order(b); });
@@ -62,19 +71,18 @@ std::string FormatSweep(std::vector<v1::Run> runs) {
   const std::vector<size_t> differing = Differences(specs);
   std::vector<std::vector<std::string>> rows = {{"run"}};
   for (const size_t i : differing) rows[0].push_back(specs[0][i].first);
-  for (const char* const name : {"accuracy", "errors", "cross entropy", "round", "state"}) {
-    rows[0].emplace_back(name);
-  }
+  std::vector<EvaluationMetrics> evaluations;
+  evaluations.reserve(runs.size());
+  for (const v1::Run& run : runs) evaluations.push_back(FromProto(run.latest_evaluation()));
+  const std::vector<std::string> figures = FigureNames(evaluations);
+  rows[0].insert(rows[0].end(), figures.begin(), figures.end());
+  rows[0].insert(rows[0].end(), {"round", "state"});
   for (size_t r = 0; r < runs.size(); ++r) {
     const v1::Run& run = runs[r];
-    const v1::EvaluationMetrics& metrics = run.latest_evaluation();
     std::vector<std::string>& row = rows.emplace_back();
     row.push_back(run.run_id());
     for (const size_t i : differing) row.push_back(i < specs[r].size() ? specs[r][i].second : "?");
-    const bool evaluated = metrics.sample_count() > 0;
-    row.push_back(FormatShare(metrics.correct_count(), metrics.sample_count()));
-    row.push_back(evaluated ? absl::StrCat(metrics.sample_count() - metrics.correct_count()) : "-");
-    row.push_back(evaluated ? absl::StrFormat("%.4f", metrics.cross_entropy()) : "-");
+    for (std::string& text : TextsUnder(figures, evaluations[r])) row.push_back(std::move(text));
     row.push_back(absl::StrCat(run.completed_round_count(), "/", run.spec().training().rounds()));
     row.push_back(RunStateName(run));
   }
@@ -99,11 +107,14 @@ std::string SweepToJson(std::vector<v1::Run> runs) {
         one["values"][specs[r][i].first] = nlohmann::json::parse(specs[r][i].second);
       }
     }
-    const v1::EvaluationMetrics& metrics = run.latest_evaluation();
-    if (metrics.sample_count() > 0) {
-      one["accuracy"] = AccuracyOf(run);
-      one["errors"] = metrics.sample_count() - metrics.correct_count();
-      one["cross_entropy"] = metrics.cross_entropy();
+    const EvaluationMetrics metrics = FromProto(run.latest_evaluation());
+    if (metrics.sample_count > 0) {
+      if (metrics.counts_right()) {
+        one["accuracy"] = AccuracyOf(metrics);
+        one["errors"] = metrics.answer_count() - metrics.correct_answer_count();
+      }
+      if (metrics.value_count == 0) one["cross_entropy"] = metrics.cross_entropy;
+      one.update(FiguresOfKindsToJson(metrics));
     }
     one["weights_sha256"] = run.weights_sha256();
     json.push_back(std::move(one));

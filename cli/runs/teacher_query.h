@@ -13,6 +13,11 @@
 
 namespace distillery {
 
+// What a teacher takes and answers, and what a data set's samples are; pixel_max is not looked at.
+// Errors as ReadSampleSpec; DATA_LOSS for a description that is none.
+absl::StatusOr<SampleSpec> SamplesOf(const v1::Teacher& teacher);
+absl::StatusOr<SampleSpec> SamplesOf(const v1::DescribeDatasetResponse& dataset);
+
 class TeacherQuery {
  public:
   // Errors as Connection::Open.
@@ -26,8 +31,10 @@ class TeacherQuery {
   // Describes a split of one of the teacher's data sets.
   absl::StatusOr<v1::DescribeDatasetResponse> DescribeDataset(
       const DatasetReference& reference) const;
-  // softmax(z/T) of one sample, one per class.
-  absl::StatusOr<std::vector<float>> Probabilities(const Sample& sample, double temperature) const;
+  // softmax(z/T) of one sample [positions, classes]; of several labels sigmoid(z/T), and of values
+  // the numbers, whatever the temperature. `about` is the teacher's description.
+  absl::StatusOr<std::vector<float>> Ask(const v1::Teacher& about, const Sample& sample,
+                                         double temperature) const;
 
  private:
   TeacherQuery(std::shared_ptr<Connection> connection, std::string address)

@@ -26,6 +26,7 @@ std::vector<Panel> PanelsOf(const SoftTargetView& view) {
     hard.values[static_cast<size_t>(*view.label)] = 1;
     panels.push_back(std::move(hard));
   }
+  if (!view.right.empty()) panels.push_back({"hard label", view.right});
   for (const SoftTargetView::Row& row : view.rows) {
     panels.push_back({absl::StrCat("T = ", row.temperature), row.probabilities});
   }

@@ -1,4 +1,6 @@
 // Soft targets as people look at them: numbers and bars in a terminal, or an SVG picture.
+//
+// Bars are for one answer of classes, or of labels; answer_view.h has the other kinds.
 #pragma once
 
 #include <optional>
@@ -13,9 +15,11 @@ struct SoftTargetView {
   std::vector<std::string> class_names;
   // Class of the hard label, if it is known.
   std::optional<int64_t> label;
+  // Of several labels: 1 for each that is right; empty: not known.
+  std::vector<float> right;
   struct Row {
     double temperature = 1;
-    // softmax(z/T), one per class.
+    // softmax(z/T), one per class, or sigmoid(z/T), one per label.
     std::vector<float> probabilities;
   };
   std::vector<Row> rows;

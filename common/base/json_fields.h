@@ -137,6 +137,15 @@ class JsonReader {
       reader.Finish();
     }
   }
+  // visit(fields, value) for an object, in place of the value's VisitFields.
+  template <typename T, typename Visit>
+  void Object(const std::string& key, T& value, const Visit& visit) {
+    const Json* const found = Find(key);
+    if (found == nullptr) return;
+    JsonReader reader(*found, Place(key).where, &wrong_);
+    visit(reader, value);
+    reader.Finish();
+  }
   // An object as JSON text; "" where there is none.
   void Raw(const std::string& key, std::string& text);
 

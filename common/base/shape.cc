@@ -25,4 +25,11 @@ absl::StatusOr<int64_t> CheckedElementCount(const std::vector<int64_t>& shape, i
   return count;
 }
 
+std::string PlaceIn(const std::vector<int64_t>& shape, int64_t index) {
+  if (shape.empty()) return "";
+  std::vector<int64_t> places(shape.size());
+  for (size_t i = shape.size(); i-- > 0; index /= shape[i]) places[i] = index % shape[i];
+  return absl::StrCat("[", absl::StrJoin(places, ", "), "]");
+}
+
 }  // namespace distillery

@@ -1,6 +1,7 @@
 #include "common/data/catalog.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <future>
@@ -19,6 +20,7 @@
 #include "common/data/idx.h"
 #include "common/data/image_folder.h"
 #include "common/data/npy_folder.h"
+#include "common/data/text_folder.h"
 
 namespace distillery {
 namespace {
@@ -35,9 +37,15 @@ constexpr Format kFormats[] = {
     {HoldsCifar10, ReadCifar10Folder, "CIFAR-10 (data_batch_1.bin)"},
     {HoldsCifar100, ReadCifar100Folder, "CIFAR-100 (train.bin)"},
     {HoldsNpy, ReadNpyFolder, "NPY files (train_images.npy)"},
+    {HoldsNpz, ReadNpzFolder, "NPZ archives (train.npz)"},
+    {HoldsCsv, ReadCsvFolder, "CSV (train.csv)"},
+    {HoldsJsonl, ReadJsonlFolder, "JSONL (train.jsonl)"},
+    {HoldsPlainText, ReadPlainTextFolder, "plain text (train.txt)"},
     {HoldsImageFolder, ReadImageFolder, "images by class (train/)"}};
 constexpr const char* kFormatNames =
-    "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, images by class in train and test";
+    "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text, "
+    "images "
+    "by class in train and test";
 constexpr const char* kBuiltIn = "digits";
 
 // The formats that the folder holds.
@@ -129,11 +137,37 @@ absl::StatusOr<Place> FindPlace(const std::string& name, const std::string& data
   return Place{found.front(), folder};
 }
 
+// Whether a sample of the split has a label at any position. Only classes at positions may have
+// none.
+bool HasLabels(const StoredSamples& samples, const IndexList& members) {
+  const AnswerSpec& answer = samples.spec.answer;
+  if (answer.kind != AnswerKind::kClasses || answer.positions.empty() || !samples.in_memory()) {
+    return true;
+  }
+  const int64_t input_bytes = samples.spec.input_bytes();
+  const int64_t positions = answer.position_count();
+  return std::any_of(members.begin(), members.end(), [&](int64_t index) {
+    const uint8_t* const labels = samples.Record(index) + input_bytes;
+    for (int64_t i = 0; i < positions; ++i) {
+      int32_t label = 0;
+      std::memcpy(&label, labels + i * static_cast<int64_t>(sizeof label), sizeof label);
+      if (label != kNoLabel) return true;
+    }
+    return false;
+  });
+}
+
 // Tells the log what a person would not expect.
 void Warn(const StoredSamples& samples) {
   constexpr size_t kMostNamed = 20;
   if (!samples.left_out.empty()) {
     LogWarning("data set {}: left out: {}", samples.name, JoinLeftOut(samples.left_out));
+  }
+  for (const auto& [split, members] :
+       {std::pair{"train", &samples.train}, std::pair{"test", &samples.test}}) {
+    if (HasLabels(samples, *members)) continue;
+    LogWarning("data set {}: no position of {} has a label: figures of this split say nothing",
+               samples.name, split);
   }
   std::vector<std::string> without = ClassesWithoutTraining(samples);
   if (without.empty()) return;

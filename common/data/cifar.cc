@@ -33,7 +33,7 @@ absl::Status AppendFile(const std::string& path, const CifarLayout& layout,
         AppendCifarLabels(block, first, layout, file.name(), &samples->labels));
   }
   samples->sources.files.push_back(file.stamp());
-  samples->images.push_back(std::make_shared<RecordFile>(
+  samples->files.push_back(std::make_shared<RecordFile>(
       std::move(file), RecordLayout{layout.label_bytes, record_bytes, kShape.size(), count}));
   return absl::OkStatus();
 }
@@ -56,7 +56,7 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
                                         const std::string& test, const std::string& names) {
   StoredSamples samples;
   samples.name = name;
-  samples.shape = kShape;
+  samples.spec = SampleSpec::Pictures(kShape, 255);
   samples.sources.folder = folder;
   DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendFiles(folder, train, layout, &samples));
   DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendFiles(folder, {test}, layout, &samples));

@@ -41,11 +41,11 @@ absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path)
   return names;
 }
 
-absl::Status CheckClassNames(const std::vector<std::string>& names) {
+absl::Status CheckClassNames(const std::vector<std::string>& names, size_t least) {
   const auto count = static_cast<int64_t>(names.size());
-  if (count < 2 || count > kMaxClasses) {
+  if (names.size() < least || count > kMaxClasses) {
     return absl::InvalidArgumentError(
-        absl::StrCat("there must be 2 to ", kMaxClasses, " classes, not ", count));
+        absl::StrCat("there must be ", least, " to ", kMaxClasses, " classes, not ", count));
   }
   std::set<std::string> seen;
   for (int64_t i = 0; i < count; ++i) {

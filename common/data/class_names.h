@@ -18,8 +18,8 @@ std::vector<std::string> NumberedClassNames(int64_t count);
 // count. Errors of ReadTextFile.
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const std::string& path);
 
-// INVALID_ARGUMENT, naming the class, unless there are 2 to kMaxClasses names, each of 1 to 256
-// bytes of printable UTF-8, and no two alike: they travel in messages and model cards.
-absl::Status CheckClassNames(const std::vector<std::string>& names);
+// INVALID_ARGUMENT, naming the class, unless there are `least` to kMaxClasses names, each of 1 to
+// 256 bytes of printable UTF-8, and no two alike: they travel in messages and model cards.
+absl::Status CheckClassNames(const std::vector<std::string>& names, size_t least = 2);
 
 }  // namespace distillery

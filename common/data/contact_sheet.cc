@@ -1,9 +1,12 @@
 #include "common/data/contact_sheet.h"
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/data/mask_picture.h"
 
 namespace distillery {
 namespace {
@@ -41,6 +44,59 @@ void Draw(const uint8_t* pixels, const Grid& grid, int64_t row, int64_t column, 
   }
 }
 
+absl::StatusOr<Image> BlankSheet(const Grid& grid, int64_t rows, int64_t columns) {
+  const ImageShape shape{grid.sample.channels, rows * grid.step_down() - 1,
+                         columns * grid.step_across() - 1};
+  const absl::Status size = CheckImageSize(shape.height, shape.width, "the contact sheet");
+  if (!size.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(size.message(), "; ask for fewer columns, rows or classes"));
+  }
+  return Image{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()), kLineShade)};
+}
+
+// The class of each pixel, from the end of a record.
+std::vector<int64_t> MaskOf(const uint8_t* label, int64_t pixels) {
+  std::vector<int64_t> classes;
+  for (int64_t i = 0; i < pixels; ++i) {
+    int32_t one = 0;
+    std::memcpy(&one, label + i * int64_t{sizeof one}, sizeof one);
+    classes.push_back(one);
+  }
+  return classes;
+}
+
+// Pictures that are not in classes.
+absl::StatusOr<Image> DrawInOrder(const Dataset& dataset, const ContactSheetOptions& options,
+                                  Grid grid) {
+  const AnswerSpec& answer = dataset.spec().answer;
+  const ImageShape shape = grid.sample;
+  const bool masks = answer.kind == AnswerKind::kClasses &&
+                     answer.positions == std::vector<int64_t>{shape.height, shape.width};
+  if (masks) grid.sample.channels = 3;
+  const int64_t count = std::min(dataset.size(), options.columns * kMostSheetRows);
+  DISTILLERY_ASSIGN_OR_RETURN(
+      Image sheet,
+      BlankSheet(grid, (count + options.columns - 1) / options.columns, options.columns));
+  std::vector<uint8_t> record(static_cast<size_t>(dataset.record_bytes()));
+  for (int64_t row = 0; row < count; ++row) {
+    DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecord(row, record.data()));
+    Image picture{shape, {record.begin(), record.begin() + shape.size()}};
+    Grid place = grid;
+    if (masks) {
+      for (uint8_t& pixel : picture.pixels) {
+        const int value = (pixel * 255 + grid.pixel_max / 2) / grid.pixel_max;
+        pixel = static_cast<uint8_t>(std::min(value, 255));
+      }
+      picture = DrawMask(
+          picture, MaskOf(&record[static_cast<size_t>(shape.size())], shape.height * shape.width));
+      place.pixel_max = 255;
+    }
+    Draw(picture.pixels.data(), place, row / options.columns, row % options.columns, &sheet);
+  }
+  return sheet;
+}
+
 }  // namespace
 
 absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactSheetOptions& options) {
@@ -52,25 +108,25 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
       return absl::InvalidArgumentError(absl::StrCat("contact sheet: ", name, " is out of range"));
     }
   }
-  const ImageShape& sample = dataset.shape();
+  if (!dataset.spec().is_picture()) {
+    return absl::InvalidArgumentError(absl::StrCat("a contact sheet shows pictures; data set ",
+                                                   dataset.reference().name, " is ",
+                                                   dataset.spec().ToString()));
+  }
+  const ImageShape sample = dataset.shape();
   if (sample.channels != 1 && sample.channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("contact sheet: images have 1 or 3 channels, those of ",
                      dataset.reference().name, " have ", sample.channels));
   }
   const int64_t longer = std::max(sample.height, sample.width);
-  const Grid grid{sample, (options.min_sample_side + longer - 1) / longer, dataset.pixel_max()};
+  Grid grid{sample, (options.min_sample_side + longer - 1) / longer, dataset.pixel_max()};
+  if (!dataset.spec().answer.one_class()) return DrawInOrder(dataset, options, grid);
   const int64_t classes = options.max_classes == 0
                               ? dataset.class_count()
                               : std::min(options.max_classes, dataset.class_count());
-  const ImageShape shape{sample.channels, classes * options.rows_per_class * grid.step_down() - 1,
-                         options.columns * grid.step_across() - 1};
-  const absl::Status size = CheckImageSize(shape.height, shape.width, "the contact sheet");
-  if (!size.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(size.message(), "; ask for fewer columns, rows or classes"));
-  }
-  Image sheet{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()), kLineShade)};
+  DISTILLERY_ASSIGN_OR_RETURN(Image sheet,
+                              BlankSheet(grid, classes * options.rows_per_class, options.columns));
   const int64_t per_class = options.columns * options.rows_per_class;
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
   std::vector<uint8_t> pixels(static_cast<size_t>(sample.size()));
@@ -78,7 +134,7 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
     const int64_t place = drawn[label]++;
-    DISTILLERY_RETURN_IF_ERROR(dataset.ReadImage(row, pixels.data()));
+    DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecord(row, pixels.data()));
     Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
          place % options.columns, &sheet);
   }

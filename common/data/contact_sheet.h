@@ -1,4 +1,4 @@
-// Samples of a data set side by side, for people to look at.
+// Pictures of a data set side by side, for people to look at.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -19,8 +19,15 @@ struct ContactSheetOptions {
 
 // Class by class from above, the first samples of each in the data set's order, from left to right,
 // with lines of one pixel between them; grey or colour as the data set is. Where a class has fewer
-// samples the sheet has the lines' shade, 128. INVALID_ARGUMENT for options below 1 (max_classes:
-// below 0), a data set of neither 1 nor 3 channels, or a sheet larger than CheckImageSize allows.
+// samples the sheet has the lines' shade, 128.
+//
+// Pictures that are not in classes come in the data set's order, at most kMostSheetRows rows of
+// them; where each pixel has a class, that is drawn over the picture (mask_picture.h).
+//
+// INVALID_ARGUMENT for options below 1 (max_classes:
+// below 0), a data set that is not pictures of 1 or 3 channels, or a sheet larger than
+// CheckImageSize allows.
+inline constexpr int64_t kMostSheetRows = 8;
 absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactSheetOptions& options);
 
 }  // namespace distillery

@@ -128,22 +128,22 @@ absl::Status Dataset::Verify(int64_t shard) const {
   return Annotate(verifier_->Verify(rows_, shard), reference_.ToString());
 }
 
-absl::Status Dataset::CheckRead(int64_t row, const uint8_t* pixels) const {
-  if (verifier_ == nullptr || verifier_->IsSound(rows_, row, pixels)) return absl::OkStatus();
+absl::Status Dataset::CheckRead(int64_t row, const uint8_t* record) const {
+  if (verifier_ == nullptr || verifier_->IsSound(rows_, row, record)) return absl::OkStatus();
   return Annotate(ShardVerifier::Damaged(rows_, row / reference_.shard_size),
                   reference_.ToString());
 }
 
-absl::Status Dataset::ReadImage(int64_t row, uint8_t* output) const {
+absl::Status Dataset::ReadRecord(int64_t row, uint8_t* output) const {
   const int64_t shard = row / reference_.shard_size;
   DISTILLERY_RETURN_IF_ERROR(Verify(shard));
-  const absl::Status read = ::distillery::ReadImage(samples(), rows_.Place(row), output);
+  const absl::Status read = ::distillery::ReadRecord(samples(), rows_.Place(row), output);
   if (read.ok()) return CheckRead(row, output);  // names are made for errors alone
   return Annotate(read, absl::StrCat(reference_.ToString(), ": shard ", shard));
 }
 
-absl::Status Dataset::ReadImages(const std::vector<int64_t>& rows, uint8_t* output) const {
-  std::vector<ImageWish> wishes;
+absl::Status Dataset::ReadRecords(const std::vector<int64_t>& rows, uint8_t* output) const {
+  std::vector<RecordWish> wishes;
   wishes.reserve(rows.size());
   int64_t verified = -1;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -152,17 +152,17 @@ absl::Status Dataset::ReadImages(const std::vector<int64_t>& rows, uint8_t* outp
     verified = shard;
     wishes.push_back({rows_.Place(rows[i]), static_cast<uint32_t>(i)});
   }
-  if (::distillery::ReadImages(samples(), &wishes, output).ok()) {
+  if (::distillery::ReadRecords(samples(), &wishes, output).ok()) {
     for (size_t i = 0; i < rows.size(); ++i) {
       DISTILLERY_RETURN_IF_ERROR(
-          CheckRead(rows[i], output + static_cast<int64_t>(i) * shape().size()));
+          CheckRead(rows[i], output + static_cast<int64_t>(i) * record_bytes()));
     }
     return absl::OkStatus();
   }
   // One by one, to tell whose shard it is.
   for (size_t i = 0; i < rows.size(); ++i) {
     DISTILLERY_RETURN_IF_ERROR(
-        ReadImage(rows[i], output + static_cast<int64_t>(i) * shape().size()));
+        ReadRecord(rows[i], output + static_cast<int64_t>(i) * record_bytes()));
   }
   return absl::OkStatus();
 }

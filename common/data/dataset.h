@@ -3,11 +3,11 @@
 // Threads: safe for all. Samples are addressed by row: the position in the sample order, a seeded
 // permutation of the split, so that data stored class by class gives no one-class shards.
 //
-// Pixels are read from the files when they are asked for, and not kept. Each shard is compared with
-// its SHA-256 when it is first read, unless that was computed by this process, and each image with
-// its CRC-32C whenever it is read: what a disk damages later is an error, not another result. That
-// takes 4 bytes of memory for each row. Pixels that are held in memory are those that were read and
-// hashed.
+// Records are read from the files when they are asked for, and not kept. Each shard is compared
+// with its SHA-256 when it is first read, unless that was computed by this process, and each record
+// with its CRC-32C whenever it is read: what a disk damages later is an error, not another result.
+// That takes 4 bytes of memory for each row. Records that are held in memory are those that were
+// read and hashed.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ class Dataset {
  public:
   // Reads all samples, if no side file says what their digest is: may block for long.
   // INVALID_ARGUMENT as DatasetReference::Validate, or for a split without samples; errors as
-  // ReadImage.
+  // ReadRecord.
   static absl::StatusOr<std::shared_ptr<const Dataset>> Create(
       std::shared_ptr<const StoredSamples> samples, const DatasetReference& reference);
 
@@ -58,14 +58,17 @@ class Dataset {
   // SHA-256 over the shards' SHA-256s (stored bytes and labels in order), the decode options, the
   // shard size and the sample order.
   const std::string& digest() const { return digest_; }
-  const ImageShape& shape() const { return samples().shape; }
-  int pixel_max() const { return samples().pixel_max; }
+  const SampleSpec& spec() const { return samples().spec; }
+  int64_t record_bytes() const { return samples().record_bytes(); }
+  // Of pictures. REQUIRES: spec().is_picture().
+  ImageShape shape() const { return samples().shape(); }
+  int pixel_max() const { return samples().pixel_max(); }
   const std::vector<std::string>& class_names() const { return samples().class_names; }
   // What lies in the folder and is in no sample.
   const std::vector<LeftOut>& left_out() const { return samples().left_out; }
   int64_t class_count() const { return static_cast<int64_t>(class_names().size()); }
 
-  // Over the pixels of this split, for each channel.
+  // Over the pixels of this split, for each channel; empty if samples are no pictures.
   const std::vector<ChannelSums>& channel_sums() const { return channel_sums_; }
 
   int64_t size() const { return rows_.size(); }
@@ -78,13 +81,13 @@ class Dataset {
   // REQUIRES, as those below: 0 <= row < size(). The stored index keys the sample's augmentation.
   int64_t StoredIndex(int64_t row) const { return rows_.order[row]; }
   int32_t Label(int64_t row) const { return rows_.Label(row); }
-  // Reads a row's pixels, as stored, to output [shape().size()]. DATA_LOSS names data set, shard
+  // Reads a row's record, as stored, to output [record_bytes()]. DATA_LOSS names data set, shard
   // and file: the file is cut short, or the shard's bytes are not those of the digest; other shards
   // can still be read. UNAVAILABLE for another reason of the system. Blocks on the disk.
-  absl::Status ReadImage(int64_t row, uint8_t* output) const;
-  // The same for many, to output [rows.size(), shape().size()]; in the order of the file, which is
+  absl::Status ReadRecord(int64_t row, uint8_t* output) const;
+  // The same for many, to output [rows.size(), record_bytes()]; in the order of the file, which is
   // faster than one by one.
-  absl::Status ReadImages(const std::vector<int64_t>& rows, uint8_t* output) const;
+  absl::Status ReadRecords(const std::vector<int64_t>& rows, uint8_t* output) const;
 
  private:
   Dataset(SplitRows rows, int64_t stored_size, DatasetReference reference);
@@ -92,15 +95,15 @@ class Dataset {
   absl::Status Prepare();
   const StoredSamples& samples() const { return *rows_.samples; }
   absl::Status Verify(int64_t shard) const;
-  // DATA_LOSS unless the pixels that were read are the row's.
-  absl::Status CheckRead(int64_t row, const uint8_t* pixels) const;
+  // DATA_LOSS unless the record that was read is the row's.
+  absl::Status CheckRead(int64_t row, const uint8_t* record) const;
 
   const SplitRows rows_;
   const int64_t stored_size_;
   const DatasetReference reference_;
   std::string digest_;
   std::vector<ChannelSums> channel_sums_;
-  // Null: the pixels are held in memory.
+  // Null: the records are held in memory.
   std::unique_ptr<ShardVerifier> verifier_;
 };
 

@@ -32,8 +32,12 @@ std::string CrcLine(absl::string_view text) {
 std::string KeyOf(const SplitRows& rows, const std::string& split) {
   const StoredSamples& samples = *rows.samples;
   std::string key = absl::StrCat("distillery digests 1\nsplit ", split, "\nshard_size ",
-                                 rows.shard_size, "\nrows ", rows.size(), "\nshape ",
-                                 absl::StrJoin(samples.shape.ToVector(), "x"), "\n");
+                                 rows.shard_size, "\nrows ", rows.size(), "\n");
+  if (samples.spec.is_picture_by_class()) {
+    absl::StrAppend(&key, "shape ", absl::StrJoin(samples.shape().ToVector(), "x"), "\n");
+  } else {
+    absl::StrAppend(&key, "samples ", samples.spec.ToString(), "\n");
+  }
   for (const FileStamp& file : samples.sources.files) {
     absl::StrAppend(&key, "file ", file.name, " ", file.bytes, " ", file.modified_ns, "\n");
   }
@@ -72,7 +76,7 @@ absl::Status Write(const std::string& path, absl::string_view text) {
 DigestFile::DigestFile(const SplitRows& rows, const std::string& split)
     : key_(KeyOf(rows, split)),
       shard_count_(static_cast<size_t>(rows.shard_count())),
-      channel_count_(static_cast<size_t>(rows.samples->shape.channels)) {
+      channel_count_(SumCount(rows.samples->spec)) {
   const std::string& folder = rows.samples->sources.folder;
   const std::string name = absl::StrCat(split, "-", rows.shard_size, ".digests");
   paths_.push_back(absl::StrCat(folder, "/.distillery/", name));

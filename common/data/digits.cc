@@ -24,8 +24,8 @@ constexpr int64_t kSplitSeed = 1;
 absl::StatusOr<StoredSamples> ParseDigitsCsv(absl::string_view text) {
   StoredSamples samples;
   samples.name = "digits";
-  samples.shape = {1, 8, 8};
-  samples.pixel_max = 16;
+  samples.spec = SampleSpec::Pictures({1, 8, 8}, 255);
+  samples.spec.inputs[0].pixel_max = 16;
   for (int i = 0; i < 10; ++i) samples.class_names.push_back(std::to_string(i));
   int line_number = 0;
   for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
@@ -39,7 +39,7 @@ absl::StatusOr<StoredSamples> ParseDigitsCsv(absl::string_view text) {
                                                 column + 1, " must be 0 to ", limit));
       }
       if (column < kPixels) {
-        samples.pixels.push_back(static_cast<uint8_t>(value));
+        samples.records.push_back(static_cast<uint8_t>(value));
       } else {
         samples.labels.push_back(value);
       }

@@ -105,7 +105,7 @@ absl::StatusOr<std::vector<int64_t>> AddImages(const std::string& path, StoredSa
                               ParseIdxHeader(start, file.size(), kImageDimensions, path));
   const int64_t image_bytes = sizes[1] * sizes[2];
   samples->sources.files.push_back(file.stamp());
-  samples->images.push_back(std::make_shared<RecordFile>(
+  samples->files.push_back(std::make_shared<RecordFile>(
       std::move(file), RecordLayout{header, image_bytes, image_bytes, sizes[0]}));
   return sizes;
 }
@@ -133,11 +133,11 @@ absl::StatusOr<std::string> ReadBoundedImages(const std::string& path, int64_t h
 absl::StatusOr<std::vector<int64_t>> HoldImages(const std::string& path, StoredSamples* samples) {
   DISTILLERY_ASSIGN_OR_RETURN(
       const std::string file,
-      ReadBoundedImages(path, static_cast<int64_t>(samples->pixels.size())));
+      ReadBoundedImages(path, static_cast<int64_t>(samples->records.size())));
   absl::string_view pixels;
   DISTILLERY_ASSIGN_OR_RETURN(std::vector<int64_t> sizes,
                               ParseIdx(file, kImageDimensions, path, &pixels));
-  samples->pixels.insert(samples->pixels.end(), pixels.begin(), pixels.end());
+  samples->records.insert(samples->records.end(), pixels.begin(), pixels.end());
   return sizes;
 }
 
@@ -166,12 +166,12 @@ absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_vie
                                             label_path, " has ", label_sizes[0], " labels"));
   }
   const ImageShape shape{1, sizes[1], sizes[2]};
-  if (samples->size() > 0 && !(shape == samples->shape)) {
-    return absl::DataLossError(absl::StrCat(image_path, " has images of ", shape.height, " x ",
-                                            shape.width, ", the training images are ",
-                                            samples->shape.height, " x ", samples->shape.width));
+  if (samples->size() > 0 && !(shape == samples->shape())) {
+    return absl::DataLossError(absl::StrCat(
+        image_path, " has images of ", shape.height, " x ", shape.width,
+        ", the training images are ", samples->shape().height, " x ", samples->shape().width));
   }
-  samples->shape = shape;
+  samples->spec = SampleSpec::Pictures(shape, 255);
   const IndexList indexes = IndexList::Range(samples->size(), sizes[0]);
   samples->labels.reserve(samples->labels.size() + labels.size());
   for (const char label : labels) samples->labels.push_back(static_cast<unsigned char>(label));

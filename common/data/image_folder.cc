@@ -240,11 +240,11 @@ class ImageFolderReader {
     planned_ = train.size() + test.size();
     if (train.empty()) return absl::OkStatus();  // CheckBadFiles or CheckClassesOfTrain says why
     const ImageEntry& first = train.front();
-    samples_.shape = StoredShape(first.shape);
+    samples_.spec = SampleSpec::Pictures(StoredShape(first.shape), 255);
     const auto planned = static_cast<int64_t>(planned_);
-    if (planned > kMaxStoredBytes / samples_.shape.size()) {
+    if (planned > kMaxStoredBytes / samples_.shape().size()) {
       return absl::ResourceExhaustedError(
-          absl::StrCat(planned, " images of [", absl::StrJoin(samples_.shape.ToVector(), ", "),
+          absl::StrCat(planned, " images of [", absl::StrJoin(samples_.shape().ToVector(), ", "),
                        "] are more than ", kMaxStoredBytes,
                        " bytes; say a smaller \"height\" and \"width\" in dataset.json"));
     }
@@ -255,11 +255,11 @@ class ImageFolderReader {
     for (const auto* const split : {&train, &test}) {
       for (const ImageEntry& entry : *split) {
         const ImageShape shape = StoredShape(entry.shape);
-        if (shape.height != samples_.shape.height || shape.width != samples_.shape.width) {
+        if (shape.height != samples_.shape().height || shape.width != samples_.shape().width) {
           if (++other_sizes == 1) {
             size_example = absl::StrCat(PlainText(entry.path), " is ", Describe(shape));
           }
-        } else if (shape.channels > samples_.shape.channels && ++in_colour == 1) {
+        } else if (shape.channels > samples_.shape().channels && ++in_colour == 1) {
           colour_example = absl::StrCat(PlainText(entry.path), " is in colour");
         }
       }
@@ -271,7 +271,7 @@ class ImageFolderReader {
     if (other_sizes > 0) {
       return absl::InvalidArgumentError(
           absl::StrCat(size_example, ", the first image ", first_path, " is ",
-                       Describe(samples_.shape), others(other_sizes),
+                       Describe(samples_.shape()), others(other_sizes),
                        "; to resize all, say {\"height\": H, \"width\": W} in dataset.json"));
     }
     if (in_colour > 0) {
@@ -290,7 +290,7 @@ class ImageFolderReader {
 
   absl::Status ReadSplit(const std::vector<ImageEntry>& entries, IndexList* members) {
     if (bad_.empty() || options_.skip_corrupt) {
-      samples_.pixels.reserve(planned_ * static_cast<size_t>(samples_.shape.size()));
+      samples_.records.reserve(planned_ * static_cast<size_t>(samples_.shape().size()));
     }
     for (size_t first = 0; first < entries.size();) {
       size_t count = 0;
@@ -320,10 +320,10 @@ class ImageFolderReader {
       return absl::UnavailableError(
           absl::StrCat(PlainText(entry.path), " changed while the data set was read"));
     }
-    const Image fitting = WithChannels(std::move(image), samples_.shape.channels);
+    const Image fitting = WithChannels(std::move(image), samples_.shape().channels);
     members->push_back(samples_.size());
     samples_.labels.push_back(entry.label);
-    samples_.pixels.insert(samples_.pixels.end(), fitting.pixels.begin(), fitting.pixels.end());
+    samples_.records.insert(samples_.records.end(), fitting.pixels.begin(), fitting.pixels.end());
     return absl::OkStatus();
   }
 

@@ -140,8 +140,12 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view start, int64_t file_b
         name, " has a header that is not {'descr': 'TYPE', 'fortran_order': ..., 'shape': ...}"));
   }
   if (std::find(wanted.begin(), wanted.end(), header.type) == wanted.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(name, " holds elements of type ", header.type,
-                                                   ", wanted: ", absl::StrJoin(wanted, ", ")));
+    const bool objects = absl::StartsWith(header.type, "|O");
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " holds elements of type ", header.type, ", wanted: ", absl::StrJoin(wanted, ", "),
+        objects ? "; |O are Python's objects, as a list of rows of unlike lengths becomes: pad the "
+                  "rows to one length"
+                : ""));
   }
   if (header.fortran_order) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -1,4 +1,5 @@
-// Data sets saved from NumPy: train_images.npy, train_labels.npy, test_images.npy, test_labels.npy.
+// Data sets saved from NumPy: train_NAME.npy, train_labels.npy, test_NAME.npy, test_labels.npy; or
+// train.npz and test.npz with the same names.
 #pragma once
 
 #include <string>
@@ -8,14 +9,16 @@
 
 namespace distillery {
 
-// Whether the folder holds train_images.npy.
+// Whether the folder holds train_images.npy or another input.
 bool HoldsNpy(const std::string& folder);
-
-// Images are |u1 of shape [samples, height, width] or [samples, channels, height, width] with 1 or
-// 3 channels, and are read on demand; labels are whole numbers of shape [samples]. Classes are the
-// lines of classes.txt, or 0 to the largest label. NOT_FOUND names the missing file; errors of
-// ParseNpy; INVALID_ARGUMENT for other shapes and for a label that is no class, with its index;
-// DATA_LOSS for images and labels of different number.
+// See array_samples.h for inputs, masks and labels. Images are read on demand, and are the only
+// input where they are there. Classes are the lines of classes.txt, or 0 to the largest label.
+// NOT_FOUND names the missing file; errors of ParseNpyHeader and ReadArrays.
 absl::StatusOr<StoredSamples> ReadNpyFolder(const std::string& name, const std::string& folder);
+
+// Whether the folder holds train.npz.
+bool HoldsNpz(const std::string& folder);
+// The same; arrays are named in the archive, without train_ and .npy, and held in memory.
+absl::StatusOr<StoredSamples> ReadNpzFolder(const std::string& name, const std::string& folder);
 
 }  // namespace distillery

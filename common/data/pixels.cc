@@ -1,47 +1,26 @@
 #include "common/data/pixels.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "absl/container/fixed_array.h"
 #include "common/base/status_macros.h"
+#include "common/data/record_rows.h"
 
 namespace distillery {
-namespace {
-
-// Pixels that are held as bytes at a time, unless one image has more.
-constexpr int64_t kBlockBytes = int64_t{1} << 20;
-
-// Reads the rows in blocks; `take` is given each row, in order, and its stored bytes.
-absl::Status ForEachRow(const Dataset& dataset, const std::vector<int64_t>& rows,
-                        const std::function<void(int64_t row, const uint8_t* stored)>& take) {
-  const int64_t size = dataset.shape().size();
-  const int64_t count = static_cast<int64_t>(rows.size());
-  const int64_t most = std::min(count, std::max<int64_t>(1, kBlockBytes / size));
-  // On the stack up to 4 KiB: training loads sample by sample.
-  absl::FixedArray<uint8_t, 4096> block(static_cast<size_t>(most * size));
-  for (int64_t first = 0; first < count; first += most) {
-    const int64_t last = std::min(first + most, count);
-    if (count == 1) {
-      DISTILLERY_RETURN_IF_ERROR(dataset.ReadImage(rows[0], block.data()));
-    } else {
-      DISTILLERY_RETURN_IF_ERROR(
-          dataset.ReadImages({rows.begin() + first, rows.begin() + last}, block.data()));
+absl::Status LoadRecords(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                         uint8_t* output) {
+  if (view.augmentation.identity()) return dataset.ReadRecords(rows, output);
+  return ForEachRecord(dataset, rows, [&](int64_t row, const uint8_t* stored) {
+    uint8_t* next = std::copy(stored, stored + dataset.record_bytes(), output);
+    std::swap(output, next);
+    for (const InputSpec& input : dataset.spec().inputs) {
+      if (input.is_picture()) {
+        view.augmentation.Apply({input.shape[0], input.shape[1], input.shape[2]}, stored, view.seed,
+                                dataset.StoredIndex(row), view.view, next);
+      }
+      stored += input.bytes();
+      next += input.bytes();
     }
-    for (int64_t i = first; i < last; ++i) take(rows[i], &block[(i - first) * size]);
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::Status LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& rows,
-                            const View& view, uint8_t* output) {
-  if (view.augmentation.identity()) return dataset.ReadImages(rows, output);
-  return ForEachRow(dataset, rows, [&](int64_t row, const uint8_t* stored) {
-    view.augmentation.Apply(dataset.shape(), stored, view.seed, dataset.StoredIndex(row), view.view,
-                            output);
-    output += dataset.shape().size();
   });
 }
 
@@ -55,7 +34,7 @@ absl::Status LoadPixels(const Dataset& dataset, const std::vector<int64_t>& rows
                         float* output) {
   const int64_t size = dataset.shape().size();
   absl::FixedArray<uint8_t, 4096> picture(static_cast<size_t>(size));
-  return ForEachRow(dataset, rows, [&](int64_t row, const uint8_t* stored) {
+  return ForEachRecord(dataset, rows, [&](int64_t row, const uint8_t* stored) {
     if (!view.augmentation.identity()) {
       view.augmentation.Apply(dataset.shape(), stored, view.seed, dataset.StoredIndex(row),
                               view.view, picture.data());

@@ -11,15 +11,15 @@
 
 namespace distillery {
 
-// Writes rows of `dataset` seen through `view`, as stored, to
-// output [rows.size(), channels, height, width]. Errors as Dataset::ReadImages.
-absl::Status LoadImageBytes(const Dataset& dataset, const std::vector<int64_t>& rows,
-                            const View& view, uint8_t* output);
+// Writes the records of rows of `dataset`, their pictures seen through `view`, to
+// output [rows.size(), record_bytes()]. Errors as Dataset::ReadRecords.
+absl::Status LoadRecords(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                         uint8_t* output);
 
 // Writes bytes [count] as float(byte) / float(pixel_max), correctly rounded, to output [count].
 void ScalePixels(const uint8_t* bytes, int64_t count, int pixel_max, float* output);
 
-// LoadImageBytes scaled by ScalePixels to output [rows.size(), channels, height, width].
+// LoadRecords scaled by ScalePixels to output [rows.size(), channels, height, width].
 absl::Status LoadPixels(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                         float* output);
 

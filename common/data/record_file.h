@@ -1,4 +1,4 @@
-// The images of an uncompressed file of equal records, read on demand: IDX, NPY, CIFAR, and what
+// The records of an uncompressed file of equal records, read on demand: IDX, NPY, CIFAR, and what
 // came from a teacher.
 //
 // Threads: immutable, safe for all. Reads block on the disk.
@@ -12,21 +12,21 @@
 
 namespace distillery {
 
-// Where the images lie in the file, in bytes.
+// Where the records lie in the file, in bytes.
 struct RecordLayout {
-  // Where the first image lies.
+  // Where the first one lies.
   int64_t offset = 0;
-  // From one image to the next.
+  // From one to the next.
   int64_t stride = 0;
-  int64_t image_bytes = 0;
+  int64_t record_bytes = 0;
   int64_t count = 0;
 };
 
-// One image to read.
-struct ImageWish {
-  // Stored index: of the image in its data set.
+// One record to read.
+struct RecordWish {
+  // Stored index: of the sample in its data set.
   uint32_t index = 0;
-  // The place of the image in the output.
+  // The place of the record in the output.
   uint32_t place = 0;
 };
 
@@ -37,14 +37,14 @@ class RecordFile {
 
   const std::string& name() const { return file_.name(); }
   int64_t count() const { return layout_.count; }
-  int64_t image_bytes() const { return layout_.image_bytes; }
+  int64_t record_bytes() const { return layout_.record_bytes; }
 
   // Errors as InputFile::ReadAt. REQUIRES: 0 <= record < count().
   absl::Status Read(int64_t record, uint8_t* output) const;
-  // Reads all to their places in output [.., image_bytes()]; neighbours, and those with little
-  // between, in one go. The file's first image has the stored index `first_index`.
-  // REQUIRES: `wishes` are sorted by index, and of images of this file.
-  absl::Status Read(const ImageWish* wishes, int64_t wish_count, int64_t first_index,
+  // Reads all to their places in output [.., record_bytes()]; neighbours, and those with little
+  // between, in one go. The first record has the stored index `first_index`.
+  // REQUIRES: `wishes` are sorted by index, and of records of this file.
+  absl::Status Read(const RecordWish* wishes, int64_t wish_count, int64_t first_index,
                     uint8_t* output) const;
 
  private:

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
+#include "common/data/record_check.h"
 
 namespace distillery {
 namespace {
@@ -25,33 +26,33 @@ absl::Status CheckSplit(const StoredSamples& samples, absl::string_view split,
   return absl::OkStatus();
 }
 
-// Bytes of pixels that there are.
-int64_t PixelBytes(const StoredSamples& samples) {
-  if (samples.in_memory()) return static_cast<int64_t>(samples.pixels.size());
+// Bytes of records that there are.
+int64_t StoredBytes(const StoredSamples& samples) {
+  if (samples.in_memory()) return static_cast<int64_t>(samples.records.size());
   int64_t bytes = 0;
-  for (const auto& file : samples.images) bytes += file->count() * file->image_bytes();
+  for (const auto& file : samples.files) bytes += file->count() * file->record_bytes();
   return bytes;
 }
 
 }  // namespace
 
-absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wishes,
-                        uint8_t* output) {
-  const int64_t image_bytes = samples.shape.size();
+absl::Status ReadRecords(const StoredSamples& samples, std::vector<RecordWish>* wishes,
+                         uint8_t* output) {
+  const int64_t record_bytes = samples.record_bytes();
   if (samples.in_memory()) {
-    for (const ImageWish& wish : *wishes) {
-      std::memcpy(output + wish.place * image_bytes, samples.Pixels(wish.index),
-                  static_cast<size_t>(image_bytes));
+    for (const RecordWish& wish : *wishes) {
+      std::memcpy(output + wish.place * record_bytes, samples.Record(wish.index),
+                  static_cast<size_t>(record_bytes));
     }
     return absl::OkStatus();
   }
   std::sort(wishes->begin(), wishes->end(),
-            [](const ImageWish& a, const ImageWish& b) { return a.index < b.index; });
-  const ImageWish* wish = wishes->data();
-  const ImageWish* const end = wish + wishes->size();
+            [](const RecordWish& a, const RecordWish& b) { return a.index < b.index; });
+  const RecordWish* wish = wishes->data();
+  const RecordWish* const end = wish + wishes->size();
   int64_t first_index = 0;
-  for (const auto& file : samples.images) {
-    const ImageWish* const first = wish;
+  for (const auto& file : samples.files) {
+    const RecordWish* const first = wish;
     while (wish != end && wish->index < first_index + file->count()) ++wish;
     DISTILLERY_RETURN_IF_ERROR(file->Read(first, wish - first, first_index, output));
     first_index += file->count();
@@ -59,12 +60,12 @@ absl::Status ReadImages(const StoredSamples& samples, std::vector<ImageWish>* wi
   return absl::OkStatus();
 }
 
-absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* output) {
+absl::Status ReadRecord(const StoredSamples& samples, int64_t index, uint8_t* output) {
   if (samples.in_memory()) {
-    std::memcpy(output, samples.Pixels(index), static_cast<size_t>(samples.shape.size()));
+    std::memcpy(output, samples.Record(index), static_cast<size_t>(samples.record_bytes()));
     return absl::OkStatus();
   }
-  for (const auto& file : samples.images) {
+  for (const auto& file : samples.files) {
     if (index < file->count()) return file->Read(index, output);
     index -= file->count();
   }
@@ -72,6 +73,7 @@ absl::Status ReadImage(const StoredSamples& samples, int64_t index, uint8_t* out
 }
 
 std::vector<std::string> ClassesWithoutTraining(const StoredSamples& samples) {
+  if (!samples.spec.answer.one_class()) return {};
   std::vector<bool> seen(samples.class_names.size());
   for (const int64_t index : samples.train) seen[samples.labels[index]] = true;
   std::vector<std::string> names;
@@ -88,19 +90,29 @@ absl::Status CheckSamples(const StoredSamples& samples) {
 }
 
 absl::Status CheckContent(const StoredSamples& samples) {
-  DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples.class_names), samples.name));
+  DISTILLERY_RETURN_IF_ERROR(Annotate(
+      CheckClassNames(samples.class_names, LeastNames(samples.spec.answer)), samples.name));
   if (samples.size() > kMaxSamples) {
     return absl::ResourceExhaustedError(absl::StrCat(samples.name, " has ", samples.size(),
                                                      " samples, the most are ", kMaxSamples));
   }
-  const int64_t bytes = PixelBytes(samples);
-  if (samples.shape.size() < 1 || bytes != samples.size() * samples.shape.size()) {
+  if (const absl::Status spec = CheckSampleSpec(samples.spec); !spec.ok()) {
+    return absl::DataLossError(absl::StrCat(samples.name, ": ", std::string(spec.message())));
+  }
+  const int64_t bytes = StoredBytes(samples);
+  if (bytes != samples.size() * samples.record_bytes()) {
     return absl::DataLossError(absl::StrCat(samples.name, ": ", samples.size(), " samples of ",
-                                            samples.shape.size(), " bytes have ", bytes,
-                                            " bytes of pixels"));
+                                            samples.record_bytes(), " bytes have ", bytes,
+                                            " bytes"));
   }
   const auto classes = static_cast<int32_t>(samples.class_names.size());
+  // Of pictures any byte will do.
+  const bool checked = samples.in_memory() && !samples.spec.is_picture_by_class();
   for (int64_t i = 0; i < samples.size(); ++i) {
+    if (checked) {
+      const absl::Status sound = CheckRecord(samples.spec, classes, samples.Record(i));
+      if (!sound.ok()) return Annotate(sound, absl::StrCat(samples.name, ": sample ", i));
+    }
     if (samples.labels[i] < 0 || samples.labels[i] >= classes) {
       return absl::DataLossError(absl::StrCat(samples.name, ": sample ", i, " has the label ",
                                               samples.labels[i], ", classes are 0 to ",

@@ -27,17 +27,17 @@ constexpr int64_t kMostWindowBytes = int64_t{32} << 20;
 constexpr int64_t kPasses = 16;
 constexpr absl::Duration kReportPeriod = absl::Seconds(2);
 
-// Hashes the rows of a shard: pixels, " LABEL INDEX\n".
+// Hashes the rows of a shard: record, " LABEL INDEX\n".
 class ShardHash {
  public:
-  void Add(const uint8_t* pixels, size_t bytes, int32_t label, uint32_t index) {
+  void Add(const uint8_t* record, size_t bytes, int32_t label, uint32_t index) {
     // Small rows are hashed many at a time: a call costs as much as 100 bytes.
     if (pending_.size() + bytes > kPending) Flush();
-    const absl::string_view image(reinterpret_cast<const char*>(pixels), bytes);
+    const absl::string_view content(reinterpret_cast<const char*>(record), bytes);
     if (bytes > kPending) {
-      hash_.Update(image);
+      hash_.Update(content);
     } else {
-      pending_.append(image.data(), image.size());
+      pending_.append(content.data(), content.size());
     }
     char text[32];
     char* end = text;
@@ -64,7 +64,8 @@ class ShardHash {
   std::string pending_;
 };
 
-void AddImage(const uint8_t* pixels, int64_t plane, std::vector<ChannelSums>* sums) {
+void AddPicture(const uint8_t* pixels, const ImageShape& shape, std::vector<ChannelSums>* sums) {
+  const int64_t plane = shape.height * shape.width;
   // So many squares of bytes fit into 32 bits, which vectors add twice as fast as 64.
   constexpr int64_t kBlock = 65536;
   for (ChannelSums& channel : *sums) {
@@ -92,18 +93,18 @@ void InThreads(int64_t count, const std::function<void(int64_t)>& work) {
 
 int64_t WindowBytes(const SplitRows& rows) {
   if (rows.samples_in_order) return kLeastWindowBytes;
-  return std::clamp(rows.size() * rows.samples->shape.size() / kPasses, kLeastWindowBytes,
+  return std::clamp(rows.size() * rows.samples->record_bytes() / kPasses, kLeastWindowBytes,
                     kMostWindowBytes);
 }
 
-// Some rows of a split, their pixels at hand.
+// Some rows of a split, their records at hand.
 class Window {
  public:
   Window(const SplitRows& rows, int64_t bytes)
       : rows_(rows),
         samples_(*rows.samples),
-        image_bytes_(samples_.shape.size()),
-        most_(std::max<int64_t>(1, bytes / image_bytes_)) {}
+        record_bytes_(samples_.record_bytes()),
+        most_(std::max<int64_t>(1, bytes / record_bytes_)) {}
 
   // The most rows that it takes.
   int64_t most() const { return most_; }
@@ -112,19 +113,19 @@ class Window {
   absl::Status Read(const RowRange& range, int64_t threads) {
     first_ = range.first;
     if (samples_.in_memory()) return absl::OkStatus();
-    pixels_.resize(static_cast<size_t>(std::min(most_, rows_.size()) * image_bytes_));
+    records_.resize(static_cast<size_t>(std::min(most_, rows_.size()) * record_bytes_));
     const int64_t places = samples_.size();
     std::vector<absl::Status> read(static_cast<size_t>(threads));
     const auto read_part = [&](int64_t part) {
       const int64_t from = places * part / threads;
       const int64_t to = places * (part + 1) / threads;
-      std::vector<ImageWish> wishes;
+      std::vector<RecordWish> wishes;
       wishes.reserve(static_cast<size_t>(range.count / threads * 9 / 8 + 1));
       for (int64_t i = 0; i < range.count; ++i) {
         const uint32_t place = rows_.Place(range.first + i);
         if (place >= from && place < to) wishes.push_back({place, static_cast<uint32_t>(i)});
       }
-      read[part] = ReadImages(samples_, &wishes, pixels_.data());
+      read[part] = ReadRecords(samples_, &wishes, records_.data());
     };
     if (threads == 1) {
       read_part(0);
@@ -135,21 +136,20 @@ class Window {
     return absl::OkStatus();
   }
   // REQUIRES: `row` was read last.
-  const uint8_t* Pixels(int64_t row) const {
-    return samples_.in_memory() ? samples_.Pixels(rows_.Place(row))
-                                : &pixels_[(row - first_) * image_bytes_];
+  const uint8_t* Record(int64_t row) const {
+    return samples_.in_memory() ? samples_.Record(rows_.Place(row))
+                                : &records_[(row - first_) * record_bytes_];
   }
   // `row_crcs`: null, or one for each row of the range.
   void Hash(const RowRange& range, ShardHash* hash, std::vector<ChannelSums>* sums,
             uint32_t* row_crcs) const {
-    const int64_t plane = samples_.shape.height * samples_.shape.width;
     for (int64_t row = range.first; row < range.first + range.count; ++row) {
-      const uint8_t* const pixels = Pixels(row);
-      hash->Add(pixels, static_cast<size_t>(image_bytes_), rows_.Label(row), rows_.order[row]);
-      if (sums != nullptr) AddImage(pixels, plane, sums);
+      const uint8_t* const record = Record(row);
+      hash->Add(record, static_cast<size_t>(record_bytes_), rows_.Label(row), rows_.order[row]);
+      if (sums != nullptr && !sums->empty()) AddPicture(record, samples_.shape(), sums);
       if (row_crcs != nullptr) {
         *row_crcs++ =
-            Crc32c({reinterpret_cast<const char*>(pixels), static_cast<size_t>(image_bytes_)});
+            Crc32c({reinterpret_cast<const char*>(record), static_cast<size_t>(record_bytes_)});
       }
     }
   }
@@ -157,11 +157,11 @@ class Window {
  private:
   const SplitRows& rows_;
   const StoredSamples& samples_;
-  const int64_t image_bytes_;
+  const int64_t record_bytes_;
   const int64_t most_;
   int64_t first_ = 0;
-  // [most_, image_bytes_]
-  std::vector<uint8_t> pixels_;
+  // [most_, record_bytes_]
+  std::vector<uint8_t> records_;
 };
 
 // Computes all digests, window by window.
@@ -173,7 +173,7 @@ class Pass {
         window_(rows, window_bytes),
         threads_(std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMaxThreads)) {
     digests_.shards.resize(static_cast<size_t>(rows.shard_count()));
-    digests_.sums.resize(static_cast<size_t>(rows.samples->shape.channels));
+    digests_.sums.resize(SumCount(rows.samples->spec));
     if (!rows.samples->in_memory()) digests_.row_crcs.resize(static_cast<size_t>(rows.size()));
   }
 
@@ -261,6 +261,10 @@ class Pass {
 
 }  // namespace
 
+size_t SumCount(const SampleSpec& spec) {
+  return spec.is_picture() ? static_cast<size_t>(spec.picture_shape().channels) : 0;
+}
+
 absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::string_view name,
                                                  int64_t window_bytes) {
   absl::StatusOr<ShardDigests> digests =
@@ -287,9 +291,13 @@ absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t sh
 std::string DatasetDigest(const SplitRows& rows, const std::vector<ShardDigest>& shards) {
   const StoredSamples& samples = *rows.samples;
   Sha256 total;
-  total.Update(absl::StrCat("distillery dataset 1\n", absl::StrJoin(samples.shape.ToVector(), "x"),
-                            " /", samples.pixel_max, "\n", absl::StrJoin(samples.class_names, "\n"),
-                            "\n", rows.shard_size, "\n"));
+  // Pictures by class are what there was first: their digests stay what they were.
+  const bool pictures = samples.spec.is_picture_by_class();
+  total.Update(pictures ? absl::StrCat("distillery dataset 1\n",
+                                       absl::StrJoin(samples.shape().ToVector(), "x"), " /",
+                                       samples.pixel_max(), "\n")
+                        : absl::StrCat("distillery dataset 2\n", samples.spec.ToString(), "\n"));
+  total.Update(absl::StrCat(absl::StrJoin(samples.class_names, "\n"), "\n", rows.shard_size, "\n"));
   for (const ShardDigest& shard : shards) {
     total.Update(absl::BytesToHexString({shard.data(), shard.size()}));
   }

@@ -26,23 +26,26 @@ struct ChannelSums {
   }
 };
 
+// How many there are of a sample: one for each channel of a picture, none of other samples.
+size_t SumCount(const SampleSpec& spec);
+
 struct ShardDigests {
   std::vector<ShardDigest> shards;
-  // CRC-32C of each row's pixels, by which later reads are checked; empty if not all rows were
+  // CRC-32C of each row's record, by which later reads are checked; empty if not all rows were
   // read, or they are held in memory.
   std::vector<uint32_t> row_crcs;
-  // The sums of each channel.
+  // The sums of each channel of a picture; of other samples there are none.
   std::vector<ChannelSums> sums;
 };
 
-// Reads every row. In memory at a time: at most `window_bytes` of pixels (0: 4 to 32 MiB, as suits
+// Reads every row. In memory at a time: at most `window_bytes` of records (0: 4 to 32 MiB, as suits
 // the data), and 12 bytes for each row that they are of. Tells the log how far it is when it takes
-// longer than two seconds, by `name`. Errors as ReadImages; DATA_LOSS names a shard too.
+// longer than two seconds, by `name`. Errors as ReadRecords; DATA_LOSS names a shard too.
 absl::StatusOr<ShardDigests> ComputeShardDigests(const SplitRows& rows, absl::string_view name,
                                                  int64_t window_bytes = 0);
 
 // The same for one shard, without the sums. `row_crcs`, if given, gets the CRC-32C of each of its
-// rows' pixels.
+// rows' records.
 absl::StatusOr<ShardDigest> ComputeShardDigest(const SplitRows& rows, int64_t shard,
                                                uint32_t* row_crcs = nullptr);
 

@@ -9,12 +9,12 @@
 namespace distillery {
 namespace {
 
-// Names of the files that hold images of the shard.
-std::string ImageFiles(const SplitRows& rows, int64_t shard) {
+// Names of the files that hold records of the shard.
+std::string RecordFiles(const SplitRows& rows, int64_t shard) {
   const RowRange range = rows.Shard(shard);
   std::vector<std::string> names;
   int64_t first = 0;
-  for (const auto& file : rows.samples->images) {
+  for (const auto& file : rows.samples->files) {
     const int64_t end = first + file->count();
     for (int64_t row = range.first; row < range.first + range.count; ++row) {
       const int64_t place = rows.Place(row);
@@ -51,15 +51,15 @@ absl::Status ShardVerifier::Verify(const SplitRows& rows, int64_t shard) {
   return absl::OkStatus();
 }
 
-bool ShardVerifier::IsSound(const SplitRows& rows, int64_t row, const uint8_t* pixels) const {
-  const auto size = static_cast<size_t>(rows.samples->shape.size());
-  return Crc32c({reinterpret_cast<const char*>(pixels), size}) ==
+bool ShardVerifier::IsSound(const SplitRows& rows, int64_t row, const uint8_t* record) const {
+  const auto size = static_cast<size_t>(rows.samples->record_bytes());
+  return Crc32c({reinterpret_cast<const char*>(record), size}) ==
          row_crcs_[static_cast<size_t>(row)];
 }
 
 absl::Status ShardVerifier::Damaged(const SplitRows& rows, int64_t shard) {
   return absl::DataLossError(
-      absl::StrCat("shard ", shard, ": the bytes of ", ImageFiles(rows, shard),
+      absl::StrCat("shard ", shard, ": the bytes of ", RecordFiles(rows, shard),
                    ", or their labels, are no longer those of its SHA-256: restore the files"));
 }
 

@@ -28,8 +28,8 @@ class ShardVerifier {
   // shard and the files of the data set if the bytes are not those of the digest; errors as
   // ComputeShardDigest. REQUIRES: 0 <= shard < rows.shard_count().
   absl::Status Verify(const SplitRows& rows, int64_t shard);
-  // Whether `pixels` [shape.size()] are what row `row` was. REQUIRES: its shard was verified.
-  bool IsSound(const SplitRows& rows, int64_t row, const uint8_t* pixels) const;
+  // Whether `record` [record_bytes()] is what row `row` was. REQUIRES: its shard was verified.
+  bool IsSound(const SplitRows& rows, int64_t row, const uint8_t* record) const;
   // The error for a shard that is not.
   static absl::Status Damaged(const SplitRows& rows, int64_t shard);
 

@@ -12,13 +12,13 @@
 namespace distillery {
 namespace {
 
-// Half a SHA-256: two unlike pictures in 2^64 share one by chance.
+// Half a SHA-256: two unlike samples in 2^64 share one by chance.
 using Mark = std::array<char, 16>;
 
 absl::Status ForEachMark(const Dataset& dataset, const std::function<void(const Mark&)>& use) {
   constexpr int64_t kBlockBytes = int64_t{4} << 20;
-  const int64_t image_bytes = dataset.shape().size();
-  const int64_t block = std::max<int64_t>(1, kBlockBytes / image_bytes);
+  const int64_t record_bytes = dataset.record_bytes();
+  const int64_t block = std::max<int64_t>(1, kBlockBytes / record_bytes);
   std::vector<int64_t> rows;
   std::vector<uint8_t> pixels;
   for (int64_t first = 0; first < dataset.size(); first += block) {
@@ -26,12 +26,12 @@ absl::Status ForEachMark(const Dataset& dataset, const std::function<void(const 
     for (int64_t row = first; row < std::min(first + block, dataset.size()); ++row) {
       rows.push_back(row);
     }
-    pixels.resize(rows.size() * static_cast<size_t>(image_bytes));
-    DISTILLERY_RETURN_IF_ERROR(dataset.ReadImages(rows, pixels.data()));
+    pixels.resize(rows.size() * static_cast<size_t>(record_bytes));
+    DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecords(rows, pixels.data()));
     for (size_t i = 0; i < rows.size(); ++i) {
       Sha256 hash;
-      hash.Update({reinterpret_cast<const char*>(&pixels[i * static_cast<size_t>(image_bytes)]),
-                   static_cast<size_t>(image_bytes)});
+      hash.Update({reinterpret_cast<const char*>(&pixels[i * static_cast<size_t>(record_bytes)]),
+                   static_cast<size_t>(record_bytes)});
       const auto digest = hash.Digest();
       Mark mark;
       std::memcpy(mark.data(), digest.data(), mark.size());
@@ -44,8 +44,8 @@ absl::Status ForEachMark(const Dataset& dataset, const std::function<void(const 
 }  // namespace
 
 absl::StatusOr<int64_t> CountSharedSamples(const Dataset& train, const Dataset& test) {
-  if (!(train.shape() == test.shape())) {
-    return absl::InvalidArgumentError("the splits have images of unlike shapes");
+  if (!(train.spec() == test.spec())) {
+    return absl::InvalidArgumentError("the splits have samples of unlike shapes");
   }
   std::vector<Mark> seen;
   seen.reserve(static_cast<size_t>(train.size()));

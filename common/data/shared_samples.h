@@ -11,7 +11,7 @@ namespace distillery {
 
 // How many samples of `test` have the stored pixels of some sample of `train`, by SHA-256, whatever
 // their labels. Reads all of both; holds 16 bytes for each sample of train. Errors as
-// Dataset::ReadImages; INVALID_ARGUMENT for images of unlike shapes.
+// Dataset::ReadRecords; INVALID_ARGUMENT for images of unlike shapes.
 absl::StatusOr<int64_t> CountSharedSamples(const Dataset& train, const Dataset& test);
 
 }  // namespace distillery

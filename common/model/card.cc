@@ -13,6 +13,7 @@
 #include "common/base/terminal.h"
 #include "common/data/class_names.h"
 #include "common/data/dataset.h"
+#include "common/data/input_moments.h"
 
 namespace distillery {
 namespace {
@@ -67,6 +68,72 @@ bool Disagree(const std::vector<std::string>& a, const std::vector<std::string>&
   return false;
 }
 
+Json InputsToJson(const std::vector<InputSpec>& inputs) {
+  Json list = Json::array();
+  for (const InputSpec& input : inputs) {
+    Json json;
+    json["name"] = input.name;
+    json["type"] = SpecOf(input.type).text;
+    json["shape"] = input.shape;
+    if (input.is_picture()) json["pixel_max"] = input.pixel_max;
+    if (input.vocabulary > 0) json["vocabulary"] = input.vocabulary;
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+// The form for pictures by class.
+SampleSpec TakePictures(JsonReader& reader) {
+  std::vector<int64_t> sizes;
+  if (const Json* const shape = reader.Find("input_shape"); shape != nullptr) {
+    absl::Status other;
+    ReadJson(*shape, JsonPlace{"", &other}, &sizes);
+    sizes.resize(other.ok() && sizes.size() == 3 ? 3 : 0);
+    if (sizes.empty() || !CheckedElementCount(sizes, kMaxInputElements).ok()) {
+      reader.Fail("input_shape", "must be [channels, height, width]");
+    }
+  }
+  sizes.resize(3);
+  return SampleSpec::Pictures({sizes[0], sizes[1], sizes[2]}, UINT8_MAX);
+}
+
+void TakeInput(JsonReader& reader, InputSpec& input) {
+  static const auto* const types = [] {
+    auto* const names = new JsonNames<ElementType>;
+    for (const ElementTypeSpec& spec : kElementTypes) names->emplace_back(spec.type, spec.text);
+    return names;
+  }();
+  reader("name", input.name);
+  reader.OneOf("type", input.type, *types);
+  reader("shape", input.shape);
+  int64_t pixel_max = 0;
+  reader.Optional("pixel_max", pixel_max);
+  if (pixel_max < 0 || pixel_max > UINT8_MAX) reader.Fail("pixel_max", "must be 0 to 255");
+  input.pixel_max = static_cast<int>(pixel_max);
+  reader.Optional("vocabulary", input.vocabulary);
+}
+
+void TakeAnswer(JsonReader& reader, AnswerSpec& answer) {
+  static const auto* const kinds = [] {
+    auto* const names = new JsonNames<AnswerKind>;
+    for (const AnswerKindSpec& spec : kAnswerKinds) names->emplace_back(spec.kind, spec.name);
+    return names;
+  }();
+  reader.OneOf("kind", answer.kind, *kinds);
+  reader("positions", answer.positions);
+}
+
+SampleSpec TakeSamples(JsonReader& reader) {
+  SampleSpec spec;
+  reader.Each("inputs", spec.inputs, TakeInput);
+  reader.Object("answer", spec.answer, TakeAnswer);
+  if (const absl::Status wrong = CheckSampleSpec(spec); !wrong.ok()) {
+    reader.Fail("inputs", absl::StrCat("cannot be: ", std::string(wrong.message())));
+    spec = SampleSpec();
+  }
+  return spec;
+}
+
 Json OutputKeyToJson(const std::vector<OutputStep>& steps) {
   Json json = Json::array();
   for (const OutputStep& step : steps) {
@@ -97,19 +164,15 @@ std::vector<OutputStep> TakeOutputKey(JsonReader& reader, const std::string& key
 
 }  // namespace
 
-ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture) {
+absl::StatusOr<ModelCard> CardForDataset(const Dataset& dataset, const std::string& architecture) {
   ModelCard card;
   card.architecture = architecture;
-  card.input_shape = dataset.shape();
+  card.samples = dataset.spec();
   card.class_names = dataset.class_names();
-  const int64_t plane = dataset.shape().height * dataset.shape().width;
-  for (const ChannelSums& sums : dataset.channel_sums()) {
-    const auto count = static_cast<double>(dataset.size() * plane);
-    const double mean = static_cast<double>(sums.values) / count;
-    const double variance = static_cast<double>(sums.squares) / count - mean * mean;
-    const double scale = dataset.pixel_max();
-    card.mean.push_back(static_cast<float>(mean / scale));
-    card.deviation.push_back(variance > 0 ? static_cast<float>(std::sqrt(variance) / scale) : 1.0F);
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Moments> moments, InputMoments(dataset));
+  for (const Moments& channel : moments) {
+    card.mean.push_back(channel.mean);
+    card.deviation.push_back(channel.deviation);
   }
   return card;
 }
@@ -139,28 +202,39 @@ absl::Status CheckSameClasses(const ClassList& a, const ClassList& b) {
 }
 
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
-  if (!(card.input_shape == dataset.shape())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the model takes images of ", absl::StrJoin(card.input_shape.ToVector(), " x "),
-        ", data set ", dataset.reference().name, " has ",
-        absl::StrJoin(dataset.shape().ToVector(), " x ")));
+  const std::string data = absl::StrCat("data set ", dataset.reference().name);
+  const SampleSpec& spec = dataset.spec();
+  if (card.samples.is_picture_by_class() && spec.is_picture_by_class()) {
+    const ImageShape wanted = card.samples.picture_shape();
+    if (!(wanted == dataset.shape())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the model takes images of ", absl::StrJoin(wanted.ToVector(), " x "), ", ",
+                       data, " has ", absl::StrJoin(dataset.shape().ToVector(), " x ")));
+    }
+  } else if (!(card.samples == spec)) {
+    return absl::InvalidArgumentError(absl::StrCat("the model is for ", card.samples.ToString(),
+                                                   ", ", data, " is ", spec.ToString()));
   }
-  return CheckSameClasses(
-      {"the model", card.class_names},
-      {absl::StrCat("data set ", dataset.reference().name), dataset.class_names()});
+  return CheckSameClasses({"the model", card.class_names}, {data, dataset.class_names()});
 }
 
 std::string ModelCardToJson(const ModelCard& card) {
   Json json;
   json["format"] = 1;
   json["architecture"] = card.architecture;
-  json["input_shape"] = card.input_shape.ToVector();
+  // Cards of models for pictures by class, and the teacher digests made of them, stay as they were.
+  if (card.samples.is_picture_by_class()) {
+    json["input_shape"] = card.samples.picture_shape().ToVector();
+  } else {
+    json["inputs"] = InputsToJson(card.samples.inputs);
+    json["answer"]["kind"] = SpecOf(card.samples.answer.kind).name;
+    json["answer"]["positions"] = card.samples.answer.positions;
+  }
   json["mean"] = card.mean;
   json["deviation"] = card.deviation;
   json["class_names"] = card.class_names;
   json["output"] = card.outputs_probabilities ? "probabilities" : "logits";
-  // Only where they say something, so that cards, and the teacher digests made of them, stay as
-  // they were.
+  // Only where they say something, for the same reason.
   if (!card.output_key.empty()) json["output_key"] = OutputKeyToJson(card.output_key);
   if (card.trust_output) json["trust_output"] = true;
   if (!card.input_type.empty()) json["input_type"] = card.input_type;
@@ -183,24 +257,23 @@ absl::StatusOr<ModelCard> ParseModelCard(const std::string& text) {
   reader("format", format);
   if (format != 1) reader.Fail("format", "must be 1");
   reader.Optional("architecture", card.architecture);
-  std::vector<int64_t> sizes;
-  if (const Json* const shape = reader.Find("input_shape"); shape != nullptr) {
-    absl::Status other;
-    ReadJson(*shape, JsonPlace{"", &other}, &sizes);
-    sizes.resize(other.ok() && sizes.size() == 3 ? 3 : 0);
-    if (sizes.empty() || !CheckedElementCount(sizes, kMaxInputElements).ok()) {
-      reader.Fail("input_shape", "must be [channels, height, width]");
-    }
+  if (reader.FindOptional("inputs") == nullptr) {
+    card.samples = TakePictures(reader);
+  } else {
+    card.samples = TakeSamples(reader);
   }
-  sizes.resize(3);
-  card.input_shape = {sizes[0], sizes[1], sizes[2]};
-  card.mean = TakePerChannel(reader, "mean", sizes[0]);
-  card.deviation = TakePerChannel(reader, "deviation", sizes[0]);
+  int64_t channels = 0;
+  for (const InputSpec& input : card.samples.inputs) channels += input.channels();
+  card.mean = TakePerChannel(reader, "mean", channels);
+  card.deviation = TakePerChannel(reader, "deviation", channels);
   for (const float deviation : card.deviation) {
     if (!(deviation > 0)) reader.Fail("deviation", "must be > 0");
   }
   reader("class_names", card.class_names);
-  if (card.class_names.size() < 2) reader.Fail("class_names", "must hold at least two names");
+  const size_t least = LeastNames(card.samples.answer);
+  if (card.class_names.size() < least) {
+    reader.Fail("class_names", least == 2 ? "must hold at least two names" : "must hold a name");
+  }
   reader.OneOf("output", card.outputs_probabilities, kOutputs);
   card.output_key = TakeOutputKey(reader, "output_key");
   reader.Optional("trust_output", card.trust_output);

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/data/samples.h"
+#include "common/data/sample_spec.h"
+#include "common/soft_targets/answer_shape.h"
 
 namespace distillery {
 
@@ -19,8 +20,10 @@ using OutputStep = std::variant<int64_t, std::string>;
 struct ModelCard {
   // Built-in architecture, or "" for a model made elsewhere.
   std::string architecture;
-  ImageShape input_shape;
-  // Per channel: the model's input is (pixel - mean) / deviation, pixel in 0..1.
+  // What it takes and answers. Of a picture the pixel_max says nothing: pixels come in 0..1.
+  SampleSpec samples;
+  // For each channel (InputSpec::channels) of each input, in order: the model's input is
+  // (number - mean) / deviation, a pixel being in 0..1.
   std::vector<float> mean;
   std::vector<float> deviation;
   // In the order of the outputs.
@@ -40,14 +43,18 @@ struct ModelCard {
   std::string input_type;
 
   int64_t class_count() const { return static_cast<int64_t>(class_names.size()); }
+  // Of the logits of one sample.
+  AnswerShape answer_shape() const { return {samples.answer, class_count()}; }
+  // Numbers in them: class_count() for each position.
+  int64_t row_values() const { return samples.answer.position_count() * class_count(); }
 };
 
-// The card of a model trained on `dataset`: its shape and classes, mean and deviation of its
-// pixels.
-ModelCard CardForDataset(const Dataset& dataset, const std::string& architecture);
+// The card of a model trained on `dataset`: its samples, answers and classes, mean and deviation of
+// its numbers. Errors as InputMoments.
+absl::StatusOr<ModelCard> CardForDataset(const Dataset& dataset, const std::string& architecture);
 
-// INVALID_ARGUMENT, naming both, if the model takes other images than the data set has, another
-// number of classes, or other classes: see CheckSameClasses.
+// INVALID_ARGUMENT, naming both, if the model takes other samples than the data set has or answers
+// otherwise, with another number of classes, or other classes: see CheckSameClasses.
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
 
 // Class names, with the name of their owner for error messages: "the model", "data set pets".

@@ -10,9 +10,14 @@
 
 namespace distillery {
 
+// What follows an architecture's name behind a comma.
 struct ArchitectureOptions {
   double dropout = 0;
   double input_dropout = 0;
+  // Of transformers.
+  bool causal = false;
+  // Of recurrent networks: numbers lie as [length, channels].
+  bool channels_last = false;
 };
 
 // Each layer takes what the one before gave. A residual branch y of x:
@@ -21,20 +26,21 @@ class PlanBuilder {
  public:
   void Flatten() { Append(Layer::Kind::kFlatten); }
   void Relu() { Append(Layer::Kind::kRelu); }
+  void Gelu() { Append(Layer::Kind::kGelu); }
   void MaxPool() { Append(Layer::Kind::kMaxPool); }
+  void Upsample() { Append(Layer::Kind::kUpsample); }
   void GlobalAveragePool() { Append(Layer::Kind::kGlobalAveragePool); }
+  void AppendSize() { Append(Layer::Kind::kAppendSize); }
+  void Permute(const std::vector<int64_t>& order) { Append(Layer::Kind::kPermute).order = order; }
   void Linear(const std::string& name, int64_t in, int64_t out) {
-    Layer& layer = Append(Layer::Kind::kLinear);
-    layer.name = name;
-    layer.in = in;
-    layer.out = out;
+    AppendNamed(Layer::Kind::kLinear, name, in, out);
+  }
+  void PositionLinear(const std::string& name, int64_t in, int64_t out) {
+    AppendNamed(Layer::Kind::kPositionLinear, name, in, out);
   }
   void Convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel,
                    int64_t padding) {
-    Layer& layer = Append(Layer::Kind::kConvolution);
-    layer.name = name;
-    layer.in = in;
-    layer.out = out;
+    Layer& layer = AppendNamed(Layer::Kind::kConvolution, name, in, out);
     layer.kernel = kernel;
     layer.padding = padding;
   }
@@ -46,19 +52,45 @@ class PlanBuilder {
     layers_.back().bias = false;
   }
   void BatchNorm(const std::string& name, int64_t channels) {
-    Layer& layer = Append(Layer::Kind::kBatchNorm);
-    layer.name = name;
-    layer.in = channels;
-    layer.out = channels;
+    AppendNamed(Layer::Kind::kBatchNorm, name, channels, channels);
+  }
+  void LayerNorm(const std::string& name, int64_t width) {
+    AppendNamed(Layer::Kind::kLayerNorm, name, width, width);
+  }
+  void Embedding(const std::string& name, int64_t vocabulary, int64_t width) {
+    AppendNamed(Layer::Kind::kEmbedding, name, vocabulary, width);
+  }
+  void AddPositions(const std::string& name, int64_t length, int64_t width) {
+    AppendNamed(Layer::Kind::kAddPositions, name, width, width).length = length;
+  }
+  void Attention(const std::string& name, int64_t width, int64_t heads, int64_t length, bool causal,
+                 const std::string& mask) {
+    Layer& layer = AppendNamed(Layer::Kind::kAttention, name, width, width);
+    layer.heads = heads;
+    layer.length = length;
+    layer.causal = causal;
+    layer.mask = mask;
+  }
+  void Gru(const std::string& name, int64_t number, int64_t in, int64_t out) {
+    AppendNamed(Layer::Kind::kGru, name, in, out).number = number;
+  }
+  void MeanPosition(const std::string& mask) { Append(Layer::Kind::kMeanPosition).mask = mask; }
+  void LastPosition(int64_t length, const std::string& mask) {
+    Layer& layer = Append(Layer::Kind::kLastPosition);
+    layer.length = length;
+    layer.mask = mask;
   }
   void Dropout(double rate) {
     if (rate > 0) Append(Layer::Kind::kDropout).rate = rate;
   }
-  // The next layer takes x and gives `branch`; those after it go on there.
+  // The next layer takes this value, and gives x.
+  void From(const std::string& value) { input_ = value; }
+  // The next layer takes what the one before gave and gives `branch`; those after it go on there.
   void Fork(const std::string& branch) { output_ = branch; }
   // Back to x.
   void Return() { input_ = output_ = "x"; }
   void Add(const std::string& branch) { Append(Layer::Kind::kAdd).addend = branch; }
+  void Concat(const std::string& branch) { Append(Layer::Kind::kConcat).addend = branch; }
 
   std::vector<Layer> Finish() { return std::move(layers_); }
 
@@ -69,6 +101,13 @@ class PlanBuilder {
     layer.input = input_;
     layer.output = output_;
     input_ = output_;
+    return layer;
+  }
+  Layer& AppendNamed(Layer::Kind kind, const std::string& name, int64_t in, int64_t out) {
+    Layer& layer = Append(kind);
+    layer.name = name;
+    layer.in = in;
+    layer.out = out;
     return layer;
   }
   std::vector<Layer> layers_;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/model/plan_checks.h"
 
 namespace distillery {
 namespace {
@@ -51,8 +52,11 @@ absl::Status NoSuchSize(const std::string& name, const std::string& nearest,
       "; known: ", absl::StrJoin(ResnetNames(), ", "), ", ", absl::StrJoin(WideNames(), ", ")));
 }
 
-absl::Status CheckSides(const std::string& name, const ImageShape& input) {
-  if (std::min(input.height, input.width) >= kSmallestSide) return absl::OkStatus();
+// The sizes of the data's images.
+absl::StatusOr<ImageShape> CheckImages(const std::string& name, const SampleSpec& spec) {
+  DISTILLERY_RETURN_IF_ERROR(CheckOneAnswer(name, spec));
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape input, ImageInput(name, spec));
+  if (std::min(input.height, input.width) >= kSmallestSide) return input;
   return absl::InvalidArgumentError(absl::StrCat(name,
                                                  " needs images of at least 8 x 8, the data has ",
                                                  absl::StrJoin(input.ToVector(), " x ")));
@@ -154,7 +158,7 @@ const std::vector<std::string>& WideNames() {
 
 absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
                                               const ArchitectureOptions& options,
-                                              const ImageShape& input, int64_t class_count) {
+                                              const SampleSpec& spec, int64_t answers) {
   const int64_t depth = ParseNumber(absl::string_view(name).substr(6));
   if (!kResnet.Has(depth)) {
     return NoSuchSize(name, absl::StrCat("resnet", kResnet.Nearest(depth)),
@@ -163,13 +167,13 @@ absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
   if (options.dropout > 0) {
     return absl::InvalidArgumentError(absl::StrCat(name, " has no dropout; wrn-D-W,dropout=P has"));
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckSides(name, input));
-  return ResnetLayers(depth, options, input, class_count);
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape input, CheckImages(name, spec));
+  return ResnetLayers(depth, options, input, answers);
 }
 
 absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
                                             const ArchitectureOptions& options,
-                                            const ImageShape& input, int64_t class_count) {
+                                            const SampleSpec& spec, int64_t answers) {
   const std::vector<absl::string_view> parts = absl::StrSplit(name, '-');
   const int64_t depth = ParseNumber(parts[1]);
   const int64_t width = parts.size() == 3 ? ParseNumber(parts[2]) : -1;
@@ -179,8 +183,8 @@ absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
                                    std::clamp<int64_t>(width, 1, kLargestWidth)),
                       "D of wrn-D-W is 6n + 4, 10 to 100, and W 1 to 20");
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckSides(name, input));
-  return WideLayers(depth, width, options, input, class_count);
+  DISTILLERY_ASSIGN_OR_RETURN(const ImageShape input, CheckImages(name, spec));
+  return WideLayers(depth, width, options, input, answers);
 }
 
 }  // namespace distillery

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/data/samples.h"
+#include "common/data/sample_spec.h"
 #include "common/model/plan_builder.h"
 
 namespace distillery {
@@ -27,14 +27,15 @@ const std::vector<std::string>& ResnetNames();
 const std::vector<std::string>& WideNames();
 
 // INVALID_ARGUMENT for a depth or width that there is not, with the nearest one and what is known;
-// for images below 8 x 8; for dropout in a resnetN. REQUIRES: the name starts with "resnet".
+// for images below 8 x 8 and for other data; for dropout in a resnetN. REQUIRES: the name starts
+// with "resnet".
 absl::StatusOr<std::vector<Layer>> PlanResnet(const std::string& name,
                                               const ArchitectureOptions& options,
-                                              const ImageShape& input, int64_t class_count);
+                                              const SampleSpec& spec, int64_t answers);
 // INVALID_ARGUMENT as PlanResnet gives it, except that dropout is taken. REQUIRES: the name starts
 // with "wrn-".
 absl::StatusOr<std::vector<Layer>> PlanWide(const std::string& name,
                                             const ArchitectureOptions& options,
-                                            const ImageShape& input, int64_t class_count);
+                                            const SampleSpec& spec, int64_t answers);
 
 }  // namespace distillery

@@ -1,26 +1,23 @@
 #include "common/nn/architecture.h"
 
-#include <cmath>
 #include <map>
 #include <memory>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture_plan.h"
 #include "common/model/initial_values.h"
+#include "common/model/layer_tensors.h"
+#include "common/model/plan_checks.h"
+#include "common/nn/layer_source.h"
 #include "common/nn/numerics.h"
 #include "common/nn/tied_parameters.h"
 
 namespace distillery {
 namespace {
-
-at::Tensor Parameter(const std::vector<int64_t>& shape) {
-  return torch::empty(shape, torch::kFloat32);
-}
 
 // Collects layers and the TorchScript source that calls them.
 class ModuleBuilder {
@@ -31,71 +28,27 @@ class ModuleBuilder {
         root_(New("Student")) {}
 
   void Add(const Layer& layer) {
-    const std::string& x = layer.input;
-    const std::string path = Expression(layer.name);
-    const auto give = [&](const std::string& value) {
-      Line(absl::StrCat(layer.output, " = ", value));
-    };
-    switch (layer.kind) {
-      case Layer::Kind::kFlatten:
-        return give(absl::StrCat("torch.flatten(", x, ", 1)"));
-      case Layer::Kind::kRelu:
-        return give(absl::StrCat("torch.relu(", x, ")"));
-      case Layer::Kind::kMaxPool:
-        return give(absl::StrCat("torch.max_pool2d(", x, ", [2, 2])"));
-      case Layer::Kind::kGlobalAveragePool:
-        return give(absl::StrCat("torch.adaptive_avg_pool2d(", x, ", [1, 1])"));
-      case Layer::Kind::kAdd:
-        return give(absl::StrCat(x, " + ", layer.addend));
-      case Layer::Kind::kDropout:
-        return give(absl::StrCat("torch.dropout(", x, ", ", layer.rate, ", self.training)"));
-      case Layer::Kind::kLinear:
-        AddParameters(layer, {layer.out, layer.in});
-        return give(absl::StrCat("torch.linear(", x, ", ", path, ".weight, ", path, ".bias)"));
-      case Layer::Kind::kConvolution:
-        AddParameters(layer, {layer.out, layer.in, layer.kernel, layer.kernel});
-        return give(absl::StrCat("torch.conv2d(", x, ", ", path, ".weight, ",
-                                 layer.bias ? path + ".bias" : "None", ", [", layer.stride, ", ",
-                                 layer.stride, "], [", layer.padding, ", ", layer.padding, "])"));
-      case Layer::Kind::kBatchNorm:
-        AddBatchNorm(layer);
-        // A user may put one layer in eval mode, so its own flag counts.
-        Line(absl::StrCat("if ", path, ".training:"));
-        Line(absl::StrCat("    ", path, ".num_batches_tracked.add_(1)"));
-        return give(absl::StrCat("torch.batch_norm(", x, ", ", path, ".weight, ", path, ".bias, ",
-                                 path, ".running_mean, ", path, ".running_var, ", path,
-                                 ".training, ", kBatchNormMomentum, ", ", kBatchNormEpsilon,
-                                 ", True)"));
+    for (const LayerTensor& tensor : TensorsOf(layer)) {
+      Register(absl::StrCat(layer.name, ".", tensor.part), tensor);
     }
+    absl::StrAppend(&source_, LayerSource(layer));
   }
 
-  torch::jit::Module Finish() {
-    root_.define(
-        absl::StrCat("def forward(self, x: Tensor) -> Tensor:\n", source_, "    return x\n"));
+  // forward takes `inputs` by position.
+  torch::jit::Module Finish(const std::vector<std::string>& inputs) {
+    root_.define(absl::StrCat("def forward(self, ", absl::StrJoin(inputs, ": Tensor, "),
+                              ": Tensor) -> Tensor:\n", source_, "    return x\n"));
     root_.train();
     return root_;
   }
 
  private:
-  void Line(const std::string& text) { absl::StrAppend(&source_, "    ", text, "\n"); }
-
   torch::jit::Module New(const std::string& class_name) {
     torch::jit::Module module(c10::QualifiedName(absl::StrCat("__torch__.distillery.", class_name)),
                               unit_, /*shouldMangle=*/true);
     // Without this attribute train() and eval() would be ignored.
     module.register_attribute("training", c10::BoolType::get(), true);
     return module;
-  }
-
-  // layer1.0.conv1 as source: a number is no name there.
-  static std::string Expression(const std::string& name) {
-    std::string expression = "self";
-    for (const absl::string_view part : absl::StrSplit(name, '.')) {
-      const bool number = !part.empty() && absl::ascii_isdigit(static_cast<unsigned char>(part[0]));
-      expression = number ? absl::StrCat("getattr(", expression, ", \"", part, "\")")
-                          : absl::StrCat(expression, ".", part);
-    }
-    return expression;
   }
 
   // The module of that dotted name, made with those that hold it.
@@ -110,42 +63,32 @@ class ModuleBuilder {
     return module;
   }
 
-  void AddParameters(const Layer& layer, const std::vector<int64_t>& shape) {
-    torch::jit::Module module = ModuleAt(layer.name);
-    at::Tensor weight = Parameter(shape);
-    if (!layer.bias) {
-      const auto fan_out = static_cast<double>(layer.out * layer.kernel * layer.kernel);
-      if (seed_.has_value()) {
-        FillNormal(Stream(layer.name + ".weight"), std::sqrt(2 / fan_out), weight.data_ptr<float>(),
-                   weight.numel());
-      }
-      return Register(module, "weight", weight);
+  void Register(const std::string& name, const LayerTensor& tensor) {
+    const size_t dot = name.rfind('.');
+    torch::jit::Module module = ModuleAt(name.substr(0, dot));
+    const std::string part = name.substr(dot + 1);
+    const at::Tensor value = FirstValue(name, tensor);
+    if (tensor.buffer) {
+      module.register_buffer(part, value);
+    } else {
+      module.register_parameter(part, value.set_requires_grad(true), /*is_buffer=*/false);
     }
-    const float bound = 1.0F / std::sqrt(static_cast<float>(weight[0].numel()));
-    at::Tensor bias = Parameter({layer.out});
-    if (seed_.has_value()) {
-      FillUniform(Stream(layer.name + ".weight"), bound, weight.data_ptr<float>(), weight.numel());
-      FillUniform(Stream(layer.name + ".bias"), bound, bias.data_ptr<float>(), bias.numel());
+  }
+
+  at::Tensor FirstValue(const std::string& name, const LayerTensor& tensor) const {
+    if (tensor.start == LayerTensor::Start::kCount) return torch::zeros({}, torch::kInt64);
+    at::Tensor value = torch::empty(tensor.shape, torch::kFloat32);
+    if (tensor.start == LayerTensor::Start::kZeros) return value.zero_();
+    if (tensor.start == LayerTensor::Start::kOnes) return value.fill_(1);
+    if (!seed_.has_value()) return value;
+    const RandomStream random(*seed_, absl::StrCat("initialise ", name));
+    auto* const numbers = value.data_ptr<float>();
+    if (tensor.start == LayerTensor::Start::kNormal) {
+      FillNormal(random, tensor.scale, numbers, value.numel());
+    } else {
+      FillUniform(random, static_cast<float>(tensor.scale), numbers, value.numel());
     }
-    Register(module, "weight", weight);
-    Register(module, "bias", bias);
-  }
-
-  void AddBatchNorm(const Layer& layer) {
-    torch::jit::Module module = ModuleAt(layer.name);
-    Register(module, "weight", Parameter({layer.out}).fill_(1));
-    Register(module, "bias", Parameter({layer.out}).zero_());
-    module.register_buffer("running_mean", torch::zeros({layer.out}));
-    module.register_buffer("running_var", torch::ones({layer.out}));
-    module.register_buffer("num_batches_tracked", torch::zeros({}, torch::kInt64));
-  }
-
-  static void Register(torch::jit::Module& module, const std::string& name, at::Tensor value) {
-    module.register_parameter(name, value.set_requires_grad(true), /*is_buffer=*/false);
-  }
-
-  RandomStream Stream(const std::string& parameter) const {
-    return RandomStream(*seed_, absl::StrCat("initialise ", parameter));
+    return value;
   }
 
   // Empty: nothing is drawn.
@@ -160,20 +103,27 @@ class ModuleBuilder {
 }  // namespace
 
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
-                                                     const ImageShape& input, int64_t class_count,
+                                                     const SampleSpec& spec, int64_t answers,
                                                      std::optional<int64_t> seed) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<Layer> layers,
-                              PlanArchitecture(architecture, input, class_count));
-  return BuildLayers(layers, seed);
+                              PlanArchitecture(architecture, spec, answers));
+  return BuildLayers(layers, seed, InputValues(spec));
+}
+
+absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
+                                                     const ImageShape& input, int64_t class_count,
+                                                     std::optional<int64_t> seed) {
+  return BuildArchitecture(architecture, SampleSpec::Pictures(input, 255), class_count, seed);
 }
 
 absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
-                                               std::optional<int64_t> seed) {
+                                               std::optional<int64_t> seed,
+                                               const std::vector<std::string>& inputs) {
   absl::StatusOr<torch::jit::Module> module = absl::InternalError("not built");
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     ModuleBuilder builder(seed);
     for (const Layer& layer : layers) builder.Add(layer);
-    module = builder.Finish();
+    module = builder.Finish(inputs);
     return absl::OkStatus();
   }));
   return module;

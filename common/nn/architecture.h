@@ -9,24 +9,28 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/data/samples.h"
+#include "common/data/sample_spec.h"
 #include "common/model/architecture_plan.h"
 
 namespace distillery {
 
-// A module in training mode with seeded parameters, each drawn by (seed, parameter name). Layers
-// with a bias: weights and biases uniform in +-1/sqrt(fan in). Convolutions without: normal with
-// variance 2 / fan out (He et al. 2015: "Delving deep into rectifiers"). BatchNorm: weight 1, bias
-// 0. INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes that do not
-// fit the input [channels, height, width] or the classes. Without a seed the parameters are left as
-// they come, for a caller that sets them all.
+// A module in training mode with seeded parameters, each drawn by (seed, parameter name) as
+// layer_tensors.h says. forward takes the inputs of such samples as architecture_plan.h has them,
+// by position. INVALID_ARGUMENT for an unknown architecture (with the nearest), option, or sizes
+// that do not fit the samples or the numbers of an answer. Without a seed the parameters are left
+// as they come, for a caller that sets them all.
+absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
+                                                     const SampleSpec& spec, int64_t answers,
+                                                     std::optional<int64_t> seed);
+// The same for pictures in classes.
 absl::StatusOr<torch::jit::Module> BuildArchitecture(const std::string& architecture,
                                                      const ImageShape& input, int64_t class_count,
                                                      std::optional<int64_t> seed);
 
-// The same of layers of one's own.
+// The same of layers of one's own, which call their inputs so.
 absl::StatusOr<torch::jit::Module> BuildLayers(const std::vector<Layer>& layers,
-                                               std::optional<int64_t> seed);
+                                               std::optional<int64_t> seed,
+                                               const std::vector<std::string>& inputs = {"x"});
 
 // The attribute of an int8 model that holds the parameter count of the model it was made from: its
 // own weights are constants of its code. See int8_weights.h.

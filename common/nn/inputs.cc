@@ -1,35 +1,39 @@
 #include "common/nn/inputs.h"
 
-#include <torch/script.h>
+#include <torch/types.h>
 
 #include "common/base/status_macros.h"
-#include "common/data/pixels.h"
+#include "common/data/numbers.h"
+#include "common/nn/normaliser.h"
 
 namespace distillery {
 
-at::Tensor Normalise(const at::Tensor& inputs, const ModelCard& card) {
-  const auto channels = static_cast<int64_t>(card.mean.size());
-  const at::Device device = inputs.device();
-  const at::Tensor mean = torch::tensor(card.mean).view({1, channels, 1, 1}).to(device);
-  const at::Tensor deviation = torch::tensor(card.deviation).view({1, channels, 1, 1}).to(device);
-  return (inputs - mean).div_(deviation);
+std::vector<int64_t> LabelShape(const AnswerSpec& answer, int64_t rows, int64_t answers) {
+  std::vector<int64_t> shape = {rows};
+  shape.insert(shape.end(), answer.positions.begin(), answer.positions.end());
+  if (SpecOf(answer.kind).labels_each) shape.push_back(answers);
+  return shape;
 }
 
-absl::StatusOr<at::Tensor> LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows,
-                                      const View& view) {
-  const ImageShape& shape = dataset.shape();
-  at::Tensor inputs =
-      torch::empty({static_cast<int64_t>(rows.size()), shape.channels, shape.height, shape.width},
-                   torch::kFloat32);
-  DISTILLERY_RETURN_IF_ERROR(LoadPixels(dataset, rows, view, inputs.data_ptr<float>()));
-  return inputs;
+at::ScalarType LabelScalarType(const AnswerSpec& answer) {
+  return LabelType(answer) == ElementType::kInt64 ? at::kLong : at::kFloat;
 }
 
-at::Tensor LoadLabels(const Dataset& dataset, const std::vector<int64_t>& rows) {
-  at::Tensor labels = torch::empty({static_cast<int64_t>(rows.size())}, torch::kInt64);
-  auto* const values = labels.data_ptr<int64_t>();
-  for (size_t i = 0; i < rows.size(); ++i) values[i] = dataset.Label(rows[i]);
-  return labels;
+absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                          const View& view) {
+  const SampleSpec& spec = dataset.spec();
+  const auto count = static_cast<int64_t>(rows.size());
+  LoadedSamples samples;
+  SampleNumbers numbers;
+  for (const InputSpec& input : spec.inputs) {
+    samples.inputs.push_back(torch::empty(BatchShape(input, count), ScalarTypeOf(input)));
+    numbers.inputs.push_back(samples.inputs.back().data_ptr());
+  }
+  samples.labels = torch::empty(LabelShape(spec.answer, count, dataset.class_count()),
+                                LabelScalarType(spec.answer));
+  numbers.labels = samples.labels.data_ptr();
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, rows, view, numbers));
+  return samples;
 }
 
 }  // namespace distillery

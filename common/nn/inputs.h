@@ -1,24 +1,31 @@
-// From stored pixels to a model's input.
+// From stored samples to a model's inputs and the hard labels of its answers.
 #pragma once
 
 #include <ATen/ATen.h>
 
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "common/data/augmentation.h"
 #include "common/data/dataset.h"
-#include "common/model/card.h"
 
 namespace distillery {
 
-// (inputs - mean) / deviation per channel; inputs [batch, channels, height, width] in 0..1.
-at::Tensor Normalise(const at::Tensor& inputs, const ModelCard& card);
+struct LoadedSamples {
+  // One tensor for each input of the data set, [rows, sizes of the input...], as numbers.h makes
+  // them: not normalised.
+  std::vector<at::Tensor> inputs;
+  // Of classes int64 [rows, positions...], kNoLabel where there is none; else float32
+  // [rows, positions..., answers].
+  at::Tensor labels;
+};
 
-// Rows of `dataset` seen through `view`, as pixels in 0..1 [rows.size(), channels, height, width].
-// Errors as Dataset::ReadImages.
-absl::StatusOr<at::Tensor> LoadInputs(const Dataset& dataset, const std::vector<int64_t>& rows,
-                                      const View& view);
-// Their labels, int64 [rows.size()].
-at::Tensor LoadLabels(const Dataset& dataset, const std::vector<int64_t>& rows);
+// Rows of `dataset` seen through `view`. Errors as LoadNumbers.
+absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                          const View& view);
+
+// The sizes of the hard labels of `rows` samples, of which each answer has `answers` numbers.
+std::vector<int64_t> LabelShape(const AnswerSpec& answer, int64_t rows, int64_t answers);
+at::ScalarType LabelScalarType(const AnswerSpec& answer);
 
 }  // namespace distillery

@@ -17,11 +17,11 @@ bool MayBeLeftOut(const c10::Argument& argument) {
          argument.type()->kind() == c10::TypeKind::OptionalType;
 }
 
-// None for each argument behind the first that has no default of its own.
-torch::jit::Kwargs NoneForTheRest(const torch::jit::Method& forward) {
+// None for each argument behind the inputs that has no default of its own.
+torch::jit::Kwargs NoneForTheRest(const torch::jit::Method& forward, size_t inputs) {
   torch::jit::Kwargs rest;
   const auto& arguments = forward.function().getSchema().arguments();
-  for (size_t i = 2; i < arguments.size(); ++i) {
+  for (size_t i = 1 + inputs; i < arguments.size(); ++i) {
     if (!arguments[i].default_value().has_value()) rest[arguments[i].name()] = c10::IValue();
   }
   return rest;
@@ -101,25 +101,27 @@ const c10::IValue* Find(const Parts& value, const OutputStep& step) {
 
 }  // namespace
 
-absl::Status CheckForward(const torch::jit::Module& module) {
+absl::Status CheckForward(const torch::jit::Module& module, size_t inputs) {
   const auto forward = module.find_method("forward");
   if (!forward.has_value()) return absl::InvalidArgumentError("it has no forward");
   // The first is the module itself.
   const auto& arguments = forward->function().getSchema().arguments();
   std::vector<std::string> needed;
   for (size_t i = 1; i < arguments.size(); ++i) {
-    if (i == 1 || !MayBeLeftOut(arguments[i])) needed.push_back(arguments[i].name());
+    if (i <= inputs || !MayBeLeftOut(arguments[i])) needed.push_back(arguments[i].name());
   }
-  if (needed.size() != 1) {
+  if (needed.size() != inputs) {
     return absl::InvalidArgumentError(
-        absl::StrCat("its forward takes ", needed.size(), " inputs, not one",
+        absl::StrCat("its forward takes ", needed.size(), " inputs, not ",
+                     inputs == 1 ? "one" : absl::StrCat("the ", inputs, " of its card"),
                      needed.empty() ? "" : absl::StrCat(" (", absl::StrJoin(needed, ", "), ")"),
-                     ": give those behind the first a default"));
+                     ": give those behind ", inputs == 1 ? "the first" : "these", " a default"));
   }
-  if (!c10::TensorType::get()->isSubtypeOf(*arguments[1].type())) {
+  for (size_t i = 1; i <= inputs; ++i) {
+    if (c10::TensorType::get()->isSubtypeOf(*arguments[i].type())) continue;
     return absl::InvalidArgumentError(absl::StrCat("its forward takes a ",
-                                                   arguments[1].type()->annotation_str(),
-                                                   ", not one tensor of pictures"));
+                                                   arguments[i].type()->annotation_str(), " as ",
+                                                   arguments[i].name(), ", not one tensor"));
   }
   return absl::OkStatus();
 }
@@ -149,14 +151,23 @@ absl::StatusOr<at::Tensor> SelectOutput(const c10::IValue& answer, const ModelCa
 }
 
 at::Tensor CallModel(const torch::jit::Module& module, const ModelCard& card,
-                     const at::Tensor& inputs) {
+                     const std::vector<at::Tensor>& inputs) {
   const torch::jit::Method forward = module.get_method("forward");
-  const c10::IValue answer =
-      forward({inputs.to(ElementTypeOf(card.input_type))}, NoneForTheRest(forward));
+  const std::vector<at::Tensor> cast = CastInputs(inputs, card);
+  const c10::IValue answer = forward(std::vector<c10::IValue>(cast.begin(), cast.end()),
+                                     NoneForTheRest(forward, inputs.size()));
   if (answer.isTensor() && card.output_key.empty()) return answer.toTensor().to(at::kFloat);
   const absl::StatusOr<at::Tensor> output = SelectOutput(answer, card);
   TORCH_CHECK(output.ok(), std::string(output.status().message()));
   return output->to(at::kFloat);
+}
+
+std::vector<at::Tensor> CastInputs(const std::vector<at::Tensor>& inputs, const ModelCard& card) {
+  std::vector<at::Tensor> cast;
+  for (const at::Tensor& input : inputs) {
+    cast.push_back(input.is_floating_point() ? input.to(ElementTypeOf(card.input_type)) : input);
+  }
+  return cast;
 }
 
 at::Tensor LogitsOf(const at::Tensor& output, const ModelCard& card) {
@@ -165,9 +176,13 @@ at::Tensor LogitsOf(const at::Tensor& output, const ModelCard& card) {
   // makes a probability a little less than 0 at most.
   constexpr double kSmallest = 1e-30;
   constexpr double kClearlyNegative = -1e-3;
-  return output.masked_fill(output.lt(kClearlyNegative), std::numeric_limits<double>::quiet_NaN())
-      .clamp_min(kSmallest)
-      .log();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor logarithm =
+      output.masked_fill(output.lt(kClearlyNegative), nan).clamp_min(kSmallest).log();
+  if (card.samples.answer.kind != AnswerKind::kMultilabel) return logarithm;
+  const at::Tensor against = 1 - output;
+  return logarithm -
+         against.masked_fill(against.lt(kClearlyNegative), nan).clamp_min(kSmallest).log();
 }
 
 at::ScalarType ElementTypeOf(const std::string& name) {

@@ -120,7 +120,8 @@ absl::StatusOr<LoadedModel> ParseModel(const std::string& path, std::string byte
                                         // A frozen module has no `training` and is in eval mode for
                                         // good.
                                         if (model.module.hasattr("training")) model.module.eval();
-                                        return CheckForward(model.module);
+                                        return CheckForward(model.module,
+                                                            model.card.samples.inputs.size());
                                       }),
                                       path));
   return model;

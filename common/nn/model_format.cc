@@ -6,7 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/nn/archive.h"
+#include "common/base/archive.h"
 
 namespace distillery {
 namespace {

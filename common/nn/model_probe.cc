@@ -19,8 +19,8 @@
 #include "absl/strings/str_join.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
-#include "common/nn/inputs.h"
 #include "common/nn/model_call.h"
+#include "common/nn/normaliser.h"
 #include "common/nn/numerics.h"
 #include "common/nn/output_values.h"
 
@@ -28,7 +28,6 @@ namespace distillery {
 namespace {
 
 constexpr int64_t kRows = 4;
-constexpr char kPure[] = ": its answer for a picture must depend on that picture alone";
 
 // Pixels in 0..1 of unlike pictures: noise, a ramp, a light disc, dark stripes. Float32
 // [kRows, channels, height, width].
@@ -45,6 +44,32 @@ at::Tensor Pictures(const ImageShape& shape) {
   constexpr double kStripes = 20;
   const at::Tensor stripes = ((x - y) * kStripes).sin() * 0.5 + 0.5;
   return torch::stack({noise, ramp, disc * 0.9 + noise * 0.1, 1 - stripes * (1 - noise * 0.2)});
+}
+
+// Four unlike rows of an input, as a model takes it once it is normalised, or as pixels in 0..1.
+at::Tensor UnlikeRows(const InputSpec& input) {
+  if (input.is_picture()) return Pictures({input.shape[0], input.shape[1], input.shape[2]});
+  RandomStream random(/*seed=*/1, "model probe " + input.name);
+  at::Tensor rows = torch::empty(BatchShape(input, kRows), at::TensorOptions(at::kFloat));
+  auto* const values = rows.data_ptr<float>();
+  for (int64_t i = 0; i < rows.numel(); ++i) values[i] = random.Uniform();
+  // Mean 0 and deviation 1.
+  if (ScalarTypeOf(input) == at::kFloat) return (rows - 0.5) * std::sqrt(12.0);
+  if (ScalarTypeOf(input) == at::kByte) return (rows * 256).floor().to(at::kByte);
+  // Of other whole numbers, as masks are, 0 and 1, and never none.
+  const int64_t below = input.vocabulary > 0 ? input.vocabulary : 2;
+  at::Tensor whole = (rows.to(at::kDouble) * static_cast<double>(below)).floor().to(at::kLong);
+  whole = whole.clamp_max(below - 1);
+  if (input.vocabulary == 0) whole.view({kRows, -1}).select(1, 0).fill_(1);
+  return whole;
+}
+
+// change(input) of each.
+template <typename Change>
+std::vector<at::Tensor> Each(const std::vector<at::Tensor>& inputs, const Change& change) {
+  std::vector<at::Tensor> changed;
+  for (const at::Tensor& input : inputs) changed.push_back(change(input));
+  return changed;
 }
 
 // How far LibTorch's generator of that device has come: what draws from it moves it.
@@ -96,7 +121,10 @@ class HeldState {
 class Probe {
  public:
   Probe(const ProbeSubject& subject, const ModelCard& card)
-      : subject_(subject), card_(card), pictures_(Normalise(Pictures(card.input_shape), card)) {}
+      : subject_(subject),
+        card_(card),
+        noun_(card.samples.is_picture() ? "picture" : "sample"),
+        inputs_(ProbeInputs(card)) {}
 
   absl::Status Run() {
     std::string drawn = Drawn();
@@ -116,11 +144,12 @@ class Probe {
           "it keeps state: its attribute ", changed,
           " changes while it answers, and several callers "
           "are answered at once: change attributes in training alone (if self.training)",
-          kPure));
+          Pure()));
     }
     DISTILLERY_RETURN_IF_ERROR(CheckFinite());
     OutputQuestion question;
-    question.rows = together_;
+    // Of each position by itself.
+    question.rows = together_.flatten(0, -2);
     question.tolerance = subject_.sum_tolerance;
     question.untrained = subject_.untrained;
     question.overdriven = [this] { return Overdriven(); };
@@ -128,29 +157,40 @@ class Probe {
   }
 
  private:
-  // float32 [rows, classes] on the CPU.
-  absl::StatusOr<at::Tensor> Ask(const at::Tensor& pictures) const {
+  std::string Pure() const {
+    return absl::StrCat(": its answer for a ", noun_, " must depend on that ", noun_, " alone");
+  }
+
+  // float32 [rows, positions..., classes] on the CPU.
+  absl::StatusOr<at::Tensor> Ask(const std::vector<at::Tensor>& inputs) const {
     at::Tensor output;
     const absl::Status asked = CatchTorchErrors([&] {
-      output = subject_.call(pictures.to(subject_.device)).to(at::kCPU).contiguous();
+      const auto move = [this](const at::Tensor& input) { return input.to(subject_.device); };
+      output = subject_.call(Each(inputs, move)).to(at::kCPU).contiguous();
       return absl::OkStatus();
     });
     if (absl::IsResourceExhausted(asked)) return asked;
     if (!asked.ok()) return absl::InvalidArgumentError(std::string(asked.message()));
-    const int64_t rows = pictures.size(0);
-    if (output.dim() != 2 || output.size(0) != rows || output.size(1) != card_.class_count()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("its output for ", rows, rows == 1 ? " row" : " rows", " has the shape [",
-                       absl::StrJoin(output.sizes(), ", "), "], the card's class_names make it [",
-                       rows, ", ", card_.class_count(), "]"));
-    }
-    return output;
+    const int64_t rows = inputs.front().size(0);
+    const AnswerShape answer = card_.answer_shape();
+    std::vector<int64_t> sizes = answer.SizesFor(rows);
+    sizes.push_back(answer.classes);
+    if (output.sizes() == at::IntArrayRef(sizes)) return output;
+    std::vector<int64_t> classes_first = sizes;
+    std::rotate(classes_first.begin() + 1, classes_first.end() - 1, classes_first.end());
+    const bool turned = sizes.size() > 2 && output.sizes() == at::IntArrayRef(classes_first);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "its output for ", rows, rows == 1 ? " row" : " rows", " has the shape [",
+        absl::StrJoin(output.sizes(), ", "), "], the card's class_names ",
+        sizes.size() > 2 ? "and positions " : "", "make it [", absl::StrJoin(sizes, ", "), "]",
+        turned ? ": put the classes last, with movedim(1, -1)" : ""));
   }
 
   absl::StatusOr<at::Tensor> First() const {
-    absl::StatusOr<at::Tensor> answers = Ask(pictures_);
+    absl::StatusOr<at::Tensor> answers = Ask(inputs_);
     if (answers.ok() || absl::IsResourceExhausted(answers.status())) return answers;
-    if (!Ask(pictures_.narrow(0, 0, 1)).ok()) return answers;
+    const auto first = [](const at::Tensor& input) { return input.narrow(0, 0, 1); };
+    if (!Ask(Each(inputs_, first)).ok()) return answers;
     return absl::InvalidArgumentError(absl::StrCat(
         "it answers one row, but not ", kRows, " (", answers.status().message(),
         "): batches have up to thousands of rows. Tracing fixes the number where forward "
@@ -167,7 +207,7 @@ class Probe {
   absl::Status CheckRepeats() {
     const HeldState held(subject_.module);
     const std::string drawn = Drawn();
-    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor again, Ask(pictures_));
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor again, Ask(inputs_));
     if (std::memcmp(again.data_ptr(), together_.data_ptr(), again.nbytes()) == 0) {
       return absl::OkStatus();
     }
@@ -180,15 +220,16 @@ class Probe {
                !changed.empty()) {
       why = absl::StrCat("it keeps state, in its attribute ", changed);
     }
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "two calls with the same pictures get answers that differ by up to %.2g; %s%s",
-        Difference(again, together_), why, kPure));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("two calls with the same %ss get answers that differ by up to %.2g; %s%s",
+                        noun_, Difference(again, together_), why, Pure()));
   }
 
   // Asks for some of the rows in that order, which must be answered as they were among all.
   absl::Status CheckRowsStandAlone(const std::vector<int64_t>& rows) const {
     const at::Tensor indexes = torch::tensor(rows, at::kLong);
-    const absl::StatusOr<at::Tensor> answers = Ask(pictures_.index_select(0, indexes));
+    const absl::StatusOr<at::Tensor> answers =
+        Ask(Each(inputs_, [&](const at::Tensor& input) { return input.index_select(0, indexes); }));
     if (absl::IsResourceExhausted(answers.status())) return answers.status();
     if (!answers.ok()) {
       const bool training = absl::StrContains(answers.status().message(), "when training");
@@ -205,28 +246,34 @@ class Probe {
     const double difference = Difference(*answers, expected);
     if (difference <= subject_.batch_tolerance * std::max(largest, 1e-6)) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        absl::StrFormat("it depends on its batch: pictures get answers that differ by up to %.2g "
-                        "with other pictures "
+        absl::StrFormat("it depends on its batch: %ss get answers that differ by up to %.2g "
+                        "with other %ss "
                         "beside them. That does a softmax over dimension 0, BatchNorm without "
                         "running statistics or "
                         "in training mode (traced before net.eval()), and dynamic quantisation%s",
-                        difference, kPure));
+                        noun_, difference, noun_, Pure()));
   }
 
   absl::Status CheckFinite() const {
-    if (together_.isfinite().all(1).any().item<bool>()) return absl::OkStatus();
+    if (together_.isfinite().flatten(1).all(1).any().item<bool>()) return absl::OkStatus();
     const at::Tensor bad = together_.masked_select(together_.isfinite().logical_not());
-    return absl::InternalError(absl::StrCat("it answered with ", bad[0].item<float>(),
-                                            " for each picture that it was asked"));
+    return absl::InternalError(absl::StrCat("it answered with ", bad[0].item<float>(), " for each ",
+                                            noun_, " that it was asked"));
   }
 
   // Undefined if the model does not take them.
   at::Tensor Overdriven() const {
     constexpr double kFar = 1000;
-    const at::Tensor signs =
-        torch::tensor({kFar, -kFar, kFar, -kFar}, at::kFloat).view({kRows, 1, 1, 1});
-    const absl::StatusOr<at::Tensor> far = Ask(pictures_ * signs);
-    return far.ok() ? far->nan_to_num(HUGE_VAL, HUGE_VAL) : at::Tensor();
+    const at::Tensor signs = torch::tensor({kFar, -kFar, kFar, -kFar}, at::kFloat);
+    bool floats = false;
+    const absl::StatusOr<at::Tensor> far = Ask(Each(inputs_, [&](const at::Tensor& input) {
+      if (!input.is_floating_point()) return input;
+      floats = true;
+      std::vector<int64_t> view(static_cast<size_t>(input.dim()), 1);
+      view[0] = kRows;
+      return input * signs.view(view);
+    }));
+    return floats && far.ok() ? far->nan_to_num(HUGE_VAL, HUGE_VAL) : at::Tensor();
   }
 
   std::string Drawn() const {
@@ -237,8 +284,10 @@ class Probe {
 
   const ProbeSubject& subject_;
   const ModelCard& card_;
+  // What a sample is called in messages.
+  const char* const noun_;
   // Normalised, on the CPU.
-  const at::Tensor pictures_;
+  const std::vector<at::Tensor> inputs_;
   // Answers to all of them in one batch.
   at::Tensor together_;
 };
@@ -250,6 +299,17 @@ bool SaysTypeIsMissing(const absl::Status& status) {
 }
 
 }  // namespace
+
+std::vector<at::Tensor> ProbeInputs(const ModelCard& card) {
+  std::vector<at::Tensor> inputs;
+  for (const InputSpec& input : card.samples.inputs) inputs.push_back(UnlikeRows(input));
+  // Floats other than pixels are normalised already.
+  std::vector<at::Tensor> normalised = Normaliser(card, at::Device(at::kCPU))(inputs);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!card.samples.inputs[i].is_picture()) normalised[i] = inputs[i];
+  }
+  return normalised;
+}
 
 absl::Status ProbeModel(const ProbeSubject& subject, const ModelCard& card) {
   TurnOffProfiling();
@@ -284,15 +344,20 @@ absl::Status ProbeModule(torch::jit::Module& module, const ProbeOptions& options
   subject.untrained = options.untrained;
   subject.batch_tolerance = holds(at::kBFloat16) ? 5e-2 : holds(at::kHalf) ? 2e-2 : 1e-3;
   subject.sum_tolerance = holds(at::kBFloat16) || holds(at::kHalf) ? 2e-2 : 1e-3;
-  subject.call = [&](const at::Tensor& pictures) { return CallModel(module, asked, pictures); };
+  subject.call = [&](const std::vector<at::Tensor>& inputs) {
+    return CallModel(module, asked, inputs);
+  };
   if (candidates.size() > 1) {
     const auto takes = [&](const std::string& type) {
       asked.input_type = type;
       const absl::Status tried = CatchTorchErrors([&] {
         const c10::InferenceMode inference;
-        const ImageShape& shape = card->input_shape;
-        (void)subject.call(torch::zeros({1, shape.channels, shape.height, shape.width},
-                                        at::TensorOptions(options.device)));
+        std::vector<at::Tensor> inputs;
+        for (const InputSpec& input : card->samples.inputs) {
+          inputs.push_back(torch::zeros(
+              BatchShape(input, 1), at::TensorOptions(options.device).dtype(ScalarTypeOf(input))));
+        }
+        (void)subject.call(inputs);
         return absl::OkStatus();
       });
       return tried.ok();

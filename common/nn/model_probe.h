@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "common/model/card.h"
@@ -13,9 +14,9 @@
 namespace distillery {
 
 struct ProbeSubject {
-  // Gives for normalised pixels [rows, channels, height, width] what CallModel gives. May throw.
-  std::function<at::Tensor(const at::Tensor&)> call;
-  // The device to which the pixels are moved.
+  // Gives for normalised inputs [rows, sizes...] what CallModel gives. May throw.
+  std::function<at::Tensor(const std::vector<at::Tensor>&)> call;
+  // The device to which the inputs are moved.
   at::Device device = at::Device(at::kCPU);
   // Largest relative difference that is allowed between the answers to a row alone and to the same
   // row among others: their sums may be computed in another order.
@@ -32,9 +33,13 @@ struct ProbeSubject {
 // random numbers, and one more if its logits might be the answers of sigmoids. INVALID_ARGUMENT
 // says what is wrong and how to mend it: answers that differ from call to call or depend on the
 // other rows of the batch; attributes that change; a size of batch that the model does not take; a
-// shape other than [rows, classes]; values that are not what the card says. INTERNAL if no answer
-// is finite, RESOURCE_EXHAUSTED if the device has no memory. Calls TurnOffProfiling.
+// shape other than [rows, positions..., classes]; values that are not what the card says. INTERNAL
+// if no answer is finite, RESOURCE_EXHAUSTED if the device has no memory. Calls TurnOffProfiling.
 absl::Status ProbeModel(const ProbeSubject& subject, const ModelCard& card);
+
+// Four unlike rows for each input of the card, normalised: the first of those that ProbeModel asks
+// for.
+std::vector<at::Tensor> ProbeInputs(const ModelCard& card);
 
 struct ProbeOptions {
   at::Device device = at::Device(at::kCPU);

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/logging.h"
 
 namespace distillery {
 namespace {
@@ -63,13 +64,26 @@ bool SumsAreOneNumber(const at::Tensor& rows) {
          between_rows > kUnlike * spread && between_rows > 1e-3 * Largest(sums);
 }
 
-// A network without sigmoid or softmax at its end follows its inputs out of the range 0..1.
-bool StaysWithinOne(const OutputQuestion& question) {
+// For logits that all lie within 0..1: INVALID_ARGUMENT with `what` if a sigmoid keeps them there.
+absl::Status CheckForSigmoid(const OutputQuestion& question, const ModelCard& card,
+                             const at::Tensor& rows, const std::string& what) {
+  // A network without sigmoid or softmax at its end follows its inputs out of the range.
   const at::Tensor far = question.overdriven ? question.overdriven() : at::Tensor();
-  return !far.defined() || (Smallest(far) >= 0 && Largest(far) <= 1);
+  if (far.defined()) {
+    const bool stays = Smallest(far) >= 0 && Largest(far) <= 1;
+    return stays ? absl::InvalidArgumentError(what) : absl::OkStatus();
+  }
+  // Whole numbers cannot be driven anywhere. Built-in architectures end with a linear layer, and
+  // the logits of few classes, of a network that has learned little, lie there by chance.
+  if (!card.architecture.empty()) return absl::OkStatus();
+  constexpr int64_t kTooManyForChance = 10;
+  if (rows.size(1) >= kTooManyForChance) return absl::InvalidArgumentError(what);
+  LogWarning("if this is right, nothing needs to be done: {}", what);
+  return absl::OkStatus();
 }
 
-absl::Status CheckLogits(const OutputQuestion& question, const at::Tensor& rows) {
+absl::Status CheckLogits(const OutputQuestion& question, const ModelCard& card,
+                         const at::Tensor& rows) {
   if (Smallest(rows) < 0) return absl::OkStatus();
   if (SumToOne(rows, question.tolerance)) {
     return absl::InvalidArgumentError(
@@ -88,15 +102,36 @@ absl::Status CheckLogits(const OutputQuestion& question, const at::Tensor& rows)
         "probabilities. If they are logits after all, ",
         kTrust));
   }
-  if (Largest(rows) <= 1 && StaysWithinOne(question)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the card says logits, but its answers stay within 0 and 1 (",
-                     absl::StrFormat("%.4g to %.4g", Smallest(rows), Largest(rows)),
-                     "), as those of sigmoids do: take the sigmoid out of the model. If they are "
-                     "logits after all, ",
-                     kTrust));
+  if (Largest(rows) > 1) return absl::OkStatus();
+  return CheckForSigmoid(
+      question, card, rows,
+      absl::StrCat("the card says logits, but its answers stay within 0 and 1 (",
+                   absl::StrFormat("%.4g to %.4g", Smallest(rows), Largest(rows)),
+                   "), as those of sigmoids do: take the sigmoid out of the model. If they are "
+                   "logits after all, ",
+                   kTrust));
+}
+
+// Of labels, each of which has a probability of its own.
+absl::Status CheckLabels(const OutputQuestion& question, const ModelCard& card,
+                         const at::Tensor& rows) {
+  const bool within =
+      Smallest(rows) >= -question.tolerance && Largest(rows) <= 1 + question.tolerance;
+  if (card.outputs_probabilities) {
+    if (within) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the card says probabilities, but its answers are %.4g to %.4g, those of labels are 0 to "
+        "1: "
+        "set \"output\" to \"logits\" in the card, or put a sigmoid at the end of the model",
+        Smallest(rows), Largest(rows)));
   }
-  return absl::OkStatus();
+  if (card.trust_output || question.untrained || !within) return absl::OkStatus();
+  return CheckForSigmoid(
+      question, card, rows,
+      absl::StrCat("the card says logits, but its answers stay within 0 and 1, as those of "
+                   "sigmoids do: set \"output\" to \"probabilities\" in the card, or take the "
+                   "sigmoid out of the model. If they are logits after all, ",
+                   kTrust));
 }
 
 }  // namespace
@@ -105,10 +140,17 @@ absl::Status CheckOutputValues(const OutputQuestion& question, const ModelCard& 
   const at::Tensor finite = question.rows.isfinite().all(1).nonzero().squeeze(1);
   if (finite.numel() == 0) return absl::OkStatus();
   const at::Tensor rows = question.rows.index_select(0, finite).to(at::kDouble);
+  const AnswerKind kind = card.samples.answer.kind;
+  if (kind == AnswerKind::kMultilabel) return CheckLabels(question, card, rows);
+  if (kind == AnswerKind::kValues) {
+    if (!card.outputs_probabilities) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "the card says probabilities of values, which have none: set \"output\" to \"logits\"");
+  }
   if (card.outputs_probabilities) {
     return CheckProbabilities(rows, question.tolerance, card.trust_output);
   }
-  return card.trust_output ? absl::OkStatus() : CheckLogits(question, rows);
+  return card.trust_output ? absl::OkStatus() : CheckLogits(question, card, rows);
 }
 
 }  // namespace distillery

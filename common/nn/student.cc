@@ -34,7 +34,7 @@ void NoteKeptInEval(const std::vector<std::string>& names, torch::jit::Module& m
 absl::StatusOr<torch::jit::Module> BuildStudent(const StudentSource& source, const ModelCard& card,
                                                 std::optional<int64_t> seed) {
   if (!source.architecture.empty()) {
-    return BuildArchitecture(source.architecture, card.input_shape, card.class_count(), seed);
+    return BuildArchitecture(source.architecture, card.samples, card.class_count(), seed);
   }
   const absl::StatusOr<LoadedModel> loaded = LoadStudentModel(source.file, card);
   const std::string name = BaseName(source.file);
@@ -76,16 +76,21 @@ absl::Status NotLogits(const std::string& what) {
                                                  "both modes (auxiliary outputs are not trained)"));
 }
 
-absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module, const at::Tensor& inputs,
-                                          int64_t classes) {
-  const c10::IValue result = module.forward({inputs});
+absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module,
+                                          const std::vector<at::Tensor>& inputs,
+                                          const AnswerShape& answer) {
+  const c10::IValue result = module.forward({inputs.begin(), inputs.end()});
   if (!result.isTensor()) return NotLogits(result.type()->repr_str());
   const at::Tensor logits = result.toTensor();
-  if (logits.dim() == 2 && logits.size(0) == inputs.size(0) && logits.size(1) == classes) {
-    return logits.to(torch::kFloat32);
-  }
-  return NotLogits(absl::StrCat("a tensor [", absl::StrJoin(logits.sizes(), ", "), "] for ",
-                                inputs.size(0), " rows and ", classes, " classes"));
+  const int64_t rows = inputs.front().size(0);
+  std::vector<int64_t> wanted = answer.SizesFor(rows);
+  wanted.push_back(answer.classes);
+  if (logits.sizes() == at::IntArrayRef(wanted)) return logits.to(torch::kFloat32);
+  const std::vector<int64_t>& positions = answer.answer.positions;
+  return NotLogits(absl::StrCat(
+      "a tensor [", absl::StrJoin(logits.sizes(), ", "), "] for ", rows, " rows",
+      positions.empty() ? "" : absl::StrCat(" of ", absl::StrJoin(positions, " x "), " positions"),
+      " and ", answer.classes, " ", SpecOf(answer.answer.kind).noun));
 }
 
 }  // namespace distillery

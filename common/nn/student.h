@@ -47,9 +47,11 @@ absl::StatusOr<torch::jit::Module> StudentOf(torch::jit::Module module, const st
 // INVALID_ARGUMENT that says that a student returns `what` in training, not logits.
 absl::Status NotLogits(const std::string& what);
 
-// forward(inputs) of a student in training, float32 [rows, classes]. INVALID_ARGUMENT, saying what
-// it is, if it is anything else. Throws what LibTorch throws.
-absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module, const at::Tensor& inputs,
-                                          int64_t classes);
+// forward(inputs...) of a student in training, a tensor for each input of its card: float32
+// [rows, positions..., classes], or values. INVALID_ARGUMENT, saying what it is, if it is anything
+// else. Throws what LibTorch throws.
+absl::StatusOr<at::Tensor> TrainingLogits(torch::jit::Module& module,
+                                          const std::vector<at::Tensor>& inputs,
+                                          const AnswerShape& answer);
 
 }  // namespace distillery

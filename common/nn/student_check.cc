@@ -9,8 +9,8 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/model/card.h"
-#include "common/nn/inputs.h"
 #include "common/nn/model_file.h"
+#include "common/nn/model_probe.h"
 #include "common/nn/module_weights.h"
 #include "common/nn/numerics.h"
 #include "common/nn/student.h"
@@ -134,15 +134,11 @@ absl::Status CheckTrainable(const torch::jit::Module& module) {
 }
 
 absl::Status CheckTrainingOutput(const torch::jit::Module& module, const ModelCard& card) {
-  constexpr int64_t kRows = 4;
   return CatchTorchErrors([&]() -> absl::Status {
     // Running statistics would move.
     torch::jit::Module copy = module.deepcopy();
-    const ImageShape& shape = card.input_shape;
-    const at::Tensor probe = torch::linspace(0, 1, kRows * shape.size())
-                                 .reshape({kRows, shape.channels, shape.height, shape.width});
     DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor logits,
-                                TrainingLogits(copy, Normalise(probe, card), card.class_count()));
+                                TrainingLogits(copy, ProbeInputs(card), card.answer_shape()));
     if (logits.requires_grad()) return absl::OkStatus();
     return absl::InvalidArgumentError(
         "no parameter with requires_grad = True has a part in its logits, so that nothing would "

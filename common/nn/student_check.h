@@ -27,8 +27,8 @@ namespace distillery {
 // REQUIRES: the module is in training mode, as BuildStudent leaves it.
 absl::Status CheckTrainable(const torch::jit::Module& module);
 
-// Checks what shows only when the module runs: that it gives logits [rows, classes] in training
-// too. Runs a copy of it on a few rows of the card's shape.
+// Checks what shows only when the module runs: that it gives logits [rows, positions...,
+// classes] in training too. Runs a copy of it on a few rows as the card describes them.
 absl::Status CheckTrainingOutput(const torch::jit::Module& module, const ModelCard& card);
 
 // Both checks for a student's TorchScript file, and errors of BuildStudent, before a run is

@@ -33,7 +33,7 @@ class Connection {
   // To be asked when a call has failed. FAILED_PRECONDITION says what is wrong with TLS and what to
   // do about it; OK if TLS is not the reason, or nobody answers. Blocks for some seconds at most.
   absl::Status Diagnose();
-  // `status`, or in place of UNAVAILABLE and DEADLINE_EXCEEDED what Diagnose finds.
+  // `status`, or, where NobodyAnswered (status_conversion.h), what Diagnose finds.
   absl::Status Explain(const absl::Status& status);
 
  private:

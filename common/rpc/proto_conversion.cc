@@ -193,6 +193,19 @@ v1::EvaluationMetrics ToProto(const EvaluationMetrics& metrics) {
     added.set_correct_count(bin.correct_count);
     added.set_confidence_sum(bin.confidence_sum);
   }
+  const auto fill = [](const std::vector<double>& from, auto* to) {
+    to->Add(from.begin(), from.end());
+  };
+  if (!metrics.f1_per_label.empty()) {
+    fill(metrics.f1_per_label, details.mutable_labels()->mutable_f1());
+    fill(metrics.average_precision_per_label,
+         details.mutable_labels()->mutable_average_precision());
+  }
+  if (!metrics.r2_per_value.empty()) {
+    fill(metrics.mean_squared_error_per_value,
+         details.mutable_values()->mutable_mean_squared_error());
+    fill(metrics.r2_per_value, details.mutable_values()->mutable_r2());
+  }
   return proto;
 }
 
@@ -201,7 +214,11 @@ v1::EvaluationMetrics ToProtoWithoutDetails(const EvaluationMetrics& metrics) {
   ProtoWriter writer(&proto);
   VisitEvaluationMetrics(
       [&](const char* name, auto figure) { writer.Field(name, metrics.*figure); });
+  VisitOfKinds([&](const char* name, auto figure, auto count) {
+    if (IsMeasured(metrics, figure, count)) writer.Field(name, metrics.*figure);
+  });
   proto.set_calibration_error(metrics.calibration_error());
+  if (metrics.has_perplexity()) proto.set_perplexity(metrics.perplexity());
   return proto;
 }
 
@@ -210,8 +227,17 @@ EvaluationMetrics FromProto(const v1::EvaluationMetrics& proto) {
   ProtoReader reader(&proto, /*defaults=*/false);
   VisitEvaluationMetrics(
       [&](const char* name, auto figure) { reader.Field(name, metrics.*figure); });
+  VisitOfKinds(
+      [&](const char* name, auto figure, auto /*count*/) { reader.Field(name, metrics.*figure); });
   const v1::EvaluationDetails& details = proto.details();
   const auto list = [](const auto& from) { return std::vector<int64_t>(from.begin(), from.end()); };
+  const auto figures = [](const auto& from) {
+    return std::vector<double>(from.begin(), from.end());
+  };
+  metrics.f1_per_label = figures(details.labels().f1());
+  metrics.average_precision_per_label = figures(details.labels().average_precision());
+  metrics.mean_squared_error_per_value = figures(details.values().mean_squared_error());
+  metrics.r2_per_value = figures(details.values().r2());
   metrics.samples_per_class = list(details.samples_per_class());
   metrics.correct_per_class = list(details.correct_per_class());
   metrics.confusion_matrix = list(details.confusion_matrix());

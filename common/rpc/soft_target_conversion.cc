@@ -64,21 +64,21 @@ v1::Encoding ToProto(Encoding encoding) { return static_cast<v1::Encoding>(SpecO
 v1::DataType ToProto(ElementType type) { return static_cast<v1::DataType>(SpecOf(type).wire); }
 
 absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const SoftTargetFormat& format,
-                         int64_t classes, int64_t max_row_count, SoftTargetRows* rows) {
+                         const AnswerShape& shape, int64_t max_row_count, SoftTargetRows* rows) {
   const int64_t row_count = chunk.values().shape().empty() ? 0 : chunk.values().shape(0);
   if (row_count < 1 || row_count > max_row_count) {
     return absl::DataLossError(absl::StrCat("a chunk of the teacher's stream has ", row_count,
                                             " rows, expected 1 to ", max_row_count));
   }
   // AppendDecoded sees that the tensors that the format does not have are empty.
-  for (const EncodedTensor& tensor : format.Tensors(row_count, classes)) {
+  for (const EncodedTensor& tensor : format.Tensors(row_count, shape)) {
     DISTILLERY_RETURN_IF_ERROR(CheckTensor(kTensorRoleNames[static_cast<int>(tensor.role)],
                                            TensorOf(chunk, tensor.role), ToProto(tensor.type),
                                            tensor.shape));
   }
   EncodedView encoded;
   for (const TensorRole role : kTensorRoles) encoded[role] = TensorOf(chunk, role).data();
-  return AppendDecoded(encoded, row_count, classes, format, rows);
+  return AppendDecoded(encoded, row_count, shape, format, rows);
 }
 
 uint32_t ChunkCrc32c(const v1::SoftTargetChunk& chunk, uint32_t previous) {

@@ -20,9 +20,9 @@ v1::DataType ToProto(ElementType type);
 
 // Appends the soft targets of a chunk, of 1 to max_row_count rows, to `rows`. DATA_LOSS, with
 // `rows` as before, if a tensor's type, shape or size is not the format's, or as AppendDecoded
-// says. REQUIRES: format.Validate(classes) is OK, and the representation is not kNone.
+// says. REQUIRES: format.Validate(shape) is OK, and the representation is not kNone.
 absl::Status AppendChunk(const v1::SoftTargetChunk& chunk, const SoftTargetFormat& format,
-                         int64_t classes, int64_t max_row_count, SoftTargetRows* rows);
+                         const AnswerShape& shape, int64_t max_row_count, SoftTargetRows* rows);
 
 // CRC-32C of all tensors' bytes in the order of the fields, after those with the CRC `previous`:
 // what a stream's trailer holds.

@@ -7,20 +7,22 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/model/architecture_plan.h"
+#include "common/run/answer_check.h"
 #include "common/run/replica_plan.h"
 #include "common/run/sample_selection.h"
 
 namespace distillery {
 
-absl::Status CheckFitsData(const RunSpec& spec, const ImageShape& shape, int64_t class_count) {
+absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count) {
   if (!spec.student_is_file()) {
     DISTILLERY_RETURN_IF_ERROR(
-        Annotate(PlanArchitecture(spec.student.architecture, shape, class_count).status(),
+        Annotate(PlanArchitecture(spec.student.architecture, samples, class_count).status(),
                  "student.architecture"));
   }
   if (spec.needs_teacher()) {
-    DISTILLERY_RETURN_IF_ERROR(
-        Annotate(spec.soft_target_format().Validate(class_count), "soft_targets"));
+    DISTILLERY_RETURN_IF_ERROR(Annotate(
+        spec.soft_target_format(samples.answer.kind).Validate({samples.answer, class_count}),
+        "soft_targets"));
   }
   const std::set<int64_t> excluded(spec.dataset.exclude_classes.begin(),
                                    spec.dataset.exclude_classes.end());
@@ -32,27 +34,34 @@ absl::Status CheckFitsData(const RunSpec& spec, const ImageShape& shape, int64_t
   if (static_cast<int64_t>(excluded.size()) == class_count) {
     return absl::InvalidArgumentError("dataset.exclude_classes leaves no class to train on");
   }
-  return absl::OkStatus();
+  return CheckFitsAnswers(spec, samples.answer);
 }
 
 absl::Status CheckFitsData(const RunSpec& spec, const Dataset& training) {
-  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, training.shape(), training.class_count()));
+  DISTILLERY_RETURN_IF_ERROR(CheckFitsData(spec, training.spec(), training.class_count()));
   DISTILLERY_ASSIGN_OR_RETURN(const SampleSelection selection,
                               SampleSelection::Create(spec, training));
   return PlanReplica(spec, selection.shard_sizes(), /*round=*/0, /*replica=*/0).status();
 }
 
-absl::Status CheckTeacherFitsData(const std::string& teacher, const ImageShape& shape,
-                                  int64_t class_count, const std::string& dataset,
-                                  const ImageShape& data_shape, int64_t data_class_count) {
-  const auto describe = [](const ImageShape& images, int64_t classes) {
-    return absl::StrCat("images of ", absl::StrJoin(images.ToVector(), " x "), " in ", classes,
-                        " classes");
+absl::Status CheckTeacherFitsData(const std::string& teacher, const SamplesAndAnswers& taken,
+                                  const std::string& dataset, const SamplesAndAnswers& data) {
+  const bool images = taken.samples.is_picture_by_class() && data.samples.is_picture_by_class();
+  // What a pixel's largest value is does not show in what a model takes.
+  const bool same = images ? taken.samples.picture_shape() == data.samples.picture_shape()
+                           : taken.samples == data.samples;
+  if (same && taken.class_count == data.class_count) return absl::OkStatus();
+  const auto describe = [&](const SamplesAndAnswers& what) {
+    if (!images) {
+      return absl::StrCat(what.samples.ToString(), " (", what.class_count, " ",
+                          SpecOf(what.samples.answer.kind).noun, ")");
+    }
+    return absl::StrCat("images of ", absl::StrJoin(what.samples.picture_shape().ToVector(), " x "),
+                        " in ", what.class_count, " classes");
   };
-  if (shape == data_shape && class_count == data_class_count) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(teacher, " is for ", describe(shape, class_count),
-                                                 ", data set ", dataset, " has ",
-                                                 describe(data_shape, data_class_count)));
+  return absl::InvalidArgumentError(absl::StrCat(teacher, " is for ", describe(taken),
+                                                 ", data set ", dataset, images ? " has " : " is ",
+                                                 describe(data)));
 }
 
 }  // namespace distillery

@@ -11,17 +11,22 @@
 
 namespace distillery {
 
-// INVALID_ARGUMENT naming the field whose value does not fit images of `shape` in `class_count`
-// classes: the architecture's sizes, top_k, the classes left out. REQUIRES: the spec is valid.
-absl::Status CheckFitsData(const RunSpec& spec, const ImageShape& shape, int64_t class_count);
-
+// INVALID_ARGUMENT naming the field whose value does not fit samples of that kind, of which each
+// answer has `class_count` numbers: the architecture's sizes, top_k, the classes left out.
+// REQUIRES: the spec is valid.
+absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count);
 // The same for the training split; also checks that each replica gets samples.
 absl::Status CheckFitsData(const RunSpec& spec, const Dataset& training);
 
-// INVALID_ARGUMENT if a teacher of images of `shape` in `class_count` classes does not fit the
-// data; `teacher` names it in the message.
-absl::Status CheckTeacherFitsData(const std::string& teacher, const ImageShape& shape,
-                                  int64_t class_count, const std::string& dataset,
-                                  const ImageShape& data_shape, int64_t data_class_count);
+// What samples are, and how many classes, labels or values an answer has.
+struct SamplesAndAnswers {
+  SampleSpec samples;
+  int64_t class_count = 0;
+};
+
+// INVALID_ARGUMENT if a teacher that takes and gives `taken` does not fit `data`; `teacher` names
+// it in the message.
+absl::Status CheckTeacherFitsData(const std::string& teacher, const SamplesAndAnswers& taken,
+                                  const std::string& dataset, const SamplesAndAnswers& data);
 
 }  // namespace distillery

@@ -257,7 +257,8 @@ void CheckAveraging(const RunSpec& spec, Checker* check) {
 
 void CheckGuard(const RunSpec& spec, Checker* check) {
   const auto& guard = spec.guard;
-  check->OptionalOneOf("guard.metric", guard.metric, {"cross_entropy", "accuracy"});
+  check->OptionalOneOf("guard.metric", guard.metric,
+                       {"cross_entropy", "accuracy", "mean_squared_error"});
   check->OptionalOneOf("guard.split", guard.split, KnownSplits());
   check->Range<int64_t>("guard.patience", guard.patience, 0, 1'000'000);
   check->NotNegative("guard.min_improvement", guard.min_improvement);
@@ -273,7 +274,8 @@ void CheckGuard(const RunSpec& spec, Checker* check) {
                                     std::pair("guard.min_improvement", guard.min_improvement != 0),
                                     std::pair("guard.max_loss_ratio", guard.max_loss_ratio != 0),
                                     std::pair("guard.on_explosion", !guard.on_explosion.empty())}) {
-      if (set) check->Report(name, "needs guard.metric: cross_entropy or accuracy");
+      if (set)
+        check->Report(name, "needs guard.metric: cross_entropy, accuracy or mean_squared_error");
     }
   } else if (spec.evaluation.every_rounds == 0) {
     check->Report("guard.metric", "needs evaluation.every_rounds above 0");
@@ -415,9 +417,10 @@ absl::Status ValidateRunSpec(const RunSpec& spec) {
 
 double RunSpec::labelled_fraction() const { return ParseLabels(dataset.labels).value_or(1); }
 
-SoftTargetFormat RunSpec::soft_target_format() const {
+SoftTargetFormat RunSpec::soft_target_format(AnswerKind answers) const {
   SoftTargetFormat format;
-  format.temperature = temperature_changes() ? 1 : loss.temperature;
+  const bool softened = answers != AnswerKind::kValues && !temperature_changes();
+  format.temperature = softened ? loss.temperature : 1;
   format.encoding = ParseEncoding(soft_targets.encoding).value_or(Encoding::kFloat32);
   format.top_k = soft_targets.top_k;
   return format;

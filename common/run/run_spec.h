@@ -99,7 +99,7 @@ struct RunSpec {
     int64_t every_rounds = 1;
   } evaluation;
   struct {
-    // "cross_entropy" or "accuracy" of the held-out split; empty: no guard.
+    // "cross_entropy", "accuracy" or "mean_squared_error" of the held-out split; empty: no guard.
     std::string metric;
     // Empty: the evaluation split.
     std::string split;
@@ -150,8 +150,8 @@ struct RunSpec {
   double labelled_fraction() const;
   bool carries_optimizer_state() const { return training.optimizer_state == "average"; }
   // What training asks a teacher for: logits at T, or at 1 if T changes, so that what the teacher
-  // sends and caches does not. REQUIRES: a valid spec.
-  SoftTargetFormat soft_target_format() const;
+  // sends and caches does not; values, which T does not soften, at 1. REQUIRES: a valid spec.
+  SoftTargetFormat soft_target_format(AnswerKind answers = AnswerKind::kClasses) const;
   // The student is a TorchScript file that the workers hold, not a built-in architecture.
   bool student_is_file() const { return student.architecture.empty(); }
   // True if W_round is to be evaluated.

@@ -5,11 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/philox.h"
+#include "common/base/status_macros.h"
+#include "common/run/answer_check.h"
 
 namespace distillery {
 
 absl::StatusOr<SampleSelection> SampleSelection::Create(const RunSpec& spec,
                                                         const Dataset& dataset) {
+  DISTILLERY_RETURN_IF_ERROR(CheckFitsAnswers(spec, dataset.spec().answer));
   SampleSelection selection(dataset);
   selection.seed_ = spec.seed;
   const std::vector<int64_t>& excluded = spec.dataset.exclude_classes;

@@ -24,8 +24,8 @@ class SampleSelection {
   // What Label says of a sample without label: LibTorch's cross entropy leaves it out.
   static constexpr int32_t kNoLabel = -100;
 
-  // INVALID_ARGUMENT: a class that the data does not have, or nothing is left. `dataset` must
-  // outlive this. REQUIRES: a valid spec.
+  // INVALID_ARGUMENT: a class that the data does not have, nothing is left, or CheckFitsAnswers.
+  // `dataset` must outlive this. REQUIRES: a valid spec.
   static absl::StatusOr<SampleSelection> Create(const RunSpec& spec, const Dataset& dataset);
 
   bool Selected(int64_t row) const {

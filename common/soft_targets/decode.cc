@@ -18,12 +18,15 @@ absl::Status CheckSizes(const EncodedView& encoded, const EncodedSizes& expected
 
 }  // namespace
 
-absl::Status AppendDecoded(const EncodedView& encoded, int64_t row_count, int64_t classes,
+absl::Status AppendDecoded(const EncodedView& encoded, int64_t row_count, const AnswerShape& shape,
                            const SoftTargetFormat& format, SoftTargetRows* rows) {
-  DISTILLERY_RETURN_IF_ERROR(CheckSizes(encoded, format.SizesOf(row_count, classes)));
+  DISTILLERY_RETURN_IF_ERROR(CheckSizes(encoded, format.SizesOf(row_count, shape)));
   if (format.representation != Representation::kNone && row_count > 0) {
+    const int64_t positions = shape.positions();
     DISTILLERY_RETURN_IF_ERROR(
-        SpecOf(format.encoding).decode({encoded, row_count, classes, format.top_k}, rows));
+        SpecOf(format.encoding)
+            .decode({encoded, row_count * positions, shape.classes, format.top_k, positions},
+                    rows));
   }
   rows->row_count += row_count;
   return absl::OkStatus();

@@ -2,17 +2,19 @@
 
 namespace distillery {
 
-void EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
+void EncodeSoftTargets(const float* logits, int64_t rows, const AnswerShape& shape,
                        const SoftTargetFormat& format, const EncodedBuffers& output) {
   if (format.representation == Representation::kNone) return;
   SpecOf(format.encoding)
-      .encode({logits, rows, classes, static_cast<float>(format.temperature),
-               format.representation == Representation::kProbabilities, format.top_k},
-              output);
+      .encode(
+          {logits, rows * shape.positions(), shape.classes, static_cast<float>(format.temperature),
+           format.representation == Representation::kProbabilities, format.top_k,
+           shape.answer.kind == AnswerKind::kMultilabel},
+          output);
 }
 
-EncodedRows RowsFor(int64_t rows, int64_t classes, const SoftTargetFormat& format) {
-  const EncodedSizes sizes = format.SizesOf(rows, classes);
+EncodedRows RowsFor(int64_t rows, const AnswerShape& shape, const SoftTargetFormat& format) {
+  const EncodedSizes sizes = format.SizesOf(rows, shape);
   EncodedRows encoded;
   for (const TensorRole role : kTensorRoles) encoded[role].resize(static_cast<size_t>(sizes[role]));
   return encoded;
@@ -23,10 +25,10 @@ EncodedBuffers BuffersOf(EncodedRows& rows) {
           rows.tail_mass.data()};
 }
 
-EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, int64_t classes,
+EncodedRows EncodeSoftTargets(const float* logits, int64_t rows, const AnswerShape& shape,
                               const SoftTargetFormat& format) {
-  EncodedRows encoded = RowsFor(rows, classes, format);
-  EncodeSoftTargets(logits, rows, classes, format, BuffersOf(encoded));
+  EncodedRows encoded = RowsFor(rows, shape, format);
+  EncodeSoftTargets(logits, rows, shape, format, BuffersOf(encoded));
   return encoded;
 }
 

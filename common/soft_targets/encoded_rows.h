@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/element_type.h"
 
@@ -25,13 +26,14 @@ static_assert(std::size(kTensorRoleNames) == kTensorRoleCount);
 // have.
 template <typename T>
 struct PerTensor {
-  // [rows, classes] float32, float16 or int8; with kTopK float16 [rows, top_k], largest first.
+  // Of each position of a sample, see AnswerShape: [rows, positions..., classes] float32, float16
+  // or int8; with kTopK float16 [rows, positions..., top_k], largest first.
   T values{};
-  // float32 [rows]
+  // float32 [rows, positions...]
   T row_scales{};
-  // int16 or int32 [rows, top_k]
+  // int16 or int32 [rows, positions..., top_k]
   T class_indexes{};
-  // float16 [rows]
+  // float16 [rows, positions...]
   T tail_mass{};
 
   T& operator[](TensorRole role) { return this->*Member(role); }
@@ -83,7 +85,8 @@ inline ElementType ClassIndexType(int64_t classes) {
 }
 inline int64_t ClassIndexBytes(int64_t classes) { return SpecOf(ClassIndexType(classes)).bytes; }
 
-// What an encoder is given: logits [rows, classes], and what is to be made of them.
+// What an encoder is given: logits [rows, classes], a row for each position of each sample, and
+// what is to be made of them.
 struct LogitRowsToEncode {
   const float* logits;
   int64_t rows;
@@ -92,14 +95,25 @@ struct LogitRowsToEncode {
   // softmax(z/T), not z/T.
   bool probabilities;
   int64_t top_k;
+  // Each number answers for itself: its probability is sigmoid(z/T).
+  bool independent = false;
 };
 
-// What a decoder is given: tensors of the sizes that the encoding gives them.
+// What a decoder is given: tensors of the sizes that the encoding gives them, with a row for each
+// position of each sample.
 struct RowsToDecode {
   EncodedView tensors;
   int64_t rows;
   int64_t classes;
   int64_t top_k;
+  // Rows of one sample.
+  int64_t positions = 1;
+
+  // "row 3", or "row 3, position 7", for messages.
+  std::string Name(int64_t row) const {
+    const std::string name = absl::StrCat("row ", row / positions);
+    return positions == 1 ? name : absl::StrCat(name, ", position ", row % positions);
+  }
 };
 
 }  // namespace distillery

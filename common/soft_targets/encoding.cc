@@ -33,14 +33,25 @@ void Softmax(float* row, int64_t classes, double* exponentials) {
   for (int64_t i = 0; i < classes; ++i) row[i] = static_cast<float>(exponentials[i] / sum);
 }
 
-// Calls encode(row, r) with each row of z/T or softmax(z/T) [classes].
+// In place: z/T -> sigmoid(z/T), each by itself; exp of what is below 0 alone, so nothing
+// overflows.
+void Sigmoid(float* row, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double less = std::exp(-std::abs(static_cast<double>(row[i])));
+    row[i] = static_cast<float>((row[i] < 0 ? less : 1) / (1 + less));
+  }
+}
+
+// Calls encode(row, r) with each row of z/T, softmax(z/T) or sigmoid(z/T) [classes].
 template <typename Encode>
 void ForEachRow(const LogitRowsToEncode& rows, const Encode& encode) {
   std::vector<float> row(static_cast<size_t>(rows.classes));
-  std::vector<double> exponentials(static_cast<size_t>(rows.probabilities ? rows.classes : 0));
+  const bool softmax = rows.probabilities && !rows.independent;
+  std::vector<double> exponentials(static_cast<size_t>(softmax ? rows.classes : 0));
   for (int64_t r = 0; r < rows.rows; ++r) {
     Divide(rows.logits + r * rows.classes, rows.classes, rows.temperature, row.data());
-    if (rows.probabilities) Softmax(row.data(), rows.classes, exponentials.data());
+    if (softmax) Softmax(row.data(), rows.classes, exponentials.data());
+    if (rows.probabilities && rows.independent) Sigmoid(row.data(), rows.classes);
     encode(row.data(), r);
   }
 }
@@ -65,13 +76,14 @@ void EncodeElements(const LogitRowsToEncode& rows, int64_t bytes, char* output,
   }
 }
 
-// `decoded` [rows, columns].
-absl::Status CheckFinite(const float* decoded, int64_t rows, int64_t columns) {
-  if (AllFinite(decoded, rows * columns)) return absl::OkStatus();
+// `decoded` [rows, classes].
+absl::Status CheckFinite(const RowsToDecode& encoded, const float* decoded) {
+  const int64_t classes = encoded.classes;
+  if (AllFinite(decoded, encoded.rows * classes)) return absl::OkStatus();
   int64_t at = 0;
   while (std::isfinite(decoded[at])) ++at;
-  return absl::DataLossError(absl::StrCat("row ", at / columns, ", class ", at % columns, " is ",
-                                          decoded[at], ", not a finite number"));
+  return absl::DataLossError(absl::StrCat(encoded.Name(at / classes), ", class ", at % classes,
+                                          " is ", decoded[at], ", not a finite number"));
 }
 
 // decode(output) writes the values [rows, classes].
@@ -82,7 +94,7 @@ absl::Status AppendDense(const RowsToDecode& encoded, SoftTargetRows* rows, cons
   values.resize(old_size + static_cast<size_t>(encoded.rows * encoded.classes));
   float* const output = values.data() + old_size;
   decode(output);
-  absl::Status status = CheckFinite(output, encoded.rows, encoded.classes);
+  absl::Status status = CheckFinite(encoded, output);
   if (!status.ok()) values.resize(old_size);
   return status;
 }

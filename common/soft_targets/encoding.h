@@ -24,7 +24,7 @@ struct TensorSlot {
   TensorRole role;
   // For class indexes see ClassIndexType.
   ElementType type;
-  // The tensor is [rows], [rows, classes] or [rows, top_k].
+  // The tensor is [rows], [rows, classes] or [rows, top_k], with the positions behind the rows.
   Columns columns;
 };
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/soft_targets/answer_shape.h"
 #include "common/soft_targets/encoding.h"
 
 namespace distillery {
@@ -22,12 +23,13 @@ struct SoftTargetFormat {
   int64_t top_k = 0;
 
   // INVALID_ARGUMENT unless the temperature is finite and > 0, also as float32, and top_k is 1 to
-  // `classes` with kTopK and 0 without.
-  absl::Status Validate(int64_t classes) const;
+  // the number of classes with kTopK and 0 without; also for what answers of that kind do not have:
+  // labels no largest ones that stand for all, values no probabilities and no temperature but 1.
+  absl::Status Validate(const AnswerShape& shape) const;
   // The tensors of rows that are there. REQUIRES: a valid format.
-  std::vector<EncodedTensor> Tensors(int64_t rows, int64_t classes) const;
+  std::vector<EncodedTensor> Tensors(int64_t rows, const AnswerShape& shape) const;
   // Their bytes. REQUIRES: a valid format, and a product that fits.
-  EncodedSizes SizesOf(int64_t rows, int64_t classes) const;
+  EncodedSizes SizesOf(int64_t rows, const AnswerShape& shape) const;
 };
 
 }  // namespace distillery

@@ -8,11 +8,12 @@ namespace distillery {
 
 // Dense or top-k; what a format does not have is empty.
 struct SoftTargetRows {
+  // Samples.
   int64_t row_count = 0;
-  // Dense: z/T or softmax(z/T) [rows, classes].
+  // Dense: z/T, softmax(z/T) or of labels sigmoid(z/T) [rows, positions..., classes].
   std::vector<float> values;
-  // Top-k: probabilities [rows, k] with their classes [rows, k], and the mass of all other classes
-  // [rows]. A row's sum is 1 up to the rounding of float16.
+  // Top-k: probabilities [rows, positions..., k] with their classes, and the mass of all other
+  // classes [rows, positions...]. A position's sum is 1 up to the rounding of float16.
   std::vector<float> probabilities;
   std::vector<int32_t> class_indexes;
   std::vector<float> tail_mass;

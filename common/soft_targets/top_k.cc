@@ -76,16 +76,18 @@ class TopKEncoder {
   std::vector<double> top_;
 };
 
-// Appended rows of `rows` from `first` on.
-absl::Status CheckTopK(const SoftTargetRows& rows, int64_t first, int64_t row_count,
-                       int64_t classes, int64_t top_k) {
+// Appended rows of `rows` from `first` on, a row for each position.
+absl::Status CheckTopK(const RowsToDecode& encoded, const SoftTargetRows& rows, int64_t first) {
+  const int64_t row_count = encoded.rows;
+  const int64_t classes = encoded.classes;
+  const int64_t top_k = encoded.top_k;
   // The last row, counted from 1, that each class was seen in.
   std::vector<int64_t> seen(static_cast<size_t>(classes));
   const auto is_probability = [](float value) { return value >= 0 && value <= 1; };
   for (int64_t r = 0; r < row_count; ++r) {
     const float tail = rows.tail_mass[first + r];
     if (!is_probability(tail)) {
-      return absl::DataLossError(absl::StrCat("row ", r, ": the tail's mass is ", tail));
+      return absl::DataLossError(absl::StrCat(encoded.Name(r), ": the tail's mass is ", tail));
     }
     double sum = tail;
     for (int64_t i = 0; i < top_k; ++i) {
@@ -93,21 +95,23 @@ absl::Status CheckTopK(const SoftTargetRows& rows, int64_t first, int64_t row_co
       const int64_t index = rows.class_indexes[at];
       if (index < 0 || index >= classes) {
         return absl::DataLossError(
-            absl::StrCat("row ", r, ": class ", index, " is not one of ", classes));
+            absl::StrCat(encoded.Name(r), ": class ", index, " is not one of ", classes));
       }
       if (seen[index] == r + 1) {
-        return absl::DataLossError(absl::StrCat("row ", r, ": class ", index, " is there twice"));
+        return absl::DataLossError(
+            absl::StrCat(encoded.Name(r), ": class ", index, " is there twice"));
       }
       seen[index] = r + 1;
       const float probability = rows.probabilities[at];
       if (!is_probability(probability)) {
-        return absl::DataLossError(
-            absl::StrCat("row ", r, ": the probability of class ", index, " is ", probability));
+        return absl::DataLossError(absl::StrCat(encoded.Name(r), ": the probability of class ",
+                                                index, " is ", probability));
       }
       sum += probability;
     }
     if (std::abs(sum - 1) > kSumTolerance) {
-      return absl::DataLossError(absl::StrCat("row ", r, ": probabilities and tail sum to ", sum));
+      return absl::DataLossError(
+          absl::StrCat(encoded.Name(r), ": probabilities and tail sum to ", sum));
     }
   }
   return absl::OkStatus();
@@ -128,12 +132,14 @@ void EncodeTopK(const LogitRowsToEncode& rows, const EncodedBuffers& output) {
 }
 
 absl::Status DecodeTopK(const RowsToDecode& encoded, SoftTargetRows* rows) {
-  const auto& [tensors, row_count, classes, top_k] = encoded;
+  const EncodedView& tensors = encoded.tensors;
+  const int64_t row_count = encoded.rows;
+  const int64_t top_k = encoded.top_k;
   const auto first = static_cast<int64_t>(rows->tail_mass.size());
   const int64_t count = row_count * top_k;
-  const auto resize = [&, k = encoded.top_k](int64_t size) {
-    rows->probabilities.resize(static_cast<size_t>(size * k));
-    rows->class_indexes.resize(static_cast<size_t>(size * k));
+  const auto resize = [&](int64_t size) {
+    rows->probabilities.resize(static_cast<size_t>(size * top_k));
+    rows->class_indexes.resize(static_cast<size_t>(size * top_k));
     rows->tail_mass.resize(static_cast<size_t>(size));
   };
   resize(first + row_count);
@@ -141,7 +147,7 @@ absl::Status DecodeTopK(const RowsToDecode& encoded, SoftTargetRows* rows) {
   HalvesToFloats(tensors.tail_mass.data(), row_count, &rows->tail_mass[first]);
   for (int64_t i = 0; i < count; ++i) {
     int32_t& index = rows->class_indexes[first * top_k + i];
-    if (ClassIndexBytes(classes) == 4) {
+    if (ClassIndexBytes(encoded.classes) == 4) {
       std::memcpy(&index, tensors.class_indexes.data() + i * 4, 4);
     } else {
       int16_t narrow = 0;
@@ -149,7 +155,7 @@ absl::Status DecodeTopK(const RowsToDecode& encoded, SoftTargetRows* rows) {
       index = narrow;
     }
   }
-  absl::Status status = CheckTopK(*rows, first, row_count, classes, top_k);
+  absl::Status status = CheckTopK(encoded, *rows, first);
   if (!status.ok()) resize(first);
   return status;
 }

@@ -138,6 +138,7 @@ RowReader& operator>>(RowReader& in, EvaluationRow& r) {
   VisitMeasured(read);
   in >> r.details_json;
   VisitHeldOut(read);
+  VisitOfKinds([&](const char* name, auto figure, auto /*count*/) { read(name, figure); });
   return in;
 }
 RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
@@ -146,6 +147,7 @@ RowWriter& operator<<(RowWriter& out, const EvaluationRow& r) {
   VisitMeasured(write);
   out << r.details_json;
   VisitHeldOut(write);
+  VisitOfKinds([&](const char* name, auto figure, auto /*count*/) { write(name, figure); });
   return out;
 }
 
@@ -235,6 +237,7 @@ TableShape ShapeOf<EvaluationRow>() {
   VisitMeasured(ColumnList(&columns));
   absl::StrAppend(&columns, ",details TEXT");
   VisitHeldOut(ColumnList(&columns));
+  VisitOfKinds(ColumnList(&columns));
   return {"evaluations", columns, 2};
 }
 template <>

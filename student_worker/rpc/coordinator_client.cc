@@ -89,6 +89,22 @@ absl::Status SendFile(
   return FromGrpcStatus(status);
 }
 
+absl::StatusOr<LeasedWork> ReadWork(const v1::LeaseTaskResponse& response) {
+  LeasedWork work;
+  work.wanted_numerics = response.wanted_numerics();
+  if (!response.has_lease()) return work;
+  WorkerTask task;
+  DISTILLERY_ASSIGN_OR_RETURN(task.lease, FromProto(response.lease()));
+  DISTILLERY_ASSIGN_OR_RETURN(task.spec, FromProto(response.spec()));
+  task.weights_sha256 = response.weights_sha256();
+  task.model_card_sha256 = response.model_card_sha256();
+  task.expected_teacher_digest = response.expected_teacher_digest();
+  task.expected_dataset_digest = response.expected_dataset_digest();
+  task.lease_duration = absl::Seconds(response.lease_duration_seconds());
+  work.task = std::move(task);
+  return work;
+}
+
 }  // namespace
 
 CoordinatorClient::CoordinatorClient(std::shared_ptr<Connection> connection,
@@ -123,19 +139,17 @@ absl::StatusOr<LeasedWork> CoordinatorClient::LeaseTask(const std::string& reque
   DISTILLERY_ASSIGN_OR_RETURN(
       const auto response,
       Call(channel(), canceller_, kUnaryDeadline + max_wait, &Stub::LeaseTask, request));
-  LeasedWork work;
-  work.wanted_numerics = response.wanted_numerics();
-  if (!response.has_lease()) return work;
-  WorkerTask task;
-  DISTILLERY_ASSIGN_OR_RETURN(task.lease, FromProto(response.lease()));
-  DISTILLERY_ASSIGN_OR_RETURN(task.spec, FromProto(response.spec()));
-  task.weights_sha256 = response.weights_sha256();
-  task.model_card_sha256 = response.model_card_sha256();
-  task.expected_teacher_digest = response.expected_teacher_digest();
-  task.expected_dataset_digest = response.expected_dataset_digest();
-  task.lease_duration = absl::Seconds(response.lease_duration_seconds());
-  work.task = std::move(task);
-  return work;
+  return ReadWork(response);
+}
+
+absl::StatusOr<LeasedWork> CoordinatorClient::LeaseOfRequest(const std::string& request_id,
+                                                             const std::string& worker_id) {
+  v1::LeaseTaskRequest request;
+  request.set_request_id(request_id);
+  request.set_worker_id(worker_id);
+  DISTILLERY_ASSIGN_OR_RETURN(
+      const auto response, Call(channel(), nullptr, kReleaseDeadline, &Stub::LeaseTask, request));
+  return ReadWork(response);
 }
 
 absl::Status CoordinatorClient::RenewLease(const Lease& lease, int64_t sample_count,

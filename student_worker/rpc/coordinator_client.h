@@ -82,6 +82,10 @@ class CoordinatorClient {
                                               int64_t memory_bytes = 0);
   absl::StatusOr<LeasedWork> LeaseTask(const std::string& request_id, const std::string& worker_id,
                                        absl::Duration max_wait);
+  // What a LeaseTask of this request was given, if the call was cut off before it said so; else a
+  // task that is there, or none. Not cancellable: a stopping worker gives it back.
+  absl::StatusOr<LeasedWork> LeaseOfRequest(const std::string& request_id,
+                                            const std::string& worker_id);
   absl::Status RenewLease(const Lease& lease, int64_t sample_count, const std::string& waiting_for);
   absl::Status ReleaseTask(const std::string& request_id, const Lease& lease, bool failed,
                            const std::string& message);

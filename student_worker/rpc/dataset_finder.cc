@@ -10,7 +10,7 @@
 namespace distillery {
 namespace {
 
-int64_t BytesOf(const Dataset& dataset) { return dataset.size() * dataset.shape().size(); }
+int64_t BytesOf(const Dataset& dataset) { return dataset.size() * dataset.record_bytes(); }
 
 }  // namespace
 

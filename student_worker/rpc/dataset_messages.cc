@@ -6,28 +6,30 @@
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
+#include "common/rpc/sample_conversion.h"
 #include "common/rpc/transport.h"
 
 namespace distillery {
 namespace {
 
-// What a message takes besides one image and its label.
+// What a message takes besides one sample and its label.
 constexpr int64_t kMessageOverhead = 8192;
 
 absl::Status CheckSizes(const DatasetReference& reference, const DatasetDescription& description,
                         int64_t row_count, int64_t max_bytes) {
-  const int64_t image_bytes = description.shape.size();
-  if (image_bytes > kMaxMessageBytes - kMessageOverhead) {
+  const int64_t record_bytes = description.record_bytes();
+  const bool pictures = description.spec.is_picture_by_class();
+  if (record_bytes > kMaxMessageBytes - kMessageOverhead) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(reference.ToString(), ": an image of ", image_bytes,
-                     " bytes does not fit into a message of ", kMaxMessageBytes,
+        absl::StrCat(reference.ToString(), ": ", pictures ? "an image" : "a sample", " of ",
+                     record_bytes, " bytes does not fit into a message of ", kMaxMessageBytes,
                      ": give this worker the files (--data-dir)"));
   }
-  if (row_count > max_bytes / image_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(reference.ToString(), ": ", row_count, " images of ", image_bytes,
-                     " bytes are more than the ", max_bytes,
-                     " bytes that a worker takes: ", "give it the files (--data-dir)"));
+  if (row_count > max_bytes / record_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        reference.ToString(), ": ", row_count, pictures ? " images of " : " samples of ",
+        record_bytes, " bytes are more than the ", max_bytes,
+        " bytes that a worker takes: ", "give it the files (--data-dir)"));
   }
   return absl::OkStatus();
 }
@@ -47,15 +49,14 @@ absl::StatusOr<std::vector<int64_t>> StoredIndexes(const v1::DescribeDatasetResp
   return std::vector<int64_t>(indexes.begin(), indexes.end());
 }
 
-absl::StatusOr<DatasetDescription> Read(const DatasetReference& reference,
-                                        const v1::DescribeDatasetResponse& response,
-                                        int64_t max_bytes) {
+// DATA_LOSS for what describes no sample.
+absl::StatusOr<SampleSpec> ReadSpec(const v1::DescribeDatasetResponse& response) {
   constexpr int kLargestByte = 255;
-  DatasetDescription description;
-  description.digest = response.dataset_digest();
-  description.stored_size = response.stored_sample_count();
-  description.pixel_max = response.pixel_max();
-  description.class_names.assign(response.class_names().begin(), response.class_names().end());
+  if (response.inputs_size() > 0) {
+    absl::StatusOr<SampleSpec> spec = ReadSampleSpec(response.inputs(), response.answer());
+    if (spec.ok()) return spec;
+    return absl::DataLossError(spec.status().message());
+  }
   const std::vector<int64_t> shape(response.input_shape().begin(), response.input_shape().end());
   if (const auto size = CheckedElementCount(shape, kMaxStoredBytes);
       shape.size() != 3 || !size.ok()) {
@@ -63,14 +64,26 @@ absl::StatusOr<DatasetDescription> Read(const DatasetReference& reference,
         absl::StrCat("input_shape is no image's: ",
                      size.ok() ? "three sizes are needed" : std::string(size.status().message())));
   }
-  description.shape = {shape[0], shape[1], shape[2]};
-  if (description.pixel_max < 1 || description.pixel_max > kLargestByte) {
-    return absl::DataLossError(absl::StrCat("pixel_max is ", description.pixel_max));
+  if (response.pixel_max() < 1 || response.pixel_max() > kLargestByte) {
+    return absl::DataLossError(absl::StrCat("pixel_max is ", response.pixel_max()));
   }
+  return SampleSpec::Pictures({shape[0], shape[1], shape[2]}, response.pixel_max());
+}
+
+absl::StatusOr<DatasetDescription> Read(const DatasetReference& reference,
+                                        const v1::DescribeDatasetResponse& response,
+                                        int64_t max_bytes) {
+  DatasetDescription description;
+  description.digest = response.dataset_digest();
+  description.stored_size = response.stored_sample_count();
+  description.class_names.assign(response.class_names().begin(), response.class_names().end());
+  DISTILLERY_ASSIGN_OR_RETURN(description.spec, ReadSpec(response));
   if (response.sample_count() < 1) {
     return absl::DataLossError(absl::StrCat("sample_count is ", response.sample_count()));
   }
-  if (const absl::Status names = CheckClassNames(description.class_names); !names.ok()) {
+  if (const absl::Status names =
+          CheckClassNames(description.class_names, LeastNames(description.spec.answer));
+      !names.ok()) {
     return absl::DataLossError(names.message());
   }
   DISTILLERY_RETURN_IF_ERROR(

@@ -15,20 +15,22 @@ namespace distillery {
 struct DatasetDescription {
   std::string digest;
   int64_t stored_size = 0;
-  ImageShape shape;
-  int pixel_max = 255;
+  SampleSpec spec;
   std::vector<std::string> class_names;
   // The stored index of each row.
   std::vector<int64_t> stored_indexes;
 
   int64_t row_count() const { return static_cast<int64_t>(stored_indexes.size()); }
-  int64_t pixel_bytes() const { return row_count() * shape.size(); }
+  int64_t record_bytes() const {
+    return spec.record_bytes(static_cast<int64_t>(class_names.size()));
+  }
+  int64_t all_bytes() const { return row_count() * record_bytes(); }
 };
 
 void FillSelector(const DatasetReference& reference, v1::DatasetSelector* selector);
 
 // DATA_LOSS for what describes no data set; RESOURCE_EXHAUSTED, with the sizes, for one of more
-// than `max_bytes` of pixels or with images too large for a message.
+// than `max_bytes` of samples or with samples too large for a message.
 absl::StatusOr<DatasetDescription> ReadDescription(const DatasetReference& reference,
                                                    const v1::DescribeDatasetResponse& response,
                                                    int64_t max_bytes);

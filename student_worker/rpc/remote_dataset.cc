@@ -11,6 +11,7 @@
 #include "common/base/names.h"
 #include "common/base/spool_file.h"
 #include "common/base/status_macros.h"
+#include "common/data/record_check.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
 #include "student_worker/rpc/shard_stream.h"
@@ -32,22 +33,21 @@ double Megabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
 }  // namespace
 
-// The rows that have come: pixels in a temporary file, the rest in memory.
+// The rows that have come: records in a temporary file, the rest in memory.
 class RemoteDatasetClient::Received {
  public:
   Received(const DatasetReference& reference, const DatasetDescription& description,
            SpoolFile spool)
       : spool_(std::move(spool)) {
     samples_.name = reference.name;
-    samples_.shape = description.shape;
-    samples_.pixel_max = description.pixel_max;
+    samples_.spec = description.spec;
     samples_.class_names = description.class_names;
     samples_.labels.reserve(static_cast<size_t>(description.row_count()));
   }
 
   int64_t size() const { return samples_.size(); }
-  int64_t pixel_bytes() const { return size() * samples_.shape.size(); }
-  // Why pixels could not be kept: no teacher's fault.
+  int64_t bytes() const { return size() * samples_.record_bytes(); }
+  // Why records could not be kept: no teacher's fault.
   const absl::Status& spool_status() const { return spool_status_; }
 
   // Appends the rows of a chunk: how many they were; or DATA_LOSS or spool_status(), as before
@@ -62,15 +62,20 @@ class RemoteDatasetClient::Received {
                                               " on: ", labels.data().size(),
                                               " bytes are not those of 1 to ", max_rows, " rows"));
     }
-    const ImageShape& shape = samples_.shape;
-    const std::vector<int64_t> expected = {rows, shape.channels, shape.height, shape.width};
+    const bool pictures = samples_.spec.is_picture_by_class();
+    std::vector<int64_t> expected = {rows, samples_.record_bytes()};
+    if (pictures) {
+      const ImageShape shape = samples_.shape();
+      expected = {rows, shape.channels, shape.height, shape.width};
+    }
     if (inputs.data_type() != v1::DATA_TYPE_UINT8 ||
         !std::equal(inputs.shape().begin(), inputs.shape().end(), expected.begin(),
                     expected.end()) ||
-        static_cast<int64_t>(inputs.data().size()) != rows * shape.size()) {
+        static_cast<int64_t>(inputs.data().size()) != rows * samples_.record_bytes()) {
       return absl::DataLossError(
           absl::StrCat("inputs of row ", chunk.start_row(), " on: ", inputs.data().size(),
-                       " bytes are not those of ", rows, " images of ", shape.size()));
+                       " bytes are not those of ", rows, pictures ? " images of " : " samples of ",
+                       samples_.record_bytes()));
     }
     std::vector<int32_t> values(static_cast<size_t>(rows));
     std::memcpy(values.data(), labels.data().data(), labels.data().size());
@@ -80,7 +85,16 @@ class RemoteDatasetClient::Received {
       return absl::DataLossError(absl::StrCat("labels of row ", chunk.start_row(), " on: ", label,
                                               " is none of ", classes, " classes"));
     }
-    spool_status_ = spool_.WriteAt(pixel_bytes(), inputs.data());
+    for (int64_t row = 0; !pictures && row < rows; ++row) {
+      const auto* const record = reinterpret_cast<const uint8_t*>(inputs.data().data());
+      const absl::Status sound =
+          CheckRecord(samples_.spec, classes, record + row * samples_.record_bytes());
+      if (!sound.ok()) {
+        return absl::DataLossError(
+            absl::StrCat("row ", chunk.start_row() + row, ": ", std::string(sound.message())));
+      }
+    }
+    spool_status_ = spool_.WriteAt(bytes(), inputs.data());
     DISTILLERY_RETURN_IF_ERROR(spool_status_);
     for (const int32_t label : values) samples_.labels.push_back(label);
     return rows;
@@ -90,10 +104,10 @@ class RemoteDatasetClient::Received {
   void Truncate(int64_t rows) { samples_.labels.Truncate(static_cast<size_t>(rows)); }
 
   std::shared_ptr<const StoredSamples> Finish() && {
-    const int64_t image_bytes = samples_.shape.size();
+    const int64_t record_bytes = samples_.record_bytes();
     InputFile file("the samples of the teacher", std::move(spool_).Release());
-    samples_.images.push_back(std::make_shared<RecordFile>(
-        std::move(file), RecordLayout{0, image_bytes, image_bytes, size()}));
+    samples_.files.push_back(std::make_shared<RecordFile>(
+        std::move(file), RecordLayout{0, record_bytes, record_bytes, size()}));
     return std::make_shared<const StoredSamples>(std::move(samples_));
   }
 
@@ -147,9 +161,9 @@ absl::StatusOr<std::shared_ptr<const Dataset>> RemoteDatasetClient::Fetch(
   DISTILLERY_RETURN_IF_ERROR(reference.Validate());
   DISTILLERY_ASSIGN_OR_RETURN(DatasetDescription description,
                               Describe(reference, expected_digest, cancelled));
-  Progress progress(options_, reference, description.pixel_bytes());
+  Progress progress(options_, reference, description.all_bytes());
   absl::StatusOr<SpoolFile> spool =
-      SpoolFile::Create(description.pixel_bytes(), options_.spool_folder);
+      SpoolFile::Create(description.all_bytes(), options_.spool_folder);
   if (!spool.ok()) return Annotate(spool.status(), reference.ToString());
   Received received(reference, description, *std::move(spool));
   for (int64_t shard = 0; received.size() < description.row_count(); ++shard) {
@@ -249,7 +263,7 @@ absl::Status RemoteDatasetClient::ReadShard(const DatasetReference& reference,
   handlers.chunk = [&](const v1::SoftTargetChunk& chunk) -> absl::StatusOr<int64_t> {
     DISTILLERY_ASSIGN_OR_RETURN(const int64_t rows,
                                 received->Append(chunk, first_row + row_count - received->size()));
-    progress->Report(received->pixel_bytes());
+    progress->Report(received->bytes());
     return rows;
   };
   TeacherSet::Question question;

@@ -1,6 +1,9 @@
 #include "student_worker/rpc/teacher_client.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
@@ -45,6 +48,12 @@ absl::Status CheckHeader(const v1::SoftTargetHeader& header, const ShardRequest&
         "the teacher's shard has ", header.row_count(), " rows of ", header.class_count(),
         " classes, ours ", request.row_count, " of ", request.class_count));
   }
+  const std::vector<int64_t> positions(header.positions().begin(), header.positions().end());
+  if (positions != request.answer.positions) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the teacher's rows have the positions [", absl::StrJoin(positions, ", "),
+                     "], ours [", absl::StrJoin(request.answer.positions, ", "), "]"));
+  }
   if (!request.dataset_digest.empty() && header.dataset_digest() != request.dataset_digest) {
     return absl::FailedPreconditionError(absl::StrCat("dataset digest is ", header.dataset_digest(),
                                                       ", expected ", request.dataset_digest));
@@ -86,7 +95,7 @@ AnyTeacher::Answer TeacherClient::ReadOnce(const std::shared_ptr<grpc::Channel>&
   };
   handlers.chunk = [&](const v1::SoftTargetChunk& chunk) -> absl::StatusOr<int64_t> {
     const int64_t before = rows->row_count;
-    DISTILLERY_RETURN_IF_ERROR(AppendChunk(chunk, request->format, request->class_count,
+    DISTILLERY_RETURN_IF_ERROR(AppendChunk(chunk, request->format, request->answer_shape(),
                                            request->row_count - before, rows));
     return rows->row_count - before;
   };

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/logging.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/status_conversion.h"
 
 namespace distillery {
 namespace {
@@ -14,9 +15,8 @@ namespace {
 constexpr absl::Duration kCancelPoll = absl::Milliseconds(50);
 
 bool IsPassing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsAborted(status) ||
-         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) ||
-         absl::IsResourceExhausted(status) || absl::IsPermissionDenied(status) ||
+  return NobodyAnswered(status) || absl::IsAborted(status) || absl::IsResourceExhausted(status) ||
+         absl::IsPermissionDenied(status) ||
          // Not let in, which is this worker's trouble and not the run's: somebody may help.
          absl::IsUnauthenticated(status);
 }

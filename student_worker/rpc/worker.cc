@@ -147,7 +147,10 @@ absl::StatusOr<std::string> Worker::Run() {
       backoff.Reset();
       continue;
     }
-    if (stopping_.load()) break;
+    if (stopping_.load()) {
+      if (!worker_id.empty()) GiveBackUnheard(lease_request, worker_id);
+      break;
+    }
     if (reachable || !admitted) status = connection_->Explain(status);
     if (!admitted && NotLetIn(status)) {
       return Annotate(status, absl::StrCat("coordinator ", options_.coordinator_address));
@@ -239,6 +242,14 @@ absl::Status Worker::DoTask(const WorkerTask& task, TaskOutcome* outcome, bool* 
                std::string(released.message()));
   }
   return Annotate(status, absl::StrCat(name, " failed"));
+}
+
+void Worker::GiveBackUnheard(const std::string& lease_request, const std::string& worker_id) {
+  const absl::StatusOr<LeasedWork> work = coordinator_.LeaseOfRequest(lease_request, worker_id);
+  if (!work.ok() || !work->task.has_value()) return;
+  const absl::Status released = Release(*work->task, /*failed=*/false, "stopping");
+  LogInfo("{} given back{}", work->task->lease.task.ToString(),
+          released.ok() ? "" : absl::StrCat(": ", std::string(released.message())));
 }
 
 absl::Status Worker::Release(const WorkerTask& task, bool failed, const std::string& message) {
@@ -430,9 +441,7 @@ absl::Status Worker::EvaluateHeldOut(TaskLease* lease, EvaluationJob job,
     job.teacher = nullptr;
     DISTILLERY_ASSIGN_OR_RETURN(held_out, EvaluateWeights(job));
   }
-  metrics->held_out_sample_count = held_out.sample_count;
-  metrics->held_out_correct_count = held_out.correct_count;
-  metrics->held_out_cross_entropy = held_out.cross_entropy;
+  metrics->SetHeldOut(held_out);
   return absl::OkStatus();
 }
 

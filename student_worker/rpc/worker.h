@@ -68,6 +68,9 @@ class Worker {
   // Gives the task back. Tries for as long as the lease lasts, or only once if the worker is
   // stopping.
   absl::Status Release(const WorkerTask& task, bool failed, const std::string& message);
+  // Gives back what the coordinator leased to a request whose answer Stop has cut off: else nobody
+  // would work on it until the lease ends.
+  void GiveBackUnheard(const std::string& lease_request, const std::string& worker_id);
   absl::Status Initialise(TaskLease* lease);
   absl::Status Train(TaskLease* lease);
   absl::Status Evaluate(TaskLease* lease);

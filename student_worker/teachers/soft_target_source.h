@@ -19,6 +19,8 @@ struct ShardRequest {
   // Rows that the shard must have.
   int64_t row_count = 0;
   int64_t class_count = 0;
+  // What the data set asks for a sample: each row has class_count numbers for each position.
+  AnswerSpec answer;
   std::string augmentation;
   int64_t augmentation_seed = 0;
   int64_t view = 0;
@@ -26,6 +28,9 @@ struct ShardRequest {
   SoftTargetFormat format;
   // Empty: any; then set by the first answer.
   std::string teacher_digest;
+
+  // Of one row.
+  AnswerShape answer_shape() const { return {answer, class_count}; }
 };
 
 // True once a reader should give up. Called by the reading thread.

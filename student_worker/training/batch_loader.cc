@@ -3,10 +3,13 @@
 #include <torch/script.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/data/pixels.h"
+#include "common/data/numbers.h"
+#include "common/nn/inputs.h"
+#include "common/nn/normaliser.h"
 #include "common/nn/numerics.h"
 
 namespace distillery {
@@ -25,25 +28,15 @@ std::vector<ShardRequest> MakeRequests(const TrainJob& job, const std::vector<Sh
     request.shard = use.shard;
     request.row_count = job.dataset->Shard(use.shard)->count;
     request.class_count = job.dataset->class_count();
+    request.answer = job.dataset->spec().answer;
     request.augmentation = job.spec->dataset.augmentation;
     request.augmentation_seed = job.spec->seed;
     request.view = use.epoch % job.spec->dataset.views;
-    request.format = job.spec->soft_target_format();
+    request.format = job.spec->soft_target_format(request.answer.kind);
     request.teacher_digest = job.teacher_digest;
     requests.push_back(std::move(request));
   }
   return requests;
-}
-
-// (pixel - mean) / deviation by channel, in place.
-void NormaliseImage(const ModelCard& card, const ImageShape& shape, float* image) {
-  const int64_t plane = shape.height * shape.width;
-  for (int64_t channel = 0; channel < shape.channels; ++channel) {
-    const float mean = card.mean[static_cast<size_t>(channel)];
-    const float deviation = card.deviation[static_cast<size_t>(channel)];
-    float* const pixels = image + channel * plane;
-    for (int64_t i = 0; i < plane; ++i) pixels[i] = (pixels[i] - mean) / deviation;
-  }
 }
 
 at::Tensor HostTensor(at::IntArrayRef shape, at::ScalarType type, DeviceRuntime* device) {
@@ -52,24 +45,45 @@ at::Tensor HostTensor(at::IntArrayRef shape, at::ScalarType type, DeviceRuntime*
 
 }  // namespace
 
-TrainBatch::TrainBatch(int64_t batch_size, const ImageShape& shape, TargetBatch empty,
+TrainBatch::TrainBatch(const Dataset& dataset, int64_t batch_size, TargetBatch empty,
                        DeviceRuntime* device)
-    : inputs(HostTensor({batch_size, shape.channels, shape.height, shape.width}, torch::kFloat32,
-                        device)),
-      labels(HostTensor({batch_size}, torch::kInt64, device)),
-      targets(std::move(empty)) {}
+    : targets(std::move(empty)) {
+  const SampleSpec& spec = dataset.spec();
+  for (const InputSpec& input : spec.inputs) {
+    inputs.push_back(HostTensor(BatchShape(input, batch_size), ScalarTypeOf(input), device));
+  }
+  labels = HostTensor(LabelShape(spec.answer, batch_size, dataset.class_count()),
+                      LabelScalarType(spec.answer), device);
+  mask = torch::empty({batch_size, spec.answer.position_count()}, torch::kBool);
+}
+
+std::vector<at::Tensor> TrainBatch::Inputs() const {
+  std::vector<at::Tensor> held;
+  for (const at::Tensor& input : inputs) held.push_back(input.narrow(0, 0, size));
+  return held;
+}
+
+at::Tensor TrainBatch::Mask() const {
+  return answers == size * mask.size(1) ? at::Tensor() : mask.narrow(0, 0, size);
+}
 
 BatchLoader::BatchLoader(const TrainJob& job, const SampleSelection& selection,
                          std::vector<ShardUse> uses, Augmentation augmentation,
                          DeviceRuntime* device)
-    : job_(job), selection_(selection), uses_(std::move(uses)), free_(kBatches), ready_(kBatches) {
+    : job_(job),
+      selection_(selection),
+      uses_(std::move(uses)),
+      label_count_(LabelCount(job.dataset->spec().answer, job.dataset->class_count())),
+      free_(kBatches),
+      ready_(kBatches) {
+  const AnswerSpec& answer = job.dataset->spec().answer;
   view_.augmentation = std::move(augmentation);
   view_.seed = job.spec->seed;
   for (size_t i = 0; i < kBatches; ++i) {
     const int64_t size = job.spec->training.batch_size;
-    TargetBatch targets(size, job.dataset->class_count(), job.spec->soft_target_format());
-    (void)free_.Push(
-        std::make_unique<TrainBatch>(size, job.dataset->shape(), std::move(targets), device));
+    TargetBatch targets(size, answer.position_count(), job.dataset->class_count(),
+                        job.spec->soft_target_format(answer.kind));
+    (void)free_.Push(std::make_unique<TrainBatch>(*job.dataset, size, std::move(targets), device));
   }
   if (job.spec->needs_teacher()) {
     prefetcher_.emplace(job.teacher, MakeRequests(job, uses_), *job.cancel);
@@ -138,19 +152,55 @@ absl::Status BatchLoader::Append(int64_t row, const SoftTargetRows& soft, int64_
     if (!batch.has_value()) return absl::CancelledError("training has ended");
     filling_ = *std::move(batch);
     filling_->size = 0;
+    filling_->answers = 0;
     filling_->labelled = 0;
   }
   TrainBatch& batch = *filling_;
-  const ImageShape& shape = job_.dataset->shape();
-  float* const image = batch.inputs.data_ptr<float>() + batch.size * shape.size();
-  DISTILLERY_RETURN_IF_ERROR(LoadPixels(*job_.dataset, {row}, view_, image));
-  NormaliseImage(*job_.card, shape, image);
-  const int32_t label = selection_.Label(row);
-  batch.labels.data_ptr<int64_t>()[batch.size] = label;
-  if (label != SampleSelection::kNoLabel) ++batch.labelled;
+  const SampleSpec& spec = job_.dataset->spec();
+  const auto at = [&](const at::Tensor& tensor) -> void* {
+    const auto bytes = static_cast<int64_t>(tensor.nbytes()) / tensor.size(0);
+    return static_cast<char*>(tensor.data_ptr()) + batch.size * bytes;
+  };
+  SampleNumbers numbers;
+  for (const at::Tensor& input : batch.inputs) numbers.inputs.push_back(at(input));
+  numbers.labels = at(batch.labels);
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*job_.dataset, {row}, view_, numbers));
+  size_t channel = 0;
+  for (size_t i = 0; i < spec.inputs.size(); ++i) {
+    const InputSpec& input = spec.inputs[i];
+    if (input.channels() == 0) continue;
+    Normalise(input, &job_.card->mean[channel], &job_.card->deviation[channel], /*rows=*/1,
+              static_cast<float*>(numbers.inputs[i]));
+    channel += static_cast<size_t>(input.channels());
+  }
+  TakeLabels(row, batch.size);
   if (soft.row_count > 0) batch.targets.Set(batch.size, soft, soft_row);
   ++batch.size;
   return absl::OkStatus();
+}
+
+void BatchLoader::TakeLabels(int64_t row, int64_t place) {
+  TrainBatch& batch = *filling_;
+  const AnswerSpec& answer = job_.dataset->spec().answer;
+  // Of what is not one class, the class that the selection knows of is no label.
+  const int32_t taught = selection_.Label(row);
+  const bool hidden = taught == SampleSelection::kNoLabel;
+  const int64_t positions = batch.mask.size(1);
+  bool* const counts = batch.mask.data_ptr<bool>() + place * positions;
+  std::fill_n(counts, positions, true);
+  if (answer.one_class()) {
+    batch.labels.data_ptr<int64_t>()[place] = taught;
+  } else if (answer.kind == AnswerKind::kClasses) {
+    int64_t* const labels = batch.labels.data_ptr<int64_t>() + place * label_count_;
+    for (int64_t i = 0; i < positions; ++i) counts[i] = labels[i] != kNoLabel;
+    if (hidden) std::fill_n(labels, label_count_, kNoLabel);
+  } else if (hidden) {
+    std::fill_n(batch.labels.data_ptr<float>() + place * label_count_, label_count_,
+                std::numeric_limits<float>::quiet_NaN());
+  }
+  const int64_t counted = std::count(counts, counts + positions, true);
+  batch.answers += counted;
+  if (!hidden) batch.labelled += counted;
 }
 
 absl::Status BatchLoader::HandOver() {

@@ -30,17 +30,25 @@
 namespace distillery {
 
 struct TrainBatch {
-  TrainBatch(int64_t batch_size, const ImageShape& shape, TargetBatch empty, DeviceRuntime* device);
+  TrainBatch(const Dataset& dataset, int64_t batch_size, TargetBatch empty, DeviceRuntime* device);
   // Those of the samples that the batch holds.
-  at::Tensor Inputs() const { return inputs.narrow(0, 0, size); }
+  std::vector<at::Tensor> Inputs() const;
   at::Tensor Labels() const { return labels.narrow(0, 0, size); }
+  // Which of their positions count, on the CPU; undefined: all.
+  at::Tensor Mask() const;
 
-  // Normalised [batch size, channels, height, width]; int64 [batch size], -100 without label.
-  at::Tensor inputs;
+  // For each input of the data set [batch size, sizes of the input...], normalised.
+  std::vector<at::Tensor> inputs;
+  // As LoadedSamples::labels of the batch size; where nothing is to be learned from a label, -100
+  // or NaN.
   at::Tensor labels;
+  // Bool [batch size, positions]: those that have a label in the data set.
+  at::Tensor mask;
   TargetBatch targets;
-  // Samples in the batch, and those with a label.
+  // Samples in the batch.
   int64_t size = 0;
+  // Answers that count: positions of samples, or samples; and those with a label.
+  int64_t answers = 0;
   int64_t labelled = 0;
   // Where its first sample lies.
   int64_t first_shard = 0;
@@ -76,6 +84,9 @@ class BatchLoader {
   absl::Status AddShard(const ShardUse& use, const SoftTargetRows& soft);
   // Appends one sample to the batch under way; hands the batch over when it is full.
   absl::Status Append(int64_t row, const SoftTargetRows& soft, int64_t soft_row);
+  // Counts the labels of the sample at this place of the batch, and takes them away if the student
+  // is not to see them.
+  void TakeLabels(int64_t row, int64_t place);
   // CANCELLED if nobody wants it any more.
   absl::Status HandOver();
 
@@ -83,6 +94,8 @@ class BatchLoader {
   const SampleSelection& selection_;
   const std::vector<ShardUse> uses_;
   View view_;
+  // Numbers of a sample's label.
+  const int64_t label_count_;
   BoundedQueue<std::unique_ptr<TrainBatch>> free_;
   BoundedQueue<absl::StatusOr<Loaded>> ready_;
   // Used by the thread until it ends.

@@ -33,6 +33,7 @@ absl::StatusOr<EvaluationMetrics> EvaluateWeights(const EvaluationJob& job) {
       request.shard = shard;
       request.row_count = count;
       request.class_count = job.dataset->class_count();
+      request.answer = job.dataset->spec().answer;
       request.teacher_digest = job.teacher_digest;
       SoftTargetRows soft;
       DISTILLERY_RETURN_IF_ERROR(job.teacher->ReadShard(

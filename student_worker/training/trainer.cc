@@ -16,7 +16,6 @@
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
 #include "common/nn/device.h"
-#include "common/nn/inputs.h"
 #include "common/nn/module_weights.h"
 #include "common/nn/numerics.h"
 #include "common/nn/student.h"
@@ -34,8 +33,9 @@ namespace distillery {
 namespace {
 
 // The run's loss; alpha and temperature are set for each step.
-LossOptions LossOf(const RunSpec& spec) {
+LossOptions LossOf(const RunSpec& spec, AnswerKind answers) {
   LossOptions options;
+  options.answers = answers;
   options.soft = ParseSoftLoss(spec.loss.name).value_or(SoftLoss::kKd);
   options.label_smoothing = spec.loss.label_smoothing;
   options.dkd_alpha = spec.loss.dkd_alpha;
@@ -68,7 +68,7 @@ class Training {
         module_(std::move(module)),
         optimizer_(std::move(optimizer)),
         step_count_((sample_count + spec_.training.batch_size - 1) / spec_.training.batch_size),
-        loss_options_(LossOf(spec_)) {}
+        loss_options_(LossOf(spec_, job.dataset->spec().answer.kind)) {}
 
   absl::Status Step(const TrainBatch& batch) {
     if (job_.cancel->load()) return absl::CancelledError("cancelled");
@@ -78,20 +78,23 @@ class Training {
     at::manual_seed(DeriveSeed(spec_.seed, "dropout", static_cast<uint64_t>(job_.round),
                                static_cast<uint64_t>(job_.replica),
                                static_cast<uint64_t>(sums_.step_count)));
-    const at::Tensor inputs = OnDevice(batch.Inputs());
+    std::vector<at::Tensor> inputs = batch.Inputs();
+    for (at::Tensor& input : inputs) input = OnDevice(input);
     const at::Tensor labels = OnDevice(batch.Labels());
-    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor logits, Forward(inputs));
-    const DistillationLoss loss = batch.targets.Loss(logits, labels, loss_options_);
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor answers, Forward(inputs));
+    const DistillationLoss loss = batch.targets.Loss(answers, labels, loss_options_, batch.Mask());
     optimizer_.ZeroGradients();
     loss.total.backward();
     optimizer_.Step(LearningRateAt(spec_.training.schedule, spec_.training.learning_rate, progress,
                                    spec_.training.warm_up));
     const double value = Count(batch, loss);
     if (!std::isfinite(value)) return Diverged(absl::StrCat("the loss is ", value), batch);
-    if (Exploded(value, batch, logits, labels)) {
+    if (Exploded(value, batch, answers, labels)) {
       return Diverged(absl::StrCat("the loss is ", value, ", over ", kExplosion,
-                                   " times that of a student that takes all classes for equally "
-                                   "likely"),
+                                   " times that of a student that ",
+                                   loss_options_.answers == AnswerKind::kValues
+                                       ? "answers nothing but 0"
+                                       : "takes all classes for equally likely"),
                       batch);
     }
     ++sums_.step_count;
@@ -104,14 +107,14 @@ class Training {
 
   const torch::jit::Module& module() const { return module_; }
   const FlatOptimizer& optimizer() const { return optimizer_; }
-  // Means over the samples seen. Each figure of OfRound::kMean (see task.h) must be listed here
-  // too, since it is a sum until now.
+  // Means over the answers seen that count. Each figure of OfRound::kMean (see task.h) must be
+  // listed here too, since it is a sum until now.
   TrainMetrics metrics() const {
     TrainMetrics result = sums_;
-    const auto samples = static_cast<double>(std::max<int64_t>(1, sums_.sample_count));
+    const auto answers = static_cast<double>(std::max<int64_t>(1, answers_));
     for (double* const mean :
          {&result.loss, &result.soft_loss, &result.dkd_target_loss, &result.dkd_other_loss}) {
-      *mean /= samples;
+      *mean /= answers;
     }
     result.hard_loss /= static_cast<double>(std::max<int64_t>(1, labelled_));
     return result;
@@ -129,12 +132,14 @@ class Training {
     const auto& loss = spec_.loss;
     loss_options_.labelled = batch.labelled > 0;
     loss_options_.alpha = loss.alpha;
-    loss_options_.temperature = loss.temperature;
+    // Values are not softened.
+    const bool softened = loss_options_.answers != AnswerKind::kValues;
+    loss_options_.temperature = softened ? loss.temperature : 1;
     if (spec_.alpha_changes()) {
       loss_options_.alpha =
           ScheduledValue(loss.alpha_schedule, loss.alpha, loss.alpha_end, progress, loss.warm_up);
     }
-    if (spec_.temperature_changes()) {
+    if (softened && spec_.temperature_changes()) {
       loss_options_.temperature = ScheduledValue(loss.temperature_schedule, loss.temperature,
                                                  loss.temperature_end, progress, loss.warm_up);
     }
@@ -145,24 +150,24 @@ class Training {
     return device_.is_cpu() ? host : device_.runtime->CopyToDevice(host, device_.tensors);
   }
 
-  absl::StatusOr<at::Tensor> Forward(const at::Tensor& inputs) {
+  absl::StatusOr<at::Tensor> Forward(const std::vector<at::Tensor>& inputs) {
     const MixedPrecisionScope scope(spec_.training.precision == "mixed", device_.tensors);
-    return TrainingLogits(module_, inputs, job_.dataset->class_count());
+    return TrainingLogits(module_, inputs, job_.card->answer_shape());
   }
 
   // Returns the loss. The one place in a step that waits for the device: it has all its work by
   // then.
   double Count(const TrainBatch& batch, const DistillationLoss& loss) {
-    const auto samples = static_cast<double>(batch.size);
+    const auto answers = static_cast<double>(batch.answers);
     const auto labelled = static_cast<double>(batch.labelled);
     std::vector<at::Tensor> terms;
     std::vector<std::pair<double, double*>> sums;
     for (const auto& [term, weight, sum] :
-         {std::tuple(loss.total, samples, &sums_.loss),
-          std::tuple(loss.soft, samples, &sums_.soft_loss),
+         {std::tuple(loss.total, answers, &sums_.loss),
+          std::tuple(loss.soft, answers, &sums_.soft_loss),
           std::tuple(loss.hard, labelled, &sums_.hard_loss),
-          std::tuple(loss.dkd_target, samples, &sums_.dkd_target_loss),
-          std::tuple(loss.dkd_other, samples, &sums_.dkd_other_loss)}) {
+          std::tuple(loss.dkd_target, answers, &sums_.dkd_target_loss),
+          std::tuple(loss.dkd_other, answers, &sums_.dkd_other_loss)}) {
       if (!term.defined()) continue;
       terms.push_back(term.detach());
       sums.emplace_back(weight, sum);
@@ -170,6 +175,7 @@ class Training {
     const at::Tensor values = at::stack(terms).cpu();
     const auto* const value = values.data_ptr<float>();
     for (size_t i = 0; i < sums.size(); ++i) *sums[i].second += sums[i].first * value[i];
+    answers_ += batch.answers;
     labelled_ += batch.labelled;
     sums_.sample_count += batch.size;
     return value[0];
@@ -181,12 +187,12 @@ class Training {
   // says as much as a coin: such weights do not come back, though each number in them is finite. A
   // step of a rate that is too high, from which training does come back, stays far below. A run
   // whose guard says what an explosion is goes by its guard.
-  bool Exploded(double value, const TrainBatch& batch, const at::Tensor& logits,
+  bool Exploded(double value, const TrainBatch& batch, const at::Tensor& answers,
                 const at::Tensor& labels) const {
     if (value <= kExplosion || spec_.guard.max_loss_ratio > 0) return false;
     const at::NoGradGuard no_gradients;
     const DistillationLoss uninformed =
-        batch.targets.Loss(at::zeros_like(logits), labels, loss_options_);
+        batch.targets.Loss(at::zeros_like(answers), labels, loss_options_, batch.Mask());
     return value > kExplosion * std::max(1.0, uninformed.total.item<double>());
   }
 
@@ -205,6 +211,7 @@ class Training {
   FlatOptimizer optimizer_;
   const int64_t step_count_;
   LossOptions loss_options_;
+  int64_t answers_ = 0;
   int64_t labelled_ = 0;
   TrainMetrics sums_;
 };
@@ -249,8 +256,9 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
   const RunSpec& spec = *job.spec;
   ConfigureTorch(spec.compute_threads);
   DISTILLERY_RETURN_IF_ERROR(CheckFits(*job.card, *job.dataset));
+  const AnswerShape answer = job.card->answer_shape();
   DISTILLERY_RETURN_IF_ERROR(
-      Annotate(spec.soft_target_format().Validate(job.dataset->class_count()), "soft_targets"));
+      Annotate(spec.soft_target_format(answer.answer.kind).Validate(answer), "soft_targets"));
   DISTILLERY_ASSIGN_OR_RETURN(const ComputeDevice device, ParseDevice(job.device, job.devices));
   DISTILLERY_ASSIGN_OR_RETURN(torch::jit::Module module, LoadStudent(job, device));
   DISTILLERY_ASSIGN_OR_RETURN(FlatOptimizer optimizer,
@@ -302,7 +310,7 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
 
 absl::StatusOr<InitialWeights> Initialise(const RunSpec& spec, const Dataset& dataset,
                                           const std::string& student_file, const Weights* trained) {
-  ModelCard card = CardForDataset(dataset, spec.student.architecture);
+  DISTILLERY_ASSIGN_OR_RETURN(ModelCard card, CardForDataset(dataset, spec.student.architecture));
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
       BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,

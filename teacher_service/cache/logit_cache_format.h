@@ -25,6 +25,7 @@ inline constexpr int64_t kLogitHeaderBytes = 128;
 struct LogitFileSpec {
   LogitKey key;
   int64_t rows = 0;
+  // Numbers of a row: classes, as many times as an answer has positions.
   int64_t classes = 0;
   StoredType type = StoredType::kFloat32;
 

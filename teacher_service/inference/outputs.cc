@@ -23,16 +23,16 @@ SoftTargetFormat Format(const InferenceParameters& parameters, Representation re
   return format;
 }
 
-std::vector<int64_t> ShapeOf(InferenceOutput output, int64_t rows, int64_t classes,
+std::vector<int64_t> ShapeOf(InferenceOutput output, int64_t rows, const AnswerShape& answer,
                              const InferenceParameters& parameters) {
-  switch (output) {
-    case InferenceOutput::kSoftTargets:
-      return {rows, parameters.classification > 0 ? parameters.classification : classes};
-    case InferenceOutput::kTailMass:
-      return {rows};
-    default:
-      return {rows, parameters.top_k};
+  std::vector<int64_t> shape = answer.SizesFor(rows);
+  if (output == InferenceOutput::kTailMass) return shape;
+  if (output == InferenceOutput::kSoftTargets) {
+    shape.push_back(parameters.classification > 0 ? parameters.classification : answer.classes);
+  } else {
+    shape.push_back(parameters.top_k);
   }
+  return shape;
 }
 
 void Append(float value, std::string* bytes) {
@@ -144,20 +144,19 @@ absl::StatusOr<std::vector<InferenceOutput>> ChooseInferenceOutputs(
   return outputs;
 }
 
-int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names,
-                       const InferenceParameters& parameters,
+int64_t InferenceBytes(int64_t rows, const ModelCard& card, const InferenceParameters& parameters,
                        const std::vector<InferenceOutput>& outputs) {
-  const auto classes = static_cast<int64_t>(class_names.size());
+  const AnswerShape answer = card.answer_shape();
   int64_t bytes = 0;
   for (const InferenceOutput output : outputs) {
     int64_t count = 1;
-    for (const int64_t size : ShapeOf(output, rows, classes, parameters)) count *= size;
+    for (const int64_t size : ShapeOf(output, rows, answer, parameters)) count *= size;
     int64_t each = 4;
     if (output == InferenceOutput::kSoftTargets && parameters.classification > 0) {
       // The size, a number such as -1.23456789e-38, a class and two colons, and the name.
       constexpr int64_t kLongestNumbers = 4 + 16 + 10 + 2;
       const auto longest = std::max_element(
-          class_names.begin(), class_names.end(),
+          card.class_names.begin(), card.class_names.end(),
           [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
       each = kLongestNumbers + static_cast<int64_t>(longest->size());
     }
@@ -177,26 +176,28 @@ std::string RawTexts(const std::vector<std::string>& texts) {
 }
 
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
-                                                  const std::vector<std::string>& class_names,
+                                                  const ModelCard& card,
                                                   const InferenceParameters& parameters,
                                                   const std::vector<InferenceOutput>& outputs) {
-  const auto classes = static_cast<int64_t>(class_names.size());
+  const AnswerShape answer = card.answer_shape();
+  const int64_t answers = rows * answer.positions();
   TopK top;
   const bool dense_alone = outputs.size() == 1 && outputs[0] == InferenceOutput::kSoftTargets;
-  if (!dense_alone) top = MakeTopK(logits, rows, classes, parameters);
+  if (!dense_alone) top = MakeTopK(logits, answers, answer.classes, parameters);
   std::vector<InferenceTensor> tensors;
   for (const InferenceOutput output : outputs) {
     InferenceTensor tensor;
     tensor.output = output;
-    tensor.shape = ShapeOf(output, rows, classes, parameters);
+    tensor.shape = ShapeOf(output, rows, answer, parameters);
     switch (output) {
       case InferenceOutput::kSoftTargets:
         tensor.data =
-            EncodeSoftTargets(logits, rows, classes, Format(parameters, parameters.representation))
+            EncodeSoftTargets(logits, rows, answer, Format(parameters, parameters.representation))
                 .values;
         if (parameters.classification > 0) {
           tensor.datatype = "BYTES";
-          tensor.texts = MakeClassifications(logits, rows, class_names, parameters, tensor.data);
+          tensor.texts =
+              MakeClassifications(logits, answers, card.class_names, parameters, tensor.data);
           tensor.data.clear();
         }
         break;

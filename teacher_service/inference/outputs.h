@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/model/card.h"
 #include "teacher_service/inference/parameters.h"
 
 namespace distillery {
@@ -38,18 +39,18 @@ struct InferenceTensor {
 std::string RawTexts(const std::vector<std::string>& texts);
 
 // The most bytes that all elements can have. REQUIRES: a product that fits.
-int64_t InferenceBytes(int64_t rows, const std::vector<std::string>& class_names,
-                       const InferenceParameters& parameters,
+int64_t InferenceBytes(int64_t rows, const ModelCard& card, const InferenceParameters& parameters,
                        const std::vector<InferenceOutput>& outputs);
 
 // logits z [rows, classes] -> soft_targets [rows, classes]: z/T by float32 division, or
-// softmax(z/T); classes [rows, top_k] with the largest z/T, of equal ones the lower class first;
-// probabilities [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum of the others', added
-// up by themselves. With `classification`, soft_targets is BYTES [rows, classification]: the
-// largest elements of each row, chosen and ordered as those of `classes`, as "VALUE:CLASS:NAME"
-// with all digits of a float32.
+// softmax(z/T), of labels sigmoid(z/T); classes [rows, top_k] with the largest z/T, of equal ones
+// the lower class first; probabilities [rows, top_k]: their softmax(z/T); tail_mass [rows]: the sum
+// of the others', added up by themselves. With `classification`, soft_targets is BYTES [rows,
+// classification]: the largest elements of each row, chosen and ordered as those of `classes`, as
+// "VALUE:CLASS:NAME" with all digits of a float32. Where an answer has positions, their sizes
+// follow the rows in each shape, and each position is a row of its own.
 std::vector<InferenceTensor> MakeInferenceTensors(const float* logits, int64_t rows,
-                                                  const std::vector<std::string>& class_names,
+                                                  const ModelCard& card,
                                                   const InferenceParameters& parameters,
                                                   const std::vector<InferenceOutput>& outputs);
 

@@ -71,7 +71,8 @@ absl::StatusOr<Representation> ReadRepresentation(const ParameterValue& value) {
 }  // namespace
 
 absl::StatusOr<InferenceParameters> ReadInferenceParameters(
-    const std::map<std::string, ParameterValue>& values, int64_t classes) {
+    const std::map<std::string, ParameterValue>& values, const AnswerShape& shape) {
+  const int64_t classes = shape.classes;
   InferenceParameters parameters;
   for (const auto& [name, value] : values) {
     if (name == "temperature") {
@@ -106,7 +107,13 @@ absl::StatusOr<InferenceParameters> ReadInferenceParameters(
   }
   SoftTargetFormat format;
   format.temperature = parameters.temperature;
-  DISTILLERY_RETURN_IF_ERROR(Annotate(format.Validate(classes), "parameters"));
+  format.representation = parameters.representation;
+  DISTILLERY_RETURN_IF_ERROR(Annotate(format.Validate(shape), "parameters"));
+  if (parameters.top_k > 0) {
+    format.encoding = Encoding::kTopK;
+    format.top_k = parameters.top_k;
+    DISTILLERY_RETURN_IF_ERROR(Annotate(format.Validate(shape), "parameters"));
+  }
   return parameters;
 }
 

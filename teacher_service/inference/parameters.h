@@ -35,10 +35,11 @@ struct InferenceParameters {
 };
 
 // INVALID_ARGUMENT names the parameter: one that is unknown, with the nearest name, or a value of
-// the wrong kind or out of range. Names that Triton keeps for itself (sequence_id, priority,
-// triton_...) pass: its client libraries send some of them unasked, and none changes an answer.
+// the wrong kind or out of range, or that answers of this kind do not have. Names that Triton keeps
+// for itself (sequence_id, priority, triton_...) pass: its client libraries send some of them
+// unasked, and none changes an answer.
 absl::StatusOr<InferenceParameters> ReadInferenceParameters(
-    const std::map<std::string, ParameterValue>& values, int64_t classes);
+    const std::map<std::string, ParameterValue>& values, const AnswerShape& shape);
 
 // Triton's parameter of an output: how many of its largest elements to answer as text.
 inline constexpr char kClassification[] = "classification";

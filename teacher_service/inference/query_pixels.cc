@@ -39,7 +39,7 @@ void DividePixels(double pixel_max, int64_t count, float* pixels) {
 }
 
 absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& shape,
-                         bool any_finite) {
+                         bool any_finite, absl::string_view name) {
   const int64_t size = shape.size();
   const int64_t count = rows * size;
   if (any_finite ? AllFinite(pixels, count) : AllSurelyInRange(pixels, count)) {
@@ -53,7 +53,7 @@ absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& sh
   const int64_t in_row = at % size;
   const int64_t plane = shape.height * shape.width;
   const std::string where =
-      absl::StrCat("inputs: the pixel at row ", at / size, ", channel ", in_row / plane, ", y ",
+      absl::StrCat(name, ": the pixel at row ", at / size, ", channel ", in_row / plane, ", y ",
                    in_row % plane / shape.width, ", x ", in_row % shape.width, " is ", *bad);
   if (!std::isfinite(*bad)) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": pixels must be finite"));

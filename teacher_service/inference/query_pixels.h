@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "common/data/samples.h"
 
 namespace distillery {
@@ -24,9 +25,9 @@ absl::Status CheckPixelMax(double pixel_max);
 // REQUIRES: CheckPixelMax(pixel_max) is OK.
 void DividePixels(double pixel_max, int64_t count, float* pixels);
 
-// pixels [rows, channels, height, width], divided by pixel_max already. INVALID_ARGUMENT names the
-// first pixel that breaks the rule, and the way out.
+// pixels [rows, channels, height, width] of the input `name`, divided by pixel_max already.
+// INVALID_ARGUMENT names the first pixel that breaks the rule, and the way out.
 absl::Status CheckPixels(const float* pixels, int64_t rows, const ImageShape& shape,
-                         bool any_finite);
+                         bool any_finite, absl::string_view name = "inputs");
 
 }  // namespace distillery

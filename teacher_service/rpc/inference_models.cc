@@ -4,8 +4,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/data/numbers.h"
 #include "nlohmann/json.hpp"
 #include "teacher_service/inference/outputs.h"
+#include "teacher_service/inference/query_inputs.h"
+#include "teacher_service/rpc/inference_datatypes.h"
 #include "teacher_service/rpc/inference_request.h"
 
 namespace distillery {
@@ -35,7 +38,9 @@ void FillEnsemble(const TeacherInfo& info, inference::ModelEnsembling* ensemble)
     inference::ModelEnsembling::Step* const step = ensemble->add_step();
     step->set_model_name(member.model_name);
     step->set_model_version(-1);
-    (*step->mutable_input_map())[kInferenceInput] = kInferenceInput;
+    for (const std::string& name : InputNames(info.card.samples)) {
+      (*step->mutable_input_map())[name] = name;
+    }
     (*step->mutable_output_map())[SoftTargets()] =
         absl::StrCat(member.model_name, ".", SoftTargets());
   }
@@ -47,16 +52,20 @@ void FillModelMetadata(const TeacherInfo& info, inference::ModelMetadataResponse
   response->set_name(info.model_name);
   response->add_versions(kModelVersion);
   response->set_platform(Platform(info));
-  inference::ModelMetadataResponse::TensorMetadata* const input = response->add_inputs();
-  input->set_name(kInferenceInput);
-  input->set_datatype("FP32");
-  input->add_shape(-1);
-  for (const int64_t size : info.card.input_shape.ToVector()) input->add_shape(size);
+  const SampleSpec& samples = info.card.samples;
+  for (size_t i = 0; i < samples.inputs.size(); ++i) {
+    inference::ModelMetadataResponse::TensorMetadata* const input = response->add_inputs();
+    input->set_name(InputName(samples, i));
+    input->set_datatype(FindDatatype(ModelType(samples.inputs[i]))->name);
+    input->add_shape(-1);
+    for (const int64_t size : samples.inputs[i].shape) input->add_shape(size);
+  }
   // Clients ask for each output that is listed, so those that need top_k are a property.
   inference::ModelMetadataResponse::TensorMetadata* const output = response->add_outputs();
   output->set_name(SoftTargets());
   output->set_datatype("FP32");
   output->add_shape(-1);
+  for (const int64_t size : samples.answer.positions) output->add_shape(size);
   output->add_shape(info.card.class_count());
   auto& properties = *response->mutable_properties();
   properties["teacher_digest"] = info.digest;
@@ -64,7 +73,9 @@ void FillModelMetadata(const TeacherInfo& info, inference::ModelMetadataResponse
   properties["numerics_fingerprint"] = info.numerics_fingerprint;
   std::vector<std::string> top_k_outputs = InferenceOutputNames();
   top_k_outputs.erase(top_k_outputs.begin());
+  if (samples.answer.kind != AnswerKind::kClasses) top_k_outputs.clear();
   properties["top_k_outputs"] = ToJson(top_k_outputs);
+  if (!samples.is_picture_by_class()) properties["samples"] = samples.ToString();
 }
 
 void FillModelConfig(const TeacherInfo& info, const WorkQueue::Options& queue,
@@ -73,14 +84,18 @@ void FillModelConfig(const TeacherInfo& info, const WorkQueue::Options& queue,
   config->set_platform(Platform(info));
   config->set_max_batch_size(
       static_cast<int32_t>(std::min(info.max_batch_rows, kMaxInferenceRows)));
-  inference::ModelInput* const input = config->add_input();
-  input->set_name(kInferenceInput);
-  input->set_data_type(inference::TYPE_FP32);
-  input->set_format(inference::ModelInput::FORMAT_NCHW);
-  for (const int64_t size : info.card.input_shape.ToVector()) input->add_dims(size);
+  const SampleSpec& samples = info.card.samples;
+  for (size_t i = 0; i < samples.inputs.size(); ++i) {
+    inference::ModelInput* const input = config->add_input();
+    input->set_name(InputName(samples, i));
+    input->set_data_type(FindDatatype(ModelType(samples.inputs[i]))->config);
+    if (samples.inputs[i].is_picture()) input->set_format(inference::ModelInput::FORMAT_NCHW);
+    for (const int64_t size : samples.inputs[i].shape) input->add_dims(size);
+  }
   inference::ModelOutput* const output = config->add_output();
   output->set_name(SoftTargets());
   output->set_data_type(inference::TYPE_FP32);
+  for (const int64_t size : samples.answer.positions) output->add_dims(size);
   output->add_dims(info.card.class_count());
   if (info.members.empty()) {
     config->mutable_dynamic_batching()->set_max_queue_delay_microseconds(

@@ -3,6 +3,7 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <utility>
 
@@ -12,8 +13,8 @@
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/transport.h"
-#include "teacher_service/inference/pixels.h"
-#include "teacher_service/inference/query_pixels.h"
+#include "teacher_service/inference/query_inputs.h"
+#include "teacher_service/rpc/inference_datatypes.h"
 
 namespace distillery {
 namespace {
@@ -41,166 +42,174 @@ ParameterValue ToValue(const inference::InferParameter& parameter) {
   return std::monostate();
 }
 
-absl::Status WrongCount(absl::string_view field, int64_t count, absl::string_view unit,
-                        int64_t needed) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      field, " has ", count, " ", unit, ", inputs[0].shape and its datatype need ", needed));
+// One input of the request, where it lies in it, and its elements.
+struct FoundInput {
+  int index = 0;
+  const Input* input = nullptr;
+  SentInput sent;
+  // UINT8 of typed contents, which come in four bytes each.
+  std::string narrowed;
+
+  std::string field() const { return absl::StrCat("inputs[", index, "]"); }
+};
+
+absl::Status WrongCount(const FoundInput& found, absl::string_view field, int64_t count,
+                        absl::string_view unit, int64_t needed) {
+  return absl::InvalidArgumentError(absl::StrCat(field, " has ", count, " ", unit, ", ",
+                                                 found.field(), ".shape and its datatype need ",
+                                                 needed));
 }
 
-// The one input, by name.
-absl::StatusOr<const Input*> FindInput(const inference::ModelInferRequest& message) {
+// Those of the card, in its order, by name.
+absl::StatusOr<std::vector<FoundInput>> FindInputs(const inference::ModelInferRequest& message,
+                                                   const SampleSpec& samples) {
+  const std::vector<std::string> names = InputNames(samples);
+  std::vector<FoundInput> inputs(names.size());
   for (int i = 0; i < message.inputs_size(); ++i) {
     const std::string field = absl::StrCat("inputs[", i, "]");
-    if (message.inputs(i).name() != kInferenceInput) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          field, ".name: ", UnknownName("input", message.inputs(i).name(), {kInferenceInput})));
-    }
-    if (i > 0) {
+    const auto name = std::find(names.begin(), names.end(), message.inputs(i).name());
+    if (name == names.end()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(field, ".name: \"", kInferenceInput, "\" is given twice"));
+          absl::StrCat(field, ".name: ", UnknownName("input", message.inputs(i).name(), names)));
+    }
+    FoundInput& input = inputs[static_cast<size_t>(name - names.begin())];
+    if (input.input != nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".name: \"", *name, "\" is given twice"));
     }
     if (message.inputs(i).parameters_size() > 0) {
       return absl::InvalidArgumentError(
           absl::StrCat(field, ".parameters must be empty: send the elements in the request"));
     }
+    input.index = i;
+    input.input = &message.inputs(i);
   }
-  if (message.inputs_size() > 0) return &message.inputs(0);
-  return absl::InvalidArgumentError(
-      absl::StrCat("inputs: the input \"", kInferenceInput, "\" is missing"));
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (inputs[i].input != nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("inputs: the input \"", names[i], "\" is missing"));
+  }
+  return inputs;
+}
+
+absl::StatusOr<const InferenceDatatype*> ReadDatatype(const FoundInput& found,
+                                                      const InputSpec& spec) {
+  const InferenceDatatype* const known = FindDatatype(found.input->datatype());
+  if (known != nullptr && TakesType(spec, known->type)) return known;
+  return absl::InvalidArgumentError(absl::StrCat(
+      found.field(), ".datatype: ",
+      UnknownName("datatype", found.input->datatype(), DatatypeNames(SentTypes(spec)))));
 }
 
 // Returns the number of elements.
-absl::StatusOr<int64_t> CheckShape(const Input& input, const TeacherInfo& info) {
-  const std::vector<int64_t> shape(input.shape().begin(), input.shape().end());
+absl::StatusOr<int64_t> CheckShape(const FoundInput& found, const InputSpec& spec) {
+  const std::vector<int64_t> shape(found.input->shape().begin(), found.input->shape().end());
   // No message holds more than one element per byte.
   const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxMessageBytes);
-  if (!count.ok()) return Annotate(count.status(), "inputs[0]");
-  const std::vector<int64_t> expected = info.card.input_shape.ToVector();
-  if (shape.size() != expected.size() + 1 ||
-      !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("inputs[0].shape must be [rows, ",
-                                                   absl::StrJoin(expected, ", "), "], got [",
+  if (!count.ok()) return Annotate(count.status(), found.field());
+  if (shape.size() != spec.shape.size() + 1 ||
+      !std::equal(spec.shape.begin(), spec.shape.end(), shape.begin() + 1)) {
+    std::vector<std::string> wanted = {"rows"};
+    for (const int64_t size : spec.shape) wanted.push_back(absl::StrCat(size));
+    return absl::InvalidArgumentError(absl::StrCat(found.field(), ".shape must be [",
+                                                   absl::StrJoin(wanted, ", "), "], got [",
                                                    absl::StrJoin(shape, ", "), "]"));
   }
   if (shape[0] > kMaxInferenceRows) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("inputs[0] has ", shape[0], " rows, at most ", kMaxInferenceRows));
+        absl::StrCat(found.field(), " has ", shape[0], " rows, at most ", kMaxInferenceRows));
   }
   return *count;
 }
 
-absl::Status ReadRaw(const std::string& raw, PixelType type, int64_t count,
-                     InferenceRequest* request) {
-  const auto size = static_cast<int64_t>(raw.size());
-  if (size != count * PixelBytes(type)) {
-    return WrongCount("raw_input_contents[0]", size, "bytes", count * PixelBytes(type));
-  }
-  const bool aligned = reinterpret_cast<uintptr_t>(raw.data()) % alignof(float) == 0;
-  if (type == PixelType::kFloat32 && aligned) {
-    request->pixels = reinterpret_cast<const float*>(raw.data());
-    return absl::OkStatus();
-  }
-  request->converted.resize(static_cast<size_t>(count));
-  DecodePixels(raw, type, request->converted.data());
-  request->pixels = request->converted.data();
-  return absl::OkStatus();
-}
-
-// The field of InferTensorContents that holds a type.
-const char* ContentsField(PixelType type) {
-  switch (type) {
-    case PixelType::kFloat32:
-      return "fp32_contents";
-    case PixelType::kFloat64:
-      return "fp64_contents";
-    case PixelType::kUint8:
-      return "uint_contents";
-    case PixelType::kFloat16:
-      break;
-  }
-  return nullptr;
-}
-
-absl::Status ReadTyped(const inference::InferTensorContents& contents, PixelType type,
-                       int64_t count, InferenceRequest* request) {
-  const char* const wanted = ContentsField(type);
-  if (wanted == nullptr) {
-    return absl::InvalidArgumentError(
-        "inputs[0].datatype FP16 has no typed contents: send it in raw_input_contents");
-  }
-  std::vector<const google::protobuf::FieldDescriptor*> fields;
-  const google::protobuf::Reflection& reflection = *contents.GetReflection();
-  reflection.ListFields(contents, &fields);
-  int64_t size = 0;
-  for (const google::protobuf::FieldDescriptor* const field : fields) {
-    if (field->name() != wanted) {
-      return absl::InvalidArgumentError(absl::StrCat("inputs[0].contents.", field->name(),
-                                                     " is not for ", PixelTypeName(type), ": use ",
-                                                     wanted));
-    }
-    size = reflection.FieldSize(contents, field);
-  }
-  if (size != count) {
-    return WrongCount(absl::StrCat("inputs[0].contents.", wanted), size, "elements", count);
-  }
-  if (type == PixelType::kFloat32) {
-    request->pixels = contents.fp32_contents().data();
-    return absl::OkStatus();
-  }
-  request->converted.reserve(static_cast<size_t>(count));
-  for (const double value : contents.fp64_contents()) {
-    request->converted.push_back(static_cast<float>(value));
-  }
-  for (const uint32_t value : contents.uint_contents()) {
-    if (value > 255) {
-      return absl::InvalidArgumentError(absl::StrCat("inputs[0].contents.uint_contents[",
-                                                     request->converted.size(),
-                                                     "] must be 0 to 255, got ", value));
-    }
-    request->converted.push_back(static_cast<float>(value));
-  }
-  request->pixels = request->converted.data();
-  return absl::OkStatus();
-}
-
-// As the message has them. Returns their type.
-absl::StatusOr<PixelType> ReadElements(const inference::ModelInferRequest& message,
-                                       const TeacherInfo& info, InferenceRequest* request) {
-  DISTILLERY_ASSIGN_OR_RETURN(const Input* const input, FindInput(message));
-  const absl::StatusOr<PixelType> type = ParsePixelType(input->datatype());
-  if (!type.ok()) return Annotate(type.status(), "inputs[0].datatype");
-  DISTILLERY_ASSIGN_OR_RETURN(const int64_t count, CheckShape(*input, info));
-  request->rows = input->shape(0);
-  request->raw = message.raw_input_contents_size() > 0;
-  if (!request->raw) {
-    DISTILLERY_RETURN_IF_ERROR(ReadTyped(input->contents(), *type, count, request));
-    return *type;
-  }
-  if (input->has_contents()) {
-    return absl::InvalidArgumentError(
-        "raw_input_contents and inputs[0].contents are both set: send one of them");
+absl::Status ReadRaw(const inference::ModelInferRequest& message, int64_t count,
+                     FoundInput* found) {
+  if (found->input->has_contents()) {
+    return absl::InvalidArgumentError(absl::StrCat("raw_input_contents and ", found->field(),
+                                                   ".contents are both set: send one of them"));
   }
   if (message.raw_input_contents_size() != message.inputs_size()) {
     return absl::InvalidArgumentError(absl::StrCat("raw_input_contents has ",
                                                    message.raw_input_contents_size(),
                                                    " entries, inputs has ", message.inputs_size()));
   }
-  DISTILLERY_RETURN_IF_ERROR(ReadRaw(message.raw_input_contents(0), *type, count, request));
-  return *type;
+  found->sent.bytes = message.raw_input_contents(found->index);
+  const auto size = static_cast<int64_t>(found->sent.bytes.size());
+  const int64_t needed = count * SpecOf(found->sent.type).bytes;
+  if (size == needed) return absl::OkStatus();
+  return WrongCount(*found, absl::StrCat("raw_input_contents[", found->index, "]"), size, "bytes",
+                    needed);
 }
 
-absl::Status ReadPixels(const inference::ModelInferRequest& message, const TeacherInfo& info,
-                        InferenceRequest* request) {
-  DISTILLERY_ASSIGN_OR_RETURN(const PixelType type, ReadElements(message, info, request));
-  const double given = request->parameters.pixel_max;
-  const double pixel_max = given != 0 ? given : DefaultPixelMax(type == PixelType::kUint8);
-  if (pixel_max == 1) return absl::OkStatus();
-  const int64_t count = request->rows * info.card.input_shape.size();
-  if (request->converted.empty()) {
-    request->converted.assign(request->pixels, request->pixels + count);
-    request->pixels = request->converted.data();
+// Typed UINT8 comes as uint32.
+absl::Status Narrow(FoundInput* found) {
+  const absl::string_view wide = found->sent.bytes;
+  const size_t count = wide.size() / sizeof(uint32_t);
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t value = 0;
+    std::memcpy(&value, wide.data() + i * sizeof(value), sizeof(value));
+    if (value > UINT8_MAX) {
+      return absl::InvalidArgumentError(absl::StrCat(found->field(), ".contents.uint_contents[", i,
+                                                     "] must be 0 to 255, got ", value));
+    }
+    found->narrowed.push_back(static_cast<char>(value));
   }
-  DividePixels(pixel_max, count, request->converted.data());
+  found->sent.bytes = found->narrowed;
+  found->sent.stays = false;
+  return absl::OkStatus();
+}
+
+absl::Status ReadTyped(const InferenceDatatype& datatype, int64_t count, FoundInput* found) {
+  if (datatype.field == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(found->field(), ".datatype ", datatype.name,
+                     " has no typed contents: send it in raw_input_contents"));
+  }
+  const inference::InferTensorContents& contents = found->input->contents();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  contents.GetReflection()->ListFields(contents, &fields);
+  for (const google::protobuf::FieldDescriptor* const field : fields) {
+    if (field->name() == datatype.field) continue;
+    return absl::InvalidArgumentError(absl::StrCat(found->field(), ".contents.", field->name(),
+                                                   " is not for ", datatype.name, ": use ",
+                                                   datatype.field));
+  }
+  found->sent.bytes = datatype.elements(contents);
+  const int64_t size = static_cast<int64_t>(found->sent.bytes.size()) / datatype.field_bytes;
+  if (size != count) {
+    return WrongCount(*found, absl::StrCat(found->field(), ".contents.", datatype.field), size,
+                      "elements", count);
+  }
+  return datatype.type == ElementType::kUInt8 ? Narrow(found) : absl::OkStatus();
+}
+
+// As the message has them.
+absl::Status ReadElements(const inference::ModelInferRequest& message, const InputSpec& spec,
+                          FoundInput* found, InferenceRequest* request) {
+  DISTILLERY_ASSIGN_OR_RETURN(const InferenceDatatype* const datatype, ReadDatatype(*found, spec));
+  DISTILLERY_ASSIGN_OR_RETURN(const int64_t count, CheckShape(*found, spec));
+  const int64_t rows = found->input->shape(0);
+  if (request->rows == 0) request->rows = rows;
+  if (rows != request->rows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(found->field(), " has ", rows, " rows, another input has ", request->rows));
+  }
+  found->sent.type = datatype->type;
+  return request->raw ? ReadRaw(message, count, found) : ReadTyped(*datatype, count, found);
+}
+
+absl::Status ReadInputs(const inference::ModelInferRequest& message, const TeacherInfo& info,
+                        InferenceRequest* request) {
+  const SampleSpec& samples = info.card.samples;
+  DISTILLERY_RETURN_IF_ERROR(CheckGivenPixelMax(samples, request->parameters.pixel_max));
+  DISTILLERY_ASSIGN_OR_RETURN(std::vector<FoundInput> inputs, FindInputs(message, samples));
+  request->raw = message.raw_input_contents_size() > 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    DISTILLERY_RETURN_IF_ERROR(ReadElements(message, samples.inputs[i], &inputs[i], request));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    request->inputs.Add(samples.inputs[i], inputs[i].sent, request->parameters.pixel_max);
+  }
   return absl::OkStatus();
 }
 
@@ -231,18 +240,18 @@ absl::StatusOr<std::vector<InferenceOutput>> ReadOutputs(
 
 absl::StatusOr<InferenceRequest> ReadInferenceRequest(const inference::ModelInferRequest& message,
                                                       const TeacherInfo& info) {
-  const int64_t classes = info.card.class_count();
+  const AnswerShape shape = info.card.answer_shape();
   InferenceRequest request;
   std::map<std::string, ParameterValue> values;
   for (const auto& [name, parameter] : message.parameters()) values[name] = ToValue(parameter);
-  DISTILLERY_ASSIGN_OR_RETURN(request.parameters, ReadInferenceParameters(values, classes));
-  DISTILLERY_ASSIGN_OR_RETURN(request.outputs, ReadOutputs(message, classes, &request.parameters));
-  DISTILLERY_RETURN_IF_ERROR(ReadPixels(message, info, &request));
-  int64_t answer =
-      InferenceBytes(request.rows, info.card.class_names, request.parameters, request.outputs) +
-      static_cast<int64_t>(message.id().size()) + kAnswerOverhead;
+  DISTILLERY_ASSIGN_OR_RETURN(request.parameters, ReadInferenceParameters(values, shape));
+  DISTILLERY_ASSIGN_OR_RETURN(request.outputs,
+                              ReadOutputs(message, shape.classes, &request.parameters));
+  DISTILLERY_RETURN_IF_ERROR(ReadInputs(message, info, &request));
+  int64_t answer = InferenceBytes(request.rows, info.card, request.parameters, request.outputs) +
+                   static_cast<int64_t>(message.id().size()) + kAnswerOverhead;
   // As varints, large class numbers take a byte more.
-  if (!request.raw) answer += request.rows * request.parameters.top_k;
+  if (!request.raw) answer += request.rows * shape.positions() * request.parameters.top_k;
   if (answer > kMaxMessageBytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the answer for ", request.rows, " rows would be over 4 MiB: send fewer"));

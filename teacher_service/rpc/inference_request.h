@@ -10,6 +10,7 @@
 #include "inference/grpc_service.pb.h"
 #include "teacher_service/inference/outputs.h"
 #include "teacher_service/inference/parameters.h"
+#include "teacher_service/inference/sent_numbers.h"
 #include "teacher_service/teachers/teacher.h"
 
 namespace distillery {
@@ -21,9 +22,8 @@ struct InferenceRequest {
   int64_t rows = 0;
   // Whether the answer is raw, as the inputs were.
   bool raw = false;
-  // [rows, channels, height, width], pixels in 0..1: in `converted`, or in the message itself.
-  const float* pixels = nullptr;
-  std::vector<float> converted;
+  // Converted, or the message's own bytes.
+  SentInputs inputs;
 };
 
 // The message must outlive what is returned. Nothing is allocated by a size that the message's own
@@ -37,8 +37,5 @@ absl::Status CheckModelVersion(absl::string_view field, const std::string& versi
 inline constexpr char kModelVersion[] = "1";
 
 inline constexpr int64_t kMaxInferenceRows = 4096;
-
-// The one input of a model.
-inline constexpr char kInferenceInput[] = "inputs";
 
 }  // namespace distillery

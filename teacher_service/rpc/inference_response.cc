@@ -21,8 +21,8 @@ void FillInferenceResponse(const InferenceRequest& request, const TeacherInfo& i
   response->set_model_name(info.model_name);
   response->set_model_version(kModelVersion);
   (*response->mutable_parameters())["teacher_digest"].set_string_param(info.digest);
-  for (InferenceTensor& tensor : MakeInferenceTensors(logits, request.rows, info.card.class_names,
-                                                      request.parameters, request.outputs)) {
+  for (InferenceTensor& tensor :
+       MakeInferenceTensors(logits, request.rows, info.card, request.parameters, request.outputs)) {
     inference::ModelInferResponse::InferOutputTensor* const output = response->add_outputs();
     output->set_name(InferenceOutputNames()[static_cast<size_t>(tensor.output)]);
     output->set_datatype(tensor.datatype);

@@ -11,7 +11,7 @@
 
 namespace distillery {
 
-// logits [request.rows, classes]. All fields but id, raw or typed as the request was.
+// logits [request.rows, positions..., classes]. All fields but id, raw or typed as the request was.
 void FillInferenceResponse(const InferenceRequest& request, const TeacherInfo& info,
                            const float* logits, inference::ModelInferResponse* response);
 

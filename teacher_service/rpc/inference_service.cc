@@ -95,11 +95,11 @@ absl::Status InferenceServiceImpl::Infer(Context* context,
   DISTILLERY_ASSIGN_OR_RETURN(InferenceRequest read,
                               ReadInferenceRequest(*request, teacher->info()));
   ComputeScheduler& scheduler = host_->scheduler();
-  // The message lives until the call is finished, and with it what `pixels` points to.
+  // The message lives until the call is finished, and with it what the inputs point to.
   const auto asked = std::make_shared<const InferenceRequest>(std::move(read));
   Query query;
   query.teacher = teacher;
-  query.inputs = asked->pixels;
+  query.inputs = asked->inputs.columns();
   query.rows = asked->rows;
   query.any_finite_pixels = asked->parameters.allow_out_of_range;
   query.deadline = std::min(SteadyDeadline(*context, scheduler.clock()),

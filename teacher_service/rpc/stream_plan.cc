@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/data/numbers.h"
 #include "common/rpc/transport.h"
 #include "teacher_service/rpc/teacher_messages.h"
 
@@ -15,8 +16,9 @@ absl::StatusOr<StreamPlan> PlanStream(const v1::StreamSoftTargetsRequest& reques
   DISTILLERY_ASSIGN_OR_RETURN(plan.teacher, host->ReadyTeacher(request.model_name()));
   const TeacherInfo& info = plan.teacher->info();
   DISTILLERY_ASSIGN_OR_RETURN(
-      plan.chunks.format, ReadFormat(request.temperature(), request.representation(),
-                                     request.encoding(), request.top_k(), info.card.class_count()));
+      plan.chunks.format,
+      ReadFormat(request.temperature(), request.representation(), request.encoding(),
+                 request.top_k(), info.card.answer_shape()));
   DISTILLERY_ASSIGN_OR_RETURN(plan.chunks.view, ReadView(request.augmentation()));
   plan.chunks.include_samples = request.include_samples();
   plan.chunks.max_bytes = kChunkBytes;
@@ -31,9 +33,10 @@ absl::StatusOr<std::unique_ptr<StreamedShard>> StreamedShard::Open(
   DISTILLERY_RETURN_IF_ERROR(
       CheckExpected("dataset", request.expected_dataset_digest(), dataset->digest()));
   const ChunkMaker::Options& chunks = plan.chunks;
-  const int64_t row_bytes =
-      (plan.samples_alone() ? 0 : chunks.format.SizesOf(1, dataset->class_count()).total()) +
-      (chunks.include_samples ? dataset->shape().size() + 4 : 0);
+  DISTILLERY_RETURN_IF_ERROR(CheckView(*dataset, chunks.view));
+  const AnswerShape shape(dataset->spec().answer, dataset->class_count());
+  const int64_t row_bytes = (plan.samples_alone() ? 0 : chunks.format.SizesOf(1, shape).total()) +
+                            (chunks.include_samples ? dataset->record_bytes() + 4 : 0);
   if (row_bytes > kMaxMessageBytes - 4096) {
     return absl::ResourceExhaustedError(absl::StrCat("one row takes ", row_bytes,
                                                      " bytes, a message at most ", kMaxMessageBytes,
@@ -59,6 +62,9 @@ v1::StreamSoftTargetsResponse StreamedShard::Header() const {
   message.mutable_header()->set_dataset_digest(dataset_->digest());
   message.mutable_header()->set_row_count(row_count());
   message.mutable_header()->set_class_count(static_cast<int32_t>(dataset_->class_count()));
+  for (const int64_t size : dataset_->spec().answer.positions) {
+    message.mutable_header()->add_positions(size);
+  }
   return message;
 }
 
@@ -69,7 +75,7 @@ absl::StatusOr<std::optional<SoftTargetChunk>> StreamedShard::Make(
   // The cut may begin before the row that is due.
   LogitRows due = *rows;
   const int64_t skipped = row - due.first_row;
-  if (due.data != nullptr) due.data += skipped * dataset_->class_count() * (due.half ? 2 : 4);
+  if (due.data != nullptr) due.data += skipped * logits_->row_values() * (due.half ? 2 : 4);
   due.first_row = row;
   due.rows -= skipped;
   if (due.file == nullptr) return maker_.Make(due);

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/rpc/sample_conversion.h"
 #include "common/rpc/soft_target_conversion.h"
 
 namespace distillery {
@@ -20,13 +21,13 @@ absl::StatusOr<Encoding> ReadEncoding(int encoding) {
 }
 
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
-                                            int64_t top_k, int64_t classes) {
+                                            int64_t top_k, const AnswerShape& shape) {
   SoftTargetFormat format;
   format.temperature = temperature;
   format.top_k = top_k;
   DISTILLERY_ASSIGN_OR_RETURN(format.representation, ReadRepresentation(representation));
   DISTILLERY_ASSIGN_OR_RETURN(format.encoding, ReadEncoding(encoding));
-  DISTILLERY_RETURN_IF_ERROR(format.Validate(classes));
+  DISTILLERY_RETURN_IF_ERROR(format.Validate(shape));
   return format;
 }
 
@@ -49,7 +50,13 @@ absl::Status CheckExpected(absl::string_view what, const std::string& expected,
 void FillTeacher(const TeacherInfo& info, v1::Teacher* message) {
   message->set_teacher_digest(info.digest);
   message->set_model_name(info.model_name);
-  for (const int64_t size : info.card.input_shape.ToVector()) message->add_input_shape(size);
+  if (info.card.samples.is_picture_by_class()) {
+    for (const int64_t size : info.card.samples.picture_shape().ToVector()) {
+      message->add_input_shape(size);
+    }
+  } else {
+    ToProto(info.card.samples, message->mutable_inputs(), message->mutable_answer());
+  }
   for (const std::string& name : info.card.class_names) message->add_class_names(name);
   message->set_parameter_count(info.parameter_count);
   message->set_numerics_fingerprint(info.numerics_fingerprint);
@@ -65,7 +72,7 @@ void FillTeacher(const TeacherInfo& info, v1::Teacher* message) {
   message->set_ready(true);
 }
 
-void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& format,
+void FillSoftTargets(int64_t rows, const AnswerShape& shape, const SoftTargetFormat& format,
                      EncodedRows encoded, v1::ComputeSoftTargetsResponse* response) {
   using Field = v1::Tensor* (v1::ComputeSoftTargetsResponse::*)();
   // In the order of TensorRole.
@@ -73,7 +80,7 @@ void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& form
                                &v1::ComputeSoftTargetsResponse::mutable_row_scales,
                                &v1::ComputeSoftTargetsResponse::mutable_class_indexes,
                                &v1::ComputeSoftTargetsResponse::mutable_tail_mass};
-  for (const EncodedTensor& tensor : format.Tensors(rows, classes)) {
+  for (const EncodedTensor& tensor : format.Tensors(rows, shape)) {
     v1::Tensor& message = *(response->*kFields[static_cast<int>(tensor.role)])();
     message.set_data_type(ToProto(tensor.type));
     message.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());

@@ -18,7 +18,7 @@ namespace distillery {
 // INVALID_ARGUMENT names the field. The enums come as numbers: unknown ones too.
 absl::StatusOr<Encoding> ReadEncoding(int encoding);
 absl::StatusOr<SoftTargetFormat> ReadFormat(double temperature, int representation, int encoding,
-                                            int64_t top_k, int64_t classes);
+                                            int64_t top_k, const AnswerShape& shape);
 absl::StatusOr<View> ReadView(const v1::AugmentationSelector& selector);
 
 // FAILED_PRECONDITION "WHAT digest is ..., expected ..." unless `expected` is empty or `actual`.
@@ -26,7 +26,7 @@ absl::Status CheckExpected(absl::string_view what, const std::string& expected,
                            const std::string& actual);
 
 void FillTeacher(const TeacherInfo& info, v1::Teacher* message);
-void FillSoftTargets(int64_t rows, int64_t classes, const SoftTargetFormat& format,
+void FillSoftTargets(int64_t rows, const AnswerShape& shape, const SoftTargetFormat& format,
                      EncodedRows encoded, v1::ComputeSoftTargetsResponse* response);
 
 // CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any more: work that has queued for

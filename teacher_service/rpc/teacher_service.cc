@@ -1,86 +1,27 @@
 #include "teacher_service/rpc/teacher_service.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
-#include "common/base/shape.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/caller.h"
+#include "common/rpc/sample_conversion.h"
 #include "common/rpc/status_conversion.h"
 #include "common/rpc/transport.h"
 #include "common/security/role.h"
-#include "teacher_service/inference/query_pixels.h"
+#include "teacher_service/rpc/compute_inputs.h"
 #include "teacher_service/rpc/teacher_messages.h"
 
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxComputeRows = 4096;
-constexpr int64_t kMaxComputeElements = kMaxMessageBytes / 4;
 // What a message takes besides its tensors' bytes.
 constexpr int64_t kMessageOverhead = 4096;
-
-bool HoldsBytes(const v1::Tensor& inputs) { return inputs.data_type() == v1::DATA_TYPE_UINT8; }
-
-double PixelMaxOf(const v1::ComputeSoftTargetsRequest& request) {
-  return request.pixel_max() != 0 ? request.pixel_max()
-                                  : DefaultPixelMax(HoldsBytes(request.inputs()));
-}
-
-// Type, shape and size.
-absl::Status CheckInputs(const v1::Tensor& inputs, const ModelCard& card) {
-  if (inputs.data_type() != v1::DATA_TYPE_FLOAT32 && !HoldsBytes(inputs)) {
-    return absl::InvalidArgumentError(
-        "inputs.data_type must be DATA_TYPE_FLOAT32 or DATA_TYPE_UINT8");
-  }
-  const std::vector<int64_t> shape(inputs.shape().begin(), inputs.shape().end());
-  const absl::StatusOr<int64_t> count = CheckedElementCount(shape, kMaxComputeElements);
-  if (!count.ok()) return Annotate(count.status(), "inputs");
-  const std::vector<int64_t> expected = card.input_shape.ToVector();
-  if (shape.size() != 4 || !std::equal(expected.begin(), expected.end(), shape.begin() + 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("inputs.shape must be [rows, ",
-                                                   absl::StrJoin(expected, ", "), "], got [",
-                                                   absl::StrJoin(shape, ", "), "]"));
-  }
-  if (shape[0] > kMaxComputeRows) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("inputs has ", shape[0], " rows, at most ", kMaxComputeRows));
-  }
-  const int64_t needed = HoldsBytes(inputs) ? *count : *count * 4;
-  if (static_cast<int64_t>(inputs.data().size()) != needed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("inputs.data has ", inputs.data().size(), " bytes, its shape needs ", needed));
-  }
-  return absl::OkStatus();
-}
-
-// The checked inputs as the teacher takes them: the message's own bytes where they are so already,
-// which stay where they are until the call ends. They lie aligned unless they are a few, inside of
-// the string itself.
-std::shared_ptr<const float> PixelsOf(const v1::ComputeSoftTargetsRequest& request) {
-  const std::string& data = request.inputs().data();
-  const bool bytes = HoldsBytes(request.inputs());
-  const bool aligned = reinterpret_cast<uintptr_t>(data.data()) % alignof(float) == 0;
-  if (!bytes && aligned && PixelMaxOf(request) == 1) {
-    return {std::shared_ptr<const float>(), reinterpret_cast<const float*>(data.data())};
-  }
-  const size_t count = bytes ? data.size() : data.size() / sizeof(float);
-  const auto pixels = std::make_shared<std::vector<float>>(count);
-  if (bytes) {
-    std::copy_n(reinterpret_cast<const uint8_t*>(data.data()), count, pixels->data());
-  } else {
-    std::memcpy(pixels->data(), data.data(), data.size());
-  }
-  DividePixels(PixelMaxOf(request), static_cast<int64_t>(count), pixels->data());
-  return {pixels, pixels->data()};
-}
 
 }  // namespace
 
@@ -159,35 +100,35 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   DISTILLERY_ASSIGN_OR_RETURN(const std::shared_ptr<Teacher> teacher,
                               host_->ReadyTeacher(request.model_name()));
   const ModelCard& card = teacher->info().card;
-  const int64_t classes = card.class_count();
+  const AnswerShape shape = card.answer_shape();
   DISTILLERY_ASSIGN_OR_RETURN(const SoftTargetFormat format,
                               ReadFormat(request.temperature(), request.representation(),
-                                         request.encoding(), request.top_k(), classes));
+                                         request.encoding(), request.top_k(), shape));
   if (format.representation == Representation::kNone) {
     return absl::InvalidArgumentError("representation: REPRESENTATION_NONE is for streams");
   }
-  DISTILLERY_RETURN_IF_ERROR(CheckPixelMax(PixelMaxOf(request)));
-  DISTILLERY_RETURN_IF_ERROR(CheckInputs(request.inputs(), card));
-  const int64_t rows = request.inputs().shape(0);
-  if (format.SizesOf(rows, classes).total() > kMaxMessageBytes - kMessageOverhead) {
+  DISTILLERY_ASSIGN_OR_RETURN(ComputeInputs read, ReadComputeInputs(request, card.samples));
+  const int64_t rows = read.rows;
+  if (format.SizesOf(rows, shape).total() > kMaxMessageBytes - kMessageOverhead) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the answer for ", rows, " rows would be over 4 MiB: send fewer"));
   }
   DISTILLERY_ASSIGN_OR_RETURN(const ClientLimits::Place place,
                               query_limits_.Enter(ClientOf(*context)));
-  const std::shared_ptr<const float> pixels = PixelsOf(request);
+  // The message lives until the call is finished, and with it what the inputs point to.
+  const auto inputs = std::make_shared<const SentInputs>(std::move(read.inputs));
   Query query;
   query.teacher = teacher;
-  query.inputs = pixels.get();
+  query.inputs = inputs->columns();
   query.rows = rows;
   query.any_finite_pixels = request.allow_out_of_range();
   query.deadline = SteadyDeadline(*context, host_->scheduler().clock());
   query.cancelled = [context] { return context->IsCancelled(); };
   query.done = [=](const absl::Status& status, const float* logits) {
-    (void)pixels;
+    (void)inputs;
     (void)place;
     if (status.ok()) {
-      FillSoftTargets(rows, classes, format, EncodeSoftTargets(logits, rows, classes, format),
+      FillSoftTargets(rows, shape, format, EncodeSoftTargets(logits, rows, shape, format),
                       response);
       response->set_teacher_digest(teacher->info().digest);
     }
@@ -195,9 +136,9 @@ absl::Status TeacherServiceImpl::Compute(Context* context,
   };
   query.format = format;
   query.done_encoded = [=](EncodedRows encoded) {
-    (void)pixels;
+    (void)inputs;
     (void)place;
-    FillSoftTargets(rows, classes, format, std::move(encoded), response);
+    FillSoftTargets(rows, shape, format, std::move(encoded), response);
     response->set_teacher_digest(teacher->info().digest);
     reactor->Finish(grpc::Status::OK);
   };
@@ -238,8 +179,12 @@ absl::Status TeacherServiceImpl::Describe(const Dataset& dataset,
   response->set_dataset_digest(dataset.digest());
   response->set_sample_count(dataset.size());
   response->set_stored_sample_count(dataset.stored_size());
-  for (const int64_t size : dataset.shape().ToVector()) response->add_input_shape(size);
-  response->set_pixel_max(dataset.pixel_max());
+  if (dataset.spec().is_picture_by_class()) {
+    for (const int64_t size : dataset.shape().ToVector()) response->add_input_shape(size);
+    response->set_pixel_max(dataset.pixel_max());
+  } else {
+    ToProto(dataset.spec(), response->mutable_inputs(), response->mutable_answer());
+  }
   for (const std::string& name : dataset.class_names()) response->add_class_names(name);
   v1::Tensor* const indexes = response->mutable_stored_indexes();
   indexes->set_data_type(v1::DATA_TYPE_INT32);

@@ -11,8 +11,8 @@
 
 namespace distillery {
 
-absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
-    const std::string& path, const ComputeDevice& device) {
+absl::StatusOr<CompiledModel> LoadCompiledModel(const std::string& path,
+                                                const ComputeDevice& device) {
   std::shared_ptr<torch::inductor::AOTIModelPackageLoader> loader;
   const absl::Status loaded = CatchTorchErrors([&] {
     const c10::OptionalDeviceGuard guard(device.tensors);
@@ -23,7 +23,7 @@ absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCo
     return absl::InvalidArgumentError(
         absl::StrCat(path, " is no AOTInductor package: ", loaded.message()));
   }
-  return [loader](const at::Tensor& batch) { return loader->run({batch}); };
+  return [loader](const std::vector<at::Tensor>& inputs) { return loader->run(inputs); };
 }
 
 }  // namespace distillery

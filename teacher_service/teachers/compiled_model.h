@@ -13,10 +13,12 @@
 
 namespace distillery {
 
-// The function that the package computes; it gives all of its outputs. FAILED_PRECONDITION in a
-// build without DISTILLERY_AOTI; INVALID_ARGUMENT for what is no package (model_format.h tells it
-// by its content).
-absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
-    const std::string& path, const ComputeDevice& device);
+// The function that a package computes: its inputs, in order, to all of its outputs.
+using CompiledModel = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)>;
+
+// FAILED_PRECONDITION in a build without DISTILLERY_AOTI; INVALID_ARGUMENT for what is no package
+// (model_format.h tells it by its content).
+absl::StatusOr<CompiledModel> LoadCompiledModel(const std::string& path,
+                                                const ComputeDevice& device);
 
 }  // namespace distillery

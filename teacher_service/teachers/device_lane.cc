@@ -11,7 +11,7 @@
 namespace distillery {
 namespace {
 
-// Where each output begins in the buffer, so that every type lies aligned.
+// Where each input or output begins in its buffer, so that every type lies aligned.
 constexpr int64_t kAlignment = 64;
 
 int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -33,12 +33,23 @@ at::Tensor DeviceLane::Pinned(int64_t bytes, at::Tensor* buffer) const {
   return buffer->narrow(0, 0, bytes);
 }
 
-at::Tensor DeviceLane::CopyIn(const void* values, at::ScalarType type, at::IntArrayRef shape) {
-  const int64_t bytes =
-      c10::multiply_integers(shape) * static_cast<int64_t>(c10::elementSize(type));
-  const at::Tensor host = Pinned(bytes, &inputs_).view(type).view(shape);
-  std::memcpy(host.data_ptr(), values, static_cast<size_t>(bytes));
-  return device_.runtime->CopyToDevice(host, device_.tensors);
+std::vector<at::Tensor> DeviceLane::CopyIn(const std::vector<Input>& inputs) {
+  const auto bytes_of = [](const Input& input) {
+    return c10::multiply_integers(input.shape) * static_cast<int64_t>(c10::elementSize(input.type));
+  };
+  int64_t total = 0;
+  for (const Input& input : inputs) total += Aligned(bytes_of(input));
+  const at::Tensor host = Pinned(total, &inputs_);
+  std::vector<at::Tensor> copies;
+  int64_t first = 0;
+  for (const Input& input : inputs) {
+    const int64_t bytes = bytes_of(input);
+    const at::Tensor column = host.narrow(0, first, bytes).view(input.type).view(input.shape);
+    std::memcpy(column.data_ptr(), input.values, static_cast<size_t>(bytes));
+    copies.push_back(device_.runtime->CopyToDevice(column, device_.tensors));
+    first += Aligned(bytes);
+  }
+  return copies;
 }
 
 at::Tensor DeviceLane::Forward(const at::Tensor& batch, const std::vector<int64_t>& sizes,

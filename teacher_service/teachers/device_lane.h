@@ -27,9 +27,18 @@ class DeviceLane {
   // REQUIRES: !device.is_cpu().
   explicit DeviceLane(const ComputeDevice& device);
 
-  // Starts a copy of `values` to a tensor [shape] of that type on the device. The memory is free at
-  // once; one CopyIn at a time until the next Wait or CopyOut.
-  at::Tensor CopyIn(const void* values, at::ScalarType type, at::IntArrayRef shape);
+  // One input of a batch.
+  struct Input {
+    const void* values = nullptr;
+    at::ScalarType type = at::kFloat;
+    std::vector<int64_t> shape;
+  };
+  // Starts copies to tensors of these types and shapes on the device. The memory is free at once;
+  // one CopyIn at a time until the next Wait or CopyOut.
+  std::vector<at::Tensor> CopyIn(const std::vector<Input>& inputs);
+  at::Tensor CopyIn(const void* values, at::ScalarType type, const std::vector<int64_t>& shape) {
+    return CopyIn({{values, type, shape}}).front();
+  }
 
   // One tensor on the device, and where its bytes go.
   struct Output {

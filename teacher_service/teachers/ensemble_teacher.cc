@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -18,27 +19,36 @@ class EnsembleTeacher : public Teacher {
  public:
   EnsembleTeacher(TeacherInfo info, EnsembleOptions::Mean mean,
                   std::vector<std::shared_ptr<Teacher>> teachers)
-      : info_(std::move(info)), mean_(mean), teachers_(std::move(teachers)) {}
+      : info_(std::move(info)),
+        mean_(info_.card.samples.answer.kind == AnswerKind::kValues ? EnsembleOptions::Mean::kLogits
+                                                                    : mean),
+        labels_(info_.card.samples.answer.kind == AnswerKind::kMultilabel),
+        teachers_(std::move(teachers)) {}
 
   const TeacherInfo& info() const override { return info_; }
 
-  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& inputs, int64_t rows, float* logits) override {
     const int64_t classes = info_.card.class_count();
-    const auto size = static_cast<size_t>(rows * classes);
+    // For each position of each row.
+    const int64_t answers = rows * info_.card.samples.answer.position_count();
+    const auto size = static_cast<size_t>(answers * classes);
     // Sums in double and in the members' order: the same bits whoever asks.
-    std::vector<double> sums(size, 0);
+    Sums sums{std::vector<double>(size, 0), std::vector<double>(labels_ ? size : 0, 0)};
     std::vector<float> one(size);
     for (size_t m = 0; m < teachers_.size(); ++m) {
       DISTILLERY_RETURN_IF_ERROR(teachers_[m]->ComputeLogits(inputs, rows, one.data()));
-      const double weight = info_.members[m].weight;
-      for (int64_t r = 0; r < rows; ++r) {
-        Add(&one[static_cast<size_t>(r * classes)], classes, weight,
-            &sums[static_cast<size_t>(r * classes)]);
+      for (int64_t first = 0; first < answers * classes; first += classes) {
+        Add(&one[static_cast<size_t>(first)], first, info_.members[m].weight, &sums);
       }
     }
     for (size_t i = 0; i < size; ++i) {
-      const bool is_logit = mean_ == EnsembleOptions::Mean::kLogits || std::isnan(sums[i]);
-      logits[i] = static_cast<float>(is_logit ? sums[i] : std::log(std::max(sums[i], kLeast)));
+      const double sum = sums.sums[i];
+      if (mean_ == EnsembleOptions::Mean::kLogits || std::isnan(sum)) {
+        logits[i] = static_cast<float>(sum);
+      } else {
+        const double against = labels_ ? std::log(std::max(sums.against[i], kLeast)) : 0;
+        logits[i] = static_cast<float>(std::log(std::max(sum, kLeast)) - against);
+      }
     }
     return absl::OkStatus();
   }
@@ -47,7 +57,18 @@ class EnsembleTeacher : public Teacher {
   // The smallest probability whose logarithm is taken: e^-100, beyond what float32's softmax holds.
   static constexpr double kLeast = 3.7e-44;
 
-  void Add(const float* row, int64_t classes, double weight, double* sums) const {
+  struct Sums {
+    // Of logits, or of probabilities.
+    std::vector<double> sums;
+    // Of labels, the probabilities that they are not there: 1 - sum would leave nothing of small
+    // ones.
+    std::vector<double> against;
+  };
+
+  // The answer to one position, `row` [classes], which is at `first` of the sums.
+  void Add(const float* row, int64_t first, double weight, Sums* all) const {
+    const int64_t classes = info_.card.class_count();
+    double* const sums = &all->sums[static_cast<size_t>(first)];
     if (mean_ == EnsembleOptions::Mean::kLogits) {
       for (int64_t i = 0; i < classes; ++i) sums[i] += weight * row[i];
       return;
@@ -55,6 +76,14 @@ class EnsembleTeacher : public Teacher {
     // A member without an answer is none that can be left out of the mean.
     if (!AllFinite(row, classes)) {
       std::fill(sums, sums + classes, std::nan(""));
+      return;
+    }
+    if (labels_) {
+      double* const against = &all->against[static_cast<size_t>(first)];
+      for (int64_t i = 0; i < classes; ++i) {
+        sums[i] += weight / (1 + std::exp(-static_cast<double>(row[i])));
+        against[i] += weight / (1 + std::exp(static_cast<double>(row[i])));
+      }
       return;
     }
     const double largest = *std::max_element(row, row + classes);
@@ -65,13 +94,22 @@ class EnsembleTeacher : public Teacher {
 
   const TeacherInfo info_;
   const EnsembleOptions::Mean mean_;
+  const bool labels_;
   const std::vector<std::shared_ptr<Teacher>> teachers_;
 };
+
+// Of a picture the pixel_max says nothing: pixels come in 0..1.
+bool SameSamples(const SampleSpec& a, const SampleSpec& b) {
+  if (a.is_picture_by_class() && b.is_picture_by_class()) {
+    return a.picture_shape() == b.picture_shape();
+  }
+  return a == b;
+}
 
 absl::Status CheckAgree(const std::string& name, const TeacherInfo& first,
                         const TeacherInfo& other) {
   const char* what = nullptr;
-  if (!(first.card.input_shape == other.card.input_shape)) what = "input shapes";
+  if (!SameSamples(first.card.samples, other.card.samples)) what = "input shapes";
   if (first.card.class_names != other.card.class_names) what = "classes";
   if (first.batch_rows != other.batch_rows) what = "batch_rows";
   if (first.half_logits != other.half_logits) what = "cache precisions";

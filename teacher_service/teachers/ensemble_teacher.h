@@ -13,7 +13,8 @@ namespace distillery {
 
 struct EnsembleOptions {
   enum class Mean {
-    // logits = log(sum_i w_i softmax(z_i)): the arithmetic mean of the probabilities at T = 1.
+    // logits = log(sum_i w_i softmax(z_i)): the arithmetic mean of the probabilities at T = 1; of
+    // labels the same with each one's sigmoid. Values have none: their mean is kLogits.
     kProbabilities,
     // logits = sum_i w_i z_i: the geometric mean.
     kLogits

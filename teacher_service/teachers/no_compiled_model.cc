@@ -4,8 +4,8 @@
 
 namespace distillery {
 
-absl::StatusOr<std::function<std::vector<at::Tensor>(const at::Tensor&)>> LoadCompiledModel(
-    const std::string& path, const ComputeDevice& /*device*/) {
+absl::StatusOr<CompiledModel> LoadCompiledModel(const std::string& path,
+                                                const ComputeDevice& /*device*/) {
   return absl::FailedPreconditionError(
       absl::StrCat(path,
                    " is an AOTInductor package: build with LibTorch 2.6 or newer and "

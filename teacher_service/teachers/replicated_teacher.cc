@@ -22,7 +22,7 @@ class ReplicatedTeacher : public Teacher {
 
   const TeacherInfo& info() const override { return info_; }
 
-  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& inputs, int64_t rows, float* logits) override {
     return Try([&](Teacher& teacher) {
       return Judge(teacher.ComputeLogits(inputs, rows, logits), logits, rows);
     });
@@ -38,7 +38,7 @@ class ReplicatedTeacher : public Teacher {
 
   bool encodes() const override { return replicas_.front().teacher->encodes(); }
   absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
-      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
+      const InputColumns& inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
     std::vector<absl::Status> answers;
     const absl::Status status = Try([&](Teacher& teacher) -> Outcome {
       absl::StatusOr<std::vector<absl::Status>> computed =

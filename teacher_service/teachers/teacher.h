@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/model/card.h"
 #include "common/soft_targets/encode.h"
+#include "teacher_service/teachers/input_columns.h"
 
 namespace distillery {
 
@@ -50,14 +51,15 @@ class Teacher {
  public:
   virtual ~Teacher() = default;
   virtual const TeacherInfo& info() const = 0;
-  // inputs [rows, channels, height, width], pixels in 0..1; logits [rows, classes] is written. The
-  // status is OK even if the model answers a row with NaN or infinity: these stand in that row
-  // then, and the other rows are what they would be without it (see finite_rows.h).
-  // RESOURCE_EXHAUSTED when the device has no memory; INTERNAL for what the model throws.
-  virtual absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) = 0;
+  // A column for each input of info().card.samples: of pictures pixels in 0..1. Writes logits
+  // [rows, positions..., classes], card.row_values() for each row. The status is OK even if the
+  // model answers a row with NaN or infinity: these stand in that row then, and the other rows are
+  // what they would be without it (see finite_rows.h). RESOURCE_EXHAUSTED when the device has no
+  // memory; INTERNAL for what the model throws.
+  virtual absl::Status ComputeLogits(const InputColumns& inputs, int64_t rows, float* logits) = 0;
 
   // True if ComputeLogitsOfBytes is there, which then costs less: a quarter of the bytes go to a
-  // device, which makes pixels of them.
+  // device, which makes pixels of them. Of single pictures alone.
   virtual bool takes_bytes() const { return false; }
   // ComputeLogits, to the last bit, of bytes / pixel_max. REQUIRES: takes_bytes().
   virtual absl::Status ComputeLogitsOfBytes(const uint8_t* /*bytes*/, int /*pixel_max*/,
@@ -73,7 +75,7 @@ class Teacher {
   // part, as CheckFiniteRows of finite_rows.h gives it for the logits of its rows; unless that is
   // OK, the part's output holds nothing of use. Errors as ComputeLogits. REQUIRES: encodes().
   virtual absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
-      const float* /*inputs*/, int64_t /*rows*/, const std::vector<EncodedPart>& /*parts*/) {
+      const InputColumns& /*inputs*/, int64_t /*rows*/, const std::vector<EncodedPart>& /*parts*/) {
     return absl::UnimplementedError("this teacher gives logits alone");
   }
 };

@@ -66,10 +66,14 @@ at::Tensor ToHalf(const at::Tensor& values) {
   return at::where(values.isinf(), values, values.clamp(-kLargest, kLargest)).to(at::kHalf);
 }
 
-EncodedTensors EncodeTensors(const at::Tensor& logits, const SoftTargetFormat& format) {
-  at::Tensor values = format.temperature == 1 ? logits : Divide(logits, format.temperature);
+EncodedTensors EncodeTensors(const at::Tensor& logits, const SoftTargetFormat& format,
+                             AnswerKind kind) {
+  at::Tensor values = logits.flatten(0, -2);
+  if (format.temperature != 1) values = Divide(values, format.temperature);
   if (format.representation == Representation::kProbabilities && !SpecOf(format.encoding).top_k) {
-    values = at::softmax(values.to(at::kDouble), 1).to(at::kFloat);
+    const at::Tensor wide = values.to(at::kDouble);
+    values =
+        (kind == AnswerKind::kMultilabel ? at::sigmoid(wide) : at::softmax(wide, 1)).to(at::kFloat);
   }
   return kEncoders[static_cast<int>(format.encoding)](values, format);
 }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/base/half.h"
@@ -19,6 +20,7 @@
 #include "common/nn/model_file.h"
 #include "common/nn/model_format.h"
 #include "common/nn/model_probe.h"
+#include "common/nn/normaliser.h"
 #include "common/nn/numerics.h"
 #include "teacher_service/teachers/compiled_model.h"
 #include "teacher_service/teachers/device_lane.h"
@@ -45,8 +47,8 @@ absl::StatusOr<std::optional<at::ScalarType>> ParsePrecision(const std::string& 
 
 // A model on its device, from whatever file.
 struct PlacedModel {
-  // Normalised pixels, float32, to what CallModel gives. Safe for all threads.
-  std::function<at::Tensor(const at::Tensor&)> call;
+  // Normalised inputs, of the types of ModelType, to what CallModel gives. Safe for all threads.
+  std::function<at::Tensor(const std::vector<at::Tensor>&)> call;
   ModelCard card;
   std::string sha256;
   // What it is computed in.
@@ -75,8 +77,9 @@ absl::StatusOr<PlacedModel> PlaceTorchScript(const TorchTeacherOptions& options,
   ModelCard asked = std::move(model.card);
   if (precision.has_value()) asked.input_type = NameOf(*precision);
   placed.precision = asked.input_type.empty() ? "float32" : asked.input_type;
-  placed.call = [module = model.module, asked = std::move(asked)](const at::Tensor& batch) {
-    return CallModel(module, asked, batch);
+  placed.call = [module = model.module,
+                 asked = std::move(asked)](const std::vector<at::Tensor>& inputs) {
+    return CallModel(module, asked, inputs);
   };
   return placed;
 }
@@ -96,8 +99,9 @@ absl::StatusOr<PlacedModel> PlaceCompiled(const TorchTeacherOptions& options,
   placed.precision = options.precision.empty() ? "float32" : options.precision;
   ModelCard asked = placed.card;
   if (!options.precision.empty()) asked.input_type = options.precision;
-  placed.call = [compiled = std::move(compiled), card = std::move(asked)](const at::Tensor& batch) {
-    const std::vector<at::Tensor> outputs = compiled(batch.to(ElementTypeOf(card.input_type)));
+  placed.call = [compiled = std::move(compiled),
+                 card = std::move(asked)](const std::vector<at::Tensor>& inputs) {
+    const std::vector<at::Tensor> outputs = compiled(CastInputs(inputs, card));
     const bool alone = outputs.size() == 1 && card.output_key.empty();
     const absl::StatusOr<at::Tensor> output =
         SelectOutput(alone ? c10::IValue(outputs[0]) : c10::IValue(outputs), card);
@@ -132,11 +136,9 @@ class TorchTeacher : public Teacher {
       : model_(std::move(model)),
         compute_threads_(options.compute_threads),
         device_(device),
-        lanes_(std::move(lanes)) {
+        lanes_(std::move(lanes)),
+        normalise_(model_.card, device.tensors) {
     const ModelCard& card = model_.card;
-    const auto channels = static_cast<int64_t>(card.mean.size());
-    mean_ = torch::tensor(card.mean).view({1, channels, 1, 1}).to(device_.tensors);
-    deviation_ = torch::tensor(card.deviation).view({1, channels, 1, 1}).to(device_.tensors);
     info_.model_name = options.name;
     info_.card = card;
     info_.parameter_count = model_.parameter_count;
@@ -153,7 +155,10 @@ class TorchTeacher : public Teacher {
     info_.max_batch_rows = options.max_batch_rows > 0 ? options.max_batch_rows
                            : device_.is_cpu()         ? 256
                                                       : 1024;
-    if (options.cuda_graphs && !device_.is_cpu()) {
+    // A graph is captured and replayed with one batch of floats.
+    const std::vector<InputSpec>& inputs = card.samples.inputs;
+    if (options.cuda_graphs && !device_.is_cpu() && inputs.size() == 1 &&
+        ScalarTypeOf(inputs[0]) == at::kFloat) {
       sizes_ = PaddedSizes({info_.batch_rows, info_.max_batch_rows});
     }
     info_.half_logits = options.half_logits;
@@ -165,37 +170,39 @@ class TorchTeacher : public Teacher {
 
   const TeacherInfo& info() const override { return info_; }
 
-  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& inputs, int64_t rows, float* logits) override {
     return Run([&] {
       return lanes_ == nullptr ? ComputeHere(inputs, rows, logits)
-                               : ComputeOnDevice({inputs, at::kFloat, 1}, rows, logits);
+                               : ComputeOnDevice({inputs}, rows, logits);
     });
   }
 
-  bool takes_bytes() const override { return lanes_ != nullptr; }
+  bool takes_bytes() const override { return lanes_ != nullptr && info_.card.samples.is_picture(); }
 
   absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
                                     float* logits) override {
-    return Run([&] { return ComputeOnDevice({bytes, at::kByte, pixel_max}, rows, logits); });
+    Inputs inputs;
+    inputs.bytes = bytes;
+    inputs.pixel_max = pixel_max;
+    return Run([&] { return ComputeOnDevice(inputs, rows, logits); });
   }
 
   bool encodes() const override { return lanes_ != nullptr; }
 
   absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
-      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
-    const auto classes = static_cast<size_t>(info_.card.class_count());
+      const InputColumns& inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
+    const auto row_values = static_cast<size_t>(info_.card.row_values());
     std::vector<absl::Status> answers(parts.size());
     const absl::Status status = Run([&]() -> absl::Status {
       DeviceLanes::Lease lane(lanes_.get());
-      DISTILLERY_ASSIGN_OR_RETURN(at::Tensor logits,
-                                  ForwardOn(lane, {inputs, at::kFloat, 1}, rows));
+      DISTILLERY_ASSIGN_OR_RETURN(at::Tensor logits, ForwardOn(lane, {inputs}, rows));
       bool finite = false;
       std::vector<DeviceLane::Output> outputs = {{logits.isfinite().all(), &finite}};
       if (info_.half_logits) logits = ToHalf(logits).to(at::kFloat);
       int64_t first = 0;
       for (const EncodedPart& part : parts) {
-        const EncodedTensors encoded =
-            EncodeTensors(logits.narrow(0, first, part.rows), part.format);
+        const EncodedTensors encoded = EncodeTensors(logits.narrow(0, first, part.rows),
+                                                     part.format, info_.card.samples.answer.kind);
         first += part.rows;
         for (const TensorRole role : kTensorRoles) {
           if (encoded[role].defined()) outputs.push_back({encoded[role], part.output[role]});
@@ -207,8 +214,8 @@ class TorchTeacher : public Teacher {
         lane->CopyOut(logits, values.data());
         first = 0;
         for (size_t i = 0; i < parts.size(); ++i) {
-          answers[i] =
-              CheckFiniteRows(info_, &values[static_cast<size_t>(first) * classes], parts[i].rows);
+          answers[i] = CheckFiniteRows(info_, &values[static_cast<size_t>(first) * row_values],
+                                       parts[i].rows);
           first += parts[i].rows;
         }
       }
@@ -220,10 +227,10 @@ class TorchTeacher : public Teacher {
   }
 
  private:
-  // A batch's inputs: pixels in 0..1, or bytes of which pixel_max is 1.
+  // A batch's inputs as columns, or as bytes of pictures of which pixel_max is 1.
   struct Inputs {
-    const void* values = nullptr;
-    at::ScalarType type = at::kFloat;
+    InputColumns columns;
+    const uint8_t* bytes = nullptr;
     int pixel_max = 1;
   };
 
@@ -249,16 +256,15 @@ class TorchTeacher : public Teacher {
     return Annotate(status, device_.name);
   }
 
-  std::vector<int64_t> BatchShape(int64_t rows) const {
-    const ImageShape& shape = info_.card.input_shape;
-    return {rows, shape.channels, shape.height, shape.width};
-  }
-
-  absl::Status ComputeHere(const float* inputs, int64_t rows, float* logits) {
-    // from_blob wants a mutable pointer; the module only reads.
-    DISTILLERY_ASSIGN_OR_RETURN(
-        const at::Tensor output,
-        Forward(torch::from_blob(const_cast<float*>(inputs), BatchShape(rows))));  // NOLINT
+  absl::Status ComputeHere(const InputColumns& inputs, int64_t rows, float* logits) {
+    std::vector<at::Tensor> batch;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const InputSpec& input = info_.card.samples.inputs[i];
+      // from_blob wants a mutable pointer; the module only reads.
+      batch.push_back(torch::from_blob(const_cast<void*>(inputs[i]),  // NOLINT
+                                       BatchShape(input, rows), ScalarTypeOf(input)));
+    }
+    DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor output, CheckShape(Apply(batch), rows));
     const at::Tensor rows_of_logits = output.contiguous();
     std::memcpy(logits, rows_of_logits.data_ptr<float>(),
                 static_cast<size_t>(output.numel()) * sizeof(float));
@@ -282,31 +288,41 @@ class TorchTeacher : public Teacher {
 
   absl::StatusOr<at::Tensor> ForwardOn(DeviceLanes::Lease& lane, const Inputs& inputs,
                                        int64_t rows) {
-    at::Tensor batch = lane->CopyIn(inputs.values, inputs.type, BatchShape(rows));
-    if (inputs.type == at::kByte) {
+    const std::vector<at::Tensor> batch = CopyIn(lane, inputs, rows);
+    if (sizes_.empty()) return CheckShape(Apply(batch), rows);
+    return CheckShape(lane->Forward(batch.front(), sizes_,
+                                    [this](const at::Tensor& numbers) { return Apply({numbers}); }),
+                      rows);
+  }
+
+  std::vector<at::Tensor> CopyIn(DeviceLanes::Lease& lane, const Inputs& inputs, int64_t rows) {
+    const std::vector<InputSpec>& specs = info_.card.samples.inputs;
+    if (inputs.bytes != nullptr) {
+      at::Tensor batch = lane->CopyIn(inputs.bytes, at::kByte, BatchShape(specs[0], rows));
       batch = batch.to(at::kFloat);
       // By a tensor: by a number, CUDA multiplies with its inverse, which is another float.
       batch.div_(at::full({1}, inputs.pixel_max, batch.options()));
+      return {batch};
     }
-    return CheckShape(
-        lane->Forward(batch, sizes_, [this](const at::Tensor& pixels) { return Apply(pixels); }),
-        rows);
+    std::vector<DeviceLane::Input> columns;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      columns.push_back({inputs.columns[i], ScalarTypeOf(specs[i]), BatchShape(specs[i], rows)});
+    }
+    return lane->CopyIn(columns);
   }
 
-  absl::StatusOr<at::Tensor> Forward(const at::Tensor& batch) {
-    return CheckShape(Apply(batch), batch.size(0));
-  }
-
-  // Pixels [rows, ...] to logits, float32 [rows, classes], where the pixels are.
-  at::Tensor Apply(const at::Tensor& batch) {
-    return LogitsOf(model_.call((batch - mean_).div_(deviation_)), model_.card);
+  // Inputs [rows, ...] to logits, float32 [rows, positions..., classes], where the inputs are.
+  at::Tensor Apply(const std::vector<at::Tensor>& batch) {
+    return LogitsOf(model_.call(normalise_(batch)), model_.card);
   }
 
   absl::StatusOr<at::Tensor> CheckShape(at::Tensor output, int64_t rows) const {
-    const int64_t classes = info_.card.class_count();
-    if (output.dim() != 2 || output.size(0) != rows || output.size(1) != classes) {
+    const AnswerShape answer = info_.card.answer_shape();
+    std::vector<int64_t> sizes = answer.SizesFor(rows);
+    sizes.push_back(answer.classes);
+    if (output.sizes() != at::IntArrayRef(sizes)) {
       return absl::InternalError(absl::StrCat("model ", info_.model_name, " did not answer with [",
-                                              rows, ", ", classes, "] values"));
+                                              absl::StrJoin(sizes, ", "), "] values"));
     }
     return output;
   }
@@ -318,9 +334,7 @@ class TorchTeacher : public Teacher {
   const std::shared_ptr<DeviceLanes> lanes_;
   // The sizes of batches that are captured; empty: none is.
   std::vector<int64_t> sizes_;
-  // [1, channels, 1, 1]
-  at::Tensor mean_;
-  at::Tensor deviation_;
+  const Normaliser normalise_;
   TeacherInfo info_;
 };
 
@@ -346,10 +360,12 @@ absl::StatusOr<std::unique_ptr<Teacher>> LoadTorchTeacher(const TorchTeacherOpti
     return absl::OkStatus();
   }));
   // The first pass through a graph costs more: nobody shall wait for it.
-  const ImageShape& shape = teacher->info().card.input_shape;
-  const std::vector<float> inputs(static_cast<size_t>(shape.size()));
-  std::vector<float> logits(static_cast<size_t>(teacher->info().card.class_count()));
-  DISTILLERY_RETURN_IF_ERROR(teacher->ComputeLogits(inputs.data(), 1, logits.data()));
+  const ModelCard& card = teacher->info().card;
+  InputBuffer inputs;
+  inputs.Resize(card.samples.inputs, 1);
+  inputs.Clear(card.samples.inputs, 1);
+  std::vector<float> logits(static_cast<size_t>(card.row_values()));
+  DISTILLERY_RETURN_IF_ERROR(teacher->ComputeLogits(inputs.inputs(), 1, logits.data()));
   const absl::Status finite = CheckFiniteRows(teacher->info(), logits.data(), 1);
   if (!finite.ok()) return device.is_cpu() ? finite : Annotate(finite, device.name);
   return teacher;

@@ -123,7 +123,7 @@ absl::Status WriteModelFile(const std::string& path, const BenchmarkModel& model
   if (!module.ok()) return module.status();
   ModelCard card;
   card.architecture = model.architecture;
-  card.input_shape = model.shape;
+  card.samples = SampleSpec::Pictures(model.shape, 255);
   card.mean = std::vector<float>(static_cast<size_t>(model.shape.channels), kMean);
   card.deviation = std::vector<float>(static_cast<size_t>(model.shape.channels), kDeviation);
   card.class_names = NumberedClassNames(model.classes);
@@ -137,8 +137,8 @@ absl::StatusOr<std::unique_ptr<BareForward>> BareForward::Load(const std::string
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(model_path));
   std::unique_ptr<BareForward> forward;
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
-    forward = std::make_unique<TorchForward>(std::move(model.module), model.card.input_shape,
-                                             device, options);
+    forward = std::make_unique<TorchForward>(std::move(model.module),
+                                             model.card.samples.picture_shape(), device, options);
     return absl::OkStatus();
   }));
   return forward;
@@ -152,7 +152,7 @@ absl::StatusOr<double> RelativeError(const std::string& model_path, const std::s
   double error = 0;
   DISTILLERY_RETURN_IF_ERROR(CatchTorchErrors([&] {
     const c10::InferenceMode inference;
-    const at::Tensor inputs = RandomInputs(rows, model.card.input_shape);
+    const at::Tensor inputs = RandomInputs(rows, model.card.samples.picture_shape());
     CastFloats(exact.module, at::kDouble);
     const at::Tensor reference = exact.module.forward({inputs.to(at::kDouble)}).toTensor();
     model.module.to(there.tensors);

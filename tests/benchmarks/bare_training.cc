@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/nn/inputs.h"
+#include "common/nn/normaliser.h"
 #include "common/nn/numerics.h"
 
 namespace distillery {
@@ -79,8 +80,9 @@ absl::StatusOr<std::unique_ptr<BareTraining>> BareTraining::Create(const RunSpec
   ConfigureTorch(spec.compute_threads);
   std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
   std::iota(rows.begin(), rows.end(), 0);
-  DISTILLERY_ASSIGN_OR_RETURN(const at::Tensor inputs, LoadInputs(dataset, rows, View{}));
-  return std::make_unique<TorchLoop>(spec, Normalise(inputs, card), LoadLabels(dataset, rows));
+  DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples, LoadSamples(dataset, rows, View{}));
+  const Normaliser normalise(card, at::Device(at::kCPU));
+  return std::make_unique<TorchLoop>(spec, normalise(samples.inputs)[0], samples.labels);
 }
 
 }  // namespace distillery

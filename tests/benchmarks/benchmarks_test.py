@@ -7,6 +7,8 @@ import unittest
 
 PROGRAMS = pathlib.Path(os.environ.get("DISTILLERY_BIN", "build/release/bin"))
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+TEXT = pathlib.Path(os.environ.get("DISTILLERY_DATA_DIR", ""),
+                    "shakespeare/tinyshakespeare.txt.gz")
 
 
 def quick(program):
@@ -75,6 +77,28 @@ class GpuTest(unittest.TestCase):
                               capture_output=True, text=True, timeout=100, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("device cuda:63 is not there", done.stderr)
+
+
+@unittest.skipUnless((PROGRAMS / "distillery").exists(), "built without LibTorch")
+@unittest.skipUnless(TEXT.exists(), f"no {TEXT}; name its folder by $DISTILLERY_DATA_DIR")
+class SoftTargetBytesTest(unittest.TestCase):
+    def test_16_tokens_and_a_tail_are_66_bytes_a_position(self):
+        done = subprocess.run([SOURCE / "tests/benchmarks/soft_target_bytes.py", "--shards", "1",
+                               "--shard-size", "64"],
+                              capture_output=True, text=True, timeout=500, check=False,
+                              env=dict(os.environ, DISTILLERY_BIN=str(PROGRAMS)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        streams = {stream["encoding"]: stream for stream in report["streams"]}
+        for encoding, size in (("float32", 1028), ("float16", 514), ("int8", 261),
+                               ("top 16 and tail", 66)):
+            self.assertEqual(streams[encoding]["tensor_bytes"], size)
+            # Headers of messages and frames: under two bytes in a hundred.
+            self.assertGreater(streams[encoding]["connection_bytes"], size)
+            self.assertLess(streams[encoding]["connection_bytes"], 1.02 * size)
+        # Raw logits and a header of 128 bytes, whatever was asked for.
+        self.assertEqual([cache["bytes"] for cache in report["cache"]],
+                         [size + 128 / report["positions"] for size in (1028, 514)])
 
 
 class RunTest(unittest.TestCase):

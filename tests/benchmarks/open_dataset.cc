@@ -113,7 +113,7 @@ absl::Status Open(const Flags& flags) {
     const RowRange range = *dataset->Shard(shard);
     rows.resize(static_cast<size_t>(range.count));
     std::iota(rows.begin(), rows.end(), range.first);
-    DISTILLERY_RETURN_IF_ERROR(dataset->ReadImages(rows, pixels.data()));
+    DISTILLERY_RETURN_IF_ERROR(dataset->ReadRecords(rows, pixels.data()));
   }
   json["seconds_of_100_shards"] = SecondsSince(start);
   json["digest"] = dataset->digest();

@@ -31,14 +31,14 @@ class CountingTeacher : public Teacher {
   explicit CountingTeacher(const StreamCase& stream) {
     info_.digest = "benchmark-" + stream.name();
     info_.model_name = stream.name();
-    info_.card.input_shape = {1, 1, 1};
+    info_.card.samples = SampleSpec::Pictures({1, 1, 1}, 255);
     info_.card.mean = {0};
     info_.card.deviation = {1};
     info_.card.class_names = NumberedClassNames(stream.classes);
     info_.batch_rows = 256;
   }
   const TeacherInfo& info() const override { return info_; }
-  absl::Status ComputeLogits(const float* /*inputs*/, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& /*inputs*/, int64_t rows, float* logits) override {
     const int64_t count = rows * info_.card.class_count();
     for (int64_t i = 0; i < count; ++i) logits[i] = static_cast<float>(i % 977) / 64 - 7;
     return absl::OkStatus();

@@ -5,12 +5,13 @@ import array
 import collections
 import math
 import os
+import struct
 import subprocess
 import sys
 
 import grpc
 
-# Raw bytes of a data type, as array's type codes; FP16 has none and comes as bytes.
+# Raw bytes of a data type, as array's type codes; FP16 and BF16 have none.
 TYPE_CODES = {"BOOL": "B", "UINT8": "B", "INT8": "b", "INT32": "i", "INT64": "q", "UINT64": "Q",
               "FP32": "f", "FP64": "d"}
 # The field of InferTensorContents that holds a data type.
@@ -37,6 +38,10 @@ def raw_bytes(datatype, values):
     """Elements as the protocol's raw contents: row-major, little-endian."""
     if isinstance(values, bytes):
         return values
+    if datatype == "FP16":
+        return struct.pack(f"<{len(values)}e", *values)
+    if datatype == "BF16":  # the upper halves of binary32, cut off
+        return b"".join(struct.pack("<f", value)[2:] for value in values)
     packed = array.array(TYPE_CODES[datatype], values)
     if sys.byteorder == "big":
         packed.byteswap()

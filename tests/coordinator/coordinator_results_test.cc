@@ -197,6 +197,30 @@ TEST_F(Results, EvaluationIsTakenOnce) {
   EXPECT_EQ(Run(run_id).latest_evaluation->agreement_count, 390);
 }
 
+TEST_F(Results, FiguresOfEachKindOfAnswerSurviveARestart) {
+  RunSpec spec = SmallSpec();
+  spec.evaluation.every_rounds = 1;
+  const std::string run_id = StartRun(spec);
+  TrainRound();
+  const Lease lease = Take(Register()).lease;
+  EvaluationMetrics metrics = SomeEvaluation();
+  metrics.position_count = 1000;
+  metrics.correct_position_count = 900;
+  metrics.label_count = 2;
+  metrics.macro_f1 = 0.5;
+  metrics.value_count = 3;
+  metrics.r2 = -0.25;
+  metrics.f1_per_label = {0.25, 0.75};
+  ASSERT_THAT(coordinator_->results().Evaluate("once", lease, metrics), IsOk());
+  Reopen();
+  const RunView view = *coordinator_->runs().Get(run_id, /*with_details=*/true);
+  const EvaluationMetrics& read = *view.latest_evaluation;
+  VisitOfKinds([&](const char* name, auto figure, auto /*count*/) {
+    EXPECT_EQ(read.*figure, metrics.*figure) << name;
+  });
+  EXPECT_EQ(read.f1_per_label, metrics.f1_per_label);
+}
+
 TEST_F(Results, EvaluationFiguresThatCannotBeAreRefused) {
   RunSpec spec = SmallSpec();
   spec.evaluation.every_rounds = 1;

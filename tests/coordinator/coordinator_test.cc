@@ -299,6 +299,7 @@ TEST_F(CoordinatorTest, ARecordOfAnOlderVersionGoesOn) {
   ASSERT_TRUE(Run(run_id).latest_evaluation.has_value());
   EXPECT_EQ(Run(run_id).latest_evaluation->correct_count, 300);
   EXPECT_EQ(Run(run_id).latest_evaluation->top5_count, 0);
+  EXPECT_TRUE(Run(run_id).latest_evaluation->of_one_class());
   TrainRound();
   EXPECT_EQ(Run(run_id).row.completed_rounds, 2);
 }

@@ -47,6 +47,23 @@ TEST(Guard, AccuracyIsBestWhereItIsLargest) {
   EXPECT_EQ(JudgeRun(spec, evaluations).best_round, 2);
 }
 
+TEST(Guard, ValuesAreJudgedByTheirSquaredError) {
+  RunSpec spec = Spec();
+  spec.guard.metric = "mean_squared_error";
+  spec.guard.max_loss_ratio = 2;
+  // Their cross entropy is 0.
+  auto evaluations = Losses({0, 0, 0});
+  evaluations[1].held_out_mean_squared_error = 3;
+  evaluations[2].held_out_mean_squared_error = 1;
+  evaluations[3].held_out_mean_squared_error = 1.5;
+  EXPECT_EQ(JudgeRun(spec, evaluations).best_round, 2);
+  EXPECT_EQ(JudgeRun(spec, evaluations).action, Action::kGoOn);
+  evaluations[3].held_out_mean_squared_error = 5;
+  const GuardVerdict verdict = JudgeRun(spec, evaluations);
+  EXPECT_EQ(verdict.action, Action::kFail);
+  EXPECT_THAT(verdict.reason, ::testing::HasSubstr("mean squared error exploded: 5 after 3"));
+}
+
 TEST(Guard, StopsWhenPatienceIsOver) {
   RunSpec spec = Spec();
   spec.guard.patience = 2;

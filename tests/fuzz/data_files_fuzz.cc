@@ -28,8 +28,8 @@ void TestOneInput(absl::string_view bytes) {
     case 1: {
       const auto samples = ParseDigitsCsv(bytes);
       if (!samples.ok()) break;
-      const int64_t pixels = samples->size() * samples->shape.size();
-      Require(pixels == static_cast<int64_t>(samples->pixels.size()));
+      const int64_t pixels = samples->size() * samples->shape().size();
+      Require(pixels == static_cast<int64_t>(samples->records.size()));
       break;
     }
     case 2: {

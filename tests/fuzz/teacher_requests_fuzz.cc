@@ -23,7 +23,7 @@ void TestOneInput(absl::string_view bytes) {
     inference::ModelInferRequest message;
     if (!message.ParseFromString(request)) return;
     const auto read = ReadInferenceRequest(message, (*Server().host().ReadyTeacher(""))->info());
-    if (read.ok()) Require(read->pixels != nullptr && read->rows > 0);
+    if (read.ok()) Require(read->inputs.columns().size() == 1 && read->rows > 0);
     return;
   }
   grpc::StatusCode code = grpc::StatusCode::OK;

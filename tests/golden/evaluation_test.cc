@@ -11,12 +11,12 @@ namespace {
 std::shared_ptr<const Dataset> ImagesOf(const nlohmann::json& golden) {
   auto samples = std::make_shared<StoredSamples>();
   samples->name = "golden";
-  samples->shape = {1, 3, 4};
+  samples->spec = SampleSpec::Pictures({1, 3, 4}, 255);
   for (int i = 0; i < 12; ++i) samples->class_names.push_back(std::to_string(i));
   samples->labels = LabelList(golden.at("labels").get<std::vector<int32_t>>());
   for (const nlohmann::json& row : golden.at("pixels")) {
     const auto pixels = row.get<std::vector<uint8_t>>();
-    samples->pixels.insert(samples->pixels.end(), pixels.begin(), pixels.end());
+    samples->records.insert(samples->records.end(), pixels.begin(), pixels.end());
     samples->test.push_back(static_cast<int64_t>(samples->test.size()));
   }
   return *Dataset::Create(samples, {"golden", "test", 32});
@@ -28,7 +28,7 @@ TEST(GoldenEvaluation, EqualsPython) {
   torch::jit::Module module =
       ModuleOf("def forward(self, x: Tensor) -> Tensor:\n    return torch.flatten(x, 1) * 8\n");
   ModelCard card;
-  card.input_shape = dataset->shape();
+  card.samples = SampleSpec::Pictures(dataset->shape(), 255);
   card.mean = {0};
   card.deviation = {1};
   card.class_names = dataset->class_names();

@@ -8,9 +8,12 @@ distillation_loss.json  alpha * T^2 * KL(batchmean) + (1 - alpha) * CE, its term
 soft_losses.json        the other soft terms, label smoothing, and dense and top-k targets
 top_k_loss.json         the same with KL over the k most probable classes and the sum of the others
 unlabelled_loss.json    kd of samples of which some have no label
+answer_losses.json      losses of classes by position, of several labels and of values; see answer_losses.py
+answer_figures.json     what evaluations measure of these, by NumPy; see answer_figures.py
 evaluation.json         accuracy, top 5, confusion, calibration, agreement and KL, by other means
 sgd.json                torch.optim.SGD and AdamW with weight decay, clipping, max-norm, five steps
 residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
+sample_networks.json    mlp, transformer, gru and unet in each of their uses, likewise
 schedules.json          OneCycleLR, CosineAnnealingLR, MultiStepLR and LinearLR over one run
 """
 
@@ -23,7 +26,10 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from answer_figures import answer_figures
+from answer_losses import answer_losses
 from residual_networks import ResNet, WideResNet
+from sample_networks import Gru, Mlp, Transformer, Unet
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
@@ -477,7 +483,7 @@ def summary(tensor):
     }
 
 
-def network_case(architecture, network):
+def known_network(network):
     network = network.double()
     state = network.state_dict()
     network.load_state_dict(
@@ -486,16 +492,34 @@ def network_case(architecture, network):
             for key, name in enumerate(sorted(state))
         }
     )
-    images = pattern(1000, (len(NETWORK_LABELS), 3, 8, 8))
-    with torch.no_grad():
-        evaluated = network.eval()(images)
-    trained = network.train()(images)
-    F.cross_entropy(trained, torch.tensor(NETWORK_LABELS)).backward()
+    return network
+
+
+def known_input(index, spec, rows):
+    """Of an input named mask the first numbers are 1, one less in each further row."""
+    shape = (rows, *spec["shape"])
+    if spec["name"] == "mask":
+        length = spec["shape"][0]
+        counted = torch.tensor([max(1, length - row) for row in range(rows)])
+        return (torch.arange(length) < counted.unsqueeze(1)).long()
+    if spec.get("vocabulary", 0) > 0:
+        places = torch.arange(math.prod(shape), dtype=torch.int64)
+        return ((places * 7919 + index * 104729) % spec["vocabulary"]).reshape(shape)
+    return pattern(1000 + index, shape)
+
+
+def network_case(architecture, network, inputs, labels, of_logits=torch.Tensor.tolist):
+    """Logits, and of one training step on all answers alike the gradients and running statistics."""
+    network = known_network(network)
+    # Without gradients PyTorch's encoder leaves out what a mask hides.
+    evaluated = network.eval()(*inputs).detach()
+    trained = network.train()(*inputs)
+    F.cross_entropy(trained.reshape(labels.numel(), -1), labels).backward()
     return {
         "architecture": architecture,
-        "shapes": {name: list(tensor.shape) for name, tensor in state.items()},
-        "logits_in_evaluation": evaluated.tolist(),
-        "logits_in_training": trained.tolist(),
+        "shapes": {name: list(tensor.shape) for name, tensor in network.state_dict().items()},
+        "logits_in_evaluation": of_logits(evaluated),
+        "logits_in_training": of_logits(trained),
         "gradients": {n: summary(p.grad) for n, p in network.named_parameters()},
         "buffers_after_step": {
             n: summary(b) if b.is_floating_point() else b.item()
@@ -505,12 +529,85 @@ def network_case(architecture, network):
 
 
 def residual_networks():
+    images = [pattern(1000, (len(NETWORK_LABELS), 3, 8, 8))]
+    labels = torch.tensor(NETWORK_LABELS)
     return {
         "class_count": NETWORK_CLASSES,
         "labels": NETWORK_LABELS,
         "cases": [
-            network_case("resnet8", ResNet(8, NETWORK_CLASSES)),
-            network_case("wrn-10-1", WideResNet(10, 1, NETWORK_CLASSES)),
+            network_case("resnet8", ResNet(8, NETWORK_CLASSES), images, labels),
+            network_case("wrn-10-1", WideResNet(10, 1, NETWORK_CLASSES), images, labels),
+        ],
+    }
+
+
+SAMPLE_ROWS = 4
+VOCABULARY = 11
+LENGTH = 6
+
+
+def sample_case(architecture, network, specs, answers, positions=()):
+    known = [(spec, known_input(i, spec, SAMPLE_ROWS)) for i, spec in enumerate(specs)]
+    # PyTorch's networks take the mask last, whatever the order of the sample.
+    inputs = [tensor for spec, tensor in sorted(known, key=lambda pair: pair[0]["name"] == "mask")]
+    places = torch.arange(SAMPLE_ROWS * math.prod(positions))
+    case = {"inputs": specs, "answers": answers, "positions": list(positions)}
+    case.update(network_case(architecture, network, inputs, places * 3 % answers, summary))
+    return case
+
+
+def sample_networks():
+    tokens = {"name": "tokens", "shape": [LENGTH], "vocabulary": VOCABULARY}
+    mask = {"name": "mask", "shape": [LENGTH]}
+
+    def numbers(name, *shape):
+        return {"name": name, "shape": list(shape)}
+
+    def transformer(answers, positions, causal=False):
+        return Transformer(2, 2, 8, VOCABULARY, LENGTH, answers, positions, causal)
+
+    return {
+        "rows": SAMPLE_ROWS,
+        "cases": [
+            sample_case("mlp:5-7-3", Mlp(5, 7, 3), [numbers("features", 5)], 3),
+            sample_case(
+                "mlp:9-7-3",
+                Mlp(9, 7, 3),
+                [numbers("area", 2, 3), numbers("age"), numbers("rest", 2)],
+                3,
+            ),
+            sample_case("transformer:2-2-8", transformer(3, False), [tokens], 3),
+            sample_case("transformer:2-2-8", transformer(3, False), [tokens, mask], 3),
+            sample_case("transformer:2-2-8", transformer(5, True), [mask, tokens], 5, [LENGTH]),
+            sample_case(
+                "transformer:2-2-8,causal",
+                transformer(VOCABULARY, True, True),
+                [tokens],
+                VOCABULARY,
+                [LENGTH],
+            ),
+            sample_case(
+                "transformer:2-2-8,causal",
+                transformer(5, True, True),
+                [tokens, mask],
+                5,
+                [LENGTH],
+            ),
+            sample_case("gru:7", Gru(7, 1, VOCABULARY, 0, 3, False), [tokens], 3),
+            sample_case("gru:7-2", Gru(7, 2, VOCABULARY, 0, 3, False), [mask, tokens], 3),
+            sample_case("gru:7", Gru(7, 1, VOCABULARY, 0, 5, True), [tokens, mask], 5, [LENGTH]),
+            sample_case(
+                "gru:7-2", Gru(7, 2, 0, 4, 5, True), [numbers("series", 4, LENGTH)], 5, [LENGTH]
+            ),
+            sample_case(
+                "gru:7,channels_last",
+                Gru(7, 1, 0, 2, 3, False, True),
+                [numbers("series", LENGTH, 2)],
+                3,
+            ),
+            sample_case("gru:7", Gru(7, 1, 0, 1, 3, False), [numbers("sound", LENGTH)], 3),
+            sample_case("unet:3", Unet(3, 3, 2, 5), [numbers("picture", 2, 8, 12)], 5, [8, 12]),
+            sample_case("unet:3-2", Unet(3, 2, 1, 5), [numbers("picture", 1, 6, 4)], 5, [6, 4]),
         ],
     }
 
@@ -520,10 +617,13 @@ FILES = {
     "top_k_loss.json": top_k_loss,
     "soft_losses.json": soft_losses,
     "unlabelled_loss.json": unlabelled_loss,
+    "answer_losses.json": answer_losses,
+    "answer_figures.json": answer_figures,
     "evaluation.json": evaluation,
     "sgd.json": sgd,
     "schedules.json": schedules,
     "residual_networks.json": residual_networks,
+    "sample_networks.json": sample_networks,
 }
 
 

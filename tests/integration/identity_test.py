@@ -2,8 +2,6 @@
 """One RunSpec gives one SHA-256, whoever does the work and whatever dies on the way."""
 
 import json
-import signal
-import time
 import unittest
 
 import specs
@@ -101,25 +99,6 @@ class IdentityTest(TeacherTestCase):
             self.one_result_per_task(run_id, done)
             for process in self.processes:
                 process.terminate()
-
-    def held_while_stopped(self, worker, query):
-        """Tokens of what the worker holds, which stands still then; none: it was between two tasks."""
-        if not self.record(query):
-            return []
-        worker.signal(signal.SIGSTOP)
-        # What it sent before is recorded by then.
-        time.sleep(0.2)
-        tokens = [token for (token,) in self.record(query)]
-        if not tokens:
-            worker.signal(signal.SIGCONT)
-        return tokens
-
-    def one_result_per_task(self, run_id, done):
-        counted = self.record("SELECT round, replica, COUNT(*) FROM leases WHERE outcome='done' "
-                              f"AND kind=2 AND run_id='{run_id}' GROUP BY round, replica")
-        training = done["spec"]["training"]
-        self.assertEqual(len(counted), training["rounds"] * training["replicas"])
-        self.assertEqual({count for _, _, count in counted}, {1})
 
     def test_a_killed_coordinator_goes_on_to_the_same_weights(self):
         spec_path = self.spec(**STUDENTS["dropout"])

@@ -193,6 +193,26 @@ class ServiceTestCase(unittest.TestCase):
         done = run("distillery", "watch", run_id, "--coordinator", coordinator, "--json")
         return json.loads(done.stdout)["run"]
 
+    def held_while_stopped(self, worker, query):
+        """Tokens of what the worker holds, which stands still then; none: it was between two tasks."""
+        if not self.record(query):
+            return []
+        worker.signal(signal.SIGSTOP)
+        # What it sent before is recorded by then.
+        time.sleep(0.2)
+        tokens = [token for (token,) in self.record(query)]
+        if not tokens:
+            worker.signal(signal.SIGCONT)
+        return tokens
+
+    def one_result_per_task(self, run_id, done):
+        """Checks that of each training task of the run `done` one lease brought the result."""
+        counted = self.record("SELECT round, replica, COUNT(*) FROM leases WHERE outcome='done' "
+                              f"AND kind=2 AND run_id='{run_id}' GROUP BY round, replica")
+        training = done["spec"]["training"]
+        self.assertEqual(len(counted), training["rounds"] * training["replicas"])
+        self.assertEqual({count for _, _, count in counted}, {1})
+
 
 class TeacherTestCase(ServiceTestCase):
     """With a small teacher of digits in `teacher_file`, trained once for all tests of the class."""

@@ -35,6 +35,12 @@ OPTIMIZERS = ("", "momentum: 0", "optimizer: adamw, learning_rate: 0.01", "neste
               "optimizer_state: average", "delta_encoding: float16", "delta_encoding: int8",
               "broadcast_encoding: float16", "max_gradient_norm: 1")
 
+# Other samples and answers, on hard labels: the teachers are of digits. A table by class and the same
+# numbers by value, tokens with a class each, and pictures of the digits' shape with a class a pixel.
+OTHERS = (("rows", "mlp:3-8-2", "kd"), ("amounts", "mlp:3-8-2", "mse"),
+          ("tags", "transformer:1-2-8", "kd"), ("tags", "transformer:1-2-8,causal", "kd"),
+          ("tags", "gru:8", "kd"), ("marks", "unet:2-2", "kd"))
+
 
 class Scaled(torch.nn.Module):
     """Its `scale` is a parameter, which is trained."""
@@ -85,6 +91,17 @@ training: {{rounds: {ROUNDS}, replicas: {replicas}, local_epochs: {epochs}, batc
 evaluation: {{every_rounds: {choose.choice((0, 1))}}}
 """
 
+
+def other(dataset, student, loss, epochs):
+    return f"""\
+dataset: {{name: {dataset}, shard_size: 128}}
+student: {{architecture: "{student}"}}
+loss: {{alpha: 0, name: {loss}}}
+training: {{rounds: {ROUNDS}, replicas: 2, local_epochs: {epochs}, batch_size: 32}}
+evaluation: {{every_rounds: 1}}
+"""
+
+
 def write_students(folder):
     """scaled.pt and counted.pt: equal first weights, of which one has a parameter less."""
     torch.manual_seed(1)
@@ -95,7 +112,8 @@ def write_students(folder):
 
 
 def write_datasets(folder):
-    """Two more data sets of the digits' shape and classes: other brightness, other labels."""
+    """Two more data sets of the digits' shape and classes: other brightness, other labels. And those of
+    OTHERS."""
     choose = numpy.random.default_rng(1)
     for name, low, high in (("bright", 120, 256), ("dark", 0, 60)):
         os.makedirs(os.path.join(folder, name))
@@ -105,6 +123,19 @@ def write_datasets(folder):
             images[numpy.arange(count), labels % 8, labels // 8] = low
             numpy.save(os.path.join(folder, name, f"{split}_images.npy"), images)
             numpy.save(os.path.join(folder, name, f"{split}_labels.npy"), labels)
+    inputs = {"rows": lambda n: choose.normal(size=(n, 3)).astype(numpy.float32),
+              "tags": lambda n: choose.integers(0, 7, (n, 6)),
+              "marks": lambda n: choose.integers(0, 256, (n, 8, 8), dtype=numpy.uint8)}
+    inputs["amounts"] = inputs["rows"]
+    labels_of = {"rows": lambda x: (x[:, 0] > 0).astype(numpy.int64), "amounts": lambda x: x[:, :2] * 2,
+                 "tags": lambda x: x % 3, "marks": lambda x: (x > 128).astype(numpy.int64)}
+    for name, make in inputs.items():
+        os.makedirs(os.path.join(folder, name))
+        kind = {"tags": "tokens", "marks": "images"}.get(name, "features")
+        for split, count in (("train", 400), ("test", 100)):
+            numbers = make(count)
+            numpy.save(os.path.join(folder, name, f"{split}_{kind}.npy"), numbers)
+            numpy.save(os.path.join(folder, name, f"{split}_labels.npy"), labels_of[name](numbers))
 
 
 def train_teachers(folder):
@@ -118,7 +149,8 @@ def train_teachers(folder):
 
 
 def write_specs(folder, teachers, epochs=1):
-    """Paths of the RunSpecs of each teacher, half of RUNS each, of tasks of so many epochs."""
+    """Paths of the RunSpecs of each teacher, half of RUNS each, of tasks of so many epochs; the last of
+    each half are half of OTHERS, without a teacher."""
     choose = random.Random(20)
     drawn = []
     for half, teacher in enumerate(teachers):
@@ -126,8 +158,12 @@ def write_specs(folder, teachers, epochs=1):
         for number in range(half * RUNS // 2, (half + 1) * RUNS // 2):
             drawn[half].append(os.path.join(folder, f"run-{number}.yaml"))
             with open(drawn[half][-1], "w") as file:
-                file.write(f"name: run-{number}\n{draw(choose, epochs)}"
-                           f"teacher: {{model: \"{teacher}\"}}\n")
+                last = number - (half + 1) * RUNS // 2 + len(OTHERS) // 2
+                if last >= 0:
+                    spec = other(*OTHERS[half * len(OTHERS) // 2 + last], epochs)
+                else:
+                    spec = f"{draw(choose, epochs)}teacher: {{model: \"{teacher}\"}}\n"
+                file.write(f"name: run-{number}\n{spec}")
     return drawn
 
 

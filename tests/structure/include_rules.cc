@@ -5,6 +5,8 @@
 #include <regex>
 #include <sstream>
 
+#include "absl/strings/match.h"
+
 namespace distillery {
 namespace {
 
@@ -100,6 +102,7 @@ std::vector<std::string> CheckIncludes(const std::string& file, const std::strin
     if (include.quoted) {
       if (const std::string why = Missing(include.path, exists); !why.empty()) report(why);
     }
+    if (absl::EndsWith(include.path, ".cc")) report("a .cc file is compiled, not included");
     const auto arrows = Arrows().find(FirstFolder(file));
     if (ours && arrows != Arrows().end() && !Contains(arrows->second, target)) {
       report(FirstFolder(file) + " may not include " + target);

@@ -129,6 +129,11 @@ TEST(IncludeRules, ForbidArrowsBetweenServicesAndUpwards) {
               ElementsAre(HasSubstr("coordinator may not include inference")));
 }
 
+TEST(IncludeRules, AUnitIsNotIncluded) {
+  EXPECT_THAT(Check("cli/main.cc", "#include \"cli/runs/progress.cc\""),
+              ElementsAre(HasSubstr("a .cc file is compiled, not included")));
+}
+
 TEST(IncludeRules, KeepGrpcInTheSkin) {
   const auto forbidden = ElementsAre(HasSubstr("stay in the skin"));
   EXPECT_THAT(Check("coordinator/average.cc", "#include <grpcpp/grpcpp.h>"), forbidden);

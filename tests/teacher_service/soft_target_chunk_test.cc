@@ -137,9 +137,8 @@ TEST_F(ChunkTest, SamplesAreTheViewsBytesAndTheLabels) {
     labels.push_back(dataset_->Label(60 + i));
   }
   std::string pixels(40 * 64, '\0');
-  ASSERT_THAT(
-      LoadImageBytes(*dataset_, rows, options.view, reinterpret_cast<uint8_t*>(pixels.data())),
-      IsOk());
+  ASSERT_THAT(LoadRecords(*dataset_, rows, options.view, reinterpret_cast<uint8_t*>(pixels.data())),
+              IsOk());
   EXPECT_EQ(std::string(chunk.tensors[0].bytes), pixels);
   EXPECT_EQ(std::string(chunk.tensors[1].bytes),
             std::string(reinterpret_cast<const char*>(labels.data()), labels.size() * 4));

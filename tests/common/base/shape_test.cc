@@ -24,6 +24,13 @@ TEST(CheckedElementCount, Fault38_ShapesThatCannotBeAreRefused) {
   EXPECT_THAT(CheckedElementCount({5, 5}, 24), refused);
 }
 
+TEST(PlaceIn, CountsTheLastSizeFastest) {
+  EXPECT_EQ(PlaceIn({2, 3}, 0), "[0, 0]");
+  EXPECT_EQ(PlaceIn({2, 3}, 5), "[1, 2]");
+  EXPECT_EQ(PlaceIn({7}, 6), "[6]");
+  EXPECT_EQ(PlaceIn({}, 0), "");
+}
+
 TEST(CheckedElementCount, ZeroIsASizeWhereItIsAllowed) {
   EXPECT_EQ(*CheckedElementCount({3, 0}, 24, /*zero_allowed=*/true), 0);
 }

@@ -323,9 +323,9 @@ std::string DigestOfViews(const std::string& augmentation) {
   Sha256 digest;
   for (int64_t view = 0; view < 3; ++view) {
     for (int64_t index = 0; index < digits.size(); ++index) {
-      const uint8_t* const pixels = digits.Pixels(index);
+      const uint8_t* const pixels = digits.Record(index);
       const Picture seen =
-          Seen(augmentation, Picture(pixels, pixels + 64), 5, index, view, digits.shape);
+          Seen(augmentation, Picture(pixels, pixels + 64), 5, index, view, digits.shape());
       digest.Update({reinterpret_cast<const char*>(seen.data()), seen.size()});
     }
   }

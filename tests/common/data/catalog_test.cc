@@ -6,9 +6,12 @@
 #include <filesystem>
 #include <mutex>
 
+#include "absl/strings/str_cat.h"
 #include "tests/common/data/files.h"
+#include "tests/common/data/records.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
+#include "tests/common/zip_file.h"
 
 namespace distillery {
 namespace {
@@ -107,6 +110,35 @@ TEST(DatasetCatalog, EveryFormatIsFound) {
                                                           HasSubstr("photos"), HasSubstr("ten"))));
 }
 
+TEST(DatasetCatalog, TablesTextsAndArraysAreFoundAndHaveNoSecondFormatBesideThem) {
+  TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    const std::string path = folder.File(name);
+    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
+    ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
+  };
+  for (const char* const split : {"train", "test"}) {
+    write(absl::StrCat("table/", split, ".csv"), "x,label\n1,a\n2,b\n");
+    write(absl::StrCat("lines/", split, ".jsonl"),
+          "{\"text\": \"x\", \"label\": \"a\"}\n{\"text\": \"y\", \"label\": \"b\"}\n");
+    write(absl::StrCat("plain/", split, ".txt"), std::string(200, 'x'));
+    write(absl::StrCat("arrays/", split, "_inputs.npy"),
+          NpyBytes("<i4", "2,", std::string(8, 'x')));
+    write(absl::StrCat("arrays/", split, "_labels.npy"), NpyBytes("|u1", "2,", {'\0', '\1'}));
+    write(absl::StrCat("archive/", split, ".npz"),
+          ZipOf({{"inputs.npy", NpyBytes("<i4", "2,", std::string(8, 'x'))},
+                 {"labels.npy", NpyBytes("|u1", "2,", {'\0', '\1'})}}));
+  }
+  DatasetCatalog catalog(folder.path());
+  for (const char* const name : {"table", "lines", "plain", "arrays", "archive"}) {
+    ASSERT_OK_AND_ASSIGN(const auto dataset, catalog.Open({name, "train", 2}));
+    EXPECT_EQ(dataset->size(), 2) << name;
+    write(absl::StrCat(name, "/train/a/1.pgm"), "P5 2 1 255 xy");
+    EXPECT_THAT(DatasetCatalog(folder.path()).Open({name, "train", 2}),
+                StatusIs(kInvalid, HasSubstr("and images by class (train/); move all but one")));
+  }
+}
+
 TEST(DatasetCatalog, FolderOfNoKnownFormatSaysWhichThereAre) {
   TemporaryFolder folder;
   ASSERT_THAT(MakeFolders(folder.File("odd/training")), IsOk());
@@ -192,6 +224,26 @@ TEST(DatasetCatalog, ClassesWithoutTrainingSamplesAreNamedOnce) {
   }
   EXPECT_THAT(log.Of("warning"),
               ElementsAre(HasSubstr("gaps: 3 of 5 classes have no training samples: 0, 2, 3")));
+}
+
+TEST(DatasetCatalog, ASplitWhosePositionsHaveNoLabelsIsTold) {
+  TemporaryFolder folder;
+  ASSERT_TRUE(std::filesystem::create_directory(folder.File("tags")));
+  const std::vector<int32_t> labels = {0, 1, 2, kNoLabel};
+  const std::vector<int32_t> none(4, kNoLabel);
+  for (const auto& [split, some] : {std::pair{"train", labels}, std::pair{"test", none}}) {
+    const std::string start = absl::StrCat(folder.File("tags/"), split);
+    ASSERT_THAT(
+        WriteFileDurably(start + "_inputs.npy", NpyBytes("<f4", "2, 2", std::string(16, '\0'))),
+        IsOk());
+    ASSERT_THAT(WriteFileDurably(start + "_labels.npy", NpyBytes("<i4", "2, 2", BytesOf(some))),
+                IsOk());
+  }
+  const LogLines log;
+  DatasetCatalog catalog(folder.path());
+  ASSERT_THAT(catalog.Open({"tags", "test", 2}), IsOk());
+  EXPECT_THAT(log.Of("warning"),
+              ElementsAre(HasSubstr("tags: no position of test has a label: figures of this")));
 }
 
 TEST(DatasetCatalog, NamesThatNobodyCanAskForAreNotOffered) {

@@ -67,7 +67,7 @@ TEST_F(CifarFolderTest, SixFilesAreCifar10) {
   EXPECT_TRUE(HoldsCifar10(folder_.path()));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar10Folder("ten", folder_.path()));
   EXPECT_THAT(CheckSamples(samples), IsOk());
-  EXPECT_EQ(samples.shape, (ImageShape{3, 32, 32}));
+  EXPECT_EQ(samples.shape(), (ImageShape{3, 32, 32}));
   EXPECT_THAT(samples.labels, ElementsAre(1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 7));
   const std::vector<uint8_t> pixels = AllPixels(samples);
   ASSERT_EQ(pixels.size(), 11 * 3072);

@@ -26,7 +26,7 @@ int At(const Image& sheet, int64_t y, int64_t x, int64_t channel = 0) {
 
 TEST(MakeContactSheet, HasARowForEachClass) {
   StoredSamples samples = SortedByClass(2, 2);
-  samples.pixels = {10, 10, 200, 200};
+  samples.records = {10, 10, 200, 200};
   ASSERT_OK_AND_ASSIGN(const Image sheet, MakeContactSheet(*Make(samples), Columns(2)));
   // Samples of 1 x 1 become 32 x 32, with a line between: 32 + 1 + 32.
   EXPECT_EQ(sheet.shape, (ImageShape{1, 65, 65}));
@@ -73,8 +73,8 @@ TEST(MakeContactSheet, TakesTheFirstOfEachClassInTheDataSetsOrder) {
 
 TEST(MakeContactSheet, ColourStaysColour) {
   StoredSamples samples = SortedByClass(2, 1);
-  samples.shape = {3, 1, 1};
-  samples.pixels = {1, 2, 3, 4, 5, 6};
+  samples.spec = SampleSpec::Pictures({3, 1, 1}, 255);
+  samples.records = {1, 2, 3, 4, 5, 6};
   ContactSheetOptions options = Columns(1);
   options.min_sample_side = 2;
   ASSERT_OK_AND_ASSIGN(const Image sheet, MakeContactSheet(*Make(samples), options));
@@ -87,8 +87,8 @@ TEST(MakeContactSheet, ColourStaysColour) {
 
 TEST(MakeContactSheet, LargeSamplesAreNotScaled) {
   StoredSamples samples = SortedByClass(2, 1);
-  samples.shape = {1, 3, 40};
-  samples.pixels.assign(240, 9);
+  samples.spec = SampleSpec::Pictures({1, 3, 40}, 255);
+  samples.records.assign(240, 9);
   ASSERT_OK_AND_ASSIGN(const Image sheet, MakeContactSheet(*Make(samples), Columns(1)));
   EXPECT_EQ(sheet.shape, (ImageShape{1, 7, 40}));
 }
@@ -114,8 +114,8 @@ TEST(MakeContactSheet, RefusesOptionsAndSheetsOutOfRange) {
   options.max_classes = -1;
   EXPECT_THAT(MakeContactSheet(*dataset, options), StatusIs(kInvalid, HasSubstr("max_classes")));
   StoredSamples two_channels = SortedByClass(2, 1);
-  two_channels.shape = {2, 1, 1};
-  two_channels.pixels = {1, 2, 3, 4};
+  two_channels.spec = SampleSpec::Pictures({2, 1, 1}, 255);
+  two_channels.records = {1, 2, 3, 4};
   EXPECT_THAT(MakeContactSheet(*Make(two_channels), {}), StatusIs(kInvalid, HasSubstr("have 2")));
 }
 

@@ -62,13 +62,13 @@ class DataOnDemand : public ::testing::Test {
   static std::string DigestInMemory(const std::shared_ptr<const Dataset>& dataset) {
     StoredSamples samples;
     samples.name = "tiny";
-    samples.shape = dataset->shape();
+    samples.spec = SampleSpec::Pictures(dataset->shape(), 255);
     samples.class_names = dataset->class_names();
-    samples.pixels.resize(kSamples * 6);
+    samples.records.resize(kSamples * 6);
     std::vector<int32_t> labels(kSamples);
     for (int64_t row = 0; row < kSamples; ++row) {
       const std::vector<uint8_t> pixels = PixelsOf(*dataset, row);
-      std::copy(pixels.begin(), pixels.end(), &samples.pixels[dataset->StoredIndex(row) * 6]);
+      std::copy(pixels.begin(), pixels.end(), &samples.records[dataset->StoredIndex(row) * 6]);
       labels[dataset->StoredIndex(row)] = dataset->Label(row);
     }
     samples.labels = LabelList(labels);
@@ -103,7 +103,7 @@ class DataOnDemand : public ::testing::Test {
       std::vector<int64_t> rows(kShardSize);
       for (int64_t i = 0; i < kShardSize; ++i) rows[i] = shard * kShardSize + i;
       std::vector<uint8_t> pixels(kShardSize * 6);
-      const absl::Status read = dataset.ReadImages(rows, pixels.data());
+      const absl::Status read = dataset.ReadRecords(rows, pixels.data());
       if (shard == damaged) {
         status = read;
       } else {
@@ -129,7 +129,7 @@ TEST_F(DataOnDemand, ManyRowsAreReadToTheirPlacesInAnyOrder) {
   ASSERT_OK_AND_ASSIGN(const auto dataset, Open());
   const std::vector<int64_t> rows = {99, 3, 3, 0, 57, 58, 59, 21};
   std::vector<uint8_t> pixels(rows.size() * 6);
-  ASSERT_THAT(dataset->ReadImages(rows, pixels.data()), IsOk());
+  ASSERT_THAT(dataset->ReadRecords(rows, pixels.data()), IsOk());
   for (size_t i = 0; i < rows.size(); ++i) {
     const std::vector<uint8_t> expected = PixelsOf(*dataset, rows[i]);
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), &pixels[i * 6])) << i;

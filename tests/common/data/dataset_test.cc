@@ -100,10 +100,10 @@ TEST(Dataset, DigestChangesWithWhateverIsServed) {
     change(samples);
     return Make(samples)->digest();
   };
-  digests.insert(changed([](StoredSamples& s) { s.pixels[11] ^= 1; }));
+  digests.insert(changed([](StoredSamples& s) { s.records[11] ^= 1; }));
   digests.insert(
       changed([](StoredSamples& s) { s.labels = {2, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}; }));
-  digests.insert(changed([](StoredSamples& s) { s.pixel_max = 254; }));
+  digests.insert(changed([](StoredSamples& s) { s.spec.inputs[0].pixel_max = 254; }));
   digests.insert(changed([](StoredSamples& s) { s.class_names[2] = "two"; }));
   digests.insert(changed([](StoredSamples& s) { s.train = IndexList::Range(0, 11); }));
   digests.insert(
@@ -116,12 +116,11 @@ TEST(Dataset, DigestChangesWithWhateverIsServed) {
 StoredSamples RowsOf(const Dataset& dataset) {
   StoredSamples rows;
   rows.name = dataset.reference().name;
-  rows.shape = dataset.shape();
-  rows.pixel_max = dataset.pixel_max();
+  rows.spec = dataset.spec();
   rows.class_names = dataset.class_names();
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const std::vector<uint8_t> pixels = PixelsOf(dataset, row);
-    rows.pixels.insert(rows.pixels.end(), pixels.begin(), pixels.end());
+    rows.records.insert(rows.records.end(), pixels.begin(), pixels.end());
     rows.labels.push_back(dataset.Label(row));
   }
   return rows;
@@ -167,7 +166,7 @@ TEST(Dataset, RowsThatDoNotFitTogetherAreRefused) {
                   },
                   {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));
-  EXPECT_THAT(make([](StoredSamples& rows) { rows.pixels.pop_back(); }, {0, 1, 2, 3}),
+  EXPECT_THAT(make([](StoredSamples& rows) { rows.records.pop_back(); }, {0, 1, 2, 3}),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_THAT(make([](StoredSamples& rows) { rows.labels = {}; }, {}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no samples")));

@@ -27,10 +27,10 @@ TEST(Digits, HoldTheSamplesOfTheRepository) {
   for (const int32_t label : digits.labels) ++counts[label];
   EXPECT_THAT(counts, ElementsAre(178, 182, 177, 183, 181, 182, 181, 179, 174, 180));
   // The first line of the repository's file: 0,0,5,13,9,1,0,0,0,0,13,15,...,0
-  const std::vector<int> first(digits.Pixels(0), digits.Pixels(0) + 12);
+  const std::vector<int> first(digits.Record(0), digits.Record(0) + 12);
   EXPECT_THAT(first, ElementsAre(0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15));
   EXPECT_EQ(digits.labels[0], 0);
-  EXPECT_EQ(*std::max_element(digits.pixels.begin(), digits.pixels.end()), digits.pixel_max);
+  EXPECT_EQ(*std::max_element(digits.records.begin(), digits.records.end()), digits.pixel_max());
 }
 
 TEST(Digits, SplitInto1400And397WithoutOverlap) {
@@ -57,8 +57,8 @@ TEST(ParseDigitsCsv, ReadsPixelsAndLabel) {
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples,
                        ParseDigitsCsv(Line("9", "16") + "\n" + Line("0") + "\n"));
   EXPECT_THAT(samples.labels, ElementsAre(9, 0));
-  EXPECT_EQ(samples.pixels.size(), 128);
-  EXPECT_EQ(samples.pixels[0], 16);
+  EXPECT_EQ(samples.records.size(), 128);
+  EXPECT_EQ(samples.records[0], 16);
 }
 
 TEST(ParseDigitsCsv, NamesTheLineThatIsWrong) {

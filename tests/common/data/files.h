@@ -77,15 +77,15 @@ inline void WriteNpyFolder(const std::string& folder) {
 // The stored pixels of one row.
 inline std::vector<uint8_t> PixelsOf(const Dataset& dataset, int64_t row) {
   std::vector<uint8_t> pixels(static_cast<size_t>(dataset.shape().size()));
-  EXPECT_THAT(dataset.ReadImage(row, pixels.data()), IsOk());
+  EXPECT_THAT(dataset.ReadRecord(row, pixels.data()), IsOk());
   return pixels;
 }
 
 // The pixels of all samples in stored order, wherever they lie.
 inline std::vector<uint8_t> AllPixels(const StoredSamples& samples) {
-  std::vector<uint8_t> pixels(static_cast<size_t>(samples.size() * samples.shape.size()));
+  std::vector<uint8_t> pixels(static_cast<size_t>(samples.size() * samples.shape().size()));
   for (int64_t i = 0; i < samples.size(); ++i) {
-    EXPECT_THAT(ReadImage(samples, i, &pixels[i * samples.shape.size()]), IsOk());
+    EXPECT_THAT(ReadRecord(samples, i, &pixels[i * samples.shape().size()]), IsOk());
   }
   return pixels;
 }
@@ -94,12 +94,12 @@ inline std::vector<uint8_t> AllPixels(const StoredSamples& samples) {
 inline StoredSamples SortedByClass(int classes, int per_class) {
   StoredSamples samples;
   samples.name = "sorted";
-  samples.shape = {1, 1, 1};
+  samples.spec = SampleSpec::Pictures({1, 1, 1}, 255);
   for (int c = 0; c < classes; ++c) {
     samples.class_names.push_back(std::to_string(c));
     for (int i = 0; i < per_class; ++i) {
       samples.train.push_back(samples.size());
-      samples.pixels.push_back(static_cast<uint8_t>(c));
+      samples.records.push_back(static_cast<uint8_t>(c));
       samples.labels.push_back(c);
     }
   }

@@ -73,8 +73,8 @@ class IdxFolderTest : public ::testing::Test {
 TEST_F(IdxFolderTest, FourFilesMakeADataSet) {
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadIdxFolder("tiny", folder_.path()));
   EXPECT_EQ(samples.name, "tiny");
-  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 2}));
-  EXPECT_EQ(samples.pixel_max, 255);
+  EXPECT_EQ(samples.shape(), (ImageShape{1, 1, 2}));
+  EXPECT_EQ(samples.pixel_max(), 255);
   EXPECT_THAT(samples.labels, ElementsAre(0, 2, 1, 2));
   EXPECT_THAT(AllPixels(samples), ElementsAre(0x00, 0x01, 0x10, 0x11, 0x20, 0xFF, 0x30, 0x31));
   EXPECT_THAT(samples.train, ElementsAre(0, 1, 2));

@@ -47,11 +47,11 @@ TEST_F(ImageFolderTest, FoldersAreClassesInSortedOrder) {
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
   EXPECT_THAT(CheckSamples(samples), IsOk());
   EXPECT_EQ(samples.name, "pets");
-  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 2}));
-  EXPECT_EQ(samples.pixel_max, 255);
+  EXPECT_EQ(samples.shape(), (ImageShape{1, 1, 2}));
+  EXPECT_EQ(samples.pixel_max(), 255);
   EXPECT_THAT(samples.class_names, ElementsAre("cat", "dog"));
   EXPECT_THAT(samples.labels, ElementsAre(0, 1, 1, 1));
-  EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(samples.records, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
   EXPECT_THAT(samples.train, ElementsAre(0, 1, 2));
   EXPECT_THAT(samples.test, ElementsAre(3));
 }
@@ -66,7 +66,7 @@ TEST_F(ImageFolderTest, ManyImagesKeepTheirOrder) {
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
   ASSERT_EQ(samples.size(), 71);
   for (int i = 0; i < 70; ++i) {
-    EXPECT_EQ(samples.Pixels(i)[0], i);
+    EXPECT_EQ(samples.Record(i)[0], i);
     EXPECT_EQ(samples.labels[i], i < 40 ? 0 : 1);
   }
 }
@@ -99,18 +99,18 @@ TEST_F(ImageFolderTest, HeightAndWidthResizeAll) {
   Write("train/dog/c.png", PlainImage({1, 3, 5}, 9));
   Write("dataset.json", std::string(R"({"height": 1, "width": 1})"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 1}));
+  EXPECT_EQ(samples.shape(), (ImageShape{1, 1, 1}));
   // (1 + 2) / 2 = 1.5, (3 + 4) / 2 = 3.5, ... rounded upwards.
-  EXPECT_THAT(samples.pixels, ElementsAre(2, 4, 6, 9, 8));
+  EXPECT_THAT(samples.records, ElementsAre(2, 4, 6, 9, 8));
 }
 
 TEST_F(ImageFolderTest, GreyAmongColourBecomesColour) {
   WriteTwoClasses();
   Write("train/cat/a.png", Image{{3, 1, 2}, {10, 20, 30, 40, 50, 60}});
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.shape, (ImageShape{3, 1, 2}));
-  EXPECT_EQ(samples.Pixels(1)[0], 1);
-  EXPECT_EQ(samples.Pixels(1)[4], 1);
+  EXPECT_EQ(samples.shape(), (ImageShape{3, 1, 2}));
+  EXPECT_EQ(samples.Record(1)[0], 1);
+  EXPECT_EQ(samples.Record(1)[4], 1);
 }
 
 TEST_F(ImageFolderTest, ColourAmongGreyIsNotLostSilently) {
@@ -120,7 +120,7 @@ TEST_F(ImageFolderTest, ColourAmongGreyIsNotLostSilently) {
                                                HasSubstr("{\"channels\": 1}"))));
   Write("dataset.json", std::string(R"({"channels": 1})"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.Pixels(3)[0], 76);  // 0.299 * 255
+  EXPECT_EQ(samples.Record(3)[0], 76);  // 0.299 * 255
 }
 
 TEST_F(ImageFolderTest, DamagedImageIsDataLossAndNamed) {
@@ -146,7 +146,7 @@ TEST_F(ImageFolderTest, DamagedImagesAreLeftOutWithAWarningIfAskedFor) {
   EXPECT_THAT(log.Of("warning"),
               ElementsAre(HasSubstr("pets: left out: train/dog/aa.png is empty")));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadImageFolder("pets", folder_.File("pets")));
-  EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(samples.records, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
 }
 
 TEST_F(ImageFolderTest, ClassOfDamagedImagesOnlyIsRefused) {
@@ -199,7 +199,7 @@ TEST_F(BadFilesTest, Fault67_AllAreNamedInOnePassWithTheirNumber) {
 TEST_F(BadFilesTest, Fault67_AllCanBeSkippedAndAreListed) {
   Write("dataset.json", std::string(R"({"skip_corrupt": true})"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_THAT(samples.pixels, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+  EXPECT_THAT(samples.records, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
   ASSERT_EQ(samples.left_out.size(), 10);
   EXPECT_THAT(samples.left_out[0].what, HasSubstr("test/dog/9_\\xff\\x1b[31m.png is neither"));
   EXPECT_THAT(samples.left_out[1].what, HasSubstr("0_cut.png is cut short"));
@@ -283,7 +283,7 @@ TEST_F(ImageFolderTest, AlphaGoesByTheRuleOfTheFolder) {
         std::pair{R"("alpha": "white")", 255}, std::pair{R"("alpha": "drop")", 200}}) {
     Write("dataset.json", "{" + std::string(rule) + "}");
     ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-    EXPECT_THAT(samples.pixels, ElementsAre(value, 7, 8)) << rule;
+    EXPECT_THAT(samples.records, ElementsAre(value, 7, 8)) << rule;
   }
 }
 
@@ -300,7 +300,7 @@ TEST_F(ImageFolderTest, DatasetJsonMayStartWithAByteOrderMark) {
   WriteTwoClasses();
   Write("dataset.json", std::string("\xEF\xBB\xBF{\"height\": 1, \"width\": 1}"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 1}));
+  EXPECT_EQ(samples.shape(), (ImageShape{1, 1, 1}));
 }
 
 TEST_F(ImageFolderTest, ClassOfTestThatTrainHasNotIsRefusedByName) {

@@ -24,7 +24,7 @@ TEST_F(NpyFolderTest, FourFilesMakeADataSet) {
   EXPECT_TRUE(HoldsNpy(folder_.path()));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
   EXPECT_THAT(CheckSamples(samples), IsOk());
-  EXPECT_EQ(samples.shape, (ImageShape{1, 1, 2}));
+  EXPECT_EQ(samples.shape(), (ImageShape{1, 1, 2}));
   EXPECT_THAT(AllPixels(samples), ElementsAre('a', 'b', 'c', 'd', 'e', 'f'));
   EXPECT_THAT(samples.labels, ElementsAre(0, 2, 1));
   EXPECT_THAT(samples.train, ElementsAre(0, 1));
@@ -36,7 +36,7 @@ TEST_F(NpyFolderTest, ColourImagesHaveTheirChannelsSecond) {
   Replace("train_images.npy", NpyBytes("|u1", "2, 3, 1, 1", "abcdef"));
   Replace("test_images.npy", NpyBytes("|u1", "1, 3, 1, 1", "ghi"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.shape, (ImageShape{3, 1, 1}));
+  EXPECT_EQ(samples.shape(), (ImageShape{3, 1, 1}));
 }
 
 TEST_F(NpyFolderTest, ChannelsLastAreRefusedWithTheWayOut) {
@@ -45,7 +45,7 @@ TEST_F(NpyFolderTest, ChannelsLastAreRefusedWithTheWayOut) {
     Replace("test_images.npy", NpyBytes("|u1", "1, 1, 2, 3", std::string(6, 'x')));
     return Read();
   }());
-  EXPECT_EQ(one_row.shape, (ImageShape{1, 2, 3})) << "one channel of 2 x 3, it may well be";
+  EXPECT_EQ(one_row.shape(), (ImageShape{1, 2, 3})) << "one channel of 2 x 3, it may well be";
   Replace("train_images.npy", NpyBytes("|u1", "2, 2, 2, 3", std::string(24, 'x')));
   EXPECT_THAT(Read(),
               StatusIs(kInvalid, AllOf(HasSubstr("train_images.npy"), HasSubstr("[2, 2, 2, 3]"),

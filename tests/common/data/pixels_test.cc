@@ -36,7 +36,7 @@ std::vector<float> Pixels(const Dataset& dataset, const std::vector<int64_t>& ro
 std::vector<uint8_t> Bytes(const Dataset& dataset, const std::vector<int64_t>& rows,
                            const View& view) {
   std::vector<uint8_t> output(rows.size() * static_cast<size_t>(dataset.shape().size()), 77);
-  EXPECT_THAT(LoadImageBytes(dataset, rows, view, output.data()), IsOk());
+  EXPECT_THAT(LoadRecords(dataset, rows, view, output.data()), IsOk());
   return output;
 }
 
@@ -47,10 +47,10 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 // Three images of any shape, each byte another value.
 StoredSamples ThreeImages(const ImageShape& shape) {
   StoredSamples samples = SortedByClass(3, 1);
-  samples.shape = shape;
-  samples.pixels.resize(static_cast<size_t>(3 * shape.size()));
-  for (size_t i = 0; i < samples.pixels.size(); ++i) {
-    samples.pixels[i] = static_cast<uint8_t>(i * 37 % 256);
+  samples.spec = SampleSpec::Pictures(shape, 255);
+  samples.records.resize(static_cast<size_t>(3 * shape.size()));
+  for (size_t i = 0; i < samples.records.size(); ++i) {
+    samples.records[i] = static_cast<uint8_t>(i * 37 % 256);
   }
   return samples;
 }
@@ -69,7 +69,7 @@ TEST(ScalePixels, DividesEveryByteAsFloats) {
 
 TEST(LoadPixels, ScalesToZeroToOneInTheOrderAskedFor) {
   StoredSamples samples = SortedByClass(3, 1);
-  samples.pixels = {0, 51, 255};
+  samples.records = {0, 51, 255};
   const auto dataset = Make(samples);
   const std::vector<int64_t> rows = {2, 0, 1, 2};
   const std::vector<float> output = Pixels(*dataset, rows, View{});
@@ -93,7 +93,7 @@ TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
   }
 }
 
-TEST(LoadPixels, IsLoadImageBytesOverTheScaleBitForBit) {
+TEST(LoadPixels, IsLoadRecordsOverTheScaleBitForBit) {
   // 64 bytes with scale 16, then 3 x 5 x 7 and, larger than a page, 1 x 80 x 80 with scale 255.
   for (const auto& dataset :
        {Make(*ReadBuiltInDigits()), Make(ThreeImages({3, 5, 7})), Make(ThreeImages({1, 80, 80}))}) {
@@ -133,14 +133,14 @@ TEST(LoadPixels, GivesTheBitsOnRecord) {
       "8ad3a434ad761557a8e3b4b4b6e4c361e74692d60e767637ff5c84d346ba853b");
 }
 
-TEST(LoadImageBytes, OfNoAugmentationAreTheStoredBytes) {
+TEST(LoadRecords, OfNoAugmentationAreTheStoredBytes) {
   const auto dataset = Make(ThreeImages({3, 5, 7}));
   const std::vector<uint8_t> bytes = Bytes(*dataset, {2, 0}, View{});
   EXPECT_EQ(std::memcmp(bytes.data(), PixelsOf(*dataset, 2).data(), 105), 0);
   EXPECT_EQ(std::memcmp(bytes.data() + 105, PixelsOf(*dataset, 0).data(), 105), 0);
 }
 
-TEST(LoadImageBytes, AreTheViewsOfTheStoredIndexes) {
+TEST(LoadRecords, AreTheViewsOfTheStoredIndexes) {
   const auto dataset = Make(ThreeImages({3, 5, 7}));
   const View view = ViewOf("crop:2+flip", -8, 6);
   const std::vector<uint8_t> bytes = Bytes(*dataset, {0, 1, 2}, view);

@@ -42,9 +42,9 @@ TEST(CheckSamples, LabelsMustBeClasses) {
 }
 
 TEST(CheckSamples, PartsMustFitTogether) {
-  EXPECT_THAT(Check([](StoredSamples& s) { s.pixels.pop_back(); }), StatusIs(kDataLoss));
-  EXPECT_THAT(Check([](StoredSamples& s) { s.shape.height = 2; }), StatusIs(kDataLoss));
-  EXPECT_THAT(Check([](StoredSamples& s) { s.shape.height = 0; }), StatusIs(kDataLoss));
+  EXPECT_THAT(Check([](StoredSamples& s) { s.records.pop_back(); }), StatusIs(kDataLoss));
+  EXPECT_THAT(Check([](StoredSamples& s) { s.spec.inputs[0].shape[1] = 2; }), StatusIs(kDataLoss));
+  EXPECT_THAT(Check([](StoredSamples& s) { s.spec.inputs[0].shape[1] = 0; }), StatusIs(kDataLoss));
   EXPECT_THAT(Check([](StoredSamples& s) { s.test.push_back(4); }),
               StatusIs(kDataLoss, HasSubstr("sample 4 of 4")));
   EXPECT_THAT(Check([](StoredSamples& s) { s.train = {-1, 2}; }), StatusIs(kDataLoss));

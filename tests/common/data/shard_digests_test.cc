@@ -38,8 +38,8 @@ TEST(ShardDigests, AreOverPixelsLabelAndIndexOfEachRow) {
 
 TEST(ShardDigests, SumsAreOfEachChannelByItself) {
   StoredSamples samples = SortedByClass(2, 1);
-  samples.shape = {3, 1, 2};
-  samples.pixels = {255, 255, 1, 2, 0, 0, 255, 0, 3, 4, 0, 7};
+  samples.spec = SampleSpec::Pictures({3, 1, 2}, 255);
+  samples.records = {255, 255, 1, 2, 0, 0, 255, 0, 3, 4, 0, 7};
   ASSERT_OK_AND_ASSIGN(const ShardDigests digests,
                        ComputeShardDigests(Rows(samples, "train", 10), "x"));
   EXPECT_THAT(digests.sums,

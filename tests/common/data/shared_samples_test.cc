@@ -12,10 +12,10 @@ std::shared_ptr<const StoredSamples> Pictures(const std::vector<std::string>& pi
                                               size_t train_count) {
   auto samples = std::make_shared<StoredSamples>();
   samples->name = "pictures";
-  samples->shape = {1, 1, 2};
+  samples->spec = SampleSpec::Pictures({1, 1, 2}, 255);
   samples->class_names = {"a", "b"};
   for (size_t i = 0; i < pixels.size(); ++i) {
-    samples->pixels.insert(samples->pixels.end(), pixels[i].begin(), pixels[i].end());
+    samples->records.insert(samples->records.end(), pixels[i].begin(), pixels[i].end());
     samples->labels.push_back(static_cast<int32_t>(i % 2));
     (i < train_count ? samples->train : samples->test).push_back(static_cast<int64_t>(i));
   }

@@ -32,7 +32,7 @@ void ExpectRefused(const std::string& text, const std::string& message) {
 TEST(ModelCard, ReadsWhatItSays) {
   ASSERT_OK_AND_ASSIGN(const ModelCard card, ParseModelCard(kGood));
   EXPECT_EQ(card.architecture, "lenet");
-  EXPECT_TRUE(card.input_shape == (ImageShape{3, 8, 9}));
+  EXPECT_TRUE(card.samples.picture_shape() == (ImageShape{3, 8, 9}));
   EXPECT_EQ(card.mean, (std::vector<float>{0.5F, 0.25F, 0.125F}));
   EXPECT_EQ(card.deviation, (std::vector<float>{1, 2, 0.5F}));
   EXPECT_EQ(card.class_names, (std::vector<std::string>{"cat", "dog"}));
@@ -51,19 +51,70 @@ TEST(ModelCard, ArchitectureMayBeLeftOut) {
 TEST(ModelCard, RoundTripKeepsEveryField) {
   ModelCard card;
   card.architecture = "mlp:4-2";
-  card.input_shape = {1, 2, 2};
+  card.samples = SampleSpec::Pictures({1, 2, 2}, 255);
   card.mean = {0.1307F};
   card.deviation = {0.3081F};
   card.class_names = {"caf\xC3\xA9", "\"quoted\""};
   card.outputs_probabilities = true;
   ASSERT_OK_AND_ASSIGN(const ModelCard read, ParseModelCard(ModelCardToJson(card)));
   EXPECT_EQ(read.architecture, card.architecture);
-  EXPECT_TRUE(read.input_shape == card.input_shape);
+  EXPECT_TRUE(read.samples == card.samples);
   EXPECT_EQ(read.mean, card.mean);
   EXPECT_EQ(read.deviation, card.deviation);
   EXPECT_EQ(read.class_names, card.class_names);
   EXPECT_TRUE(read.outputs_probabilities);
   EXPECT_EQ(ModelCardToJson(read), ModelCardToJson(card));
+}
+
+// Digests of teachers are made of this text.
+TEST(ModelCard, OfPicturesByClassIsTheTextThatItAlwaysWas) {
+  ModelCard card;
+  card.architecture = "mlp:4-2";
+  card.samples = SampleSpec::Pictures({1, 2, 2}, 16);
+  card.mean = {0.5F};
+  card.deviation = {0.25F};
+  card.class_names = {"a", "b"};
+  EXPECT_EQ(
+      ModelCardToJson(card),
+      "{\n  \"format\": 1,\n  \"architecture\": \"mlp:4-2\",\n  \"input_shape\": [\n    1,\n"
+      "    2,\n    2\n  ],\n  \"mean\": [\n    0.5\n  ],\n  \"deviation\": [\n    0.25\n  ],\n"
+      "  \"class_names\": [\n    \"a\",\n    \"b\"\n  ],\n  \"output\": \"logits\"\n}\n");
+}
+
+TEST(ModelCard, OfOtherSamplesSaysWhatTheyAre) {
+  ModelCard card;
+  card.samples.inputs = {{"tokens", ElementType::kInt64, {8}, 0, 256},
+                         {"features", ElementType::kFloat32, {2}, 0, 0},
+                         {"picture", ElementType::kUInt8, {1, 2, 2}, 16, 0}};
+  card.samples.answer = {AnswerKind::kMultilabel, {8}};
+  card.mean = {1, 2, 3};
+  card.deviation = {1, 2, 0.5F};
+  card.class_names = {"only"};
+  ASSERT_OK_AND_ASSIGN(const ModelCard read, ParseModelCard(ModelCardToJson(card)));
+  EXPECT_EQ(read.samples, card.samples);
+  EXPECT_EQ(read.mean, card.mean);
+  EXPECT_EQ(ModelCardToJson(read), ModelCardToJson(card));
+}
+
+TEST(ModelCard, InputsThatCannotBeAreRefused) {
+  const auto with = [](const std::string& inputs, const std::string& answer) {
+    return With("\"input_shape\": [3, 8, 9]",
+                "\"inputs\": [" + inputs + "], \"answer\": {" + answer + "}");
+  };
+  const std::string floats = R"({"name": "x", "type": "float32", "shape": [3]})";
+  const std::string classes = R"("kind": "classes", "positions": [])";
+  EXPECT_THAT(ParseModelCard(with(floats, classes)), IsOk());
+  ExpectRefused(with("", classes), "a sample has 1 to 16 inputs");
+  ExpectRefused(with(R"({"name": "x", "type": "float33", "shape": [3]})", classes),
+                "inputs[0].type must be");
+  ExpectRefused(with(R"({"name": "x", "type": "float32"})", classes), "inputs[0].shape is missing");
+  ExpectRefused(with(R"({"name": "x", "type": "float64", "shape": [3]})", classes),
+                "input x is float64");
+  ExpectRefused(with(floats, R"("kind": "class", "positions": [])"), "answer.kind must be");
+  ExpectRefused(with(floats, R"("kind": "classes", "positions": [0])"), "positions [0]");
+  ExpectRefused(with(R"({"name": "x", "type": "float32", "shape": [4]})", classes),
+                "mean must hold one number per channel, 4");
+  ExpectRefused(with(floats + ", " + floats, classes), "two inputs are named x");
 }
 
 TEST(ModelCard, WhichOutputCountsWhatItTakesAndIsBelievedMayBeSaid) {

@@ -79,7 +79,7 @@ TEST_F(EvaluationTest, RunsInEvalMode) {
 
 TEST_F(EvaluationTest, DataThatDoNotFitTheCardAreRefused) {
   ModelCard card = SmallCard();
-  card.input_shape = {1, 8, 8};
+  card.samples = SampleSpec::Pictures({1, 8, 8}, 255);
   EXPECT_THAT(EvaluateModel(module_, card, *dataset_, nullptr, cancel_),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("1 x 8 x 8"), HasSubstr("1 x 2 x 2"))));

@@ -28,7 +28,7 @@ class Int8Weights : public ::testing::Test {
   }
   static ModelCard Card() {
     ModelCard card = SmallCard();
-    card.input_shape = {1, 8, 8};
+    card.samples = SampleSpec::Pictures({1, 8, 8}, 255);
     card.class_names = std::vector<std::string>(10, "c");
     return card;
   }

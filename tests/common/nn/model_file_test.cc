@@ -5,15 +5,15 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
+#include "common/base/archive.h"
 #include "common/base/checksum.h"
 #include "common/base/files.h"
 #include "common/nn/architecture.h"
-#include "common/nn/archive.h"
 #include "common/nn/evaluation.h"
 #include "common/nn/module_weights.h"
 #include "tests/common/nn/small_model.h"
-#include "tests/common/nn/zip_file.h"
 #include "tests/common/temporary_folder.h"
+#include "tests/common/zip_file.h"
 
 namespace distillery {
 namespace {
@@ -40,7 +40,7 @@ TEST_F(ModelFile, RoundTripKeepsWeightsOutputsAndCard) {
                        BuildArchitecture("lenet", ImageShape{1, 8, 8}, 10, 3));
   ModelCard card = SmallCard();
   card.architecture = "lenet";
-  card.input_shape = {1, 8, 8};
+  card.samples = SampleSpec::Pictures({1, 8, 8}, 255);
   card.mean = {0.25F};
   card.class_names = std::vector<std::string>(10, "c");
   Save(module, card);

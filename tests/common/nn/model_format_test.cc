@@ -2,9 +2,9 @@
 
 #include <sstream>
 
-#include "common/nn/archive.h"
+#include "common/base/archive.h"
 #include "tests/common/nn/small_model.h"
-#include "tests/common/nn/zip_file.h"
+#include "tests/common/zip_file.h"
 
 namespace distillery {
 namespace {

@@ -50,14 +50,14 @@ TEST(ModelProbe, TakesPureFunctionsOfEachRow) {
       "0.1, 1e-5, False).flatten(1)[:, 0:2]\n");
   EXPECT_THAT(ProbeOf(norm), IsOk());
   ModelCard card = SmallCard();
-  card.input_shape = {3, 32, 32};
+  card.samples = SampleSpec::Pictures({3, 32, 32}, 255);
   card.mean = {0.5F, 0.5F, 0.5F};
   card.deviation = {0.2F, 0.2F, 0.2F};
   card.class_names = {"a", "b", "c", "d", "e"};
   for (const char* const architecture :
        {"lenet", "resnet8", "wrn-10-2,dropout=0.3", "mlp:3072-32-5,dropout=0.5"}) {
     ASSERT_OK_AND_ASSIGN(torch::jit::Module module,
-                         BuildArchitecture(architecture, card.input_shape, 5, 1));
+                         BuildArchitecture(architecture, card.samples.picture_shape(), 5, 1));
     module.eval();
     EXPECT_THAT(ProbeOf(module, card), IsOk()) << architecture;
   }

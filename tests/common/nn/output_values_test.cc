@@ -80,6 +80,20 @@ TEST(OutputValues, Fault68_SigmoidsAreNoLogits) {
   EXPECT_THAT(Check(sigmoids, Card::kLogits, false, {}, /*untrained=*/true), IsOk());
 }
 
+// As for a model of tokens.
+TEST(OutputValues, WhereNothingTellsSigmoidsFromSmallLogitsFewClassesAreTaken) {
+  ModelCard card = SmallCard();
+  OutputQuestion question;
+  const auto check = [&](int64_t classes, const std::string& architecture) {
+    card.architecture = architecture;
+    question.rows = torch::linspace(0.1, 0.9, 4 * classes).view({4, classes});
+    return CheckOutputValues(question, card);
+  };
+  EXPECT_THAT(check(3, ""), IsOk());
+  ExpectRefusal(check(10, ""), HasSubstr("sigmoid"));
+  EXPECT_THAT(check(10, "transformer:1-2-8"), IsOk());
+}
+
 TEST(OutputValues, ACardThatSaysSoIsBelieved) {
   EXPECT_THAT(Check(at::softmax(Rows(), 1), Card::kLogits, /*trusted=*/true), IsOk());
   EXPECT_THAT(Check(at::sigmoid(Rows()), Card::kProbabilities, /*trusted=*/true), IsOk());

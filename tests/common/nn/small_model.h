@@ -15,7 +15,7 @@ namespace distillery {
 // A card for images 1 x 2 x 2 in two classes, normalised to themselves.
 inline ModelCard SmallCard() {
   ModelCard card;
-  card.input_shape = {1, 2, 2};
+  card.samples = SampleSpec::Pictures({1, 2, 2}, 255);
   card.mean = {0};
   card.deviation = {1};
   card.class_names = {"dark", "light"};
@@ -43,12 +43,12 @@ inline std::shared_ptr<const Dataset> UniformImages(const std::vector<int>& pixe
                                                     const std::vector<int32_t>& labels) {
   auto samples = std::make_shared<StoredSamples>();
   samples->name = "uniform";
-  samples->shape = {1, 2, 2};
-  samples->pixel_max = 4;
+  samples->spec = SampleSpec::Pictures({1, 2, 2}, 255);
+  samples->spec.inputs[0].pixel_max = 4;
   samples->class_names = {"dark", "light"};
   samples->labels = LabelList(labels);
   for (size_t i = 0; i < pixels.size(); ++i) {
-    samples->pixels.insert(samples->pixels.end(), 4, static_cast<uint8_t>(pixels[i]));
+    samples->records.insert(samples->records.end(), 4, static_cast<uint8_t>(pixels[i]));
     samples->test.push_back(static_cast<int64_t>(i));
   }
   return *Dataset::Create(samples, {"uniform", "test", 2});

@@ -1,10 +1,18 @@
 #include "common/rpc/proto_conversion.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/json_util.h>
 
+#include <cmath>
+#include <functional>
 #include <set>
 #include <string>
+#include <type_traits>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "common/rpc/sample_conversion.h"
+#include "distillery/v1/teacher_service.pb.h"
 #include "tests/common/run/full_spec.h"
 #include "tests/common/status_matchers.h"
 
@@ -29,6 +37,35 @@ std::set<std::string> UnsetFields(const google::protobuf::Message& message) {
     }
   }
   return unset;
+}
+
+TEST(SampleSpecConversion, NumbersThatAreNoKindAndSizesThatCannotBeAreRefused) {
+  SampleSpec spec;
+  spec.inputs = {{"tokens", ElementType::kInt64, {4}, 0, 9},
+                 {"x", ElementType::kFloat16, {}, 0, 0}};
+  spec.answer = {AnswerKind::kValues, {4}};
+  v1::DescribeDatasetResponse message;
+  ToProto(spec, message.mutable_inputs(), message.mutable_answer());
+  ASSERT_OK_AND_ASSIGN(const SampleSpec read, ReadSampleSpec(message.inputs(), message.answer()));
+  EXPECT_TRUE(read == spec);
+  for (const int kind : {-1, 4, INT32_MIN, INT32_MAX}) {
+    v1::AnswerSpec answer = message.answer();
+    answer.set_kind(static_cast<v1::AnswerKind>(kind));
+    EXPECT_THAT(ReadSampleSpec(message.inputs(), answer),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr(absl::StrCat("unknown answer kind ", kind))));
+  }
+  const auto refused = [&](const std::function<void(v1::InputSpec&)>& change,
+                           const std::string& why) {
+    v1::DescribeDatasetResponse changed = message;
+    change(*changed.mutable_inputs(0));
+    EXPECT_THAT(ReadSampleSpec(changed.inputs(), changed.answer()),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("input tokens " + why)));
+  };
+  refused([](v1::InputSpec& input) { input.set_vocabulary(int64_t{1} << 31); }, "has a vocabulary");
+  refused([](v1::InputSpec& input) { input.set_pixel_max(INT32_MIN); }, "has a pixel_max");
+  refused([](v1::InputSpec& input) { input.set_shape(0, INT64_MAX); }, "has the shape");
+  refused([](v1::InputSpec& input) { input.add_shape(0); }, "has the shape");
 }
 
 TEST(RunSpecConversion, EveryFieldIsReadBack) {
@@ -206,17 +243,71 @@ TEST(LeaseConversion, RefusesUnknownKindsAndIdsThatAreNoNames) {
   EXPECT_THAT(FromProto(bad), refused("lease.worker_id"));
 }
 
+// Of one class for a sample, each figure another.
+EvaluationMetrics OfOneClass() {
+  EvaluationMetrics metrics;
+  int64_t next = 1;
+  VisitEvaluationMetrics([&](const char* /*name*/, auto figure) {
+    metrics.*figure = static_cast<std::remove_reference_t<decltype(metrics.*figure)>>(next++);
+  });
+  metrics.samples_per_class = {10, 0};
+  metrics.correct_per_class = {9, 0};
+  metrics.confusion_matrix = {9, 1, 0, 0};
+  return metrics;
+}
+
 TEST(MetricsConversion, GoesThereAndBack) {
   const v1::TrainMetrics train = ToProto(TrainMetrics{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   EXPECT_THAT(UnsetFields(train), ElementsAre());
   EXPECT_EQ(ToProto(FromProto(train)).SerializeAsString(), train.SerializeAsString());
-  EvaluationMetrics metrics{10, 9,    0.5,     -1,     10,           0.25, 20,
-                            15, 0.75, {10, 0}, {9, 0}, {9, 1, 0, 0}, {}};
+  EvaluationMetrics metrics = OfOneClass();
   metrics.calibration_bins = {{10, 9, 9.5}};
-  const v1::EvaluationMetrics evaluation = ToProto(metrics);
-  EXPECT_THAT(UnsetFields(evaluation), ElementsAre());
+  // No evaluation has all kinds of answers; of each kind one figure says that it is there.
+  int64_t next = 1;
+  VisitOfKinds([&](const char* /*name*/, auto figure, auto /*count*/) {
+    metrics.*figure = static_cast<std::remove_reference_t<decltype(metrics.*figure)>>(next++);
+  });
+  metrics.f1_per_label = {0.5};
+  metrics.average_precision_per_label = {0.25};
+  metrics.mean_squared_error_per_value = {0.125};
+  metrics.r2_per_value = {-1};
+  v1::EvaluationMetrics evaluation = ToProto(metrics);
+  EXPECT_THAT(UnsetFields(evaluation), ElementsAre("distillery.v1.EvaluationMetrics.perplexity"));
   EXPECT_EQ(ToProto(FromProto(evaluation)).SerializeAsString(), evaluation.SerializeAsString());
   EXPECT_FALSE(ToProtoWithoutDetails(metrics).has_details());
+}
+
+TEST(MetricsConversion, ThePerplexityIsOfTokensAlone) {
+  EvaluationMetrics metrics;
+  metrics.cross_entropy = std::log(8.0);
+  EXPECT_FALSE(ToProto(metrics).has_perplexity());
+  metrics.position_count = 5;
+  EXPECT_NEAR(ToProto(metrics).perplexity(), 8, 1e-12);
+  metrics.value_count = 1;
+  EXPECT_FALSE(ToProto(metrics).has_perplexity());
+}
+
+// What a run of one class for each sample sends is what it was: the bytes, and the names in JSON.
+TEST(MetricsConversion, OneClassForASampleHasNoFieldOfOtherKinds) {
+  const EvaluationMetrics metrics = OfOneClass();
+  const v1::EvaluationMetrics evaluation = ToProto(metrics);
+  const auto& reflection = *evaluation.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  reflection.ListFields(evaluation, &set);
+  for (const auto* const field : set) EXPECT_LE(field->number(), 11) << field->full_name();
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  ASSERT_TRUE(google::protobuf::util::MessageToJsonString(evaluation, &json, options).ok());
+  const auto& descriptor = *evaluation.GetDescriptor();
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    const bool there = json.find("\"" + descriptor.field(i)->name() + "\"") != std::string::npos;
+    EXPECT_EQ(there, descriptor.field(i)->number() <= 11) << descriptor.field(i)->name();
+  }
+  for (const char* const group : {"\"labels\"", "\"values\""}) {
+    EXPECT_EQ(json.find(group), std::string::npos) << group;
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <grpcpp/impl/codegen/client_unary_call.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <thread>
 
 #include "common/base/files.h"
@@ -194,6 +195,47 @@ TEST(RpcServer, PlainTextBeyondLoopbackIsRefused) {
   RpcServer::Options options;
   options.address = "0.0.0.0:0";
   EXPECT_THAT(RpcServer::Start(options, {}), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+// Holds each call until it is cancelled.
+class HoldingService : public v1::TeacherService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetTeacher(grpc::CallbackServerContext* /*context*/,
+                                       const v1::GetTeacherRequest* /*request*/,
+                                       v1::GetTeacherResponse* /*response*/) override {
+    class Held : public grpc::ServerUnaryReactor {
+      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+      void OnDone() override { delete this; }
+    };
+    auto* const held = new Held;
+    holds_.store(true);
+    return held;
+  }
+  bool holds() const { return holds_.load(); }
+
+ private:
+  std::atomic<bool> holds_ = false;
+};
+
+TEST(RpcServer, Fault69_ACallThatItStillHasWhenItStopsIsToItsClientAsIfNobodyAnswered) {
+  for (const bool in_process : {true, false}) {
+    HoldingService service;
+    ASSERT_OK_AND_ASSIGN(
+        const auto server,
+        RpcServer::Start({}, {{v1::TeacherService::service_full_name(), &service}}));
+    const auto stub = v1::TeacherService::NewStub(in_process ? server->InProcessChannel()
+                                                             : *MakeChannel(server->address(), {}));
+    absl::Status status;
+    std::thread client([&] {
+      grpc::ClientContext context;
+      v1::GetTeacherResponse response;
+      status = FromGrpcStatus(stub->GetTeacher(&context, {}, &response));
+    });
+    while (!service.holds()) std::this_thread::yield();
+    server->Shutdown(absl::ZeroDuration());
+    client.join();
+    EXPECT_TRUE(NobodyAnswered(status)) << status;
+  }
 }
 
 TEST(RpcServer, ShutdownTwiceIsOnce) {

@@ -22,6 +22,17 @@ TEST(StatusConversion, KeepsCodeAndMessageBothWays) {
   }
 }
 
+TEST(StatusConversion, Fault69_NobodyAnsweredIsAwayTooLateOrCancelledAndNothingElse) {
+  for (int code = 0; code <= 16; ++code) {
+    const auto status_code = static_cast<absl::StatusCode>(code);
+    EXPECT_EQ(NobodyAnswered(absl::Status(status_code, "why")),
+              status_code == absl::StatusCode::kUnavailable ||
+                  status_code == absl::StatusCode::kDeadlineExceeded ||
+                  status_code == absl::StatusCode::kCancelled)
+        << code;
+  }
+}
+
 TEST(StatusConversion, HidesTheLocalPath) {
   const absl::Status status =
       absl::NotFoundError("cannot open /var/state/weights: /var/state is away");

@@ -1,5 +1,6 @@
 #include "common/rpc/unknown_method.h"
 
+#include "absl/strings/str_cat.h"
 #include "common/rpc/request_statistics.h"
 #include "common/rpc/server.h"
 #include "distillery/v1/coordinator_service.grpc.pb.h"

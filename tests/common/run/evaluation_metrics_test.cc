@@ -1,5 +1,8 @@
 #include "common/run/evaluation_metrics.h"
 
+#include <cmath>
+#include <limits>
+
 #include "nlohmann/json.hpp"
 #include "tests/common/status_matchers.h"
 
@@ -38,6 +41,78 @@ TEST(EvaluationMetrics, DetailsAreReadBack) {
   EXPECT_EQ(read.calibration_bins[1].confidence_sum, 7.2);
 }
 
+TEST(EvaluationMetrics, DetailsOfLabelsAndValuesAreReadBack) {
+  EvaluationMetrics metrics = SomeMetrics();
+  const std::string before = DetailsToJson(metrics).dump();
+  metrics.f1_per_label = {0.5, 1};
+  metrics.average_precision_per_label = {0.25, 0};
+  metrics.mean_squared_error_per_value = {3};
+  metrics.r2_per_value = {-0.5};
+  EvaluationMetrics read;
+  ASSERT_THAT(DetailsFromJson(DetailsToJson(metrics).dump(), &read), IsOk());
+  EXPECT_EQ(read.f1_per_label, metrics.f1_per_label);
+  EXPECT_EQ(read.average_precision_per_label, metrics.average_precision_per_label);
+  EXPECT_EQ(read.mean_squared_error_per_value, metrics.mean_squared_error_per_value);
+  EXPECT_EQ(read.r2_per_value, metrics.r2_per_value);
+  // Those of one class are what they were, and leave nothing of others behind.
+  EXPECT_EQ(before,
+            R"({"samples_per_class":[6,4],"correct_per_class":[5,2],"confusion_matrix":[5,1,2,2],)"
+            R"("calibration_bins":[{"sample_count":2,"correct_count":1,"confidence_sum":1.2},)"
+            R"({"sample_count":8,"correct_count":6,"confidence_sum":7.2}]})");
+  ASSERT_THAT(DetailsFromJson(before, &read), IsOk());
+  EXPECT_TRUE(read.f1_per_label.empty());
+  EXPECT_TRUE(read.r2_per_value.empty());
+  // JSON has no number for these.
+  metrics.r2_per_value = {std::numeric_limits<double>::quiet_NaN()};
+  ASSERT_THAT(DetailsFromJson(DetailsToJson(metrics).dump(), &read), IsOk());
+  EXPECT_TRUE(read.r2_per_value.empty());
+  EXPECT_FALSE(read.f1_per_label.empty());
+}
+
+TEST(EvaluationMetrics, FiguresOfKindsAreToldOnlyWhereTheyAreMeasured) {
+  EvaluationMetrics metrics = SomeMetrics();
+  EXPECT_TRUE(FiguresOfKindsToJson(metrics).empty());
+  EXPECT_TRUE(metrics.of_one_class());
+  metrics.position_count = 40;
+  metrics.correct_position_count = 30;
+  metrics.cross_entropy = std::log(4.0);
+  EXPECT_EQ(FiguresOfKindsToJson(metrics).dump(),
+            R"({"position_count":40,"correct_position_count":30,"top5_position_count":0,)"
+            R"("agreement_position_count":0,"perplexity":4.0})");
+  metrics.iou_class_count = 3;
+  EXPECT_FALSE(FiguresOfKindsToJson(metrics).contains("perplexity"));
+  EXPECT_TRUE(FiguresOfKindsToJson(metrics).contains("mean_iou"));
+  EvaluationMetrics values;
+  values.value_count = 2;
+  EXPECT_EQ(FiguresOfKindsToJson(values).dump(),
+            R"({"value_count":2,"mean_squared_error":0.0,"r2":0.0,"cosine":0.0})");
+  values.held_out_sample_count = 1;
+  EXPECT_TRUE(FiguresOfKindsToJson(values).contains("held_out_mean_squared_error"));
+  EXPECT_FALSE(values.counts_right());
+}
+
+TEST(EvaluationMetrics, HeldOutFiguresAreThoseOfAnswers) {
+  EvaluationMetrics metrics = SomeMetrics();
+  EvaluationMetrics held_out = SomeMetrics();
+  held_out.position_count = 40;
+  held_out.correct_position_count = 30;
+  held_out.cross_entropy = 0.5;
+  held_out.mean_squared_error = 0.25;
+  metrics.SetHeldOut(held_out);
+  EXPECT_EQ(metrics.held_out_accuracy(), 0.75);
+  EXPECT_EQ(metrics.held_out_cross_entropy, 0.5);
+  EXPECT_EQ(metrics.held_out_mean_squared_error, 0.25);
+  metrics.SetHeldOut(SomeMetrics());
+  EXPECT_EQ(metrics.held_out_accuracy(), 0.7);
+}
+
+TEST(EvaluationMetrics, AFigureOfAnyKindThatIsNoNumberIsNotFinite) {
+  EvaluationMetrics metrics = SomeMetrics();
+  EXPECT_TRUE(metrics.finite());
+  metrics.r2 = -std::numeric_limits<double>::infinity();
+  EXPECT_FALSE(metrics.finite());
+}
+
 TEST(EvaluationMetrics, DamagedDetailsAreDataLoss) {
   EvaluationMetrics read;
   for (const char* const json : {"", "{}", "[1]", "{\"samples_per_class\": \"x\"}"}) {
@@ -73,6 +148,18 @@ TEST(EvaluationMetrics, CountsThatCannotBeAreRefusedByName) {
   metrics = SomeMetrics();
   metrics.calibration_bins.resize(16);
   EXPECT_THAT(CheckEvaluation(metrics), refused("calibration_bins"));
+  metrics = SomeMetrics();
+  metrics.correct_position_count = 1;
+  EXPECT_THAT(CheckEvaluation(metrics), refused("correct_position_count must be 0 to position_c"));
+  metrics.position_count = 2;
+  EXPECT_THAT(CheckEvaluation(metrics), refused("position_count, got 6"));  // of the first class
+  metrics.position_count = 20;
+  EXPECT_THAT(CheckEvaluation(metrics), IsOk());
+  metrics.label_count = -1;
+  EXPECT_THAT(CheckEvaluation(metrics), refused("label_count must be >= 0, got -1"));
+  metrics = SomeMetrics();
+  metrics.f1_per_label.resize(100'001);
+  EXPECT_THAT(CheckEvaluation(metrics), refused("labels.f1"));
 }
 
 }  // namespace

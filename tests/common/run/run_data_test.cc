@@ -9,7 +9,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr ImageShape kDigits{1, 8, 8};
+const SampleSpec kDigits = SampleSpec::Pictures({1, 8, 8}, 16);
 
 RunSpec MakeSpec() {
   RunSpec spec;
@@ -39,7 +39,8 @@ TEST(CheckFitsData, NamesTheFieldThatDoesNotFit) {
   EXPECT_THAT(CheckFitsData(spec, kDigits, 10),
               Refused("student.architecture", "takes 784 inputs, the data has 1 x 8 x 8 = 64"));
   spec.student.architecture = "resnet8";
-  EXPECT_THAT(CheckFitsData(spec, {1, 4, 4}, 10), Refused("student.architecture", "8 x 8"));
+  EXPECT_THAT(CheckFitsData(spec, SampleSpec::Pictures({1, 4, 4}, 16), 10),
+              Refused("student.architecture", "8 x 8"));
   spec = MakeSpec();
   spec.soft_targets = {"top_k", 11};
   EXPECT_THAT(CheckFitsData(spec, kDigits, 10), Refused("soft_targets", "top_k"));
@@ -54,6 +55,31 @@ TEST(CheckFitsData, NamesTheFieldThatDoesNotFit) {
   EXPECT_THAT(CheckFitsData(spec, kDigits, 2), Refused("leaves no class"));
 }
 
+TEST(CheckFitsData, AStudentMustBeForSuchSamplesAndAnswers) {
+  SampleSpec text;
+  text.inputs = {{"tokens", ElementType::kInt64, {6}, 0, 256}};
+  RunSpec spec = MakeSpec();
+  spec.student.architecture = "transformer:1-2-8";
+  EXPECT_THAT(CheckFitsData(spec, text, 10), IsOk());
+  text.answer.positions = {5};
+  EXPECT_THAT(CheckFitsData(spec, text, 10),
+              Refused("student.architecture", "at each of 6 positions, the data has answers [5]"));
+  spec.student.architecture = "lenet";
+  EXPECT_THAT(CheckFitsData(spec, text, 10), Refused("student.architecture", "lenet"));
+}
+
+// Before a teacher's data set is here.
+TEST(CheckFitsData, ALossMustBeForSuchAnswers) {
+  SampleSpec amounts;
+  amounts.inputs = {{"features", ElementType::kFloat32, {3}, 0, 0}};
+  amounts.answer.kind = AnswerKind::kValues;
+  RunSpec spec = MakeSpec();
+  spec.student.architecture = "mlp:3-4-2";
+  EXPECT_THAT(CheckFitsData(spec, amounts, 2), Refused("loss.name", "mse"));
+  spec.loss.name = "mse";
+  EXPECT_THAT(CheckFitsData(spec, amounts, 2), IsOk());
+}
+
 TEST(CheckFitsData, OfADatasetEachReplicaMustGetSamples) {
   DatasetCatalog catalog("");
   RunSpec spec = MakeSpec();
@@ -65,10 +91,22 @@ TEST(CheckFitsData, OfADatasetEachReplicaMustGetSamples) {
 }
 
 TEST(CheckTeacherFitsData, SaysBothSizes) {
-  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", kDigits, 10, "digits", kDigits, 10), IsOk());
-  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {1, 28, 28}, 10, "digits", kDigits, 10),
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {kDigits, 10}, "digits", {kDigits, 10}), IsOk());
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {SampleSpec::Pictures({1, 28, 28}, 255), 10},
+                                   "digits", {kDigits, 10}),
               Refused("teacher.pt is for images of 1 x 28 x 28 in 10 classes",
                       "data set digits has images of 1 x 8 x 8 in 10 classes"));
+}
+
+TEST(CheckTeacherFitsData, SaysBothSamples) {
+  SampleSpec text;
+  text.inputs = {{"tokens", ElementType::kInt64, {6}, 0, 256}};
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {text, 3}, "lines", {text, 3}), IsOk());
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {text, 3}, "lines", {text, 2}),
+              Refused("(3 classes)", "(2 classes)"));
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {kDigits, 3}, "lines", {text, 3}),
+              Refused("teacher.pt is for image uint8 [1, 8, 8]",
+                      "data set lines is tokens int64 [6] below 256 -> classes"));
 }
 
 }  // namespace

@@ -410,10 +410,10 @@ TEST(RunSpecFromJson, WhatCannotBeReadIsNamed) {
 TEST(RunSpecFromJson, ASpecThatIsTooLargeToBeSubmittedIsRead) {
   RunSpec spec = FullSpec();
   spec.dataset.exclude_classes.clear();
-  for (int64_t i = 0; i < 100'001; ++i) spec.dataset.exclude_classes.push_back(i);
+  for (int64_t i = 0; i < 200'000; ++i) spec.dataset.exclude_classes.push_back(i);
   EXPECT_THAT(ValidateRunSpec(spec),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("dataset.exclude_classes has 100001 entries, at most 100000")));
+                       HasSubstr("dataset.exclude_classes has 200000 entries, at most 100000")));
   ASSERT_OK_AND_ASSIGN(const RunSpec read, RunSpecFromJson(RunSpecToJson(spec)));
   EXPECT_EQ(read.dataset.exclude_classes, spec.dataset.exclude_classes);
 }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/soft_targets/encode.h"
 #include "tests/common/soft_targets/random_rows.h"
@@ -169,6 +170,49 @@ TEST(AppendDecoded, AppendsChunkAfterChunk) {
     EXPECT_EQ(parts.row_count, 0);
     EXPECT_TRUE(parts.values.empty() && parts.class_indexes.empty() && parts.tail_mass.empty());
   }
+}
+
+TEST(AppendDecoded, PositionsAreRowsOfTheirOwn) {
+  const std::vector<float> logits = RandomLogits(6, 10, 5);
+  const AnswerShape shape(AnswerSpec{AnswerKind::kClasses, {3}}, 10);
+  for (const SoftTargetFormat& format :
+       {Format(Encoding::kFloat32, 0, 2), Format(Encoding::kFloat16), Format(Encoding::kInt8),
+        Format(Encoding::kTopK, 4, 2)}) {
+    const EncodedRows encoded = EncodeSoftTargets(logits.data(), 2, shape, format);
+    const EncodedRows alone = EncodeSoftTargets(logits.data(), 6, 10, format);
+    for (const TensorRole role : kTensorRoles) EXPECT_EQ(encoded[role], alone[role]);
+    SoftTargetRows rows;
+    ASSERT_THAT(AppendDecoded(EncodedView(encoded), 2, shape, format, &rows), IsOk());
+    EXPECT_EQ(rows.row_count, 2);
+    const SoftTargetRows expected = RoundTrip(logits, 10, format);
+    EXPECT_EQ(rows.values, expected.values);
+    EXPECT_EQ(rows.probabilities, expected.probabilities);
+    EXPECT_EQ(rows.tail_mass, expected.tail_mass);
+    rows.Truncate(1);
+    EXPECT_EQ(rows.values.size() + rows.tail_mass.size(),
+              (expected.values.size() + expected.tail_mass.size()) / 2);
+  }
+  std::vector<float> bad = logits;
+  bad[47] = kInfinity;  // row 1, position 1, class 7
+  SoftTargetRows rows;
+  const EncodedRows encoded = EncodeSoftTargets(bad.data(), 2, shape, {});
+  EXPECT_THAT(
+      AppendDecoded(EncodedView(encoded), 2, shape, {}, &rows),
+      StatusIs(absl::StatusCode::kDataLoss, HasSubstr("row 1, position 1, class 7 is inf")));
+}
+
+TEST(AppendDecoded, ProbabilitiesOfLabelsAreSigmoids) {
+  const AnswerShape labels(AnswerSpec{AnswerKind::kMultilabel, {}}, 4);
+  SoftTargetFormat format = Format(Encoding::kFloat32, 0, 2);
+  format.representation = Representation::kProbabilities;
+  const std::vector<float> logits = {0, 3, -800, 800};
+  const EncodedRows encoded = EncodeSoftTargets(logits.data(), 1, labels, format);
+  SoftTargetRows rows;
+  ASSERT_THAT(AppendDecoded(EncodedView(encoded), 1, labels, format, &rows), IsOk());
+  EXPECT_EQ(rows.values[0], 0.5F);
+  EXPECT_FLOAT_EQ(rows.values[1], static_cast<float>(1 / (1 + std::exp(-1.5))));
+  EXPECT_EQ(rows.values[2], 0);
+  EXPECT_EQ(rows.values[3], 1);
 }
 
 TEST(AppendDecoded, NoneCountsRowsAlone) {

@@ -55,6 +55,48 @@ TEST(SoftTargetFormat, OtherEncodingsHaveNoTopK) {
   }
 }
 
+TEST(SoftTargetFormat, AKindOfAnswerRefusesWhatItDoesNotHave) {
+  const auto of = [](AnswerKind kind) { return AnswerShape(AnswerSpec{kind, {7}}, 10); };
+  SoftTargetFormat probabilities;
+  probabilities.representation = Representation::kProbabilities;
+  SoftTargetFormat top_k;
+  top_k.encoding = Encoding::kTopK;
+  top_k.top_k = 3;
+  SoftTargetFormat softened;
+  softened.temperature = 2;
+  SoftTargetFormat bytes;
+  bytes.encoding = Encoding::kInt8;
+  for (const SoftTargetFormat& format : {probabilities, top_k, softened, bytes}) {
+    EXPECT_THAT(format.Validate(of(AnswerKind::kClasses)), IsOk());
+  }
+  const auto refused = [](const std::string& text) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(text));
+  };
+  EXPECT_THAT(probabilities.Validate(of(AnswerKind::kMultilabel)), IsOk());
+  EXPECT_THAT(softened.Validate(of(AnswerKind::kMultilabel)), IsOk());
+  EXPECT_THAT(bytes.Validate(of(AnswerKind::kMultilabel)), IsOk());
+  EXPECT_THAT(top_k.Validate(of(AnswerKind::kMultilabel)), refused("top_k is for classes"));
+  EXPECT_THAT(bytes.Validate(of(AnswerKind::kValues)), IsOk());
+  EXPECT_THAT(top_k.Validate(of(AnswerKind::kValues)), refused("top_k is for classes"));
+  EXPECT_THAT(probabilities.Validate(of(AnswerKind::kValues)), refused("have no probabilities"));
+  EXPECT_THAT(softened.Validate(of(AnswerKind::kValues)), refused("temperature must be 1"));
+  // Samples alone have no soft targets.
+  softened.representation = Representation::kNone;
+  EXPECT_THAT(softened.Validate(of(AnswerKind::kValues)), IsOk());
+}
+
+TEST(SoftTargetFormat, EachPositionHasARowOfItsOwn) {
+  const AnswerShape tagger(AnswerSpec{AnswerKind::kClasses, {64}}, 1000);
+  SoftTargetFormat format;
+  format.encoding = Encoding::kTopK;
+  format.top_k = 16;
+  EXPECT_EQ(format.SizesOf(2, tagger).total(), 2 * 64 * 66);
+  const AnswerShape pixels(AnswerSpec{AnswerKind::kClasses, {32, 16}}, 11);
+  const std::vector<EncodedTensor> tensors = format.Tensors(3, pixels);
+  EXPECT_EQ(tensors[0].shape, (std::vector<int64_t>{3, 32, 16, 16}));
+  EXPECT_EQ(tensors[2].shape, (std::vector<int64_t>{3, 32, 16}));
+}
+
 TEST(SoftTargetFormat, SizesFollowTheEncoding) {
   SoftTargetFormat format;
   EXPECT_EQ(format.SizesOf(3, 1000).total(), 3 * 4000);

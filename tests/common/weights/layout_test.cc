@@ -1,12 +1,11 @@
 #include "common/weights/layout.h"
 
 #include <algorithm>
-#include <ctime>
 #include <functional>
-#include <limits>
 #include <random>
 #include <utility>
 
+#include "tests/common/cpu_seconds.h"
 #include "tests/common/sanitized.h"
 #include "tests/common/status_matchers.h"
 
@@ -239,21 +238,6 @@ std::string SoundEntry(int64_t i) {
                "[" + std::to_string(4 * i) + "," + std::to_string(4 * i + 4) + "]");
 }
 
-double CpuSeconds(const std::function<void()>& work) {
-  const auto now = [] {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  };
-  double least = std::numeric_limits<double>::max();
-  for (int round = 0; round < 3; ++round) {
-    const double start = now();
-    work();
-    least = std::min(least, now() - start);
-  }
-  return least;
-}
-
 struct ManyCase {
   const char* name;
   std::function<std::string(int64_t)> entry;
@@ -271,7 +255,7 @@ TEST_P(Fault54_ManyEntriesTest, CostInProportionToTheirNumber) {
   constexpr int64_t kMany = kEntries;
   constexpr int64_t kFew = kMany / 16;
   const auto work = [](const std::string& file, const char* refused) {
-    return CpuSeconds([&] {
+    return CpuSeconds(3, [&] {
       const absl::StatusOr<WeightsLayout> layout = WeightsLayout::Parse(file);
       if (refused != nullptr) {
         EXPECT_THAT(layout, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refused)));
@@ -319,7 +303,7 @@ TEST(WeightsLayout, Fault54_ManyKeysInsideOfOneEntryCostInProportionToo) {
     }
     const std::string entry = File("{\"w\":{" + keys + "}}", 0);
     const std::string metadata = File("{\"__metadata__\":{" + keys + "}}", 0);
-    return CpuSeconds([&] {
+    return CpuSeconds(3, [&] {
       EXPECT_THAT(WeightsLayout::Parse(entry),
                   StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("needs dtype")));
       EXPECT_THAT(WeightsLayout::Parse(metadata), IsOk());

@@ -50,9 +50,16 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status LeaseTask(grpc::ServerContext* /*context*/, const v1::LeaseTaskRequest* /*request*/,
+  grpc::Status LeaseTask(grpc::ServerContext* context, const v1::LeaseTaskRequest* request,
                          v1::LeaseTaskResponse* response) override {
     MutexLock lock(mutex_);
+    requests_.push_back(request->request_id());
+    if (holds_first_answer_ && requests_.size() == 1) {
+      done_ = true;
+      changed_.NotifyAll();
+      while (!context->IsCancelled()) changed_.WaitFor(mutex_, absl::Milliseconds(1));
+      return grpc::Status::CANCELLED;
+    }
     if (next_ == tasks_.size()) {
       done_ = true;
       changed_.NotifyAll();
@@ -106,6 +113,11 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     return grpc::Status::OK;
   }
 
+  // The first task is leased, but its worker does not hear of it. AwaitEnd waits for this.
+  void HoldFirstAnswer() {
+    MutexLock lock(mutex_);
+    holds_first_answer_ = true;
+  }
   std::shared_ptr<grpc::Channel> channel() { return server_->InProcessChannel(); }
   void AwaitEnd() {
     MutexLock lock(mutex_);
@@ -120,6 +132,11 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
     MutexLock lock(mutex_);
     return released_;
   }
+  // The request of each LeaseTask.
+  std::vector<std::string> requests() {
+    MutexLock lock(mutex_);
+    return requests_;
+  }
 
  private:
   const std::vector<ScriptedRun> tasks_;
@@ -128,6 +145,8 @@ class ScriptedCoordinator : public v1::CoordinatorService::Service {
   ConditionVariable changed_;
   size_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool holds_first_answer_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::string> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> downloads_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> released_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<RpcServer> server_;
@@ -155,6 +174,17 @@ TEST(Worker, Fault51_EqualWeightsOfUnlikeRunsAreNotTakenForEachOther) {
   EXPECT_THAT(coordinator.downloads(),
               ElementsAre("a float32", "b float32", "a float32", "a float32"));
   EXPECT_THAT(coordinator.released(), AllOf(SizeIs(6), Each(HasSubstr("model card"))));
+}
+
+// Nobody else could have it until the lease ends.
+TEST(Worker, Fault13_ATaskOfWhichAStoppingWorkerDidNotHearIsGivenBack) {
+  ScriptedCoordinator coordinator({{"a", "card of a", "card of a"}});
+  coordinator.HoldFirstAnswer();
+  Work(&coordinator);
+  const std::vector<std::string> requests = coordinator.requests();
+  ASSERT_THAT(requests, SizeIs(2));
+  EXPECT_EQ(requests[1], requests[0]);
+  EXPECT_THAT(coordinator.released(), ElementsAre("stopping"));
 }
 
 TEST(Worker, Fault51_ACardThatTheLeaseDoesNotNameIsRefused) {

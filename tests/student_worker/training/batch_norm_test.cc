@@ -23,13 +23,13 @@ constexpr int64_t kLocalSteps = 5;
 std::shared_ptr<const Dataset> ColourImages() {
   auto samples = std::make_shared<StoredSamples>();
   samples->name = "colours";
-  samples->shape = {3, 8, 8};
+  samples->spec = SampleSpec::Pictures({3, 8, 8}, 255);
   samples->class_names = {"red", "green", "blue"};
   for (int64_t i = 0; i < 24; ++i) {
     samples->labels.push_back(static_cast<int32_t>(i % 3));
-    for (int64_t pixel = 0; pixel < samples->shape.size(); ++pixel) {
+    for (int64_t pixel = 0; pixel < samples->shape().size(); ++pixel) {
       const int64_t light = pixel / 64 == i % 3 ? 150 : 0;
-      samples->pixels.push_back(static_cast<uint8_t>(light + (i * 31 + pixel * 17) % 100));
+      samples->records.push_back(static_cast<uint8_t>(light + (i * 31 + pixel * 17) % 100));
     }
     samples->train.push_back(i);
   }

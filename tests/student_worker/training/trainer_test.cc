@@ -393,7 +393,7 @@ TEST_F(TrainerTest, WeightsOfAnotherStudentAreRefused) {
 TEST_F(TrainerTest, TheInitialCardDescribesTheData) {
   ASSERT_OK_AND_ASSIGN(const InitialWeights initial, MakeInitialWeights(MakeSpec(), *dataset_));
   EXPECT_EQ(initial.card.architecture, "mlp:64-16-10");
-  EXPECT_TRUE(initial.card.input_shape == (ImageShape{1, 8, 8}));
+  EXPECT_TRUE(initial.card.samples.picture_shape() == (ImageShape{1, 8, 8}));
   EXPECT_EQ(initial.card.class_count(), 10);
   EXPECT_TRUE(initial.buffer_names.empty());
   // fc1.bias, fc1.weight, fc2.bias, fc2.weight: 16 + 16 * 64 + 10 + 10 * 16

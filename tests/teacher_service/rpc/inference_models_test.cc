@@ -1,5 +1,6 @@
 // What the Open Inference Protocol says about models: ready or not, metadata, configuration,
 // statistics.
+#include "absl/strings/str_cat.h"
 #include "tests/teacher_service/rpc/inference_server.h"
 
 namespace distillery {

@@ -31,7 +31,7 @@ class NamedTeacher : public Teacher {
     for (int64_t i = 0; i < classes; ++i) info_.card.class_names.push_back(std::to_string(i));
   }
   const TeacherInfo& info() const override { return info_; }
-  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& inputs, int64_t rows, float* logits) override {
     std::vector<float> fake(static_cast<size_t>(rows * kFakeClasses));
     if (absl::Status status = fake_.ComputeLogits(inputs, rows, fake.data()); !status.ok()) {
       return status;

@@ -93,7 +93,7 @@ TEST_F(StreamOptions, SamplesComeWithTheTargetsAsTheStudentWouldSeeThem) {
     expected_labels.push_back(dataset->Label(row));
   }
   std::string expected(6400, '\0');
-  ASSERT_THAT(LoadImageBytes(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data())),
+  ASSERT_THAT(LoadRecords(*dataset, rows, view, reinterpret_cast<uint8_t*>(expected.data())),
               IsOk());
   EXPECT_EQ(pixels, expected);
   EXPECT_EQ(labels, std::string(reinterpret_cast<const char*>(expected_labels.data()), 400));

@@ -22,14 +22,15 @@ inline constexpr int64_t kClasses = 10;
 class DeviceTeacherTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    card_.input_shape = {1, 8, 8};
+    card_.samples = SampleSpec::Pictures({1, 8, 8}, 255);
     card_.mean = {0.25F};
     card_.deviation = {0.5F};
     card_.class_names = std::vector<std::string>(kClasses, "c");
     on_cpu_.name = "mine";
     on_cpu_.model_path = folder_.File("teacher.pt");
-    ASSERT_OK_AND_ASSIGN(const auto module,
-                         BuildArchitecture("mlp:64-32-10", card_.input_shape, kClasses, 1));
+    ASSERT_OK_AND_ASSIGN(
+        const auto module,
+        BuildArchitecture("mlp:64-32-10", card_.samples.picture_shape(), kClasses, 1));
     ASSERT_THAT(SaveModel(on_cpu_.model_path, module, card_), IsOk());
     on_device_ = on_cpu_;
     on_device_.device = "cuda:1";

@@ -19,14 +19,14 @@ class ConstantTeacher : public Teacher {
   ConstantTeacher(const std::string& name, std::vector<float> logits) : logits_(std::move(logits)) {
     info_.model_name = name;
     info_.digest = "digest of " + name;
-    info_.card.input_shape = {1, 1, 1};
+    info_.card.samples = SampleSpec::Pictures({1, 1, 1}, 255);
     info_.card.class_names.resize(logits_.size(), "c");
     info_.parameter_count = 5;
     info_.batch_rows = 8;
   }
   const TeacherInfo& info() const override { return info_; }
   TeacherInfo& mutable_info() { return info_; }
-  absl::Status ComputeLogits(const float* /*inputs*/, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& /*inputs*/, int64_t rows, float* logits) override {
     for (int64_t r = 0; r < rows; ++r) {
       logits = std::copy(logits_.begin(), logits_.end(), logits);
     }
@@ -60,6 +60,34 @@ TEST(EnsembleTeacher, MeanOfProbabilities) {
     EXPECT_NEAR(std::exp(logits[2 * r]), 10.0 / 16, 1e-6);
     EXPECT_NEAR(std::exp(logits[2 * r + 1]), 6.0 / 16, 1e-6);
   }
+}
+
+// With answers of another kind.
+std::shared_ptr<ConstantTeacher> OfKind(AnswerKind kind, const std::string& name,
+                                        std::vector<float> logits) {
+  auto teacher = std::make_shared<ConstantTeacher>(name, std::move(logits));
+  teacher->mutable_info().card.samples.answer.kind = kind;
+  return teacher;
+}
+
+TEST(EnsembleTeacher, LabelsHaveAMeanProbabilityEach) {
+  // p_a = (3/4, 1/2), p_b = (1/4, 1/2): 0.75 p_a + 0.25 p_b = (10/16, 1/2); logits log(10/6) and 0.
+  ASSERT_OK_AND_ASSIGN(
+      const auto teacher,
+      MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kProbabilities),
+                          {OfKind(AnswerKind::kMultilabel, "a", {std::log(3.0F), 0}),
+                           OfKind(AnswerKind::kMultilabel, "b", {-std::log(3.0F), 0})}));
+  const std::vector<float> logits = Ask(*teacher, 1);
+  EXPECT_NEAR(logits[0], std::log(10.0 / 6), 1e-6);
+  EXPECT_NEAR(logits[1], 0, 1e-6);
+}
+
+TEST(EnsembleTeacher, ValuesHaveTheirOwnMean) {
+  ASSERT_OK_AND_ASSIGN(const auto teacher,
+                       MakeEnsembleTeacher("e", Options(EnsembleOptions::Mean::kProbabilities),
+                                           {OfKind(AnswerKind::kValues, "a", {4, 0}),
+                                            OfKind(AnswerKind::kValues, "b", {8, -4})}));
+  EXPECT_EQ(Ask(*teacher, 1), (std::vector<float>{5, -1}));
 }
 
 TEST(EnsembleTeacher, MeanOfLogits) {

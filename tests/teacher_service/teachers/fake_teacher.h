@@ -37,7 +37,7 @@ class FakeTeacher : public Teacher {
   FakeTeacher(int64_t batch_rows, FakeTeacherProbe* probe) : probe_(probe) {
     info_.digest = "fake-teacher-digest";
     info_.model_name = "fake";
-    info_.card.input_shape = {1, 8, 8};
+    info_.card.samples = SampleSpec::Pictures({1, 8, 8}, 255);
     info_.card.mean = {0};
     info_.card.deviation = {1};
     for (int64_t i = 0; i < kFakeClasses; ++i) info_.card.class_names.push_back(std::to_string(i));
@@ -56,7 +56,7 @@ class FakeTeacher : public Teacher {
   void set_encodes() { encodes_ = true; }
   bool encodes() const override { return encodes_; }
   absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
-      const float* inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
+      const InputColumns& inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
     if (probe_ != nullptr) ++probe_->encoded_calls;
     std::vector<float> logits(static_cast<size_t>(rows * kFakeClasses));
     if (absl::Status status = ComputeLogits(inputs, rows, logits.data()); !status.ok()) {
@@ -83,7 +83,8 @@ class FakeTeacher : public Teacher {
            static_cast<float>(256 * rows + row) / 65536;
   }
 
-  absl::Status ComputeLogits(const float* inputs, int64_t rows, float* logits) override {
+  absl::Status ComputeLogits(const InputColumns& columns, int64_t rows, float* logits) override {
+    const float* const inputs = columns.floats();
     if (probe_ != nullptr) {
       const int64_t call = probe_->calls.fetch_add(1);
       probe_->rows.fetch_add(rows);

@@ -10,9 +10,9 @@
 #include "common/nn/model_call.h"
 #include "common/nn/model_file.h"
 #include "teacher_service/teachers/finite_rows.h"
-#include "tests/common/nn/zip_file.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
+#include "tests/common/zip_file.h"
 
 namespace distillery {
 namespace {
@@ -25,13 +25,14 @@ class TorchTeacherTest : public ::testing::Test {
  protected:
   void SetUp() override {
     card_.architecture = kStudent;
-    card_.input_shape = {1, 8, 8};
+    card_.samples = SampleSpec::Pictures({1, 8, 8}, 255);
     card_.mean = {0.25F};
     card_.deviation = {0.5F};
     card_.class_names = std::vector<std::string>(10, "c");
     options_.name = "mine";
     options_.model_path = folder_.File("teacher.pt");
-    ASSERT_OK_AND_ASSIGN(module_, BuildArchitecture(kStudent, card_.input_shape, 10, 1));
+    ASSERT_OK_AND_ASSIGN(module_,
+                         BuildArchitecture(kStudent, card_.samples.picture_shape(), 10, 1));
     ASSERT_THAT(SaveModel(options_.model_path, module_, card_), IsOk());
   }
   std::string Digest(const TorchTeacherOptions& options) {
@@ -115,7 +116,8 @@ TEST_F(TorchTeacherTest, DigestIsOfTheModelAndWhatElseChangesOutputs) {
   other.model_path = folder_.File("renamed.pt");
   std::filesystem::copy_file(options_.model_path, other.model_path);
   EXPECT_EQ(Digest(other), digest);
-  ASSERT_OK_AND_ASSIGN(const auto module, BuildArchitecture(kStudent, card_.input_shape, 10, 2));
+  ASSERT_OK_AND_ASSIGN(const auto module,
+                       BuildArchitecture(kStudent, card_.samples.picture_shape(), 10, 2));
   ASSERT_THAT(SaveModel(options_.model_path, module, card_), IsOk());
   EXPECT_NE(Digest(options_), digest);
 }

@@ -1,0 +1,89 @@
+#include "common/data/data_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/json_fields.h"
+#include "common/base/regular_file.h"
+#include "common/base/status_macros.h"
+#include "common/base/text_file.h"
+
+namespace distillery {
+namespace {
+
+constexpr int64_t kMaxDataOptionsBytes = 65536;
+
+void VisitBounded(JsonReader& reader, const std::string& key, int64_t most, int64_t& value) {
+  if (reader.FindOptional(key) == nullptr) return;
+  reader.Optional(key, value);
+  if (value < 1 || value > most) {
+    reader.Fail(key, absl::StrCat("must be a whole number from 1 to ", most));
+  }
+}
+
+void VisitAnswer(JsonReader& reader, std::optional<AnswerKind>& answer) {
+  static const JsonNames<AnswerKind> kKinds = {{AnswerKind::kClasses, "classes"},
+                                               {AnswerKind::kValues, "values"}};
+  if (reader.FindOptional("answer") == nullptr) return;
+  answer = AnswerKind::kClasses;
+  reader.OneOf("answer", *answer, kKinds);
+}
+
+void Visit(JsonReader& reader, ArrayOptions& options) {
+  if (reader.FindOptional("vocabulary") == nullptr) return;
+  VisitBounded(reader, "vocabulary", kMaxVocabulary, options.vocabulary.emplace(0));
+}
+
+void Visit(JsonReader& reader, TableOptions& options) {
+  reader.Optional("label", options.label);
+  VisitAnswer(reader, options.answer);
+  reader.Optional("categorical", options.categorical);
+}
+
+void Visit(JsonReader& reader, TextOptions& options) {
+  VisitBounded(reader, "length", kMaxLength, options.length);
+  VisitAnswer(reader, options.answer);
+}
+
+template <typename Options>
+absl::StatusOr<Options> Parse(const std::string& text) {
+  const absl::StatusOr<Json> json = ParseJsonObject(text, /*most_depth=*/2);
+  if (!json.ok()) return Annotate(json.status(), kOptionsFile);
+  Options options;
+  absl::Status status;
+  JsonReader reader(*json, "", &status);
+  Visit(reader, options);
+  reader.Finish();
+  if (!status.ok()) return Annotate(status, kOptionsFile);
+  return options;
+}
+
+template <typename Options>
+absl::StatusOr<Options> Read(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kOptionsFile);
+  if (!NameIsTaken(path)) return Options{};
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxDataOptionsBytes));
+  return Parse<Options>(text);
+}
+
+}  // namespace
+
+absl::StatusOr<ArrayOptions> ParseArrayOptions(const std::string& text) {
+  return Parse<ArrayOptions>(text);
+}
+absl::StatusOr<TableOptions> ParseTableOptions(const std::string& text) {
+  return Parse<TableOptions>(text);
+}
+absl::StatusOr<TextOptions> ParseTextOptions(const std::string& text) {
+  return Parse<TextOptions>(text);
+}
+
+absl::StatusOr<ArrayOptions> ReadArrayOptions(const std::string& folder) {
+  return Read<ArrayOptions>(folder);
+}
+absl::StatusOr<TableOptions> ReadTableOptions(const std::string& folder) {
+  return Read<TableOptions>(folder);
+}
+absl::StatusOr<TextOptions> ReadTextOptions(const std::string& folder) {
+  return Read<TextOptions>(folder);
+}
+
+}  // namespace distillery

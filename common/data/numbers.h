@@ -1,0 +1,48 @@
+// Samples as the numbers that a model takes and learns, from the bytes of their records.
+//
+// A picture's pixels become float32 in 0..1 as LoadPixels makes them, seen through a view; floats
+// become float32; whole numbers int64; other bytes stay uint8. All programs get samples here or in
+// pixels.h, so that teacher and student see the same.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/data/augmentation.h"
+#include "common/data/dataset.h"
+
+namespace distillery {
+
+// kFloat32, kInt64 or kUInt8: what a model takes of the input.
+ElementType ModelType(const InputSpec& input);
+// Bytes of one sample's, as the model takes it.
+int64_t ModelBytes(const InputSpec& input);
+// What is learned: kInt64 for classes, kNoLabel where there is none; kFloat32 for labels (0 or 1)
+// and values.
+ElementType LabelType(const AnswerSpec& answer);
+// Numbers of a sample's hard label: one, or one for each position, or `answers` for each of them.
+int64_t LabelCount(const AnswerSpec& answer, int64_t answers);
+
+// Where the numbers of samples go.
+struct SampleNumbers {
+  // For each input of the spec, in order: rows * InputSpec::elements() numbers of ModelType.
+  std::vector<void*> inputs;
+  // rows * LabelCount numbers of LabelType; null: not wanted.
+  void* labels = nullptr;
+};
+
+// INVALID_ARGUMENT if the view is not the identity and no input of the data set is a picture, or
+// the hard labels are those of pixels, which would stay where they are.
+absl::Status CheckView(const Dataset& dataset, const View& view);
+
+// Reads rows of `dataset` seen through `view`. Errors as CheckView and Dataset::ReadRecords.
+absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                         const SampleNumbers& output);
+
+// (number - mean) / deviation for `rows` samples of one input, in place; one mean and one deviation
+// for each channel.
+void Normalise(const InputSpec& input, const float* mean, const float* deviation, int64_t rows,
+               float* numbers);
+
+}  // namespace distillery
