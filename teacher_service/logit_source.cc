@@ -154,21 +154,24 @@ absl::StatusOr<ShardLogits::Logits> ShardLogits::Compute(int64_t cut) const {
   std::vector<int64_t> indexes(static_cast<size_t>(rows));
   std::iota(indexes.begin(), indexes.end(), range_.first + cut * cut_rows());
   auto logits = std::make_shared<std::vector<float>>(static_cast<size_t>(rows * row_values()));
+  // Its pictures may be smaller than those of the data set.
+  const std::vector<InputSpec>& taken = teacher_->info().card.samples.inputs;
   if (teacher_->takes_bytes() && dataset_->spec().is_picture_by_class()) {
-    const auto pixels = static_cast<size_t>(rows * dataset_->record_bytes());
+    const auto pixels = static_cast<size_t>(rows * taken.front().elements());
     // Kept for the thread's next cut: fresh pages would cost more than the images.
     thread_local std::vector<uint8_t> bytes;
     if (bytes.size() < pixels) bytes.resize(pixels);
-    DISTILLERY_RETURN_IF_ERROR(LoadRecords(*dataset_, indexes, view_, bytes.data()));
+    DISTILLERY_RETURN_IF_ERROR(
+        LoadPictures(*dataset_, indexes, view_, taken.front(), bytes.data()));
     DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->ComputeBytes(
         *teacher_, bytes.data(), dataset_->pixel_max(), rows, logits->data(), Lane::kStream));
     return logits;
   }
   thread_local InputBuffer inputs;
-  inputs.Resize(dataset_->spec().inputs, rows);
+  inputs.Resize(taken, rows);
   SampleNumbers numbers;
   numbers.inputs = inputs.columns();
-  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*dataset_, indexes, view_, numbers));
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*dataset_, indexes, view_, taken, numbers));
   DISTILLERY_RETURN_IF_ERROR(source_->scheduler_->Compute(*teacher_, inputs.inputs(), rows,
                                                           logits->data(), Lane::kStream));
   return logits;

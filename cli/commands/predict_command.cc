@@ -140,7 +140,7 @@ class PredictCommand : public Command {
     DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset_, split_, 1000}));
     DISTILLERY_RETURN_IF_ERROR(Annotate(CheckFits(predictor.card(), *data), model_path_));
     DISTILLERY_ASSIGN_OR_RETURN(std::vector<Sample> samples,
-                                ReadSamplesOf(*data, data_dir_, indexes_));
+                                ReadSamplesOf(*data, data_dir_, indexes_, takes.inputs));
     for (Sample& sample : samples) {
       const std::string name = sample.name;
       DISTILLERY_RETURN_IF_ERROR(predict(std::move(sample), name, /*image=*/false));

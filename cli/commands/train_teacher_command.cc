@@ -2,8 +2,12 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "cli/commands/command.h"
 #include "cli/runs/known_settings.h"
 #include "cli/runs/local_run.h"
@@ -39,6 +43,9 @@ class TrainTeacherCommand : public Command {
     line_.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
     line_.Add("--architecture", architecture_,
               ArchitectureHelp() + ", options ,dropout=P ,input_dropout=P ,causal ,channels_last");
+    line_.Add("--picture", picture_,
+              "HEIGHTxWIDTH of the pictures that it takes, such as 16x16; default: as the data has "
+              "them");
     line_.Add("--epochs", epochs_, "epochs over the training split").Between(1, 1'000'000);
     line_.Add("--learning-rate", learning_rate_, "peak learning rate");
     line_.Add("--seed", seed_, "seed of everything random");
@@ -57,6 +64,7 @@ class TrainTeacherCommand : public Command {
     if (learning_rate_.has_value()) training.learning_rate = *learning_rate_;
     if (seed_.has_value()) run.spec.seed = *seed_;
     if (!architecture_.empty()) run.spec.student.architecture = architecture_;
+    DISTILLERY_ASSIGN_OR_RETURN(run.spec.student.picture, Picture());
     DISTILLERY_RETURN_IF_ERROR(ValidateRunSpec(run.spec));
     run.folder = output_ + ".run";
     run.data_dir = data_dir_;
@@ -68,6 +76,20 @@ class TrainTeacherCommand : public Command {
   }
 
  private:
+  // [height, width], or nothing.
+  absl::StatusOr<std::vector<int64_t>> Picture() const {
+    std::vector<int64_t> sides;
+    if (picture_.empty()) return sides;
+    for (const absl::string_view text : absl::StrSplit(picture_, 'x')) {
+      int64_t side = 0;
+      if (!absl::SimpleAtoi(text, &side) || side < 1) break;
+      sides.push_back(side);
+    }
+    if (sides.size() == 2 && absl::StrCat(sides[0], "x", sides[1]) == picture_) return sides;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--picture must be HEIGHTxWIDTH such as 16x16, got \"", picture_, "\""));
+  }
+
   absl::StatusOr<RunSpec> Settings() const {
     if (HasKnownSettings(dataset_)) return KnownSettingsFor(dataset_)->teacher;
     DatasetCatalog catalog(data_dir_);
@@ -106,6 +128,7 @@ class TrainTeacherCommand : public Command {
   std::string data_dir_;
   std::string device_ = "cpu";
   std::string architecture_;
+  std::string picture_;
   std::optional<int64_t> epochs_;
   std::optional<double> learning_rate_;
   std::optional<int64_t> seed_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signal.h"
 #include "common/nn/evaluation.h"
@@ -20,6 +21,12 @@ absl::StatusOr<SplitLogits> ComputeLogits(const LogitQuestion& question, const D
   DISTILLERY_ASSIGN_OR_RETURN(LoadedModel model,
                               LoadModelWithCard(question.model_path, question.card_path));
   DISTILLERY_RETURN_IF_ERROR(CheckFits(model.card, dataset));
+  if (question.change && !(model.card.samples.picture_shape() == dataset.shape())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        question.model_path, " takes ", model.card.samples.ToString(), ", data set ",
+        dataset.reference().name, " is ", dataset.spec().ToString(),
+        ": pictures are spoilt in the size of the data, so give a model of that size"));
+  }
   std::vector<int64_t> rows = question.rows;
   if (rows.empty()) {
     rows.resize(static_cast<size_t>(dataset.size()));
@@ -35,7 +42,8 @@ absl::StatusOr<SplitLogits> ComputeLogits(const LogitQuestion& question, const D
       if (StopSignal::Requested()) return absl::CancelledError("stopped");
       const std::vector<int64_t> batch(rows.begin() + first,
                                        rows.begin() + std::min(first + kRows, count));
-      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples, LoadSamples(dataset, batch, View{}));
+      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples,
+                                  LoadSamples(dataset, batch, View{}, model.card.samples.inputs));
       for (size_t i = 0; i < batch.size(); ++i) {
         result.labels.push_back(dataset.Label(batch[i]));
         if (!question.change) continue;

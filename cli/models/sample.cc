@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "common/data/catalog.h"
 #include "common/data/numbers.h"
+#include "common/data/picture_sizes.h"
 #include "common/data/text_folder.h"
 
 namespace distillery {
@@ -37,8 +38,9 @@ std::vector<std::string> FeatureNames(const Dataset& dataset, const std::string&
   return std::move(rows->feature_names);
 }
 
-absl::StatusOr<Sample> ReadOne(const Dataset& dataset, int64_t index) {
-  const SampleSpec& spec = dataset.spec();
+absl::StatusOr<Sample> ReadOne(const Dataset& dataset, int64_t index,
+                               const std::vector<InputSpec>& taken) {
+  const SampleSpec spec = InSizesOf(taken, dataset.spec());
   Sample sample;
   sample.name = absl::StrCat(dataset.reference().name, "/", dataset.reference().split, " ", index);
   sample.spec = spec;
@@ -57,32 +59,35 @@ absl::StatusOr<Sample> ReadOne(const Dataset& dataset, int64_t index) {
     sample.label_numbers.resize(count);
     numbers.labels = sample.label_numbers.data();
   }
-  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, {index}, View{}, numbers));
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, {index}, View{}, spec.inputs, numbers));
   return sample;
 }
 
 }  // namespace
 
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
-                                         const std::string& data_dir, int64_t index) {
+                                         const std::string& data_dir, int64_t index,
+                                         const std::vector<InputSpec>& taken) {
   DISTILLERY_ASSIGN_OR_RETURN(std::vector<Sample> samples,
-                              ReadDatasetSamples(dataset, split, data_dir, {index}));
+                              ReadDatasetSamples(dataset, split, data_dir, {index}, taken));
   return std::move(samples.front());
 }
 
 absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& dataset,
                                                        const std::string& split,
                                                        const std::string& data_dir,
-                                                       const std::vector<int64_t>& indexes) {
+                                                       const std::vector<int64_t>& indexes,
+                                                       const std::vector<InputSpec>& taken) {
   constexpr int64_t kShardSize = 1000;
   DatasetCatalog catalog(data_dir);
   DISTILLERY_ASSIGN_OR_RETURN(const auto data, catalog.Open({dataset, split, kShardSize}));
-  return ReadSamplesOf(*data, data_dir, indexes);
+  return ReadSamplesOf(*data, data_dir, indexes, taken);
 }
 
 absl::StatusOr<std::vector<Sample>> ReadSamplesOf(const Dataset& dataset,
                                                   const std::string& data_dir,
-                                                  const std::vector<int64_t>& indexes) {
+                                                  const std::vector<int64_t>& indexes,
+                                                  const std::vector<InputSpec>& taken) {
   const std::vector<std::string> feature_names = FeatureNames(dataset, data_dir);
   std::vector<Sample> samples;
   for (const int64_t index : indexes) {
@@ -91,7 +96,7 @@ absl::StatusOr<std::vector<Sample>> ReadSamplesOf(const Dataset& dataset,
                                               dataset.reference().split, " has no sample ", index,
                                               "; indexes are 0 to ", dataset.size() - 1));
     }
-    DISTILLERY_ASSIGN_OR_RETURN(Sample sample, ReadOne(dataset, index));
+    DISTILLERY_ASSIGN_OR_RETURN(Sample sample, ReadOne(dataset, index, taken));
     sample.feature_names = feature_names;
     samples.push_back(std::move(sample));
   }

@@ -40,20 +40,24 @@ struct Sample {
   const std::vector<float>& pixels() const { return std::get<std::vector<float>>(inputs.front()); }
 };
 
-// The index-th sample of "NAME/SPLIT" in its order. NOT_FOUND for an unknown data set, split or
+// The index-th sample of "NAME/SPLIT" in its order, its pictures in the sizes of those of the
+// inputs `taken` where these are smaller (InSizesOf). NOT_FOUND for an unknown data set, split or
 // index.
 absl::StatusOr<Sample> ReadDatasetSample(const std::string& dataset, const std::string& split,
-                                         const std::string& data_dir, int64_t index);
+                                         const std::string& data_dir, int64_t index,
+                                         const std::vector<InputSpec>& taken = {});
 
 // Several of them.
 absl::StatusOr<std::vector<Sample>> ReadDatasetSamples(const std::string& dataset,
                                                        const std::string& split,
                                                        const std::string& data_dir,
-                                                       const std::vector<int64_t>& indexes);
+                                                       const std::vector<int64_t>& indexes,
+                                                       const std::vector<InputSpec>& taken = {});
 
 // The same, of a data set that is open.
 absl::StatusOr<std::vector<Sample>> ReadSamplesOf(const Dataset& dataset,
                                                   const std::string& data_dir,
-                                                  const std::vector<int64_t>& indexes);
+                                                  const std::vector<int64_t>& indexes,
+                                                  const std::vector<InputSpec>& taken = {});
 
 }  // namespace distillery

@@ -49,8 +49,9 @@ absl::StatusOr<ModelFigures> MeasureModel(const ModelQuestion& question,
       DISTILLERY_ASSIGN_OR_RETURN(const RowRange range, dataset->Shard(shard));
       std::vector<int64_t> indexes(static_cast<size_t>(count));
       std::iota(indexes.begin(), indexes.end(), range.first);
-      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples,
-                                  LoadSamples(*dataset, indexes, View{}));
+      DISTILLERY_ASSIGN_OR_RETURN(
+          const LoadedSamples samples,
+          LoadSamples(*dataset, indexes, View{}, teacher->card.samples.inputs));
       const at::Tensor logits =
           ForwardLogits(teacher->module, teacher->card, samples.inputs).contiguous();
       rows->resize(static_cast<size_t>(logits.numel()));
@@ -102,7 +103,8 @@ absl::StatusOr<std::vector<float>> ComputeEntropies(const ModelQuestion& questio
       if (StopSignal::Requested()) return absl::CancelledError("stopped");
       std::vector<int64_t> rows(static_cast<size_t>(std::min(kRows, count - first)));
       std::iota(rows.begin(), rows.end(), first);
-      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples, LoadSamples(*dataset, rows, View{}));
+      DISTILLERY_ASSIGN_OR_RETURN(const LoadedSamples samples,
+                                  LoadSamples(*dataset, rows, View{}, model.card.samples.inputs));
       const at::Tensor logits = ForwardLogits(model.module, model.card, samples.inputs);
       const at::Tensor log_p = at::log_softmax(logits.reshape({-1, logits.size(-1)}), 1);
       const at::Tensor entropy = (log_p.exp() * log_p).sum(1).neg().contiguous();

@@ -33,6 +33,12 @@ void Compare(const nlohmann::ordered_json& a, const nlohmann::ordered_json& b,
       differences->push_back({path, value.dump(), other.dump()});
     }
   }
+  // A key that is left out where it is not set.
+  for (const auto& [key, value] : b.items()) {
+    if (a.contains(key)) continue;
+    differences->push_back(
+        {prefix.empty() ? key : absl::StrCat(prefix, ".", key), "null", value.dump()});
+  }
 }
 
 // As it is in a file, with the defaults of what a client left unset: those are no differences.

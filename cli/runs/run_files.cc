@@ -10,6 +10,7 @@
 #include "common/data/catalog.h"
 #include "common/nn/card_file.h"
 #include "common/nn/student_check.h"
+#include "common/run/run_data.h"
 
 namespace distillery {
 namespace {
@@ -56,6 +57,7 @@ absl::Status Check(const RunSpec& spec, const std::string& teacher, const std::s
   std::optional<ModelCard> data;
   if (dataset.ok()) {
     DISTILLERY_ASSIGN_OR_RETURN(data, CardForDataset(**dataset, ""));
+    DISTILLERY_ASSIGN_OR_RETURN(data->samples, StudentSamples(spec, (*dataset)->spec()));
   }
   return CheckStudentFile(spec.student.model, data);
 }

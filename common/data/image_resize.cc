@@ -1,22 +1,14 @@
 #include "common/data/image_resize.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/status_macros.h"
 
 namespace distillery {
 namespace {
 
-// For each new place of one direction: the old places that it is made of, with whole weights.
-struct Axis {
-  struct Taps {
-    int64_t first = 0;
-    std::vector<uint64_t> weights;
-  };
-  // What the weights of each place sum up to.
-  uint64_t total = 0;
-  std::vector<Taps> places;
-};
+using Axis = Resizer::Axis;
 
 // In units of 1 / (from * to) of the whole, new place i is [i * from, (i + 1) * from) and old place
 // j is [j * to, (j + 1) * to); the weights are the overlaps.
@@ -56,37 +48,53 @@ Axis MakeAxis(int64_t from, int64_t to) {
 
 }  // namespace
 
-absl::StatusOr<Image> Resize(const Image& image, int64_t height, int64_t width) {
-  DISTILLERY_RETURN_IF_ERROR(CheckImage(image));
-  const absl::Status size = CheckImageSize(height, width, "the size wanted");
-  if (!size.ok()) return absl::InvalidArgumentError(size.message());
-  const ImageShape from = image.shape;
-  if (height == from.height && width == from.width) return image;
-  const Axis down = MakeAxis(from.height, height);
-  const Axis across = MakeAxis(from.width, width);
+absl::StatusOr<Resizer> Resizer::Create(const ImageShape& from, int64_t height, int64_t width) {
+  for (const absl::Status& size : {CheckImageSize(from.height, from.width, "the image"),
+                                   CheckImageSize(height, width, "the size wanted")}) {
+    if (!size.ok()) return absl::InvalidArgumentError(size.message());
+  }
+  return Resizer(from, MakeAxis(from.height, height), MakeAxis(from.width, width));
+}
+
+Resizer::Resizer(const ImageShape& from, Axis down, Axis across)
+    : from_(from),
+      down_(std::move(down)),
+      across_(std::move(across)),
+      sums_(static_cast<size_t>(from.width)) {}
+
+ImageShape Resizer::to() const {
+  return {from_.channels, static_cast<int64_t>(down_.places.size()),
+          static_cast<int64_t>(across_.places.size())};
+}
+
+void Resizer::Apply(const uint8_t* image, uint8_t* output) {
   // At most (2 * 65535)^2 < 2^35, so sums of 255 times that are far from 64 bits.
-  const uint64_t total = down.total * across.total;
-  Image result{{from.channels, height, width}, {}};
-  result.pixels.reserve(static_cast<size_t>(result.shape.size()));
-  // Each column's weighted sum over the rows that one new row is made of.
-  std::vector<uint64_t> sums(static_cast<size_t>(from.width));
-  for (int64_t channel = 0; channel < from.channels; ++channel) {
-    for (const Axis::Taps& rows : down.places) {
-      std::fill(sums.begin(), sums.end(), 0);
-      const uint8_t* row = &image.pixels[(channel * from.height + rows.first) * from.width];
+  const uint64_t total = down_.total * across_.total;
+  for (int64_t channel = 0; channel < from_.channels; ++channel) {
+    for (const Axis::Taps& rows : down_.places) {
+      std::fill(sums_.begin(), sums_.end(), 0);
+      const uint8_t* row = image + (channel * from_.height + rows.first) * from_.width;
       for (const uint64_t weight : rows.weights) {
-        for (int64_t x = 0; x < from.width; ++x) sums[x] += weight * row[x];
-        row += from.width;
+        for (int64_t x = 0; x < from_.width; ++x) sums_[x] += weight * row[x];
+        row += from_.width;
       }
-      for (const Axis::Taps& columns : across.places) {
+      for (const Axis::Taps& columns : across_.places) {
         uint64_t sum = 0;
         for (size_t i = 0; i < columns.weights.size(); ++i) {
-          sum += columns.weights[i] * sums[columns.first + static_cast<int64_t>(i)];
+          sum += columns.weights[i] * sums_[columns.first + static_cast<int64_t>(i)];
         }
-        result.pixels.push_back(static_cast<uint8_t>((2 * sum + total) / (2 * total)));
+        *output++ = static_cast<uint8_t>((2 * sum + total) / (2 * total));
       }
     }
   }
+}
+
+absl::StatusOr<Image> Resize(const Image& image, int64_t height, int64_t width) {
+  DISTILLERY_RETURN_IF_ERROR(CheckImage(image));
+  if (height == image.shape.height && width == image.shape.width) return image;
+  DISTILLERY_ASSIGN_OR_RETURN(Resizer resizer, Resizer::Create(image.shape, height, width));
+  Image result{resizer.to(), std::vector<uint8_t>(static_cast<size_t>(resizer.to().size()))};
+  resizer.Apply(image.pixels.data(), result.pixels.data());
   return result;
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/packed_number.h"
 #include "common/base/status_macros.h"
+#include "common/data/picture_lens.h"
 #include "common/data/pixels.h"
 #include "common/data/record_rows.h"
 
@@ -51,27 +53,42 @@ void* Advanced(void* numbers, int64_t count, ElementType type) {
 // Turns records into numbers, one after the other.
 class Converter {
  public:
-  Converter(const Dataset& dataset, const View& view, const SampleNumbers& output)
+  Converter(const Dataset& dataset, const SampleNumbers& output)
       : dataset_(dataset),
         spec_(dataset.spec()),
-        view_(view),
         label_count_(LabelCount(spec_.answer, dataset.class_count())),
-        output_(output) {
-    for (const InputSpec& input : spec_.inputs) {
-      if (input.is_picture()) picture_.resize(std::max(picture_.size(), Bytes(input)));
+        output_(output) {}
+
+  // Call first.
+  absl::Status LookAt(const std::vector<InputSpec>& taken, const View& view) {
+    bool same = taken.size() == spec_.inputs.size();
+    for (size_t i = 0; same && i < taken.size(); ++i) {
+      const InputSpec& input = spec_.inputs[i];
+      lenses_.emplace_back();
+      if (input.is_picture()) {
+        DISTILLERY_ASSIGN_OR_RETURN(lenses_.back(), PictureLens::Create(input, taken[i], view));
+      } else {
+        same = taken[i].shape == input.shape && ModelType(taken[i]) == ModelType(input);
+      }
     }
+    if (same) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model takes other inputs than those of data set ",
+                     dataset_.reference().name, ", ", spec_.ToString()));
   }
 
   void Add(int64_t row, const uint8_t* record) {
     for (size_t i = 0; i < spec_.inputs.size(); ++i) {
       const InputSpec& input = spec_.inputs[i];
       void*& output = output_.inputs[i];
-      if (input.is_picture()) {
-        AddPicture(input, row, record, static_cast<float*>(output));
+      if (lenses_[i].has_value()) {
+        ScalePixels(lenses_[i]->See(record, dataset_.StoredIndex(row)), lenses_[i]->size(),
+                    input.pixel_max, static_cast<float*>(output));
+        output = Advanced(output, lenses_[i]->size(), ModelType(input));
       } else {
         ConvertInput(input, record, output);
+        output = Advanced(output, input.elements(), ModelType(input));
       }
-      output = Advanced(output, input.elements(), ModelType(input));
       record += input.bytes();
     }
     if (output_.labels == nullptr) return;
@@ -84,24 +101,12 @@ class Converter {
   }
 
  private:
-  static size_t Bytes(const InputSpec& input) { return static_cast<size_t>(input.bytes()); }
-
-  void AddPicture(const InputSpec& input, int64_t row, const uint8_t* stored, float* output) {
-    if (!view_.augmentation.identity()) {
-      const ImageShape shape{input.shape[0], input.shape[1], input.shape[2]};
-      view_.augmentation.Apply(shape, stored, view_.seed, dataset_.StoredIndex(row), view_.view,
-                               picture_.data());
-      stored = picture_.data();
-    }
-    ScalePixels(stored, input.bytes(), input.pixel_max, output);
-  }
-
   const Dataset& dataset_;
   const SampleSpec& spec_;
-  const View& view_;
   const int64_t label_count_;
   SampleNumbers output_;
-  std::vector<uint8_t> picture_;
+  // For each input; none for those that are no pictures.
+  std::vector<std::optional<PictureLens>> lenses_;
 };
 
 }  // namespace
@@ -147,8 +152,14 @@ absl::Status CheckView(const Dataset& dataset, const View& view) {
 
 absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                          const SampleNumbers& output) {
+  return LoadNumbers(dataset, rows, view, dataset.spec().inputs, output);
+}
+
+absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                         const std::vector<InputSpec>& taken, const SampleNumbers& output) {
   DISTILLERY_RETURN_IF_ERROR(CheckView(dataset, view));
-  Converter converter(dataset, view, output);
+  Converter converter(dataset, output);
+  DISTILLERY_RETURN_IF_ERROR(converter.LookAt(taken, view));
   return ForEachRecord(dataset, rows,
                        [&](int64_t row, const uint8_t* record) { converter.Add(row, record); });
 }

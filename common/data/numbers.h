@@ -1,8 +1,8 @@
 // Samples as the numbers that a model takes and learns, from the bytes of their records.
 //
-// A picture's pixels become float32 in 0..1 as LoadPixels makes them, seen through a view; floats
-// become float32; whole numbers int64; other bytes stay uint8. All programs get samples here or in
-// pixels.h, so that teacher and student see the same.
+// A picture's pixels become float32 in 0..1 as LoadPixels makes them, seen through a view and in
+// the size that the model takes; floats become float32; whole numbers int64; other bytes stay
+// uint8. All programs get samples here or in pixels.h, so that teacher and student see the same.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ int64_t LabelCount(const AnswerSpec& answer, int64_t answers);
 
 // Where the numbers of samples go.
 struct SampleNumbers {
-  // For each input of the spec, in order: rows * InputSpec::elements() numbers of ModelType.
+  // For each input taken, in order: rows * InputSpec::elements() numbers of ModelType.
   std::vector<void*> inputs;
   // rows * LabelCount numbers of LabelType; null: not wanted.
   void* labels = nullptr;
@@ -36,7 +36,13 @@ struct SampleNumbers {
 // the hard labels are those of pixels, which would stay where they are.
 absl::Status CheckView(const Dataset& dataset, const View& view);
 
-// Reads rows of `dataset` seen through `view`. Errors as CheckView and Dataset::ReadRecords.
+// Reads rows of `dataset` seen through `view` as a model takes them whose card has the inputs
+// `taken`: those of the data set, of which pictures may be smaller and are then shrunk
+// (picture_lens.h). Errors as CheckView, PictureLens::Create and Dataset::ReadRecords;
+// INVALID_ARGUMENT for other inputs.
+absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
+                         const std::vector<InputSpec>& taken, const SampleNumbers& output);
+// The same with pictures in the size of the data set.
 absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                          const SampleNumbers& output);
 

@@ -4,6 +4,7 @@
 
 #include "absl/container/fixed_array.h"
 #include "common/base/status_macros.h"
+#include "common/data/picture_lens.h"
 #include "common/data/record_rows.h"
 
 namespace distillery {
@@ -21,6 +22,16 @@ absl::Status LoadRecords(const Dataset& dataset, const std::vector<int64_t>& row
       stored += input.bytes();
       next += input.bytes();
     }
+  });
+}
+
+absl::Status LoadPictures(const Dataset& dataset, const std::vector<int64_t>& rows,
+                          const View& view, const InputSpec& taken, uint8_t* output) {
+  const InputSpec& stored = dataset.spec().inputs.front();
+  if (taken.shape == stored.shape) return LoadRecords(dataset, rows, view, output);
+  DISTILLERY_ASSIGN_OR_RETURN(PictureLens lens, PictureLens::Create(stored, taken, view));
+  return ForEachRecord(dataset, rows, [&](int64_t row, const uint8_t* record) {
+    output = std::copy_n(lens.See(record, dataset.StoredIndex(row)), lens.size(), output);
   });
 }
 

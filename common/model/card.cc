@@ -14,6 +14,7 @@
 #include "common/data/class_names.h"
 #include "common/data/dataset.h"
 #include "common/data/input_moments.h"
+#include "common/data/picture_sizes.h"
 
 namespace distillery {
 namespace {
@@ -204,16 +205,19 @@ absl::Status CheckSameClasses(const ClassList& a, const ClassList& b) {
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset) {
   const std::string data = absl::StrCat("data set ", dataset.reference().name);
   const SampleSpec& spec = dataset.spec();
+  const SampleSpec shown = InSizesOf(card.samples.inputs, spec);
   if (card.samples.is_picture_by_class() && spec.is_picture_by_class()) {
     const ImageShape wanted = card.samples.picture_shape();
-    if (!(wanted == dataset.shape())) {
+    if (!(wanted == shown.picture_shape())) {
       return absl::InvalidArgumentError(
           absl::StrCat("the model takes images of ", absl::StrJoin(wanted.ToVector(), " x "), ", ",
-                       data, " has ", absl::StrJoin(dataset.shape().ToVector(), " x ")));
+                       data, " has ", absl::StrJoin(dataset.shape().ToVector(), " x "),
+                       DescribeGrowth(card.samples.inputs, spec)));
     }
-  } else if (!(card.samples == spec)) {
+  } else if (!(card.samples == shown)) {
     return absl::InvalidArgumentError(absl::StrCat("the model is for ", card.samples.ToString(),
-                                                   ", ", data, " is ", spec.ToString()));
+                                                   ", ", data, " is ", spec.ToString(),
+                                                   DescribeGrowth(card.samples.inputs, spec)));
   }
   return CheckSameClasses({"the model", card.class_names}, {data, dataset.class_names()});
 }

@@ -50,11 +50,13 @@ struct ModelCard {
 };
 
 // The card of a model trained on `dataset`: its samples, answers and classes, mean and deviation of
-// its numbers. Errors as InputMoments.
+// its numbers. A model whose pictures are smaller has the same mean and deviation: those of the
+// pixels as they are stored. Errors as InputMoments.
 absl::StatusOr<ModelCard> CardForDataset(const Dataset& dataset, const std::string& architecture);
 
 // INVALID_ARGUMENT, naming both, if the model takes other samples than the data set has or answers
-// otherwise, with another number of classes, or other classes: see CheckSameClasses.
+// otherwise, with another number of classes, or other classes: see CheckSameClasses. Pictures may
+// be smaller than those of the data set, which are then shrunk (picture_sizes.h), but not larger.
 absl::Status CheckFits(const ModelCard& card, const Dataset& dataset);
 
 // Class names, with the name of their owner for error messages: "the model", "data set pets".

@@ -49,7 +49,8 @@ absl::StatusOr<EvaluationMetrics> EvaluateModel(torch::jit::Module& module, cons
       for (int64_t first = 0; first < range.count; first += kRows) {
         std::vector<int64_t> rows(static_cast<size_t>(std::min(kRows, range.count - first)));
         std::iota(rows.begin(), rows.end(), range.first + first);
-        DISTILLERY_ASSIGN_OR_RETURN(LoadedSamples samples, LoadSamples(dataset, rows, View{}));
+        DISTILLERY_ASSIGN_OR_RETURN(LoadedSamples samples,
+                                    LoadSamples(dataset, rows, View{}, card.samples.inputs));
         for (at::Tensor& input : samples.inputs) input = input.to(device);
         const at::Tensor logits = ForwardLogits(module, card, samples.inputs).cpu().contiguous();
         if (kept != nullptr) {

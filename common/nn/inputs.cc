@@ -21,18 +21,23 @@ at::ScalarType LabelScalarType(const AnswerSpec& answer) {
 
 absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
                                           const View& view) {
-  const SampleSpec& spec = dataset.spec();
+  return LoadSamples(dataset, rows, view, dataset.spec().inputs);
+}
+
+absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                          const View& view, const std::vector<InputSpec>& taken) {
+  const AnswerSpec& answer = dataset.spec().answer;
   const auto count = static_cast<int64_t>(rows.size());
   LoadedSamples samples;
   SampleNumbers numbers;
-  for (const InputSpec& input : spec.inputs) {
+  for (const InputSpec& input : taken) {
     samples.inputs.push_back(torch::empty(BatchShape(input, count), ScalarTypeOf(input)));
     numbers.inputs.push_back(samples.inputs.back().data_ptr());
   }
-  samples.labels = torch::empty(LabelShape(spec.answer, count, dataset.class_count()),
-                                LabelScalarType(spec.answer));
+  samples.labels =
+      torch::empty(LabelShape(answer, count, dataset.class_count()), LabelScalarType(answer));
   numbers.labels = samples.labels.data_ptr();
-  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, rows, view, numbers));
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(dataset, rows, view, taken, numbers));
   return samples;
 }
 

@@ -12,15 +12,19 @@
 namespace distillery {
 
 struct LoadedSamples {
-  // One tensor for each input of the data set, [rows, sizes of the input...], as numbers.h makes
-  // them: not normalised.
+  // One tensor for each input taken, [rows, sizes of the input...], as numbers.h makes them: not
+  // normalised.
   std::vector<at::Tensor> inputs;
   // Of classes int64 [rows, positions...], kNoLabel where there is none; else float32
   // [rows, positions..., answers].
   at::Tensor labels;
 };
 
-// Rows of `dataset` seen through `view`. Errors as LoadNumbers.
+// Rows of `dataset` seen through `view`, as a model takes them whose card has the inputs `taken`.
+// Errors as LoadNumbers.
+absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
+                                          const View& view, const std::vector<InputSpec>& taken);
+// The same with pictures in the size of the data set.
 absl::StatusOr<LoadedSamples> LoadSamples(const Dataset& dataset, const std::vector<int64_t>& rows,
                                           const View& view);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/data/picture_sizes.h"
 #include "common/model/architecture_plan.h"
 #include "common/run/answer_check.h"
 #include "common/run/replica_plan.h"
@@ -13,10 +14,19 @@
 
 namespace distillery {
 
+absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec& data) {
+  const std::vector<int64_t>& picture = spec.student.picture;
+  if (picture.empty()) return data;
+  absl::StatusOr<SampleSpec> samples = Shrunk(data, picture[0], picture[1]);
+  if (!samples.ok()) return Annotate(samples.status(), "student.picture");
+  return samples;
+}
+
 absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count) {
+  DISTILLERY_ASSIGN_OR_RETURN(const SampleSpec taken, StudentSamples(spec, samples));
   if (!spec.student_is_file()) {
     DISTILLERY_RETURN_IF_ERROR(
-        Annotate(PlanArchitecture(spec.student.architecture, samples, class_count).status(),
+        Annotate(PlanArchitecture(spec.student.architecture, taken, class_count).status(),
                  "student.architecture"));
   }
   if (spec.needs_teacher()) {
@@ -47,9 +57,10 @@ absl::Status CheckFitsData(const RunSpec& spec, const Dataset& training) {
 absl::Status CheckTeacherFitsData(const std::string& teacher, const SamplesAndAnswers& taken,
                                   const std::string& dataset, const SamplesAndAnswers& data) {
   const bool images = taken.samples.is_picture_by_class() && data.samples.is_picture_by_class();
+  const SampleSpec shown = InSizesOf(taken.samples.inputs, data.samples);
   // What a pixel's largest value is does not show in what a model takes.
-  const bool same = images ? taken.samples.picture_shape() == data.samples.picture_shape()
-                           : taken.samples == data.samples;
+  const bool same =
+      images ? taken.samples.picture_shape() == shown.picture_shape() : taken.samples == shown;
   if (same && taken.class_count == data.class_count) return absl::OkStatus();
   const auto describe = [&](const SamplesAndAnswers& what) {
     if (!images) {
@@ -59,9 +70,9 @@ absl::Status CheckTeacherFitsData(const std::string& teacher, const SamplesAndAn
     return absl::StrCat("images of ", absl::StrJoin(what.samples.picture_shape().ToVector(), " x "),
                         " in ", what.class_count, " classes");
   };
-  return absl::InvalidArgumentError(absl::StrCat(teacher, " is for ", describe(taken),
-                                                 ", data set ", dataset, images ? " has " : " is ",
-                                                 describe(data)));
+  return absl::InvalidArgumentError(absl::StrCat(
+      teacher, " is for ", describe(taken), ", data set ", dataset, images ? " has " : " is ",
+      describe(data), DescribeGrowth(taken.samples.inputs, data.samples)));
 }
 
 }  // namespace distillery

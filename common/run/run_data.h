@@ -6,10 +6,16 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/data/dataset.h"
 #include "common/run/run_spec.h"
 
 namespace distillery {
+
+// What the run's student takes of such data: the same, with pictures in the size of student.picture
+// if that is set. INVALID_ARGUMENT, naming the field and both sizes, if the data has no pictures or
+// smaller ones. REQUIRES: the spec is valid.
+absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec& data);
 
 // INVALID_ARGUMENT naming the field whose value does not fit samples of that kind, of which each
 // answer has `class_count` numbers: the architecture's sizes, top_k, the classes left out.
@@ -24,8 +30,8 @@ struct SamplesAndAnswers {
   int64_t class_count = 0;
 };
 
-// INVALID_ARGUMENT if a teacher that takes and gives `taken` does not fit `data`; `teacher` names
-// it in the message.
+// INVALID_ARGUMENT if a teacher that takes and gives `taken` does not fit `data`, of which its
+// pictures may be smaller ones (picture_sizes.h); `teacher` names it in the message.
 absl::Status CheckTeacherFitsData(const std::string& teacher, const SamplesAndAnswers& taken,
                                   const std::string& dataset, const SamplesAndAnswers& data);
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/names.h"
 #include "common/data/augmentation.h"
+#include "common/data/image.h"
 #include "common/model/architecture_plan.h"
 #include "common/run/loss_names.h"
 #include "common/run/schedule.h"
@@ -321,6 +322,18 @@ void CheckScheduling(const RunSpec& spec, Checker* check) {
   }
 }
 
+void CheckPicture(const RunSpec& spec, Checker* check) {
+  const std::vector<int64_t>& picture = spec.student.picture;
+  if (picture.empty()) return;
+  if (picture.size() != 2) {
+    check->Report("student.picture",
+                  absl::StrCat("must be [height, width] or [], got ", picture.size(), " numbers"));
+  }
+  for (const int64_t side : picture) {
+    check->Range<int64_t>("student.picture", side, 1, kMaxImageSide);
+  }
+}
+
 // What is wrong with the values, whatever their size.
 void CheckValues(const RunSpec& spec, Checker* check) {
   constexpr int64_t kLargestCount = 1'000'000;
@@ -346,6 +359,7 @@ void CheckValues(const RunSpec& spec, Checker* check) {
   if (!spec.student.digest.empty() && !IsDigest(spec.student.digest)) {
     check->Report("student.digest", "must be 64 hex digits");
   }
+  CheckPicture(spec, check);
   if (!spec.student.initial_weights_sha256.empty() &&
       !IsDigest(spec.student.initial_weights_sha256)) {
     check->Report("student.initial_weights_sha256", "must be 64 hex digits");

@@ -36,6 +36,8 @@ struct RunSpec {
     std::string architecture;
     std::string model;
     std::string digest;
+    // Height and width of the pictures that it takes; empty: those of the data.
+    std::vector<int64_t> picture;
     // A file, where the run is submitted; the coordinator and the workers go by the SHA-256.
     std::string initial_weights;
     std::string initial_weights_sha256;
@@ -185,6 +187,7 @@ void VisitStudent(Visitor& v, Section& s) {
   v.Field("architecture", s.architecture);
   v.Field("model", s.model);
   v.Field("digest", s.digest);
+  v.Field("picture", s.picture);
   v.Field("initial_weights", s.initial_weights);
   v.Field("initial_weights_sha256", s.initial_weights_sha256);
 }

@@ -45,11 +45,11 @@ at::Tensor HostTensor(at::IntArrayRef shape, at::ScalarType type, DeviceRuntime*
 
 }  // namespace
 
-TrainBatch::TrainBatch(const Dataset& dataset, int64_t batch_size, TargetBatch empty,
-                       DeviceRuntime* device)
+TrainBatch::TrainBatch(const ModelCard& card, const Dataset& dataset, int64_t batch_size,
+                       TargetBatch empty, DeviceRuntime* device)
     : targets(std::move(empty)) {
   const SampleSpec& spec = dataset.spec();
-  for (const InputSpec& input : spec.inputs) {
+  for (const InputSpec& input : card.samples.inputs) {
     inputs.push_back(HostTensor(BatchShape(input, batch_size), ScalarTypeOf(input), device));
   }
   labels = HostTensor(LabelShape(spec.answer, batch_size, dataset.class_count()),
@@ -83,7 +83,8 @@ BatchLoader::BatchLoader(const TrainJob& job, const SampleSelection& selection,
     const int64_t size = job.spec->training.batch_size;
     TargetBatch targets(size, answer.position_count(), job.dataset->class_count(),
                         job.spec->soft_target_format(answer.kind));
-    (void)free_.Push(std::make_unique<TrainBatch>(*job.dataset, size, std::move(targets), device));
+    (void)free_.Push(
+        std::make_unique<TrainBatch>(*job.card, *job.dataset, size, std::move(targets), device));
   }
   if (job.spec->needs_teacher()) {
     prefetcher_.emplace(job.teacher, MakeRequests(job, uses_), *job.cancel);
@@ -156,7 +157,7 @@ absl::Status BatchLoader::Append(int64_t row, const SoftTargetRows& soft, int64_
     filling_->labelled = 0;
   }
   TrainBatch& batch = *filling_;
-  const SampleSpec& spec = job_.dataset->spec();
+  const std::vector<InputSpec>& taken = job_.card->samples.inputs;
   const auto at = [&](const at::Tensor& tensor) -> void* {
     const auto bytes = static_cast<int64_t>(tensor.nbytes()) / tensor.size(0);
     return static_cast<char*>(tensor.data_ptr()) + batch.size * bytes;
@@ -164,10 +165,10 @@ absl::Status BatchLoader::Append(int64_t row, const SoftTargetRows& soft, int64_
   SampleNumbers numbers;
   for (const at::Tensor& input : batch.inputs) numbers.inputs.push_back(at(input));
   numbers.labels = at(batch.labels);
-  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*job_.dataset, {row}, view_, numbers));
+  DISTILLERY_RETURN_IF_ERROR(LoadNumbers(*job_.dataset, {row}, view_, taken, numbers));
   size_t channel = 0;
-  for (size_t i = 0; i < spec.inputs.size(); ++i) {
-    const InputSpec& input = spec.inputs[i];
+  for (size_t i = 0; i < taken.size(); ++i) {
+    const InputSpec& input = taken[i];
     if (input.channels() == 0) continue;
     Normalise(input, &job_.card->mean[channel], &job_.card->deviation[channel], /*rows=*/1,
               static_cast<float*>(numbers.inputs[i]));

@@ -30,7 +30,9 @@
 namespace distillery {
 
 struct TrainBatch {
-  TrainBatch(const Dataset& dataset, int64_t batch_size, TargetBatch empty, DeviceRuntime* device);
+  // Inputs as the model of the card takes them, labels as the data set has them.
+  TrainBatch(const ModelCard& card, const Dataset& dataset, int64_t batch_size, TargetBatch empty,
+             DeviceRuntime* device);
   // Those of the samples that the batch holds.
   std::vector<at::Tensor> Inputs() const;
   at::Tensor Labels() const { return labels.narrow(0, 0, size); }

@@ -22,6 +22,7 @@
 #include "common/nn/student_check.h"
 #include "common/nn/tied_parameters.h"
 #include "common/run/replica_plan.h"
+#include "common/run/run_data.h"
 #include "common/run/sample_selection.h"
 #include "common/run/schedule.h"
 #include "common/weights/delta_encoding.h"
@@ -311,6 +312,7 @@ absl::StatusOr<TrainResult> Train(const TrainJob& job) {
 absl::StatusOr<InitialWeights> Initialise(const RunSpec& spec, const Dataset& dataset,
                                           const std::string& student_file, const Weights* trained) {
   DISTILLERY_ASSIGN_OR_RETURN(ModelCard card, CardForDataset(dataset, spec.student.architecture));
+  DISTILLERY_ASSIGN_OR_RETURN(card.samples, StudentSamples(spec, dataset.spec()));
   DISTILLERY_ASSIGN_OR_RETURN(
       torch::jit::Module module,
       BuildStudent({spec.student.architecture, student_file, spec.student.digest}, card,

@@ -20,6 +20,7 @@ inline RunSpec FullSpec() {
   spec.teacher.model = "folder with spaces/\"t\": #1 \xC3\xA9\t\n.pt";
   spec.teacher.digest = std::string(64, 'b');
   spec.student.architecture = "lenet";
+  spec.student.picture = {24, 20};
   spec.student.initial_weights = "half.pt";
   spec.student.initial_weights_sha256 = std::string(64, 'd');
   spec.loss = {"jsd", 0.1, 1.0 / 3, 0.05, 0, 0, "linear", 0.75, "", 0, 0.2};
