@@ -1,10 +1,12 @@
 #include "teacher_service/logit_source.h"
 
+#include <algorithm>
 #include <future>
 #include <thread>
 
 #include "common/base/half.h"
 #include "common/data/catalog.h"
+#include "common/data/numbers.h"
 #include "common/data/pixels.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
@@ -89,6 +91,34 @@ TEST_F(LogitSourceTest, CutsAreFixedWhereverAReaderStarts) {
     const std::vector<float> rest = Read(*Open(fresh), row);
     EXPECT_EQ(rest, std::vector<float>(whole.begin() + row * kFakeClasses, whole.end())) << row;
   }
+}
+
+TEST_F(LogitSourceTest, ATeacherForSmallerPicturesSeesTheAreaOfTheAugmentedOnes) {
+  constexpr int64_t kPixels = 4 * 3;
+  teacher_->set_picture(4, 3);
+  LogitSource source({}, &scheduler_, nullptr);
+  const View view{*Augmentation::Parse("crop:2"), 7, 1};
+  const std::vector<float> got = Read(*Open(source, /*shard=*/0, view));
+  ASSERT_EQ(got.size(), static_cast<size_t>(kRows * kFakeClasses));
+  for (int64_t row = 0; row < kRows; ++row) {
+    std::vector<float> pixels(kPixels);
+    ASSERT_THAT(LoadNumbers(*dataset_, {row}, view, teacher_->info().card.samples.inputs,
+                            {{pixels.data()}}),
+                IsOk());
+    const int64_t in_cut = std::min(kCut, kRows - row / kCut * kCut);
+    for (int64_t c = 0; c < kFakeClasses; ++c) {
+      EXPECT_EQ(got[static_cast<size_t>(row * kFakeClasses + c)],
+                FakeTeacher::Logit(pixels.data(), in_cut, row % kCut, c, kPixels));
+    }
+  }
+}
+
+TEST_F(LogitSourceTest, ATeacherForLargerPicturesIsRefusedWithBothSizes) {
+  teacher_->set_picture(16, 8);
+  LogitSource source({}, &scheduler_, nullptr);
+  EXPECT_THAT(source.Open(teacher_, dataset_, 0, View{}).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("pictures of 8 x 8 are not grown to 16 x 8")));
 }
 
 TEST_F(LogitSourceTest, StreamsThatAskForTheSameCutShareOneComputation) {

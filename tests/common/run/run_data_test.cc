@@ -98,6 +98,44 @@ TEST(CheckTeacherFitsData, SaysBothSizes) {
                       "data set digits has images of 1 x 8 x 8 in 10 classes"));
 }
 
+TEST(CheckFitsData, AStudentMayTakeSmallerPicturesThanTheDataHas) {
+  RunSpec spec = MakeSpec();
+  spec.student.picture = {4, 3};
+  ASSERT_OK_AND_ASSIGN(const SampleSpec taken, StudentSamples(spec, kDigits));
+  EXPECT_EQ(taken.picture_shape(), (ImageShape{1, 4, 3}));
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10),
+              Refused("student.architecture", "takes 64 inputs, the data has 1 x 4 x 3 = 12"));
+  spec.student.architecture = "mlp:12-10";
+  EXPECT_THAT(CheckFitsData(spec, kDigits, 10), IsOk());
+  spec.student.picture = {9, 8};
+  EXPECT_THAT(
+      CheckFitsData(spec, kDigits, 10),
+      Refused("student.picture: pictures of 8 x 8 are not grown to 9 x 8", "\"height\": 9"));
+  SampleSpec row;
+  row.inputs = {{"features", ElementType::kFloat32, {3}, 0, 0}};
+  EXPECT_THAT(CheckFitsData(spec, row, 10), Refused("student.picture: the data has no picture"));
+}
+
+TEST(CheckTeacherFitsData, ATeacherMayTakeSmallerPicturesButNotLargerOnes) {
+  const auto of = [](const ImageShape& shape) {
+    return SamplesAndAnswers{SampleSpec::Pictures(shape, 255), 10};
+  };
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", of({1, 4, 8}), "digits", {kDigits, 10}), IsOk());
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", of({1, 16, 16}), "digits", {kDigits, 10}),
+              Refused("8 x 8 are not grown to 16 x 16", "\"width\": 16"));
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", of({3, 4, 4}), "digits", {kDigits, 10}),
+              Refused("images of 3 x 4 x 4", "1 x 8 x 8"));
+  // Pixels that have classes stay as many as the data has.
+  SampleSpec data = SampleSpec::Pictures({1, 8, 8}, 255);
+  data.answer.positions = {8, 8};
+  SampleSpec taken = SampleSpec::Pictures({1, 4, 4}, 255);
+  taken.answer.positions = {4, 4};
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {taken, 3}, "masks", {data, 3}),
+              Refused("classes [4, 4]", "classes [8, 8]"));
+  taken.answer.positions = {8, 8};
+  EXPECT_THAT(CheckTeacherFitsData("teacher.pt", {taken, 3}, "masks", {data, 3}), IsOk());
+}
+
 TEST(CheckTeacherFitsData, SaysBothSamples) {
   SampleSpec text;
   text.inputs = {{"tokens", ElementType::kInt64, {6}, 0, 256}};

@@ -91,6 +91,19 @@ constexpr FieldCase kDataCases[] = {
        s.loss.name = "dkd";
        s.loss.dkd_alpha = 1;
      }},
+    {"student.picture", [](RunSpec& s) { s.student.picture = {4}; }},
+    {"student.picture",
+     [](RunSpec& s) {
+       s.student.picture = {4, 0};
+     }},
+    {"student.picture",
+     [](RunSpec& s) {
+       s.student.picture = {4, 65536};
+     }},
+    {"student.picture",
+     [](RunSpec& s) {
+       s.student.picture = {4, 4, 4};
+     }},
     {"dataset.exclude_classes", [](RunSpec& s) { s.dataset.exclude_classes = {-1}; }},
     {"dataset.exclude_classes",
      [](RunSpec& s) {
@@ -347,6 +360,14 @@ TEST(RunSpecToJson, KeepsTheAugmentationAsWritten) {
     ASSERT_OK_AND_ASSIGN(const RunSpec read, ParseRunSpec(RunSpecToJson(spec), "json"));
     EXPECT_EQ(read.dataset.augmentation, text);
   }
+}
+
+// The request ids of runs are made of it.
+TEST(RunSpecToJson, AKeyThatCameLaterIsOnlyWrittenWhereItIsSet) {
+  RunSpec spec = ValidSpec();
+  EXPECT_EQ(RunSpecToJson(spec).find("picture"), std::string::npos);
+  spec.student.picture = {4, 4};
+  EXPECT_NE(RunSpecToJson(spec).find(R"("picture":[4,4])"), std::string::npos);
 }
 
 TEST(RunSpecToJson, IsReadBackToTheSameSpec) {

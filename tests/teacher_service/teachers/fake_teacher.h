@@ -51,6 +51,10 @@ class FakeTeacher : public Teacher {
   void set_max_batch_rows(int64_t rows) { info_.max_batch_rows = rows; }
   void set_name(const std::string& name) { info_.model_name = name; }
   void set_digest(const std::string& digest) { info_.digest = digest; }
+  // Before anybody uses it.
+  void set_picture(int64_t height, int64_t width) {
+    info_.card.samples = SampleSpec::Pictures({1, height, width}, 255);
+  }
   void set_half_logits() { info_.half_logits = true; }
   // As on a device; probe counts the calls as `encoded_calls`.
   void set_encodes() { encodes_ = true; }
@@ -76,9 +80,10 @@ class FakeTeacher : public Teacher {
 
   // z[r, c] = sum of pixels * (c + 1) / 10 - c  +  (256 * rows + r) / 65536: as in a real teacher,
   // a row's bits depend on the batch that it is computed in.
-  static float Logit(const float* pixels, int64_t rows, int64_t row, int64_t c) {
+  static float Logit(const float* pixels, int64_t rows, int64_t row, int64_t c,
+                     int64_t pixel_count = kFakePixels) {
     float sum = 0;
-    for (int64_t i = 0; i < kFakePixels; ++i) sum += pixels[i];
+    for (int64_t i = 0; i < pixel_count; ++i) sum += pixels[i];
     return sum * static_cast<float>(c + 1) / 10 - static_cast<float>(c) +
            static_cast<float>(256 * rows + row) / 65536;
   }
@@ -93,9 +98,10 @@ class FakeTeacher : public Teacher {
       }
     }
     for (int64_t r = 0; r < rows; ++r) {
-      const float* const pixels = inputs + r * kFakePixels;
+      const int64_t pixel_count = info_.card.samples.picture_shape().size();
+      const float* const pixels = inputs + r * pixel_count;
       for (int64_t c = 0; c < kFakeClasses; ++c) {
-        logits[r * kFakeClasses + c] = Logit(pixels, rows, r, c);
+        logits[r * kFakeClasses + c] = Logit(pixels, rows, r, c, pixel_count);
       }
       if (probe_ == nullptr) continue;
       if (probe_->unfinite && probe_->unfinite(pixels))
