@@ -167,9 +167,9 @@ class QueryCommand : public Command {
   }
 
   absl::StatusOr<Sample> ReadSample(const SampleSpec& takes) const {
-    if (index_ >= 0) return {
-        return ReadDatasetSample(dataset_, split_, data_dir_, index_, takes.inputs);
-      }
+    if (index_ >= 0) {
+      return ReadDatasetSample(dataset_, split_, data_dir_, index_, takes.inputs);
+    }
     if (!image_path_.empty()) return ReadImageSample(image_path_, takes, invert_);
     absl::StatusOr<Sample> sample =
         text_.empty() ? MakeRowSample(row_, takes) : MakeTextSample(text_, takes);
