@@ -71,7 +71,7 @@ class UnlikeSizesTest(ServiceTestCase):
         for key in ("correct_count", "agreement_count", "sample_count"):
             self.assertEqual(int(figures[key]), int(done["latest_evaluation"][key]), key)
 
-    def test_Fault01_a_student_that_takes_smaller_pictures_than_its_teacher(self):
+    def test_a_student_that_takes_smaller_pictures_than_its_teacher(self):
         teacher = self.train_teacher(LARGE)
         done, _ = self.same_in_one_process_and_on_services(teacher,
                                                            self.spec(teacher, SMALL, [6, 4]))
@@ -84,7 +84,7 @@ class UnlikeSizesTest(ServiceTestCase):
                                      "bars", "--index", 0, *self.data, "--json").stdout)
         self.assertEqual(len(predictions), 1)
 
-    def test_Fault01_a_student_that_takes_larger_pictures_than_its_teacher(self):
+    def test_a_student_that_takes_larger_pictures_than_its_teacher(self):
         teacher = self.train_teacher(SMALL, "--picture", "6x4")
         done, service = self.same_in_one_process_and_on_services(teacher,
                                                                  self.spec(teacher, LARGE, []))
