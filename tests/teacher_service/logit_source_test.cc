@@ -113,6 +113,16 @@ TEST_F(LogitSourceTest, ATeacherForSmallerPicturesSeesTheAreaOfTheAugmentedOnes)
   }
 }
 
+TEST_F(LogitSourceTest, ATeacherThatTakesBytesSeesTheSameSmallerPictures) {
+  const View view{*Augmentation::Parse("crop:2+flip"), 7, 1};
+  teacher_->set_picture(5, 4);
+  LogitSource of_floats({}, &scheduler_, nullptr);
+  const std::vector<float> expected = Read(*Open(of_floats, /*shard=*/1, view));
+  teacher_->set_takes_bytes();
+  LogitSource of_bytes({}, &scheduler_, nullptr);
+  EXPECT_EQ(Read(*Open(of_bytes, /*shard=*/1, view)), expected);
+}
+
 TEST_F(LogitSourceTest, ATeacherForLargerPicturesIsRefusedWithBothSizes) {
   teacher_->set_picture(16, 8);
   LogitSource source({}, &scheduler_, nullptr);

@@ -59,6 +59,18 @@ class FakeTeacher : public Teacher {
   // As on a device; probe counts the calls as `encoded_calls`.
   void set_encodes() { encodes_ = true; }
   bool encodes() const override { return encodes_; }
+  // As on a device.
+  void set_takes_bytes() { takes_bytes_ = true; }
+  bool takes_bytes() const override { return takes_bytes_; }
+  absl::Status ComputeLogitsOfBytes(const uint8_t* bytes, int pixel_max, int64_t rows,
+                                    float* logits) override {
+    const int64_t count = rows * info_.card.samples.picture_shape().size();
+    std::vector<float> pixels(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) {
+      pixels[static_cast<size_t>(i)] = static_cast<float>(bytes[i]) / static_cast<float>(pixel_max);
+    }
+    return ComputeLogits(pixels.data(), rows, logits);
+  }
   absl::StatusOr<std::vector<absl::Status>> ComputeSoftTargets(
       const InputColumns& inputs, int64_t rows, const std::vector<EncodedPart>& parts) override {
     if (probe_ != nullptr) ++probe_->encoded_calls;
@@ -115,6 +127,7 @@ class FakeTeacher : public Teacher {
  private:
   FakeTeacherProbe* const probe_;
   bool encodes_ = false;
+  bool takes_bytes_ = false;
   TeacherInfo info_;
 };
 
