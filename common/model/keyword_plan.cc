@@ -16,12 +16,12 @@ constexpr int64_t kBands = 4;
 constexpr int64_t kFrames = 10;
 // Samples of the first filter of conv1d, and what each pooling divides by.
 constexpr int64_t kSamples = 80;
-constexpr int64_t kStride = 4;
+constexpr int64_t kFirstStride = 4;
 constexpr int64_t kPool = 4;
 // One position is left of them.
-constexpr int64_t kFewestSamples = kSamples + (kPool * kPool * kPool * kPool - 1) * kStride;
+constexpr int64_t kFewestSamples = kSamples + (kPool * kPool * kPool * kPool - 1) * kFirstStride;
 
-void AddNormalised(PlanBuilder& plan, const std::string& name, int64_t channels) {
+void AddNormRelu(PlanBuilder& plan, const std::string& name, int64_t channels) {
   plan.BatchNorm(name, channels);
   plan.Relu();
 }
@@ -47,13 +47,13 @@ absl::StatusOr<std::vector<Layer>> PlanDscnn(const std::string& name,
   plan.Dropout(options.input_dropout);
   plan.SizedConvolution("conv", image.channels, channels, {kBands, kFrames}, {2, 2},
                         {kBands / 2 - 1, kFrames / 2 - 1});
-  AddNormalised(plan, "bn", channels);
+  AddNormRelu(plan, "bn", channels);
   for (int64_t i = 0; i < sizes[1]; ++i) {
     const std::string block = absl::StrCat("blocks.", i);
     plan.DepthwiseConvolution(block + ".depthwise", channels, 3, 1);
-    AddNormalised(plan, block + ".bn1", channels);
+    AddNormRelu(plan, block + ".bn1", channels);
     plan.ResidualConvolution(block + ".pointwise", channels, channels, 1, 1);
-    AddNormalised(plan, block + ".bn2", channels);
+    AddNormRelu(plan, block + ".bn2", channels);
   }
   plan.GlobalAveragePool();
   plan.Flatten();
@@ -85,11 +85,11 @@ absl::StatusOr<std::vector<Layer>> PlanConv1d(const std::string& name,
     const int64_t out = i <= 2 ? sizes[0] : sizes[0] << (i - 2);
     const std::string number = absl::StrCat(i);
     if (i == 1) {
-      plan.SizedConvolution("conv1", in, out, {kSamples}, {kStride}, {0});
+      plan.SizedConvolution("conv1", in, out, {kSamples}, {kFirstStride}, {0});
     } else {
       plan.SizedConvolution("conv" + number, in, out, {3}, {1}, {1});
     }
-    AddNormalised(plan, "bn" + number, out);
+    AddNormRelu(plan, "bn" + number, out);
     plan.MaxPoolOverLength(kPool);
     in = out;
   }
