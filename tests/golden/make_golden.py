@@ -15,6 +15,7 @@ sgd.json                torch.optim.SGD and AdamW with weight decay, clipping, m
 residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
 sample_networks.json    mlp, transformer, gru and unet in each of their uses, likewise
 small_networks.json     mobilenetv2, vit, dscnn and conv1d, likewise
+log_mel.json            log-mel spectrograms, by NumPy
 schedules.json          OneCycleLR, CosineAnnealingLR, MultiStepLR and LinearLR over one run
 """
 
@@ -29,6 +30,7 @@ import torch.nn.functional as F
 
 from answer_figures import answer_figures
 from answer_losses import answer_losses
+from log_mel import log_mel
 from residual_networks import ResNet, WideResNet
 from sample_networks import Gru, Mlp, Transformer, Unet
 from small_networks import Conv1d, Dscnn, MobileNetV2, Vit
@@ -648,6 +650,7 @@ FILES = {
     "residual_networks.json": residual_networks,
     "sample_networks.json": sample_networks,
     "small_networks.json": small_networks,
+    "log_mel.json": log_mel,
 }
 
 
