@@ -44,7 +44,8 @@ class DatasetCommand : public Command {
     inspect.Add("--split", reference_.split, "train, test, fit or validation").ShowDefault();
     inspect.Add("--shard-size", reference_.shard_size, "samples per shard").ShowDefault();
     inspect.Add("--sheet", sheet_path_,
-                "draw the first samples of each class into a PNG; of pictures with a class for "
+                "draw the first samples of each class into a PNG, of sound the waveform and the "
+                "spectrogram; of pictures with a class for "
                 "each pixel the first, with these over them");
     inspect
         .Add("--per-class", per_class_,

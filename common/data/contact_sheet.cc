@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/mask_picture.h"
+#include "common/data/sound_picture.h"
 
 namespace distillery {
 namespace {
@@ -66,6 +68,15 @@ std::vector<int64_t> MaskOf(const uint8_t* label, int64_t pixels) {
   return classes;
 }
 
+// The picture of a record, and after it room for another record.
+std::vector<uint8_t> PixelsOfSound(const SampleSpec& spec, std::vector<uint8_t> record) {
+  std::vector<float> numbers(static_cast<size_t>(spec.inputs[0].elements()));
+  std::memcpy(numbers.data(), record.data(), numbers.size() * sizeof(float));
+  std::vector<uint8_t> pixels = DrawSound(spec, numbers.data()).pixels;
+  pixels.resize(std::max(pixels.size(), record.size()));
+  return pixels;
+}
+
 // Pictures that are not in classes.
 absl::StatusOr<Image> DrawInOrder(const Dataset& dataset, const ContactSheetOptions& options,
                                   Grid grid) {
@@ -108,19 +119,21 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
       return absl::InvalidArgumentError(absl::StrCat("contact sheet: ", name, " is out of range"));
     }
   }
-  if (!dataset.spec().is_picture()) {
-    return absl::InvalidArgumentError(absl::StrCat("a contact sheet shows pictures; data set ",
-                                                   dataset.reference().name, " is ",
-                                                   dataset.spec().ToString()));
+  const bool sound = IsSound(dataset.spec()) && dataset.spec().answer.one_class();
+  if (!dataset.spec().is_picture() && !sound) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a contact sheet shows pictures, and sound by class; data set ",
+                     dataset.reference().name, " is ", dataset.spec().ToString()));
   }
-  const ImageShape sample = dataset.shape();
+  const ImageShape sample = sound ? SoundPictureShape(dataset.spec()) : dataset.shape();
   if (sample.channels != 1 && sample.channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("contact sheet: images have 1 or 3 channels, those of ",
                      dataset.reference().name, " have ", sample.channels));
   }
   const int64_t longer = std::max(sample.height, sample.width);
-  Grid grid{sample, (options.min_sample_side + longer - 1) / longer, dataset.pixel_max()};
+  Grid grid{sample, (options.min_sample_side + longer - 1) / longer,
+            sound ? 255 : dataset.pixel_max()};
   if (!dataset.spec().answer.one_class()) return DrawInOrder(dataset, options, grid);
   const int64_t classes = options.max_classes == 0
                               ? dataset.class_count()
@@ -129,12 +142,13 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
                               BlankSheet(grid, classes * options.rows_per_class, options.columns));
   const int64_t per_class = options.columns * options.rows_per_class;
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
-  std::vector<uint8_t> pixels(static_cast<size_t>(sample.size()));
+  std::vector<uint8_t> pixels(static_cast<size_t>(dataset.record_bytes()));
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
     const int64_t place = drawn[label]++;
     DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecord(row, pixels.data()));
+    if (sound) pixels = PixelsOfSound(dataset.spec(), std::move(pixels));
     Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
          place % options.columns, &sheet);
   }

@@ -24,9 +24,10 @@ struct ContactSheetOptions {
 // Pictures that are not in classes come in the data set's order, at most kMostSheetRows rows of
 // them; where each pixel has a class, that is drawn over the picture (mask_picture.h).
 //
-// INVALID_ARGUMENT for options below 1 (max_classes:
-// below 0), a data set that is not pictures of 1 or 3 channels, or a sheet larger than
-// CheckImageSize allows.
+// Recordings and spectrograms are drawn as sound_picture.h says.
+//
+// INVALID_ARGUMENT for options below 1 (max_classes: below 0), a data set that is neither pictures
+// of 1 or 3 channels nor sound, or a sheet larger than CheckImageSize allows.
 inline constexpr int64_t kMostSheetRows = 8;
 absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactSheetOptions& options);
 

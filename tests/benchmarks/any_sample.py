@@ -118,7 +118,7 @@ def spoken_digits(by_speaker):
 
 SPOKEN = Study(
     make=spoken_digits(by_speaker=False), figure=ACCURACY, teacher="dscnn:64-4",
-    teacher_rate=0.01, teacher_epochs=12, student="dscnn:8-2", rates=(0.01, 0.03, 0.1), epochs=12,
+    teacher_rate=0.01, teacher_epochs=12, student="dscnn:16-3", rates=(0.01, 0.03, 0.1), epochs=24,
     batch_size=32, temperature=4)
 SPEAKERS = Study(
     make=speakers, figure=ACCURACY, teacher="transformer:1-4-64,dropout=0.1", teacher_rate=0.003,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Table rows, lines of text, a language model and pictures whose pixels have classes: one RunSpec gives
-one SHA-256, in one process and on services of which a worker dies with a task in its hands."""
+"""Table rows, lines of text, a language model, pictures whose pixels have classes, and recordings: one
+RunSpec gives one SHA-256, in one process and on services of which a worker dies with a task in its hands."""
 
 import json
 import sys
@@ -129,6 +129,23 @@ class AnySampleTest(ServiceTestCase):
                                          teacher_epochs=6, soft_targets="{encoding: int8}")
         self.assertEqual(int(figures["position_count"]), 40 * 32 * 32)
         self.assertGreater(figures["mean_iou"], 0.05)
+
+    def spoken_digits(self, options, teacher, student):
+        try:
+            sample_sets.write_spoken_digits(self.data("spoken"), by_speaker=False, options=options,
+                                            most=24)
+        except FileNotFoundError as error:
+            self.skipTest(f"{error}; name its folder by $DISTILLERY_DATA_DIR")
+        figures = self.same_after_a_kill("spoken", teacher, student, epochs=2, teacher_epochs=3)
+        self.assertEqual(int(figures["sample_count"]), 240)
+        self.assertGreater(self.accuracy(figures), 0.1)
+
+    def test_Fault01_spoken_digits_as_spectrograms(self):
+        self.spoken_digits({"rate": 8000, "length": 8000, "features": "log_mel"}, "dscnn:16-2",
+                           "dscnn:8-2")
+
+    def test_Fault01_spoken_digits_as_raw_sound(self):
+        self.spoken_digits({"rate": 4000, "length": 4000}, "conv1d:8", "conv1d:4")
 
 
 if __name__ == "__main__":
