@@ -1,14 +1,13 @@
 #include "common/data/numbers.h"
 
-#include <algorithm>
 #include <cstring>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/packed_number.h"
 #include "common/base/status_macros.h"
 #include "common/data/pixels.h"
 #include "common/data/record_rows.h"
+#include "common/data/seen_records.h"
 
 namespace distillery {
 namespace {
@@ -54,20 +53,17 @@ class Converter {
   Converter(const Dataset& dataset, const View& view, const SampleNumbers& output)
       : dataset_(dataset),
         spec_(dataset.spec()),
-        view_(view),
+        seen_(dataset, view),
         label_count_(LabelCount(spec_.answer, dataset.class_count())),
-        output_(output) {
-    for (const InputSpec& input : spec_.inputs) {
-      if (input.is_picture()) picture_.resize(std::max(picture_.size(), Bytes(input)));
-    }
-  }
+        output_(output) {}
 
   void Add(int64_t row, const uint8_t* record) {
+    record = seen_.See(row, record);
     for (size_t i = 0; i < spec_.inputs.size(); ++i) {
       const InputSpec& input = spec_.inputs[i];
       void*& output = output_.inputs[i];
       if (input.is_picture()) {
-        AddPicture(input, row, record, static_cast<float*>(output));
+        ScalePixels(record, input.bytes(), input.pixel_max, static_cast<float*>(output));
       } else {
         ConvertInput(input, record, output);
       }
@@ -84,24 +80,11 @@ class Converter {
   }
 
  private:
-  static size_t Bytes(const InputSpec& input) { return static_cast<size_t>(input.bytes()); }
-
-  void AddPicture(const InputSpec& input, int64_t row, const uint8_t* stored, float* output) {
-    if (!view_.augmentation.identity()) {
-      const ImageShape shape{input.shape[0], input.shape[1], input.shape[2]};
-      view_.augmentation.Apply(shape, stored, view_.seed, dataset_.StoredIndex(row), view_.view,
-                               picture_.data());
-      stored = picture_.data();
-    }
-    ScalePixels(stored, input.bytes(), input.pixel_max, output);
-  }
-
   const Dataset& dataset_;
   const SampleSpec& spec_;
-  const View& view_;
+  SeenRecords seen_;
   const int64_t label_count_;
   SampleNumbers output_;
-  std::vector<uint8_t> picture_;
 };
 
 }  // namespace
@@ -133,16 +116,7 @@ int64_t LabelCount(const AnswerSpec& answer, int64_t answers) {
 }
 
 absl::Status CheckView(const Dataset& dataset, const View& view) {
-  const std::vector<InputSpec>& inputs = dataset.spec().inputs;
-  const bool pictures = std::any_of(inputs.begin(), inputs.end(),
-                                    [](const InputSpec& input) { return input.is_picture(); });
-  const bool moved = pictures && dataset.spec().answer.positions.empty();
-  if (moved || view.augmentation.identity()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("augmentation ", view.augmentation.ToString(),
-                   pictures ? " moves pictures, but not the labels of their pixels; data set "
-                            : " is for pictures; data set ",
-                   dataset.reference().name, " is ", dataset.spec().ToString(), ": leave it out"));
+  return view.augmentation.CheckSuits(dataset.spec(), dataset.reference().name);
 }
 
 absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,

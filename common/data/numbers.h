@@ -32,8 +32,7 @@ struct SampleNumbers {
   void* labels = nullptr;
 };
 
-// INVALID_ARGUMENT if the view is not the identity and no input of the data set is a picture, or
-// the hard labels are those of pixels, which would stay where they are.
+// Errors as Augmentation::CheckSuits.
 absl::Status CheckView(const Dataset& dataset, const View& view);
 
 // Reads rows of `dataset` seen through `view`. Errors as CheckView and Dataset::ReadRecords.

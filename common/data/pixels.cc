@@ -2,25 +2,18 @@
 
 #include <algorithm>
 
-#include "absl/container/fixed_array.h"
 #include "common/base/status_macros.h"
 #include "common/data/record_rows.h"
+#include "common/data/seen_records.h"
 
 namespace distillery {
 absl::Status LoadRecords(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                          uint8_t* output) {
   if (view.augmentation.identity()) return dataset.ReadRecords(rows, output);
+  SeenRecords seen(dataset, view);
   return ForEachRecord(dataset, rows, [&](int64_t row, const uint8_t* stored) {
-    uint8_t* next = std::copy(stored, stored + dataset.record_bytes(), output);
-    std::swap(output, next);
-    for (const InputSpec& input : dataset.spec().inputs) {
-      if (input.is_picture()) {
-        view.augmentation.Apply({input.shape[0], input.shape[1], input.shape[2]}, stored, view.seed,
-                                dataset.StoredIndex(row), view.view, next);
-      }
-      stored += input.bytes();
-      next += input.bytes();
-    }
+    const uint8_t* const record = seen.See(row, stored);
+    output = std::copy(record, record + dataset.record_bytes(), output);
   });
 }
 
@@ -33,14 +26,9 @@ void ScalePixels(const uint8_t* bytes, int64_t count, int pixel_max, float* outp
 absl::Status LoadPixels(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                         float* output) {
   const int64_t size = dataset.shape().size();
-  absl::FixedArray<uint8_t, 4096> picture(static_cast<size_t>(size));
+  SeenRecords seen(dataset, view);
   return ForEachRecord(dataset, rows, [&](int64_t row, const uint8_t* stored) {
-    if (!view.augmentation.identity()) {
-      view.augmentation.Apply(dataset.shape(), stored, view.seed, dataset.StoredIndex(row),
-                              view.view, picture.data());
-      stored = picture.data();
-    }
-    ScalePixels(stored, size, dataset.pixel_max(), output);
+    ScalePixels(seen.See(row, stored), size, dataset.pixel_max(), output);
     output += size;
   });
 }

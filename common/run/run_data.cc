@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/data/augmentation.h"
 #include "common/model/architecture_plan.h"
 #include "common/run/answer_check.h"
 #include "common/run/replica_plan.h"
@@ -14,6 +15,10 @@
 namespace distillery {
 
 absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count) {
+  DISTILLERY_ASSIGN_OR_RETURN(const Augmentation augmentation,
+                              Augmentation::Parse(spec.dataset.augmentation));
+  DISTILLERY_RETURN_IF_ERROR(
+      Annotate(augmentation.CheckSuits(samples, spec.dataset.name), "dataset.augmentation"));
   if (!spec.student_is_file()) {
     DISTILLERY_RETURN_IF_ERROR(
         Annotate(PlanArchitecture(spec.student.architecture, samples, class_count).status(),
