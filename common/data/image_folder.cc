@@ -120,7 +120,8 @@ class ImageFolderReader {
       start.resize(static_cast<size_t>(bytes));
       DISTILLERY_RETURN_IF_ERROR(file.ReadAt(0, bytes, start.data()));
       shape = ReadImageShape(start, options_.channels, name);
-      if (!absl::IsDataLoss(shape.status())) break;
+      // The bytes may have been too few.
+      if (shape.ok() || bytes == file.size()) break;
     }
     return shape;
   }
@@ -131,7 +132,8 @@ class ImageFolderReader {
     DISTILLERY_ASSIGN_OR_RETURN(
         Image image, DecodeImage(bytes, options_.channels, PlainText(path), options_.alpha));
     if (options_.height == 0) return image;
-    return Resize(image, options_.height, options_.width);
+    return options_.crop ? ResizeAndCrop(image, options_.height, options_.width)
+                         : Resize(image, options_.height, options_.width);
   }
 
   // Takes the shape of the first image for that of all, and compares the others.
@@ -248,6 +250,7 @@ class ImageFolderReader {
 absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& text) {
   static const JsonNames<AlphaRule> kRules = {
       {AlphaRule::kBlack, "black"}, {AlphaRule::kWhite, "white"}, {AlphaRule::kDrop, "drop"}};
+  static const JsonNames<bool> kResizes = {{false, "squash"}, {true, "crop"}};
   const absl::StatusOr<Json> json = ParseJsonObject(text, /*most_depth=*/1);
   if (!json.ok()) return Annotate(json.status(), "dataset.json");
   ImageFolderOptions options;
@@ -269,6 +272,10 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
   }
   if ((options.height == 0) != (options.width == 0))
     reader.Fail("height", "and width come together");
+  if (reader.FindOptional("resize") != nullptr) {
+    if (options.height == 0) reader.Fail("resize", "needs \"height\" and \"width\" too");
+    reader.OneOf("resize", options.crop, kResizes);
+  }
   reader.Finish();
   if (status.ok() && options.height != 0) {
     status = CheckImageSize(options.height, options.width, "the size wanted");

@@ -19,6 +19,8 @@ struct ImageFolderOptions {
   // Every image is resized to these; both or neither.
   int64_t height = 0;
   int64_t width = 0;
+  // In the file: "resize" is "squash" (each side on its own) or "crop" (ResizeAndCrop).
+  bool crop = false;
   // Leave out files that cannot be read as images, and list them in `left_out`.
   bool skip_corrupt = false;
   // In the file: "black", "white" or "drop".
