@@ -16,10 +16,10 @@ namespace distillery {
 namespace {
 
 // The most that libtiff may allocate at once: a strip of the largest picture.
-constexpr tmsize_t kMaxAllocation = tmsize_t{512} << 20;
+constexpr tmsize_t kMaxTiffAllocation = tmsize_t{512} << 20;
 
 // How the page is stored.
-struct Page {
+struct TiffPage {
   ImageShape shape;
   bool has_alpha = false;
   bool white_is_zero = false;
@@ -36,7 +36,7 @@ class TiffReader {
   TiffReader(absl::string_view bytes, absl::string_view name) : bytes_(bytes), name_(name) {
     TIFFOpenOptions* const options = TIFFOpenOptionsAlloc();
     if (options == nullptr) return;
-    TIFFOpenOptionsSetMaxSingleMemAlloc(options, kMaxAllocation);
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options, kMaxTiffAllocation);
     TIFFOpenOptionsSetErrorHandlerExtR(options, &OnError, this);
     TIFFOpenOptionsSetWarningHandlerExtR(options, &OnWarning, this);
     tiff_ = TIFFClientOpenExt("tiff", "rm", this, &OnRead, &OnWrite, &OnSeek, &OnClose, &OnSize,
@@ -50,7 +50,7 @@ class TiffReader {
   TiffReader& operator=(const TiffReader&) = delete;
 
   // Errors as DecodeTiff.
-  absl::StatusOr<Page> ReadPage() {
+  absl::StatusOr<TiffPage> ReadPage() {
     if (tiff_ == nullptr || !error_.empty()) return Damaged();
     uint32_t width = 0;
     uint32_t height = 0;
@@ -59,7 +59,7 @@ class TiffReader {
       return Damaged();
     }
     DISTILLERY_RETURN_IF_ERROR(CheckKind());
-    Page page;
+    TiffPage page;
     const uint16_t photometric = Field(TIFFTAG_PHOTOMETRIC, 0xFFFF);
     if (photometric != PHOTOMETRIC_MINISBLACK && photometric != PHOTOMETRIC_MINISWHITE &&
         photometric != PHOTOMETRIC_RGB) {
@@ -87,7 +87,7 @@ class TiffReader {
   }
 
   // To bytes [height, width, values]. REQUIRES: ReadPage gave `page`.
-  absl::StatusOr<std::vector<uint8_t>> ReadPixels(const Page& page) {
+  absl::StatusOr<std::vector<uint8_t>> ReadPixels(const TiffPage& page) {
     const int64_t values = page.values_per_pixel();
     // Of a row in the file: all values of its pixels, or one.
     const int64_t row_values = page.shape.width * (page.separate ? 1 : values);
@@ -193,13 +193,13 @@ class TiffReader {
 }  // namespace
 
 absl::StatusOr<ImageShape> TiffShape(absl::string_view start, absl::string_view name) {
-  DISTILLERY_ASSIGN_OR_RETURN(const Page page, TiffReader(start, name).ReadPage());
+  DISTILLERY_ASSIGN_OR_RETURN(const TiffPage page, TiffReader(start, name).ReadPage());
   return page.shape;
 }
 
 absl::StatusOr<Image> DecodeTiff(absl::string_view bytes, absl::string_view name, AlphaRule alpha) {
   TiffReader reader(bytes, name);
-  DISTILLERY_ASSIGN_OR_RETURN(const Page page, reader.ReadPage());
+  DISTILLERY_ASSIGN_OR_RETURN(const TiffPage page, reader.ReadPage());
   DISTILLERY_ASSIGN_OR_RETURN(std::vector<uint8_t> pixels, reader.ReadPixels(page));
   if (page.white_is_zero) {
     const int64_t values = page.values_per_pixel();

@@ -10,6 +10,7 @@ namespace distillery {
 // The first page of a file. Grey files, with or without alpha, become images of 1 channel, those of
 // red, green and blue become images of 3. Values of 16 bits become round(value * 255 / 65535).
 // `alpha` says what becomes of pixels that are not opaque.
+// A page with the mark of a palette but no colours is taken for grey or RGB, as libtiff does.
 //   DATA_LOSS           damaged or truncated
 //   INVALID_ARGUMENT    another kind, which the message names: other depths, floats, palettes,
 //                       CMYK, tiles, a turned picture, premultiplied alpha, compression other than

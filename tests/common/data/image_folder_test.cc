@@ -172,7 +172,9 @@ class BadFilesTest : public ImageFolderTest {
     Write("train/dog/0_cut.png", png.substr(0, png.size() - 20));
     Write("train/dog/1_anim.jpg", std::string("GIF89a..."));
     Write("train/dog/2_page.jpg", std::string("<!doctype html><p>404"));
-    Write("train/dog/3_web.jpg", std::string("RIFF\0\0\0\0WEBPVP8 ", 16));
+    Write("train/dog/3_web.jpg", std::string("\0\0\0\x1C"
+                                             "ftypavif",
+                                             12));
     Write("train/dog/4_huge.png", PngBytes(60000, 60000, 8, kRgb, ""));
     Write("train/dog/5_empty.jpg", std::string());
     Write("train/dog/6_pgm.pgm", std::string("P5 1 2 65535 abcd"));
@@ -189,7 +191,7 @@ TEST_F(BadFilesTest, Fault67_AllAreNamedInOnePassWithTheirNumber) {
   EXPECT_THAT(message, HasSubstr("pets: 10 of 14 image files cannot be taken: "));
   for (const char* const part :
        {"0_cut.png is cut short", "1_anim.jpg is neither", "a GIF picture", "an HTML page",
-        "a WebP picture", "60000 x 60000", "5_empty.jpg is empty", "largest value 65535",
+        "an AVIF picture", "60000 x 60000", "5_empty.jpg is empty", "largest value 65535",
         "; and 2 more; mend or remove them", "\"skip_corrupt\": true"}) {
     EXPECT_THAT(message, HasSubstr(part));
   }
@@ -217,8 +219,8 @@ TEST_F(ImageFolderTest, CmykCanBeSkipped) {
 
 TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
   WriteTwoClasses();
-  for (int i = 0; i < 20; ++i) Write("train/cat/" + std::to_string(i) + ".webp", std::string("x"));
-  for (int i = 0; i < 3; ++i) Write("train/dog/" + std::to_string(i) + ".BMP", std::string("x"));
+  for (int i = 0; i < 20; ++i) Write("train/cat/" + std::to_string(i) + ".gif", std::string("x"));
+  for (int i = 0; i < 3; ++i) Write("train/dog/" + std::to_string(i) + ".HEIC", std::string("x"));
   Write("train/lost.png", Grey(1, 2));
   Write("train/cat/more/1.png", Grey(1, 2));
   Write("val/cat/1.png", Grey(1, 2));
@@ -238,7 +240,7 @@ TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
   EXPECT_EQ(files, 28);
   EXPECT_THAT(
       left_out,
-      ElementsAre("20 files .webp such as train/cat/0.webp", "3 files .bmp such as train/dog/0.BMP",
+      ElementsAre("20 files .gif such as train/cat/0.gif", "3 files .heic such as train/dog/0.HEIC",
                   "1 file .png such as train/lost.png", "1 file without an ending such as labels",
                   "the folder extra of 1 file",
                   "the folder val of 2 files: the split validation is drawn from train"));
@@ -325,6 +327,27 @@ TEST_F(ImageFolderTest, TestWithoutClassesHasNoSamples) {
   WriteTwoClasses();
   ASSERT_THAT(RemoveFile(folder_.File("test/dog/t.png")), IsOk());
   EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("test/dog holds no images")));
+}
+
+TEST_F(ImageFolderTest, CropKeepsTheSidesInProportion) {
+  Write("train/cat/1.pgm", PnmBytes({{1, 1, 4}, {1, 2, 3, 4}}));
+  Write("train/dog/1.pgm", PnmBytes({{1, 3, 1}, {5, 6, 7}}));
+  Write("test/dog/1.pgm", PnmBytes({{1, 1, 1}, {8}}));
+  Write("dataset.json", std::string(R"({"height": 1, "width": 1, "resize": "crop"})"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_THAT(samples.records, ElementsAre(2, 6, 8));
+  Write("dataset.json", std::string(R"({"height": 1, "width": 1, "resize": "squash"})"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples squashed, Read());
+  EXPECT_THAT(squashed.records, ElementsAre(3, 6, 8));  // 2.5 upwards, 6, 8
+}
+
+TEST(ParseImageFolderOptions, CropNeedsASize) {
+  EXPECT_TRUE(ParseImageFolderOptions(R"({"height": 2, "width": 2, "resize": "crop"})")->crop);
+  EXPECT_FALSE(ParseImageFolderOptions(R"({"height": 2, "width": 2})")->crop);
+  EXPECT_THAT(ParseImageFolderOptions(R"({"resize": "crop"})"),
+              StatusIs(kInvalid, HasSubstr("resize")));
+  EXPECT_THAT(ParseImageFolderOptions(R"({"height": 2, "width": 2, "resize": "pad"})"),
+              StatusIs(kInvalid, HasSubstr("must be squash or crop")));
 }
 
 TEST(ParseImageFolderOptions, ReadsItsKeys) {
