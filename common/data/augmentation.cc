@@ -103,11 +103,7 @@ class PixelMap {
 // Takes what one of jitter, crop and flip draws into the map; the parts of other samples than
 // pictures do nothing.
 void MovePixels(const AugmentationPart& part, RandomStream* random, PixelMap* map) {
-  const int64_t pixels = part.numbers[0];
-  // Uniform in -pixels..pixels.
-  const auto offset = [random, pixels] {
-    return static_cast<int64_t>(random->Below(2 * static_cast<uint64_t>(pixels) + 1)) - pixels;
-  };
+  const auto offset = [&] { return DrawEither(part.numbers[0], random); };
   switch (part.kind) {
     case Kind::kJitter: {
       const int64_t down = offset();

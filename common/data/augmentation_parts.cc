@@ -119,7 +119,7 @@ bool IsFor(Target target, const InputSpec& input) {
 }
 
 template <typename... Text>
-absl::Status PartError(absl::string_view part, const Text&... text) {
+absl::Status WrongPart(absl::string_view part, const Text&... text) {
   return absl::InvalidArgumentError(
       absl::StrCat("augmentation \"", Printable(part), "\" ", text...));
 }
@@ -138,7 +138,7 @@ std::string Form(const KnownPart& known) {
 }
 
 // Whether `text` is a number as `known` says; it goes to `number`.
-bool ParseNumber(absl::string_view text, const KnownNumber& known, int* number) {
+bool ReadNumberOfPart(absl::string_view text, const KnownNumber& known, int* number) {
   return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
          absl::SimpleAtoi(text, number) && *number >= known.least && *number <= known.most;
 }
@@ -162,7 +162,7 @@ absl::StatusOr<AugmentationPart> ParseAugmentationPart(absl::string_view text) {
   const std::pair<absl::string_view, absl::string_view> words =
       absl::StrSplit(text, absl::MaxSplits(':', 1));
   const absl::string_view name = words.first;
-  if (name == "none") return PartError(text, "stands alone, without a number or other parts");
+  if (name == "none") return WrongPart(text, "stands alone, without a number or other parts");
   const auto* const known = std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
                                          [&](const KnownPart& k) { return name == k.name; });
   if (known == std::end(kKnownParts)) {
@@ -175,19 +175,23 @@ absl::StatusOr<AugmentationPart> ParseAugmentationPart(absl::string_view text) {
   AugmentationPart part{known->kind, {}};
   for (size_t i = 0; i < known->count; ++i) part.numbers[i] = known->numbers[i].standard;
   if (name == text && known->required == 0) return part;
-  if (known->count == 0) return PartError(text, "takes no number: write ", name);
+  if (known->count == 0) return WrongPart(text, "takes no number: write ", name);
   const std::vector<absl::string_view> numbers =
       absl::StrSplit(words.second, absl::MaxSplits(',', 4));
   bool right = numbers.size() >= known->required && numbers.size() <= known->count;
   for (size_t i = 0; right && i < numbers.size(); ++i) {
-    right = ParseNumber(numbers[i], known->numbers[i], &part.numbers[i]);
+    right = ReadNumberOfPart(numbers[i], known->numbers[i], &part.numbers[i]);
   }
-  if (!right) return PartError(text, "must be ", Form(*known));
+  if (!right) return WrongPart(text, "must be ", Form(*known));
   return part;
 }
 
 bool Suits(const AugmentationPart& part, const InputSpec& input) {
   return IsFor(Known(part).target, input);
+}
+
+int64_t DrawEither(int64_t most, RandomStream* random) {
+  return static_cast<int64_t>(random->Below(2 * static_cast<uint64_t>(most) + 1)) - most;
 }
 
 std::string WhyNot(const AugmentationPart& part, const SampleSpec& spec) {

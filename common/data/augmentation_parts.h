@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/philox.h"
 #include "common/data/sample_spec.h"
 
 namespace distillery {
@@ -43,6 +44,9 @@ absl::StatusOr<AugmentationPart> ParseAugmentationPart(absl::string_view text);
 
 // Whether the part changes an input of this kind.
 bool Suits(const AugmentationPart& part, const InputSpec& input);
+
+// Uniform in -most..most, as most parts draw. REQUIRES: most >= 0.
+int64_t DrawEither(int64_t most, RandomStream* random);
 
 // "" if samples of this spec can have the part; else why not: "is for pictures".
 std::string WhyNot(const AugmentationPart& part, const SampleSpec& spec);

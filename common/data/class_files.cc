@@ -155,6 +155,13 @@ class ClassFileFinder {
       }
     }
     for (const std::string& name : names.folders) {
+      std::error_code ignored;
+      if (std::filesystem::is_symlink(At(absl::StrCat(path, "/", name)), ignored)) {
+        // It may lead to a folder above it.
+        left_out_.AddFolder(absl::StrCat(path, "/", name),
+                            ": links to folders within a class are not followed");
+        continue;
+      }
       DISTILLERY_RETURN_IF_ERROR(ListFiles(absl::StrCat(path, "/", name), label, depth + 1, files));
     }
     return absl::OkStatus();
@@ -257,6 +264,8 @@ class ClassFileFinder {
       if (listed.count(within + file) == 0) left_out_.AddFile(within + file);
     }
     for (const std::string& name : names.folders) {
+      std::error_code ignored;
+      if (std::filesystem::is_symlink(At(within + name), ignored)) continue;
       DISTILLERY_RETURN_IF_ERROR(AddUnlisted(within + name, depth + 1, listed));
     }
     return absl::OkStatus();

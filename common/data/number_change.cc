@@ -12,11 +12,6 @@ namespace {
 
 using Kind = AugmentationPart::Kind;
 
-// Uniform in -most..most.
-int64_t Either(int64_t most, RandomStream* random) {
-  return static_cast<int64_t>(random->Below(2 * static_cast<uint64_t>(most) + 1)) - most;
-}
-
 float Finite(double number) {
   constexpr double kMost = std::numeric_limits<float>::max();
   return static_cast<float>(std::clamp(number, -kMost, kMost));
@@ -24,7 +19,7 @@ float Finite(double number) {
 
 // Replaces each of `count` floats by change(float), a double.
 template <typename Change>
-void ForEachFloat(uint8_t* numbers, int64_t count, const Change& change) {
+void ChangeFloats(uint8_t* numbers, int64_t count, const Change& change) {
   for (int64_t i = 0; i < count; ++i) {
     float number = 0;
     std::memcpy(&number, numbers + 4 * i, 4);
@@ -35,7 +30,7 @@ void ForEachFloat(uint8_t* numbers, int64_t count, const Change& change) {
 
 void Shift(const AugmentationPart& part, const InputSpec& input, RandomStream* random,
            uint8_t* numbers) {
-  const int64_t later = Either(part.numbers[0], random);
+  const int64_t later = DrawEither(part.numbers[0], random);
   const int64_t length = input.shape.back();
   const int64_t moved = std::min(length, later < 0 ? -later : later);
   const auto kept = static_cast<size_t>(4 * (length - moved));
@@ -51,11 +46,11 @@ void Gain(const AugmentationPart& part, const InputSpec& input, RandomStream* ra
           uint8_t* numbers) {
   // 10^(1/200), a tenth of a decibel. Products alone, so that all machines agree.
   constexpr double kTenth = 1.0115794542598986;
-  const int64_t tenths = Either(10 * int64_t{part.numbers[0]}, random);
+  const int64_t tenths = DrawEither(10 * int64_t{part.numbers[0]}, random);
   double factor = 1;
   for (int64_t i = 0; i < (tenths < 0 ? -tenths : tenths); ++i) factor *= kTenth;
   if (tenths < 0) factor = 1 / factor;
-  ForEachFloat(numbers, input.elements(), [factor](double number) { return number * factor; });
+  ChangeFloats(numbers, input.elements(), [factor](double number) { return number * factor; });
 }
 
 void Noise(const AugmentationPart& part, const InputSpec& input, RandomStream* random,
@@ -65,7 +60,7 @@ void Noise(const AugmentationPart& part, const InputSpec& input, RandomStream* r
   // 4 (65536^2 - 1) / 12, whose root is 37837.2.
   constexpr double kDeviation = 37837.227;
   const double scale = static_cast<double>(part.numbers[0]) / 100.0 / kDeviation;
-  ForEachFloat(numbers, input.elements(), [&](double number) {
+  ChangeFloats(numbers, input.elements(), [&](double number) {
     int64_t sum = -131070;
     for (int i = 0; i < 2; ++i) {
       const uint32_t bits = random->Next32();

@@ -14,11 +14,6 @@ using Kind = AugmentationPart::Kind;
 // Places between pixels are in units of 1 / kUnit of a pixel.
 constexpr int64_t kUnit = 65536;
 
-// Uniform in -most..most.
-int64_t Either(int64_t most, RandomStream* random) {
-  return static_cast<int64_t>(random->Below(2 * static_cast<uint64_t>(most) + 1)) - most;
-}
-
 // A whole quotient rounded down, also below 0. REQUIRES: unit > 0.
 int64_t FloorDivide(int64_t number, int64_t unit) {
   return number / unit - (number % unit < 0 ? 1 : 0);
@@ -108,11 +103,11 @@ void ResizedCrop(const AugmentationPart& part, const ImageShape& shape, const ui
 
 void Affine(const AugmentationPart& part, const ImageShape& shape, const uint8_t* source,
             RandomStream* random, uint8_t* picture) {
-  const Rotation turn = RotationOf(Either(int64_t{100} * part.numbers[0], random));
-  const int64_t down = Either(part.numbers[1], random);
-  const int64_t right = Either(part.numbers[1], random);
-  const int64_t percent = 100 + Either(part.numbers[2], random);
-  const Rotation shear = RotationOf(Either(int64_t{100} * part.numbers[3], random));
+  const Rotation turn = RotationOf(DrawEither(int64_t{100} * part.numbers[0], random));
+  const int64_t down = DrawEither(part.numbers[1], random);
+  const int64_t right = DrawEither(part.numbers[1], random);
+  const int64_t percent = 100 + DrawEither(part.numbers[2], random);
+  const Rotation shear = RotationOf(DrawEither(int64_t{100} * part.numbers[3], random));
   const int64_t slant = shear.sine * kOneRotation / shear.cosine;
   // From places of the new picture to those of the old one: first slanted, then turned.
   const auto scaled = [percent](int64_t number) { return number * 100 / percent; };
@@ -137,7 +132,7 @@ void Elastic(const AugmentationPart& part, const ImageShape& shape, const uint8_
   int64_t knots[2][kCells + 1][kCells + 1];
   for (auto& direction : knots) {
     for (auto& row : direction) {
-      for (int64_t& knot : row) knot = Either(part.numbers[0] * kUnit, random);
+      for (int64_t& knot : row) knot = DrawEither(part.numbers[0] * kUnit, random);
     }
   }
   // How far along the grid a pixel lies, 0 to kCells * kUnit.
@@ -188,10 +183,10 @@ void TurnHue(const Rotation& turn, int64_t plane, int64_t pixel_max, uint8_t* pi
 void Color(const AugmentationPart& part, const ImageShape& shape, int64_t pixel_max,
            RandomStream* random, uint8_t* picture) {
   const int64_t plane = shape.height * shape.width;
-  const int64_t brightness = 100 + Either(part.numbers[0], random);
-  const int64_t contrast = 100 + Either(part.numbers[1], random);
-  const int64_t saturation = 100 + Either(part.numbers[2], random);
-  const Rotation hue = RotationOf(Either(int64_t{100} * part.numbers[3], random));
+  const int64_t brightness = 100 + DrawEither(part.numbers[0], random);
+  const int64_t contrast = 100 + DrawEither(part.numbers[1], random);
+  const int64_t saturation = 100 + DrawEither(part.numbers[2], random);
+  const Rotation hue = RotationOf(DrawEither(int64_t{100} * part.numbers[3], random));
   // From `middle`, `percent` of the way to the number, rounded down.
   const auto blended = [pixel_max](int64_t middle, int64_t number, int64_t percent) {
     return static_cast<uint8_t>(std::clamp<int64_t>(

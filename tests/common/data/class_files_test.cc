@@ -1,5 +1,7 @@
 #include "common/data/class_files.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
@@ -56,6 +58,15 @@ TEST_F(ClassFilesTest, FoldersInsideAClassBelongToIt) {
                           "train/cat/b/a/2.x 0", "train/dog/1.x 1"));
   EXPECT_THAT(Texts(found.test), ElementsAre("test/dog/deep/1.x 1"));
   EXPECT_THAT(found.left_out, IsEmpty());
+}
+
+TEST_F(ClassFilesTest, ALinkInsideAClassIsNotFollowed) {
+  WriteAll({"train/cat/z.x", "train/dog/1.x", "test/dog/1.x"});
+  ASSERT_EQ(symlink("..", folder_.File("train/cat/loop").c_str()), 0);
+  ASSERT_OK_AND_ASSIGN(const ClassFiles found, Find());
+  EXPECT_THAT(Texts(found.train), ElementsAre("train/cat/z.x 0", "train/dog/1.x 1"));
+  ASSERT_EQ(found.left_out.size(), 1U);
+  EXPECT_THAT(found.left_out[0].what, HasSubstr("links to folders within a class"));
 }
 
 TEST_F(ClassFilesTest, ValidationTakesThePlaceOfATestThatIsNotThere) {
