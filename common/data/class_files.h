@@ -43,8 +43,6 @@ struct ClassFiles {
   std::vector<LeftOut> left_out;
 };
 
-inline constexpr char kLabelsFile[] = "labels.csv";
-
 // `test_fraction` of the files of each class, rounded, at least one and not all, are the test; 0:
 // they are given. Which ones is drawn, in the same way on every machine.
 //   INVALID_ARGUMENT     a folder, class or split without files of the kind; fewer than 2 classes;

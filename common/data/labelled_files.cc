@@ -8,7 +8,6 @@
 #include "absl/strings/str_split.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
-#include "common/data/class_files.h"
 #include "common/data/csv.h"
 
 namespace distillery {

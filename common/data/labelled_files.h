@@ -10,6 +10,8 @@
 
 namespace distillery {
 
+inline constexpr char kLabelsFile[] = "labels.csv";
+
 struct LabelledFile {
   // Within the data set's folder, without "." and "..".
   std::string path;

@@ -90,10 +90,10 @@ absl::StatusOr<std::vector<Layer>> PlanConv1d(const std::string& name,
       plan.SizedConvolution("conv" + number, in, out, {3}, {1}, {1});
     }
     AddNormRelu(plan, "bn" + number, out);
-    plan.MaxPoolOverLength(kPool);
+    plan.MaxPool({kPool});
     in = out;
   }
-  plan.MeanOverLength();
+  plan.Plain(Layer::Kind::kMeanOverLength);
   plan.Dropout(options.dropout);
   plan.Linear("fc", in, answers);
   return plan.Finish();

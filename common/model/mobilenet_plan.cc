@@ -38,7 +38,7 @@ int64_t ScaledChannels(int64_t channels, int64_t percent) {
 
 void AddNormRelu6(PlanBuilder& plan, const std::string& name, int64_t channels) {
   plan.BatchNorm(name, channels);
-  plan.Relu6();
+  plan.Plain(Layer::Kind::kRelu6);
 }
 
 // [batch, in, h, w] -> [batch, out, h / stride, w / stride]

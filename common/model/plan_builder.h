@@ -26,16 +26,15 @@ class PlanBuilder {
  public:
   void Flatten() { Append(Layer::Kind::kFlatten); }
   void Relu() { Append(Layer::Kind::kRelu); }
-  void Relu6() { Append(Layer::Kind::kRelu6); }
   void Gelu() { Append(Layer::Kind::kGelu); }
-  // 2 x 2 of pictures.
-  void MaxPool() { Append(Layer::Kind::kMaxPool).kernel = {2, 2}; }
-  // Of [batch, channels, length].
-  void MaxPoolOverLength(int64_t kernel) { Append(Layer::Kind::kMaxPool).kernel = {kernel}; }
+  // One size for [batch, channels, length], two for pictures.
+  void MaxPool(const std::vector<int64_t>& kernel = {2, 2}) {
+    Append(Layer::Kind::kMaxPool).kernel = kernel;
+  }
   void Upsample() { Append(Layer::Kind::kUpsample); }
   void GlobalAveragePool() { Append(Layer::Kind::kGlobalAveragePool); }
-  void MeanOverLength() { Append(Layer::Kind::kMeanOverLength); }
-  void PixelsAsPositions() { Append(Layer::Kind::kPixelsAsPositions); }
+  // One that needs nothing but its kind.
+  void Plain(Layer::Kind kind) { Append(kind); }
   void AppendSize() { Append(Layer::Kind::kAppendSize); }
   void Permute(const std::vector<int64_t>& order) { Append(Layer::Kind::kPermute).order = order; }
   void Linear(const std::string& name, int64_t in, int64_t out) {

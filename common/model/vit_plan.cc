@@ -34,7 +34,7 @@ absl::StatusOr<std::vector<Layer>> PlanVit(const std::string& name,
   const int64_t length = image.height / patch * (image.width / patch);
   PlanBuilder plan;
   plan.Convolution("patches", image.channels, size.width, patch, /*padding=*/0, /*stride=*/patch);
-  plan.PixelsAsPositions();
+  plan.Plain(Layer::Kind::kPixelsAsPositions);
   plan.AddPositions("positions", length, size.width);
   plan.Dropout(options.input_dropout);
   AddEncoder(plan, size, options, length, /*mask=*/"");

@@ -136,7 +136,7 @@ class AnySampleTest(ServiceTestCase):
                                             most=24)
         except FileNotFoundError as error:
             self.skipTest(f"{error}; name its folder by $DISTILLERY_DATA_DIR")
-        figures = self.same_after_a_kill("spoken", teacher, student, epochs=2, teacher_epochs=3)
+        figures = self.same_after_a_kill("spoken", teacher, student, epochs=6, teacher_epochs=12)
         self.assertEqual(int(figures["sample_count"]), 240)
         self.assertGreater(self.accuracy(figures), 0.1)
 
