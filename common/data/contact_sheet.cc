@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/mask_picture.h"
+#include "common/data/numbers.h"
+#include "common/data/pixels.h"
 #include "common/data/sound_picture.h"
 
 namespace distillery {
@@ -134,23 +136,32 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
   const int64_t longer = std::max(sample.height, sample.width);
   Grid grid{sample, (options.min_sample_side + longer - 1) / longer,
             sound ? 255 : dataset.pixel_max()};
-  if (!dataset.spec().answer.one_class()) return DrawInOrder(dataset, options, grid);
+  DISTILLERY_RETURN_IF_ERROR(CheckView(dataset, {options.augmentation, options.seed, 0}));
+  if (!dataset.spec().answer.one_class()) {
+    if (options.augmentation.identity()) return DrawInOrder(dataset, options, grid);
+    return absl::InvalidArgumentError("views are drawn of samples with one class each");
+  }
   const int64_t classes = options.max_classes == 0
                               ? dataset.class_count()
                               : std::min(options.max_classes, dataset.class_count());
   DISTILLERY_ASSIGN_OR_RETURN(Image sheet,
                               BlankSheet(grid, classes * options.rows_per_class, options.columns));
   const int64_t per_class = options.columns * options.rows_per_class;
+  const bool views = !options.augmentation.identity();
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
   std::vector<uint8_t> pixels(static_cast<size_t>(dataset.record_bytes()));
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
-    const int64_t place = drawn[label]++;
-    DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecord(row, pixels.data()));
-    if (sound) pixels = PixelsOfSound(dataset.spec(), std::move(pixels));
-    Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
-         place % options.columns, &sheet);
+    for (const int64_t end = views ? per_class : drawn[label] + 1; drawn[label] < end;) {
+      const int64_t place = drawn[label]++;
+      const View view =
+          views && place > 0 ? View{options.augmentation, options.seed, place - 1} : View{};
+      DISTILLERY_RETURN_IF_ERROR(LoadRecords(dataset, {row}, view, pixels.data()));
+      if (sound) pixels = PixelsOfSound(dataset.spec(), std::move(pixels));
+      Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
+           place % options.columns, &sheet);
+    }
   }
   return sheet;
 }

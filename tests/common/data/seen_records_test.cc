@@ -1,7 +1,11 @@
 #include "common/data/seen_records.h"
 
 #include <cstring>
+#include <numeric>
+#include <tuple>
 
+#include "common/base/checksum.h"
+#include "common/data/digits.h"
 #include "common/data/numbers.h"
 #include "common/data/pixels.h"
 #include "tests/common/data/files.h"
@@ -115,6 +119,59 @@ TEST(SeenRecords, WhatDoesNotFitIsRefused) {
   for (const char* const text : {"flip+mask:9", "noise:1", "shift:1", "gain:1"}) {
     EXPECT_THAT(Augmentation::Parse(text)->CheckSuits(pictures, "cats"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(" is for ")));
+  }
+}
+
+// What caches hold was made of these bytes: they may never change.
+TEST(SeenRecords, GiveTheBytesOnRecord) {
+  const auto mixed = Open(Mixed());
+  StoredSamples some = *ReadBuiltInDigits();
+  const auto digits = *Dataset::Create(std::make_shared<const StoredSamples>(std::move(some)),
+                                       {"digits", "test", 64});
+  for (const auto& [text, of_mixed, of_digits] : {
+           std::tuple("resized_crop", "3de6203381875ccc", "b261de62e43e67e6"),
+           std::tuple("affine:20,2,15,10", "de98d0610db37494", "8d54524489db1c93"),
+           std::tuple("elastic:2", "3c2ccaf72751dd42", "de3a10568567499d"),
+           std::tuple("color:30,30,30,40", "3bdd484a99d85e91", "4c9d960f4a119845"),
+           std::tuple("erase:80", "e3fcb554e5a3b539", "3964d3e629620068"),
+           std::tuple("shift:3", "2221a3f42606f40a", "51865d328ebf2fb2"),
+           std::tuple("gain:6", "bc55ec07aa757cb3", "51865d328ebf2fb2"),
+           std::tuple("noise:10", "2bdd28b066934bb4", "51865d328ebf2fb2"),
+           std::tuple("mask:40", "5b7ce40058064d52", "51865d328ebf2fb2"),
+       }) {
+    const auto digest = [&](const Dataset& dataset) {
+      std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
+      std::iota(rows.begin(), rows.end(), 0);
+      const std::vector<uint8_t> bytes = Records(dataset, rows, ViewOf(text));
+      return Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
+    };
+    EXPECT_EQ(digest(*mixed), of_mixed) << text;
+    EXPECT_EQ(digest(*digits), of_digits) << text;
+  }
+}
+
+// What a worker without the files has: the rows of a split, and where they are stored.
+TEST(SeenRecords, OfASplitThatCameAloneAreThoseOfTheWhole) {
+  StoredSamples stored = Mixed();
+  stored.train = IndexList::Range(2, 4);
+  const auto whole = Open(stored);
+  StoredSamples alone = stored;
+  alone.records.clear();
+  alone.labels = {};
+  std::vector<int64_t> indexes;
+  for (int64_t row = 0; row < whole->size(); ++row) {
+    indexes.push_back(whole->StoredIndex(row));
+    const uint8_t* const record = stored.Record(indexes.back());
+    alone.records.insert(alone.records.end(), record, record + stored.record_bytes());
+    alone.labels.push_back(whole->Label(row));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto sent,
+                       Dataset::FromRows(std::make_shared<const StoredSamples>(std::move(alone)),
+                                         indexes, stored.size(), {"mixed", "train", 2}));
+  for (const char* const text : {kAll, "resized_crop+flip+erase", "elastic:1+shift:3+gain:6"}) {
+    EXPECT_EQ(Records(*sent, {0, 1, 2, 3}, ViewOf(text)),
+              Records(*whole, {0, 1, 2, 3}, ViewOf(text)))
+        << text;
   }
 }
 
