@@ -66,8 +66,8 @@ bool DrawBox(const ImageShape& shape, int64_t hundredths, int64_t most, RandomSt
   const bool wide = random->Below(2) == 1;
   const double area = static_cast<double>(shape.height * shape.width * hundredths) / 10000.0;
   const double slant = static_cast<double>(ratio) / 1200.0;
-  const auto longer = static_cast<int64_t>(std::sqrt(area * slant) + 0.5);
-  const auto shorter = static_cast<int64_t>(std::sqrt(area / slant) + 0.5);
+  const int64_t longer{std::lround(std::sqrt(area * slant))};
+  const int64_t shorter{std::lround(std::sqrt(area / slant))};
   box->height = wide ? shorter : longer;
   box->width = wide ? longer : shorter;
   if (box->height < 1 || box->width < 1 || box->height > shape.height || box->width > shape.width) {

@@ -37,7 +37,7 @@ void DrawSpectrogram(const float* values, int64_t bands, int64_t frames, int64_t
     const float* const band = values + (bands - 1 - y) * frames;
     for (int64_t x = 0; x < columns; ++x) {
       const float below = std::clamp((loudest - band[x * frames / columns]) / kRange, 0.0F, 1.0F);
-      output[y * columns + x] = static_cast<uint8_t>(below * kWhite + 0.5F);
+      output[y * columns + x] = static_cast<uint8_t>(std::lround(below * kWhite));
     }
   }
 }
@@ -48,7 +48,7 @@ void DrawWave(const float* sound, int64_t samples, int64_t columns, uint8_t* out
   if (largest == 0) largest = 1;
   const auto place = [&](float value) {
     const float down = (1 - value / largest) / 2 * static_cast<float>(kWaveHeight - 1);
-    return static_cast<int64_t>(down + 0.5F);
+    return int64_t{std::lround(down)};
   };
   std::fill(output, output + kWaveHeight * columns, kWhite);
   for (int64_t x = 0; x < columns; ++x) {

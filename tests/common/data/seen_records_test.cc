@@ -139,10 +139,11 @@ TEST(SeenRecords, GiveTheBytesOnRecord) {
            std::tuple("noise:10", "2bdd28b066934bb4", "51865d328ebf2fb2"),
            std::tuple("mask:40", "5b7ce40058064d52", "51865d328ebf2fb2"),
        }) {
-    const auto digest = [&](const Dataset& dataset) {
+    const View view = ViewOf(text);
+    const auto digest = [&view](const Dataset& dataset) {
       std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
       std::iota(rows.begin(), rows.end(), 0);
-      const std::vector<uint8_t> bytes = Records(dataset, rows, ViewOf(text));
+      const std::vector<uint8_t> bytes = Records(dataset, rows, view);
       return Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
     };
     EXPECT_EQ(digest(*mixed), of_mixed) << text;
