@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-std::string BmpNumber(uint32_t value, int count) {
+std::string BmpNumber(uint64_t value, int count) {
   std::string bytes;
   for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
   return bytes;
