@@ -1,8 +1,8 @@
 // Samples as the numbers that a model takes and learns, from the bytes of their records.
 //
-// A picture's pixels become float32 in 0..1 as LoadPixels makes them, seen through a view; floats
-// become float32; whole numbers int64; other bytes stay uint8. All programs get samples here or in
-// pixels.h, so that teacher and student see the same.
+// A picture's pixels become float32 in 0..1 (ScalePixels); floats become float32; whole numbers
+// int64; other bytes stay uint8. All programs get samples here or by LoadRecords, seen through a
+// view, so that teacher and student see the same.
 #pragma once
 
 #include <cstdint>

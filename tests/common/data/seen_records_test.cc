@@ -1,13 +1,13 @@
 #include "common/data/seen_records.h"
 
 #include <cstring>
-#include <numeric>
 #include <tuple>
 
 #include "common/base/checksum.h"
 #include "common/data/digits.h"
 #include "common/data/numbers.h"
 #include "common/data/pixels.h"
+#include "common/data/record_rows.h"
 #include "tests/common/data/files.h"
 
 namespace distillery {
@@ -122,6 +122,19 @@ TEST(SeenRecords, WhatDoesNotFitIsRefused) {
   }
 }
 
+// Whoever reads records, as numbers or as they are: no check before it is needed.
+TEST(SeenRecords, ReadingWithAPartThatDoesNothingIsRefused) {
+  const auto digits = *Dataset::Create(std::make_shared<const StoredSamples>(*ReadBuiltInDigits()),
+                                       {"digits", "test", 64});
+  std::vector<uint8_t> record(static_cast<size_t>(digits->record_bytes()));
+  std::vector<float> pixels(record.size());
+  for (const char* const text : {"shift:3", "flip+mask:9"}) {
+    const auto refused = StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(" is for "));
+    EXPECT_THAT(LoadRecords(*digits, {0}, ViewOf(text), record.data()), refused);
+    EXPECT_THAT(LoadNumbers(*digits, {0}, ViewOf(text), {{pixels.data()}}), refused);
+  }
+}
+
 // What caches hold was made of these bytes: they may never change.
 TEST(SeenRecords, GiveTheBytesOnRecord) {
   const auto mixed = Open(Mixed());
@@ -141,9 +154,15 @@ TEST(SeenRecords, GiveTheBytesOnRecord) {
        }) {
     const View view = ViewOf(text);
     const auto digest = [&view](const Dataset& dataset) {
-      std::vector<int64_t> rows(static_cast<size_t>(dataset.size()));
-      std::iota(rows.begin(), rows.end(), 0);
-      const std::vector<uint8_t> bytes = Records(dataset, rows, view);
+      std::vector<uint8_t> bytes;
+      SeenRecords seen(dataset, view);
+      EXPECT_THAT(ForEachRecord(dataset,
+                                [&](int64_t row, const uint8_t* stored) {
+                                  const uint8_t* const record = seen.See(row, stored);
+                                  bytes.insert(bytes.end(), record,
+                                               record + dataset.record_bytes());
+                                }),
+                  IsOk());
       return Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).substr(0, 16);
     };
     EXPECT_EQ(digest(*mixed), of_mixed) << text;
