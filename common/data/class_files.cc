@@ -40,6 +40,12 @@ bool IsAFolder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
+// A link to a folder may lead to one above it. Below a class none is followed.
+bool IsLink(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_symlink(path, ignored);
+}
+
 bool IsValidation(const std::string& name) {
   return std::find(std::begin(kValidationNames), std::end(kValidationNames), name) !=
          std::end(kValidationNames);
@@ -155,9 +161,7 @@ class ClassFileFinder {
       }
     }
     for (const std::string& name : names.folders) {
-      std::error_code ignored;
-      if (std::filesystem::is_symlink(At(absl::StrCat(path, "/", name)), ignored)) {
-        // It may lead to a folder above it.
+      if (IsLink(At(absl::StrCat(path, "/", name)))) {
         left_out_.AddFolder(absl::StrCat(path, "/", name),
                             ": links to folders within a class are not followed");
         continue;
@@ -264,8 +268,7 @@ class ClassFileFinder {
       if (listed.count(within + file) == 0) left_out_.AddFile(within + file);
     }
     for (const std::string& name : names.folders) {
-      std::error_code ignored;
-      if (std::filesystem::is_symlink(At(within + name), ignored)) continue;
+      if (IsLink(At(within + name))) continue;
       DISTILLERY_RETURN_IF_ERROR(AddUnlisted(within + name, depth + 1, listed));
     }
     return absl::OkStatus();
@@ -304,7 +307,8 @@ class ClassFileFinder {
   ClassFiles found_;
 };
 
-// The kind of the first file by name in the folder or, if it has none, in those below it.
+// The kind of the first file by name in the folder or, if it has none, in those below it; classes
+// are folders at depth 1.
 int KindOfFirst(const std::string& folder, const std::vector<SampleFileKind>& kinds, int depth) {
   const absl::StatusOr<FolderNames> names = ListFolder(folder);
   if (!names.ok() || depth > kMostDeep) return -1;
@@ -314,6 +318,7 @@ int KindOfFirst(const std::string& folder, const std::vector<SampleFileKind>& ki
     }
   }
   for (const std::string& name : names->folders) {
+    if (depth > 0 && IsLink(absl::StrCat(folder, "/", name))) continue;
     const int kind = KindOfFirst(absl::StrCat(folder, "/", name), kinds, depth + 1);
     if (kind >= 0) return kind;
   }

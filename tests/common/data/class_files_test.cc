@@ -69,6 +69,15 @@ TEST_F(ClassFilesTest, ALinkInsideAClassIsNotFollowed) {
   EXPECT_THAT(found.left_out[0].what, HasSubstr("links to folders within a class"));
 }
 
+TEST_F(ClassFilesTest, LoopsOfLinksWithoutAnyFileAreSeenThroughAtOnce) {
+  for (const char* const name : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    ASSERT_THAT(MakeFolders(folder_.File("train/" + std::string(name))), IsOk());
+    ASSERT_EQ(symlink("..", folder_.File("train/" + std::string(name) + "/loop").c_str()), 0);
+  }
+  // Followed to the end, these would be eight to the power of eight folders.
+  EXPECT_EQ(Kind(), 0);
+}
+
 TEST_F(ClassFilesTest, ValidationTakesThePlaceOfATestThatIsNotThere) {
   for (const char* const name : {"val", "valid", "validation"}) {
     TemporaryFolder folder;
