@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -70,13 +69,10 @@ std::vector<int64_t> MaskOf(const uint8_t* label, int64_t pixels) {
   return classes;
 }
 
-// The picture of a record, and after it room for another record.
-std::vector<uint8_t> PixelsOfSound(const SampleSpec& spec, std::vector<uint8_t> record) {
+std::vector<uint8_t> PixelsOfSound(const SampleSpec& spec, const uint8_t* record) {
   std::vector<float> numbers(static_cast<size_t>(spec.inputs[0].elements()));
-  std::memcpy(numbers.data(), record.data(), numbers.size() * sizeof(float));
-  std::vector<uint8_t> pixels = DrawSound(spec, numbers.data()).pixels;
-  pixels.resize(std::max(pixels.size(), record.size()));
-  return pixels;
+  std::memcpy(numbers.data(), record, numbers.size() * sizeof(float));
+  return DrawSound(spec, numbers.data()).pixels;
 }
 
 // Pictures that are not in classes.
@@ -149,7 +145,8 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
   const int64_t per_class = options.columns * options.rows_per_class;
   const bool views = !options.augmentation.identity();
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
-  std::vector<uint8_t> pixels(static_cast<size_t>(dataset.record_bytes()));
+  std::vector<uint8_t> record(static_cast<size_t>(dataset.record_bytes()));
+  std::vector<uint8_t> pixels;
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
@@ -157,10 +154,11 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
       const int64_t place = drawn[label]++;
       const View view =
           views && place > 0 ? View{options.augmentation, options.seed, place - 1} : View{};
-      DISTILLERY_RETURN_IF_ERROR(LoadRecords(dataset, {row}, view, pixels.data()));
-      if (sound) pixels = PixelsOfSound(dataset.spec(), std::move(pixels));
-      Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
-           place % options.columns, &sheet);
+      DISTILLERY_RETURN_IF_ERROR(LoadRecords(dataset, {row}, view, record.data()));
+      if (sound) pixels = PixelsOfSound(dataset.spec(), record.data());
+      Draw(sound ? pixels.data() : record.data(), grid,
+           label * options.rows_per_class + place / options.columns, place % options.columns,
+           &sheet);
     }
   }
   return sheet;

@@ -85,10 +85,13 @@ class SoundFolderReader {
     reader_ = *std::move(reader);
     samples_.spec.inputs = {reader_->input()};
     DISTILLERY_RETURN_IF_ERROR(CheckSampleSpec(samples_.spec));
-    if (files <= kMaxStoredBytes / samples_.record_bytes()) return absl::OkStatus();
-    return absl::ResourceExhaustedError(
-        absl::StrCat(files, " recordings of ", samples_.record_bytes(), " bytes are more than ",
-                     kMaxStoredBytes, " bytes; say a smaller \"length\" in dataset.json"));
+    if (files > kMaxStoredBytes / samples_.record_bytes()) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(files, " recordings of ", samples_.record_bytes(), " bytes are more than ",
+                       kMaxStoredBytes, " bytes; say a smaller \"length\" in dataset.json"));
+    }
+    samples_.records.reserve(static_cast<size_t>(files * samples_.record_bytes()));
+    return absl::OkStatus();
   }
 
   // Safe for all threads.
