@@ -26,11 +26,7 @@ constexpr SampleFileKind kY{"whys", ".y", &IsY};
 
 class ClassFilesTest : public ::testing::Test {
  protected:
-  void Write(const std::string& name, const std::string& text = "") {
-    const std::string path = folder_.File(name);
-    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
-    ASSERT_THAT(WriteFileDurably(path, text), IsOk());
-  }
+  void Write(const std::string& name, const std::string& text = "") { folder_.Write(name, text); }
   void WriteAll(const std::vector<std::string>& names) {
     for (const std::string& name : names) Write(name);
   }
@@ -83,8 +79,7 @@ TEST_F(ClassFilesTest, ValidationTakesThePlaceOfATestThatIsNotThere) {
     TemporaryFolder folder;
     for (const std::string& file :
          {std::string("train/a/1.x"), std::string("train/b/1.x"), name + std::string("/b/2.x")}) {
-      ASSERT_THAT(MakeFolders(FolderOf(folder.File(file))), IsOk());
-      ASSERT_THAT(WriteFileDurably(folder.File(file), ""), IsOk());
+      folder.Write(file, "");
     }
     ASSERT_OK_AND_ASSIGN(const ClassFiles found, FindClassFiles(folder.path(), kX, 0));
     EXPECT_THAT(Texts(found.test), ElementsAre(name + std::string("/b/2.x 1")));

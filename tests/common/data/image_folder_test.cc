@@ -23,11 +23,7 @@ Image Grey(uint8_t left, uint8_t right) { return {{1, 1, 2}, {left, right}}; }
 
 class ImageFolderTest : public ::testing::Test {
  protected:
-  void Write(const std::string& name, const std::string& bytes) {
-    const std::string path = folder_.File(name);
-    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
-    ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
-  }
+  void Write(const std::string& name, const std::string& bytes) { folder_.Write(name, bytes); }
   void Write(const std::string& name, const Image& image) { Write(name, *EncodePng(image)); }
   // Two classes; names are not in the order of their making.
   void WriteTwoClasses(const std::string& in = "") {

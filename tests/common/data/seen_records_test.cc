@@ -8,7 +8,7 @@
 #include "common/data/numbers.h"
 #include "common/data/pixels.h"
 #include "common/data/record_rows.h"
-#include "tests/common/data/files.h"
+#include "tests/common/data/records.h"
 
 namespace distillery {
 namespace {
@@ -44,13 +44,6 @@ StoredSamples Mixed() {
   return samples;
 }
 
-std::shared_ptr<const Dataset> Open(StoredSamples samples) {
-  auto dataset = Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
-                                 {"mixed", "train", 2});
-  EXPECT_THAT(dataset, IsOk());
-  return *dataset;
-}
-
 View ViewOf(const char* text) {
   View view;
   view.augmentation = *Augmentation::Parse(text);
@@ -67,7 +60,7 @@ std::vector<uint8_t> Records(const Dataset& dataset, const std::vector<int64_t>&
 }
 
 TEST(SeenRecords, RowByRowAreThoseOfManyRows) {
-  const auto dataset = Open(Mixed());
+  const auto dataset = OpenTrain(Mixed());
   const View view = ViewOf(kAll);
   const std::vector<uint8_t> all = Records(*dataset, {0, 1, 2, 3, 4, 5}, view);
   std::vector<uint8_t> one_by_one;
@@ -81,7 +74,7 @@ TEST(SeenRecords, RowByRowAreThoseOfManyRows) {
 
 // A teacher's records and a student's numbers.
 TEST(SeenRecords, RecordsAndNumbersAreTheSame) {
-  const auto dataset = Open(Mixed());
+  const auto dataset = OpenTrain(Mixed());
   const View view = ViewOf(kAll);
   const std::vector<int64_t> rows = {4, 1};
   const std::vector<uint8_t> records = Records(*dataset, rows, view);
@@ -104,7 +97,7 @@ TEST(SeenRecords, RecordsAndNumbersAreTheSame) {
 }
 
 TEST(SeenRecords, WhatDoesNotFitIsRefused) {
-  const auto dataset = Open(Mixed());
+  const auto dataset = OpenTrain(Mixed());
   EXPECT_THAT(CheckView(*dataset, ViewOf(kAll)), IsOk());
   SampleSpec pixels = SampleSpec::Pictures({3, 4, 5}, 255);
   pixels.answer.positions = {4, 5};
@@ -137,7 +130,7 @@ TEST(SeenRecords, ReadingWithAPartThatDoesNothingIsRefused) {
 
 // What caches hold was made of these bytes: they may never change.
 TEST(SeenRecords, GiveTheBytesOnRecord) {
-  const auto mixed = Open(Mixed());
+  const auto mixed = OpenTrain(Mixed());
   StoredSamples some = *ReadBuiltInDigits();
   const auto digits = *Dataset::Create(std::make_shared<const StoredSamples>(std::move(some)),
                                        {"digits", "test", 64});
@@ -174,7 +167,7 @@ TEST(SeenRecords, GiveTheBytesOnRecord) {
 TEST(SeenRecords, OfASplitThatCameAloneAreThoseOfTheWhole) {
   StoredSamples stored = Mixed();
   stored.train = IndexList::Range(2, 4);
-  const auto whole = Open(stored);
+  const auto whole = OpenTrain(stored);
   StoredSamples alone = stored;
   alone.records.clear();
   alone.labels = {};

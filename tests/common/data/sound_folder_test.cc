@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "common/base/files.h"
 #include "common/data/catalog.h"
 #include "common/data/data_options.h"
 #include "tests/common/data/sound_bytes.h"
@@ -23,9 +22,7 @@ constexpr auto kDataLoss = absl::StatusCode::kDataLoss;
 class SoundFolderTest : public ::testing::Test {
  protected:
   void Write(const std::string& name, const std::string& bytes) {
-    const std::string path = folder_.File("words/" + name);
-    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
-    ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
+    folder_.Write("words/" + name, bytes);
   }
   void WriteThree(const std::string& options) {
     Write("train/no/1.wav", WavBytes({1, 2, 3, 4, 5, 6}));
