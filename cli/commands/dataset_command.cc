@@ -44,8 +44,12 @@ class DatasetCommand : public Command {
     inspect.Add("--split", reference_.split, "train, test, fit or validation").ShowDefault();
     inspect.Add("--shard-size", reference_.shard_size, "samples per shard").ShowDefault();
     inspect.Add("--sheet", sheet_path_,
-                "draw the first samples of each class into a PNG; of pictures with a class for "
+                "draw the first samples of each class into a PNG, of sound the waveform and the "
+                "spectrogram; of pictures with a class for "
                 "each pixel the first, with these over them");
+    inspect.Add("--augmentation", augmentation_,
+                "draw the first sample of each class alone, as it is and in views of this "
+                "augmentation: docs/augmentation.md");
     inspect
         .Add("--per-class", per_class_,
              "samples of each class on the sheet, or in each of its rows")
@@ -56,12 +60,18 @@ class DatasetCommand : public Command {
   absl::StatusOr<std::string> Numerics() override { return std::string(); }
 
   absl::Status Run() override {
+    if (!augmentation_.empty() && sheet_path_.empty()) {
+      return absl::InvalidArgumentError("--augmentation is drawn into a picture: add --sheet FILE");
+    }
     DatasetCatalog catalog(data_dir_);
     DISTILLERY_ASSIGN_OR_RETURN(const auto dataset, catalog.Open(reference_));
     DISTILLERY_ASSIGN_OR_RETURN(const Findings findings, Look(*dataset, &catalog));
     if (!sheet_path_.empty()) {
       ContactSheetOptions options;
       options.columns = per_class_;
+      absl::StatusOr<Augmentation> augmentation = Augmentation::Parse(augmentation_);
+      if (!augmentation.ok()) return Annotate(augmentation.status(), "--augmentation");
+      options.augmentation = *std::move(augmentation);
       DISTILLERY_ASSIGN_OR_RETURN(const Image sheet, MakeContactSheet(*dataset, options));
       DISTILLERY_ASSIGN_OR_RETURN(const std::string png, EncodePng(sheet));
       DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(sheet_path_, png));
@@ -310,6 +320,7 @@ class DatasetCommand : public Command {
   DatasetReference reference_ = {"", "train", 128};
   std::string data_dir_;
   std::string sheet_path_;
+  std::string augmentation_;
   int64_t per_class_ = 12;
   bool json_ = false;
 };

@@ -33,10 +33,17 @@ OnnxLayers::Result OnnxLayers::ValueOf(const Layer& layer) {
       return x;
     case Layer::Kind::kRelu:
       return graph_->Add("Relu", {x});
+    case Layer::Kind::kRelu6:
+      return graph_->Add("Clip", {x, graph_->AddFloat(0), graph_->AddFloat(6)});
     case Layer::Kind::kGelu:
       return Gelu(x);
     case Layer::Kind::kGlobalAveragePool:
       return graph_->Add("GlobalAveragePool", {x});
+    case Layer::Kind::kMeanOverLength:
+      return Reduce("ReduceMean", x, 2, false);
+    case Layer::Kind::kPixelsAsPositions:
+      // 0: that size of the input.
+      return Transpose(graph_->Add("Reshape", {x, graph_->AddList({0, 0, -1})}), {0, 2, 1});
     case Layer::Kind::kFlatten: {
       onnx::NodeProto* const node = graph_->AddNode("Flatten", {x});
       SetInt(node, "axis", 1);
@@ -55,8 +62,8 @@ OnnxLayers::Result OnnxLayers::ValueOf(const Layer& layer) {
       return graph_->Add("Unsqueeze", {x, graph_->AddList({-1})});
     case Layer::Kind::kMaxPool: {
       onnx::NodeProto* const node = graph_->AddNode("MaxPool", {x});
-      SetInts(node, "kernel_shape", {2, 2});
-      SetInts(node, "strides", {2, 2});
+      SetInts(node, "kernel_shape", layer.kernel);
+      SetInts(node, "strides", layer.kernel);
       return node->output(0);
     }
     case Layer::Kind::kUpsample:
@@ -103,9 +110,13 @@ OnnxLayers::Result OnnxLayers::Convolution(const Layer& layer, const std::string
     DISTILLERY_ASSIGN_OR_RETURN(inputs.emplace_back(), Part(layer, part));
   }
   onnx::NodeProto* const node = graph_->AddNode("Conv", inputs);
-  SetInts(node, "kernel_shape", {layer.kernel, layer.kernel});
-  SetInts(node, "strides", {layer.stride, layer.stride});
-  SetInts(node, "pads", std::vector<int64_t>(4, layer.padding));
+  SetInts(node, "kernel_shape", layer.kernel);
+  SetInts(node, "strides", layer.stride);
+  // At the starts, then at the ends.
+  std::vector<int64_t> pads = layer.padding;
+  pads.insert(pads.end(), layer.padding.begin(), layer.padding.end());
+  SetInts(node, "pads", pads);
+  if (layer.groups > 1) SetInt(node, "group", layer.groups);
   return node->output(0);
 }
 

@@ -1,6 +1,7 @@
 #include "common/base/json_fields.h"
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/names.h"
 #include "common/base/terminal.h"
@@ -8,11 +9,27 @@
 namespace distillery {
 
 absl::StatusOr<Json> ParseJsonObject(const std::string& text, int most_depth) {
-  const auto shallow = [most_depth](int depth, Json::parse_event_t, Json&) {
-    return depth <= most_depth;
+  // Of the object that is being read at each depth.
+  std::vector<std::set<std::string>> keys;
+  std::string twice;
+  const auto visit = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > most_depth) return false;
+    const size_t level = static_cast<size_t>(depth);
+    if (event == Json::parse_event_t::object_start) {
+      keys.resize(level + 1);
+      keys[level].clear();
+    } else if (event == Json::parse_event_t::key && twice.empty()) {
+      const std::string& key = parsed.get_ref<const std::string&>();
+      if (!keys[level - 1].insert(key).second) twice = key;
+    }
+    return true;
   };
-  Json json = Json::parse(text, shallow, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, visit, /*allow_exceptions=*/false);
   if (!json.is_object()) return absl::InvalidArgumentError("the text is not a JSON object");
+  if (!twice.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("key \"", Printable(twice), "\" is there twice"));
+  }
   return json;
 }
 

@@ -31,7 +31,8 @@ namespace distillery {
 
 using Json = nlohmann::ordered_json;
 
-// INVALID_ARGUMENT "the text is not a JSON object". What lies deeper than `most_depth` is left out.
+// INVALID_ARGUMENT "the text is not a JSON object", or one that has a key twice, of which one value
+// would be lost silently. What lies deeper than `most_depth` is left out.
 absl::StatusOr<Json> ParseJsonObject(const std::string& text, int most_depth);
 
 // Text of an enum's values.

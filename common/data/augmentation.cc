@@ -4,14 +4,15 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/names.h"
 #include "common/base/philox.h"
 #include "common/base/status_macros.h"
+#include "common/data/number_change.h"
+#include "common/data/picture_change.h"
 
 namespace distillery {
 namespace {
@@ -21,53 +22,11 @@ using Kind = AugmentationPart::Kind;
 constexpr char kNone[] = "none";
 constexpr int kMaxParts = 4;
 
-struct KnownPart {
-  Kind kind;
-  const char* name;
-  // The largest N; 0 if the part takes none.
-  int max_pixels;
-};
-constexpr KnownPart kKnownParts[] = {
-    {Kind::kJitter, "jitter", 8}, {Kind::kCrop, "crop", 32}, {Kind::kFlip, "flip", 0}};
-
-const KnownPart& Known(Kind kind) {
-  return *std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
-                       [kind](const KnownPart& known) { return known.kind == kind; });
-}
-
 // "augmentation \"PART\" TEXT"
 template <typename... Text>
 absl::Status PartError(absl::string_view part, const Text&... text) {
   return absl::InvalidArgumentError(
       absl::StrCat("augmentation \"", Printable(part), "\" ", text...));
-}
-
-absl::StatusOr<AugmentationPart> ParsePart(absl::string_view text) {
-  const std::pair<absl::string_view, absl::string_view> words =
-      absl::StrSplit(text, absl::MaxSplits(':', 1));
-  const absl::string_view name = words.first;
-  if (name == kNone) return PartError(text, "stands alone, without a number or other parts");
-  const auto* const known = std::find_if(std::begin(kKnownParts), std::end(kKnownParts),
-                                         [&](const KnownPart& k) { return name == k.name; });
-  if (known == std::end(kKnownParts)) {
-    std::vector<std::string> names;
-    names.reserve(std::size(kKnownParts) + 1);  // g++ 14 warns of the growth
-    names.emplace_back(kNone);
-    for (const KnownPart& k : kKnownParts) names.emplace_back(k.name);
-    return absl::InvalidArgumentError(UnknownName("augmentation", name, names));
-  }
-  AugmentationPart part{known->kind};
-  if (known->max_pixels == 0) {
-    if (name != text) return PartError(text, "takes no number: write ", name);
-    return part;
-  }
-  const absl::string_view number = words.second;
-  if (!std::all_of(number.begin(), number.end(), absl::ascii_isdigit) ||
-      !absl::SimpleAtoi(number, &part.pixels) || part.pixels < 1 ||
-      part.pixels > known->max_pixels) {
-    return PartError(text, "must be ", name, ":N with N pixels, 1 to ", known->max_pixels);
-  }
-  return part;
 }
 
 // Writes the `size` bytes that end at `end`, the last one first.
@@ -130,7 +89,7 @@ class PixelMap {
   }
 
  private:
-  const ImageShape& shape_;
+  ImageShape shape_;
   bool mirrored_ = false;
   int64_t down_ = 0;
   int64_t right_ = 0;
@@ -140,6 +99,30 @@ class PixelMap {
   int64_t window_left_ = 0;
   int64_t window_right_;
 };
+
+// Takes what one of jitter, crop and flip draws into the map; the parts of other samples than
+// pictures do nothing.
+void MovePixels(const AugmentationPart& part, RandomStream* random, PixelMap* map) {
+  const auto offset = [&] { return DrawEither(part.numbers[0], random); };
+  switch (part.kind) {
+    case Kind::kJitter: {
+      const int64_t down = offset();
+      map->Shift(down, offset());
+      break;
+    }
+    case Kind::kCrop: {
+      // A cut that lies lower shows the image higher.
+      const int64_t lower = offset();
+      map->Shift(-lower, -offset());
+      break;
+    }
+    case Kind::kFlip:
+      if (random->Below(2) == 1) map->Flip();
+      break;
+    default:
+      break;
+  }
+}
 
 }  // namespace
 
@@ -152,10 +135,10 @@ absl::StatusOr<Augmentation> Augmentation::Parse(const std::string& text) {
     return PartError(text, "has more than ", kMaxParts, " parts joined by '+'");
   }
   for (const absl::string_view text_of_part : parts) {
-    DISTILLERY_ASSIGN_OR_RETURN(const AugmentationPart part, ParsePart(text_of_part));
+    DISTILLERY_ASSIGN_OR_RETURN(const AugmentationPart part, ParseAugmentationPart(text_of_part));
     for (const AugmentationPart& earlier : result.parts_) {
       if (earlier.kind == part.kind) {
-        return PartError(text, "has ", Known(part.kind).name, " twice; once is the most");
+        return PartError(text, "has ", NameOf(part), " twice; once is the most");
       }
     }
     result.parts_.push_back(part);
@@ -166,40 +149,54 @@ absl::StatusOr<Augmentation> Augmentation::Parse(const std::string& text) {
 std::string Augmentation::ToString() const {
   if (identity()) return kNone;
   return absl::StrJoin(parts_, "+", [](std::string* text, const AugmentationPart& part) {
-    absl::StrAppend(text, Known(part.kind).name);
-    if (part.pixels > 0) absl::StrAppend(text, ":", part.pixels);
+    absl::StrAppend(text, distillery::ToString(part));
   });
 }
 
+absl::Status Augmentation::CheckSuits(const SampleSpec& spec, const std::string& dataset) const {
+  for (const AugmentationPart& part : parts_) {
+    const std::string why_not = WhyNot(part, spec);
+    if (why_not.empty()) continue;
+    return absl::InvalidArgumentError(absl::StrCat("augmentation ", distillery::ToString(part), " ",
+                                                   why_not, "; data set ", dataset, " is ",
+                                                   spec.ToString(), ": leave it out"));
+  }
+  return absl::OkStatus();
+}
+
 void Augmentation::Apply(const ImageShape& shape, const uint8_t* image, int64_t seed,
-                         int64_t stored_index, int64_t view, uint8_t* output) const {
+                         int64_t stored_index, int64_t view, uint8_t* output, int pixel_max) const {
+  // What a part reads while it writes `output`; kept, so that samples allocate nothing.
+  thread_local std::vector<uint8_t> source;
+  const auto size = static_cast<size_t>(shape.size());
   PixelMap map(shape);
   for (const AugmentationPart& part : parts_) {
-    RandomStream random(seed, Known(part.kind).name, static_cast<uint64_t>(stored_index),
+    RandomStream random(seed, NameOf(part), static_cast<uint64_t>(stored_index),
                         static_cast<uint64_t>(view));
-    // Uniform in -pixels..pixels.
-    const auto offset = [&random, &part] {
-      return static_cast<int64_t>(random.Below(2 * static_cast<uint64_t>(part.pixels) + 1)) -
-             part.pixels;
-    };
-    switch (part.kind) {
-      case Kind::kJitter: {
-        const int64_t down = offset();
-        map.Shift(down, offset());
-        break;
-      }
-      case Kind::kCrop: {
-        // A cut that lies lower shows the image higher.
-        const int64_t lower = offset();
-        map.Shift(-lower, -offset());
-        break;
-      }
-      case Kind::kFlip:
-        if (random.Below(2) == 1) map.Flip();
-        break;
+    if (!ChangesPictures(part)) {
+      MovePixels(part, &random, &map);
+      continue;
     }
+    map.Draw(image, output);
+    map = PixelMap(shape);
+    if (NeedsSource(part)) source.assign(output, output + size);
+    ChangePicture(part, shape, pixel_max, source.data(), &random, output);
+    source.assign(output, output + size);
+    image = source.data();
   }
   map.Draw(image, output);
+}
+
+void Augmentation::ApplyTo(const InputSpec& input, const uint8_t* stored, int64_t seed,
+                           int64_t stored_index, int64_t view, uint8_t* output) const {
+  if (input.is_picture()) {
+    return Apply({input.shape[0], input.shape[1], input.shape[2]}, stored, seed, stored_index, view,
+                 output, input.pixel_max);
+  }
+  std::memcpy(output, stored, static_cast<size_t>(input.bytes()));
+  for (const AugmentationPart& part : parts_) {
+    if (Suits(part, input)) ChangeNumbers(part, input, seed, stored_index, view, output);
+  }
 }
 
 }  // namespace distillery

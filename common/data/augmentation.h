@@ -8,17 +8,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/data/augmentation_parts.h"
 #include "common/data/samples.h"
 
 namespace distillery {
-
-// One step of an augmentation; what each does stands at Augmentation::Parse.
-struct AugmentationPart {
-  enum class Kind { kJitter, kCrop, kFlip };
-  Kind kind;
-  // N of jitter:N and crop:N.
-  int pixels = 0;
-};
 
 // Parts applied one after the other: "crop:4+flip" is not "flip+crop:4". Each part draws from a
 // random stream of its own name, so that adding one leaves what the others do as it was.
@@ -33,6 +26,7 @@ class Augmentation {
   //   jitter:N  shifts by up to N pixels, 1 to 8, in each direction; 0 is shifted in
   //   crop:N    pads N pixels, 1 to 32, of 0 on each side and cuts out a place of the image's size
   //   flip      mirrors left and right with probability 1/2
+  // and those of kKnownParts in augmentation_parts.cc; docs/augmentation.md says what each does.
   // INVALID_ARGUMENT otherwise, naming the part.
   static absl::StatusOr<Augmentation> Parse(const std::string& text);
   // The one text of this augmentation, fit for a key: "none", or as "crop:4+flip".
@@ -41,10 +35,19 @@ class Augmentation {
   // Whether every view is the stored image: true for "none" alone.
   bool identity() const { return parts_.empty(); }
 
-  // Writes view `view` of the image [channels, height, width] to `output`. Allocates nothing.
-  // REQUIRES: image and output do not overlap.
+  // INVALID_ARGUMENT, naming the part and the data set, if a part fits none of the inputs, or moves
+  // what labels of positions belong to.
+  absl::Status CheckSuits(const SampleSpec& spec, const std::string& dataset) const;
+
+  // Writes view `view` of the image [channels, height, width], of values 0 to `pixel_max`, to
+  // `output`. Parts that are not for pictures do nothing. REQUIRES: image and output do not
+  // overlap.
   void Apply(const ImageShape& shape, const uint8_t* image, int64_t seed, int64_t stored_index,
-             int64_t view, uint8_t* output) const;
+             int64_t view, uint8_t* output, int pixel_max = 255) const;
+
+  // The same for the stored bytes of any input; a part that does not suit it does nothing.
+  void ApplyTo(const InputSpec& input, const uint8_t* stored, int64_t seed, int64_t stored_index,
+               int64_t view, uint8_t* output) const;
 
  private:
   std::vector<AugmentationPart> parts_;

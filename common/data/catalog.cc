@@ -16,10 +16,12 @@
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
 #include "common/data/cifar.h"
+#include "common/data/class_files.h"
 #include "common/data/digits.h"
 #include "common/data/idx.h"
 #include "common/data/image_folder.h"
 #include "common/data/npy_folder.h"
+#include "common/data/sound_folder.h"
 #include "common/data/text_folder.h"
 
 namespace distillery {
@@ -32,6 +34,13 @@ struct Format {
   const char* name;
 };
 
+// Which of the kinds of files by class it holds.
+int KindOfFiles(const std::string& folder) {
+  return FindSampleFileKind(folder, {kImageFiles, kSoundFiles});
+}
+bool HoldsImages(const std::string& folder) { return KindOfFiles(folder) == 0; }
+bool HoldsSounds(const std::string& folder) { return KindOfFiles(folder) == 1; }
+
 constexpr Format kFormats[] = {
     {HoldsIdx, ReadIdxFolder, "MNIST's IDX files (train-images-idx3-ubyte)"},
     {HoldsCifar10, ReadCifar10Folder, "CIFAR-10 (data_batch_1.bin)"},
@@ -41,11 +50,12 @@ constexpr Format kFormats[] = {
     {HoldsCsv, ReadCsvFolder, "CSV (train.csv)"},
     {HoldsJsonl, ReadJsonlFolder, "JSONL (train.jsonl)"},
     {HoldsPlainText, ReadPlainTextFolder, "plain text (train.txt)"},
-    {HoldsImageFolder, ReadImageFolder, "images by class (train/)"}};
+    {HoldsImages, ReadImageFolder, "images by class (train/)"},
+    {HoldsSounds, ReadSoundFolder, "recordings by class (train/)"}};
 constexpr const char* kFormatNames =
     "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text, "
-    "images "
-    "by class in train and test";
+    "images or recordings by class in train and test, or listed in labels.csv, or in folders of "
+    "classes with {\"test_fraction\": 0.2} in dataset.json";
 constexpr const char* kBuiltIn = "digits";
 
 // The formats that the folder holds.

@@ -7,6 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/data/mask_picture.h"
+#include "common/data/numbers.h"
+#include "common/data/pixels.h"
+#include "common/data/sound_picture.h"
 
 namespace distillery {
 namespace {
@@ -66,6 +69,12 @@ std::vector<int64_t> MaskOf(const uint8_t* label, int64_t pixels) {
   return classes;
 }
 
+std::vector<uint8_t> PixelsOfSound(const SampleSpec& spec, const uint8_t* record) {
+  std::vector<float> numbers(static_cast<size_t>(spec.inputs[0].elements()));
+  std::memcpy(numbers.data(), record, numbers.size() * sizeof(float));
+  return DrawSound(spec, numbers.data()).pixels;
+}
+
 // Pictures that are not in classes.
 absl::StatusOr<Image> DrawInOrder(const Dataset& dataset, const ContactSheetOptions& options,
                                   Grid grid) {
@@ -108,35 +117,49 @@ absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactShee
       return absl::InvalidArgumentError(absl::StrCat("contact sheet: ", name, " is out of range"));
     }
   }
-  if (!dataset.spec().is_picture()) {
-    return absl::InvalidArgumentError(absl::StrCat("a contact sheet shows pictures; data set ",
-                                                   dataset.reference().name, " is ",
-                                                   dataset.spec().ToString()));
+  const bool sound = IsSound(dataset.spec()) && dataset.spec().answer.one_class();
+  if (!dataset.spec().is_picture() && !sound) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a contact sheet shows pictures, and sound by class; data set ",
+                     dataset.reference().name, " is ", dataset.spec().ToString()));
   }
-  const ImageShape sample = dataset.shape();
+  const ImageShape sample = sound ? SoundPictureShape(dataset.spec()) : dataset.shape();
   if (sample.channels != 1 && sample.channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("contact sheet: images have 1 or 3 channels, those of ",
                      dataset.reference().name, " have ", sample.channels));
   }
   const int64_t longer = std::max(sample.height, sample.width);
-  Grid grid{sample, (options.min_sample_side + longer - 1) / longer, dataset.pixel_max()};
-  if (!dataset.spec().answer.one_class()) return DrawInOrder(dataset, options, grid);
+  Grid grid{sample, (options.min_sample_side + longer - 1) / longer,
+            sound ? 255 : dataset.pixel_max()};
+  DISTILLERY_RETURN_IF_ERROR(CheckView(dataset, {options.augmentation, options.seed, 0}));
+  if (!dataset.spec().answer.one_class()) {
+    if (options.augmentation.identity()) return DrawInOrder(dataset, options, grid);
+    return absl::InvalidArgumentError("views are drawn of samples with one class each");
+  }
   const int64_t classes = options.max_classes == 0
                               ? dataset.class_count()
                               : std::min(options.max_classes, dataset.class_count());
   DISTILLERY_ASSIGN_OR_RETURN(Image sheet,
                               BlankSheet(grid, classes * options.rows_per_class, options.columns));
   const int64_t per_class = options.columns * options.rows_per_class;
+  const bool views = !options.augmentation.identity();
   std::vector<int64_t> drawn(static_cast<size_t>(classes));
-  std::vector<uint8_t> pixels(static_cast<size_t>(sample.size()));
+  std::vector<uint8_t> record(static_cast<size_t>(dataset.record_bytes()));
+  std::vector<uint8_t> pixels;
   for (int64_t row = 0; row < dataset.size(); ++row) {
     const int32_t label = dataset.Label(row);
     if (label >= classes || drawn[label] == per_class) continue;
-    const int64_t place = drawn[label]++;
-    DISTILLERY_RETURN_IF_ERROR(dataset.ReadRecord(row, pixels.data()));
-    Draw(pixels.data(), grid, label * options.rows_per_class + place / options.columns,
-         place % options.columns, &sheet);
+    for (const int64_t end = views ? per_class : drawn[label] + 1; drawn[label] < end;) {
+      const int64_t place = drawn[label]++;
+      const View view =
+          views && place > 0 ? View{options.augmentation, options.seed, place - 1} : View{};
+      DISTILLERY_RETURN_IF_ERROR(LoadRecords(dataset, {row}, view, record.data()));
+      if (sound) pixels = PixelsOfSound(dataset.spec(), record.data());
+      Draw(sound ? pixels.data() : record.data(), grid,
+           label * options.rows_per_class + place / options.columns, place % options.columns,
+           &sheet);
+    }
   }
   return sheet;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+#include "common/data/augmentation.h"
 #include "common/data/dataset.h"
 #include "common/data/image.h"
 
@@ -15,6 +16,10 @@ struct ContactSheetOptions {
   int64_t max_classes = 0;
   // Samples are repeated pixel by pixel until their longer side has at least so many.
   int64_t min_sample_side = 32;
+  // Not the identity: each class shows its first sample alone, as it is stored and then in the
+  // views 0, 1 ... of this seed.
+  Augmentation augmentation;
+  int64_t seed = 1;
 };
 
 // Class by class from above, the first samples of each in the data set's order, from left to right,
@@ -24,9 +29,11 @@ struct ContactSheetOptions {
 // Pictures that are not in classes come in the data set's order, at most kMostSheetRows rows of
 // them; where each pixel has a class, that is drawn over the picture (mask_picture.h).
 //
-// INVALID_ARGUMENT for options below 1 (max_classes:
-// below 0), a data set that is not pictures of 1 or 3 channels, or a sheet larger than
-// CheckImageSize allows.
+// Recordings and spectrograms are drawn as sound_picture.h says.
+//
+// INVALID_ARGUMENT as CheckView; for an augmentation where samples are not in classes; for options
+// below 1 (max_classes: below 0), a data set that is neither pictures
+// of 1 or 3 channels nor sound, or a sheet larger than CheckImageSize allows.
 inline constexpr int64_t kMostSheetRows = 8;
 absl::StatusOr<Image> MakeContactSheet(const Dataset& dataset, const ContactSheetOptions& options);
 

@@ -1,5 +1,5 @@
-// What FOLDER/dataset.json may say of arrays, tables and texts; image_folder.h has what it says of
-// folders of images.
+// What FOLDER/dataset.json may say of arrays, tables, texts and sound; image_folder.h has what it
+// says of folders of images.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/data/log_mel.h"
 #include "common/data/sample_spec.h"
 
 namespace distillery {
@@ -36,15 +37,33 @@ struct TextOptions {
   std::optional<AnswerKind> answer;
 };
 
+struct SoundOptions {
+  // Samples per second of all recordings; 0: as the first one has it.
+  int64_t rate = 0;
+  // Samples of each, which must be said.
+  int64_t length = 0;
+  // A longer recording loses what lies at both ends, and a shorter one gets zeros there: "centre".
+  // Else ("start") both happen at the end.
+  bool centre = false;
+  // Samples are spectrograms: "log_mel"; else ("raw") the sound itself.
+  std::optional<LogMelOptions> log_mel;
+  // Leave out files that cannot be read as sound, and list them in `left_out`.
+  bool skip_corrupt = false;
+  // See class_files.h.
+  double test_fraction = 0;
+};
+
 // INVALID_ARGUMENT "dataset.json: ..." for text that is no JSON object of these keys, or values
 // that cannot be.
 absl::StatusOr<ArrayOptions> ParseArrayOptions(const std::string& text);
 absl::StatusOr<TableOptions> ParseTableOptions(const std::string& text);
 absl::StatusOr<TextOptions> ParseTextOptions(const std::string& text);
+absl::StatusOr<SoundOptions> ParseSoundOptions(const std::string& text);
 
 // Of the file in the folder, or the defaults if there is none. Errors of ReadTextFile too.
 absl::StatusOr<ArrayOptions> ReadArrayOptions(const std::string& folder);
 absl::StatusOr<TableOptions> ReadTableOptions(const std::string& folder);
 absl::StatusOr<TextOptions> ReadTextOptions(const std::string& folder);
+absl::StatusOr<SoundOptions> ReadSoundOptions(const std::string& folder);
 
 }  // namespace distillery

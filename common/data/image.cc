@@ -4,6 +4,16 @@
 #include "common/base/status_macros.h"
 
 namespace distillery {
+namespace {
+
+// The value of a pixel whose alpha is not 255.
+uint8_t Blend(int value, int alpha, AlphaRule rule) {
+  if (rule == AlphaRule::kDrop) return static_cast<uint8_t>(value);
+  const int behind = rule == AlphaRule::kWhite ? 255 * (255 - alpha) : 0;
+  return static_cast<uint8_t>((value * alpha + behind + 127) / 255);
+}
+
+}  // namespace
 
 absl::Status CheckImageSize(int64_t height, int64_t width, absl::string_view name) {
   if (height < 1 || width < 1) {
@@ -38,6 +48,19 @@ Image FromInterleaved(const ImageShape& shape, const uint8_t* interleaved) {
   for (int64_t channel = 0; channel < shape.channels; ++channel) {
     uint8_t* const output = &image.pixels[channel * plane];
     for (int64_t i = 0; i < plane; ++i) output[i] = interleaved[i * shape.channels + channel];
+  }
+  return image;
+}
+
+Image FromInterleavedAlpha(const ImageShape& shape, const uint8_t* interleaved, AlphaRule rule) {
+  Image image{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()))};
+  const int64_t plane = shape.height * shape.width;
+  const int64_t group = shape.channels + 1;
+  for (int64_t channel = 0; channel < shape.channels; ++channel) {
+    for (int64_t i = 0; i < plane; ++i) {
+      image.pixels[channel * plane + i] =
+          Blend(interleaved[i * group + channel], interleaved[i * group + shape.channels], rule);
+    }
   }
   return image;
 }

@@ -35,7 +35,9 @@ absl::Status CheckImage(const Image& image);
 // Takes height * width groups of shape.channels bytes apart: [height, width, channels] to
 // [channels, height, width].
 Image FromInterleaved(const ImageShape& shape, const uint8_t* interleaved);
-// The reverse.
+// The same with alpha behind the channels: [height, width, channels + 1], by the rule.
+Image FromInterleavedAlpha(const ImageShape& shape, const uint8_t* interleaved, AlphaRule rule);
+// The reverse of FromInterleaved.
 std::vector<uint8_t> ToInterleaved(const Image& image);
 
 // The image with 1 or 3 channels; 0 leaves it as it is. Colour becomes grey by its luma,

@@ -1,4 +1,5 @@
-// Image files: PNG, JPEG, PGM and PPM, told apart by their first bytes, whatever they are called.
+// Image files: PNG, JPEG, WebP, BMP, TIFF, PGM and PPM, told apart by their first bytes, whatever
+// they are called.
 #pragma once
 
 #include <string>
@@ -21,14 +22,15 @@ absl::StatusOr<Image> DecodeImage(absl::string_view bytes, int64_t channels, abs
                                   AlphaRule alpha = AlphaRule::kBlack);
 
 // The shape that DecodeImage gives, from the first bytes of a file. Of most files kImageStartBytes
-// are enough; a JPEG with much in front of its first scan needs more. Errors as DecodeImage;
-// DATA_LOSS if the bytes are too few.
+// are enough; a JPEG with much in front of its first scan needs more, and so may a TIFF, of which
+// any error may mean that. Errors as DecodeImage; DATA_LOSS if the bytes are too few.
 absl::StatusOr<ImageShape> ReadImageShape(absl::string_view start, int64_t channels,
                                           absl::string_view name);
 inline constexpr int64_t kImageStartBytes = 65536;
 
 // True for names that end in one of kImageEndings, in small or capital letters.
-inline constexpr const char* kImageEndings = ".png, .jpg, .jpeg, .jfif, .pgm or .ppm";
+inline constexpr const char* kImageEndings =
+    ".png, .jpg, .jpeg, .jfif, .webp, .bmp, .tif, .tiff, .pgm or .ppm";
 bool HasImageExtension(absl::string_view file_name);
 
 }  // namespace distillery

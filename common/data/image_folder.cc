@@ -1,27 +1,21 @@
 #include "common/data/image_folder.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <functional>
-#include <map>
-#include <system_error>
-#include <thread>
+#include <iterator>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/files.h"
 #include "common/base/input_file.h"
 #include "common/base/json_fields.h"
-#include "common/base/names.h"
+#include "common/base/on_all_cores.h"
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
-#include "common/base/task_pool.h"
 #include "common/base/text.h"
 #include "common/base/text_file.h"
-#include "common/data/class_names.h"
+#include "common/data/bad_files.h"
+#include "common/data/class_files.h"
 #include "common/data/image_file.h"
 #include "common/data/image_resize.h"
 
@@ -34,12 +28,8 @@ constexpr size_t kBlockImages = 64;
 constexpr int64_t kBlockBytes = int64_t{128} << 20;
 // Files whose headers are looked at in one go.
 constexpr size_t kBlockHeaders = 1024;
-// Files that a message names: it travels in a status, which has its limits.
-constexpr size_t kMostNamed = 8;
 
-// A file of a class that is called as images are.
 struct ImageEntry {
-  // "train/CLASS/FILE"
   std::string path;
   int32_t label = 0;
   // In the file.
@@ -50,59 +40,30 @@ std::string Describe(const ImageShape& shape) {
   return absl::StrCat(shape.height, " x ", shape.width);
 }
 
-// Whether the fault lies in the file, not in the system.
-bool IsFaultOfFile(const absl::Status& status) {
-  return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) ||
-         absl::IsResourceExhausted(status) || absl::IsFailedPrecondition(status);
-}
-
-// The same with the file's name in the data set in place of its path, printable whatever the name
-// is, and no reason to look for it elsewhere.
-absl::Status WithoutFolder(const absl::Status& status, const std::string& folder,
-                           const std::string& path) {
-  const std::string name = PlainText(path);
-  std::string text =
-      absl::StrReplaceAll(status.message(), {{absl::StrCat(folder, "/", path), name}});
-  if (!absl::StrContains(text, name)) text = absl::StrCat(name, ": ", text);
-  const bool gone = absl::IsNotFound(status);
-  return {gone ? absl::StatusCode::kDataLoss : status.code(), PlainText(text)};
-}
-
-// Runs work(0) to work(count - 1) on all cores.
-void OnAllCores(size_t count, const std::function<void(size_t)>& work) {
-  TaskPool cores(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
-  for (size_t i = 0; i < count; ++i) cores.Add([&work, i] { work(i); });
-}
-
 class ImageFolderReader {
  public:
   ImageFolderReader(const std::string& name, const std::string& folder)
-      : folder_(folder), left_out_(folder) {
+      : folder_(folder), bad_(folder, "image") {
     samples_.name = name;
   }
 
   absl::StatusOr<StoredSamples> Read() {
     DISTILLERY_RETURN_IF_ERROR(ReadOptions());
-    DISTILLERY_ASSIGN_OR_RETURN(const FolderNames train_names, ListFolder(folder_ + "/train"));
-    samples_.class_names = train_names.folders;
-    DISTILLERY_RETURN_IF_ERROR(Annotate(CheckClassNames(samples_.class_names), "folder train"));
-    DISTILLERY_ASSIGN_OR_RETURN(std::vector<ImageEntry> train, ListSplit("train"));
-    DISTILLERY_ASSIGN_OR_RETURN(std::vector<ImageEntry> test, ListSplit("test"));
+    DISTILLERY_ASSIGN_OR_RETURN(ClassFiles found,
+                                FindClassFiles(folder_, kImageFiles, options_.test_fraction));
+    samples_.class_names = std::move(found.class_names);
+    std::vector<ImageEntry> train = EntriesOf(std::move(found.train));
+    std::vector<ImageEntry> test = EntriesOf(std::move(found.test));
     const size_t files = train.size() + test.size();
     DISTILLERY_RETURN_IF_ERROR(LookAtHeaders(&train));
     DISTILLERY_RETURN_IF_ERROR(LookAtHeaders(&test));
     DISTILLERY_RETURN_IF_ERROR(CheckShapes(train, test));
     DISTILLERY_RETURN_IF_ERROR(ReadSplit(train, &samples_.train));
     DISTILLERY_RETURN_IF_ERROR(ReadSplit(test, &samples_.test));
-    DISTILLERY_RETURN_IF_ERROR(CheckBadFiles(files));
+    if (!options_.skip_corrupt) DISTILLERY_RETURN_IF_ERROR(bad_.Check(files));
     DISTILLERY_RETURN_IF_ERROR(CheckClassesOfTrain());
-    AddFilesBesideSplits();
-    for (const auto& [path, fault] : bad_) {
-      samples_.left_out.push_back({std::string(fault.message())});
-    }
-    for (LeftOut& other : std::move(left_out_).Finish()) {
-      samples_.left_out.push_back(std::move(other));
-    }
+    samples_.left_out = bad_.LeftOutFiles();
+    std::move(found.left_out.begin(), found.left_out.end(), std::back_inserter(samples_.left_out));
     return std::move(samples_);
   }
 
@@ -116,72 +77,11 @@ class ImageFolderReader {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::vector<ImageEntry>> ListSplit(const std::string& split) {
-    const std::string path = absl::StrCat(folder_, "/", split);
-    std::error_code ignored;
-    if (!std::filesystem::is_directory(path, ignored)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "there is no folder ", split, "; it must hold a folder of images for each class"));
-    }
-    DISTILLERY_ASSIGN_OR_RETURN(const FolderNames names, ListFolder(path));
-    for (const std::string& file : names.files) left_out_.AddFile(absl::StrCat(split, "/", file));
+  static std::vector<ImageEntry> EntriesOf(std::vector<ClassFile> files) {
     std::vector<ImageEntry> entries;
-    for (const std::string& name : names.folders) {
-      const auto& known = samples_.class_names;
-      const auto found = std::lower_bound(known.begin(), known.end(), name);
-      if (found == known.end() || *found != name) {
-        return absl::InvalidArgumentError(absl::StrCat("folder ", split, "/", PlainText(name), ": ",
-                                                       UnknownName("class", name, known)));
-      }
-      DISTILLERY_RETURN_IF_ERROR(ListClass(absl::StrCat(split, "/", name),
-                                           static_cast<int32_t>(found - known.begin()), &entries));
-    }
+    entries.reserve(files.size());
+    for (ClassFile& file : files) entries.push_back({std::move(file.path), file.label, {}});
     return entries;
-  }
-
-  absl::Status ListClass(const std::string& folder, int32_t label,
-                         std::vector<ImageEntry>* entries) {
-    DISTILLERY_ASSIGN_OR_RETURN(const FolderNames names,
-                                ListFolder(absl::StrCat(folder_, "/", folder)));
-    const size_t before = entries->size();
-    for (const std::string& file : names.files) {
-      std::string path = absl::StrCat(folder, "/", file);
-      if (HasImageExtension(file)) {
-        entries->push_back({std::move(path), label, {}});
-      } else {
-        left_out_.AddFile(path);
-      }
-    }
-    for (const std::string& name : names.folders) {
-      left_out_.AddFolder(absl::StrCat(folder, "/", name),
-                          ": classes have no folders of their own");
-    }
-    if (entries->size() > before) return absl::OkStatus();
-    const std::vector<LeftOut> others = LeftOutBeside(absl::StrCat(folder_, "/", folder), {});
-    return absl::InvalidArgumentError(
-        absl::StrCat("folder ", folder, " holds no images (", kImageEndings, ")",
-                     others.empty() ? "" : ", but ", others.empty() ? "" : JoinLeftOut(others)));
-  }
-
-  void AddFilesBesideSplits() {
-    const absl::StatusOr<FolderNames> names = ListFolder(folder_);
-    if (!names.ok()) return;
-    for (const std::string& file : names->files) {
-      if (file != "dataset.json") left_out_.AddFile(file);
-    }
-    for (const std::string& name : names->folders) {
-      if (name == "train" || name == "test") continue;
-      const bool validation = absl::StartsWith(name, "val") || name == "dev";
-      left_out_.AddFolder(name, validation ? ": the split validation is drawn from train" : "");
-    }
-  }
-
-  // Notes a file that is no image that can be read; returns what is wrong with the system.
-  absl::Status TakeFault(const absl::Status& status, const std::string& path) {
-    absl::Status fault = WithoutFolder(status, folder_, path);
-    if (!IsFaultOfFile(fault)) return fault;
-    bad_.emplace(path, fault);
-    return absl::OkStatus();
   }
 
   // Sets the shapes of all entries, and drops those that have none.
@@ -197,7 +97,7 @@ class ImageFolderReader {
           entry.shape = *shapes[i];
           good.push_back(std::move(entry));
         } else {
-          DISTILLERY_RETURN_IF_ERROR(TakeFault(shapes[i].status(), entry.path));
+          DISTILLERY_RETURN_IF_ERROR(bad_.Take(shapes[i].status(), entry.path));
         }
       }
     }
@@ -220,7 +120,8 @@ class ImageFolderReader {
       start.resize(static_cast<size_t>(bytes));
       DISTILLERY_RETURN_IF_ERROR(file.ReadAt(0, bytes, start.data()));
       shape = ReadImageShape(start, options_.channels, name);
-      if (!absl::IsDataLoss(shape.status())) break;
+      // The bytes may have been too few.
+      if (shape.ok() || bytes == file.size()) break;
     }
     return shape;
   }
@@ -231,14 +132,15 @@ class ImageFolderReader {
     DISTILLERY_ASSIGN_OR_RETURN(
         Image image, DecodeImage(bytes, options_.channels, PlainText(path), options_.alpha));
     if (options_.height == 0) return image;
-    return Resize(image, options_.height, options_.width);
+    return options_.crop ? ResizeAndCrop(image, options_.height, options_.width)
+                         : Resize(image, options_.height, options_.width);
   }
 
   // Takes the shape of the first image for that of all, and compares the others.
   absl::Status CheckShapes(const std::vector<ImageEntry>& train,
                            const std::vector<ImageEntry>& test) {
     planned_ = train.size() + test.size();
-    if (train.empty()) return absl::OkStatus();  // CheckBadFiles or CheckClassesOfTrain says why
+    if (train.empty()) return absl::OkStatus();  // bad_ or CheckClassesOfTrain says why
     const ImageEntry& first = train.front();
     samples_.spec = SampleSpec::Pictures(StoredShape(first.shape), 255);
     const auto planned = static_cast<int64_t>(planned_);
@@ -305,7 +207,7 @@ class ImageFolderReader {
         if (images[i].ok()) {
           DISTILLERY_RETURN_IF_ERROR(Store(entry, *std::move(images[i]), members));
         } else {
-          DISTILLERY_RETURN_IF_ERROR(TakeFault(images[i].status(), entry.path));
+          DISTILLERY_RETURN_IF_ERROR(bad_.Take(images[i].status(), entry.path));
         }
       }
       first += count;
@@ -327,41 +229,19 @@ class ImageFolderReader {
     return absl::OkStatus();
   }
 
-  // One message about all files that are no image that can be read.
-  absl::Status CheckBadFiles(size_t files) const {
-    if (bad_.empty() || options_.skip_corrupt) return absl::OkStatus();
-    std::vector<absl::string_view> texts;
-    for (const auto& [path, fault] : bad_) {
-      if (texts.size() < kMostNamed) texts.push_back(fault.message());
-    }
-    std::string text;
-    if (bad_.size() > 1) {
-      text = absl::StrCat(bad_.size(), " of ", files, " image files cannot be taken: ");
-    }
-    absl::StrAppend(&text, absl::StrJoin(texts, "; "));
-    if (texts.size() < bad_.size()) {
-      absl::StrAppend(&text, "; and ", bad_.size() - texts.size(), " more");
-    }
-    return {bad_.begin()->second.code(),
-            absl::StrCat(text, "; mend or remove ", bad_.size() == 1 ? "it" : "them",
-                         ", or say \"skip_corrupt\": true in dataset.json")};
-  }
-
   // Images that were left out may have been all that a class had.
   absl::Status CheckClassesOfTrain() const {
     const std::vector<std::string> without = ClassesWithoutTraining(samples_);
     if (without.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        absl::StrCat("folder train/", without.front(), " holds damaged images only"));
+        absl::StrCat("class ", without.front(), " of train has damaged images only"));
   }
 
   const std::string folder_;
   ImageFolderOptions options_;
   // Images that are to be stored, of both splits.
   size_t planned_ = 0;
-  // What is wrong with files that are no image that can be read, by their paths.
-  std::map<std::string, absl::Status> bad_;
-  LeftOutFiles left_out_;
+  BadFiles bad_;
   StoredSamples samples_;
 };
 
@@ -370,6 +250,7 @@ class ImageFolderReader {
 absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& text) {
   static const JsonNames<AlphaRule> kRules = {
       {AlphaRule::kBlack, "black"}, {AlphaRule::kWhite, "white"}, {AlphaRule::kDrop, "drop"}};
+  static const JsonNames<bool> kResizes = {{false, "squash"}, {true, "crop"}};
   const absl::StatusOr<Json> json = ParseJsonObject(text, /*most_depth=*/1);
   if (!json.ok()) return Annotate(json.status(), "dataset.json");
   ImageFolderOptions options;
@@ -384,12 +265,17 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
     }
   }
   reader.Optional("skip_corrupt", options.skip_corrupt);
+  ReadTestFraction(reader, options.test_fraction);
   if (reader.FindOptional("alpha") != nullptr) reader.OneOf("alpha", options.alpha, kRules);
   if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
     reader.Fail("channels", absl::StrCat("must be 1 (grey) or 3 (colour), got ", options.channels));
   }
   if ((options.height == 0) != (options.width == 0))
     reader.Fail("height", "and width come together");
+  if (reader.FindOptional("resize") != nullptr) {
+    if (options.height == 0) reader.Fail("resize", "needs \"height\" and \"width\" too");
+    reader.OneOf("resize", options.crop, kResizes);
+  }
   reader.Finish();
   if (status.ok() && options.height != 0) {
     status = CheckImageSize(options.height, options.width, "the size wanted");
@@ -397,11 +283,6 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
   }
   if (!status.ok()) return Annotate(status, "dataset.json");
   return options;
-}
-
-bool HoldsImageFolder(const std::string& folder) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(folder + "/train", ignored);
 }
 
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder) {

@@ -98,4 +98,29 @@ absl::StatusOr<Image> Resize(const Image& image, int64_t height, int64_t width) 
   return result;
 }
 
+absl::StatusOr<Image> ResizeAndCrop(const Image& image, int64_t height, int64_t width) {
+  DISTILLERY_RETURN_IF_ERROR(CheckImage(image));
+  const absl::Status size = CheckImageSize(height, width, "the size wanted");
+  if (!size.ok()) return absl::InvalidArgumentError(size.message());
+  const ImageShape from = image.shape;
+  // numerator / denominator, rounded, but at least `least`.
+  const auto scaled = [](int64_t numerator, int64_t denominator, int64_t least) {
+    return std::max(least, (2 * numerator + denominator) / (2 * denominator));
+  };
+  const bool fit_height = height * from.width >= width * from.height;
+  const int64_t down = fit_height ? height : scaled(from.height * width, from.width, height);
+  const int64_t across = fit_height ? scaled(from.width * height, from.height, width) : width;
+  DISTILLERY_ASSIGN_OR_RETURN(const Image whole, Resize(image, down, across));
+  Image middle{{from.channels, height, width}, {}};
+  middle.pixels.reserve(static_cast<size_t>(middle.shape.size()));
+  for (int64_t channel = 0; channel < from.channels; ++channel) {
+    for (int64_t y = 0; y < height; ++y) {
+      const auto row = whole.pixels.begin() + (channel * down + (down - height) / 2 + y) * across +
+                       (across - width) / 2;
+      middle.pixels.insert(middle.pixels.end(), row, row + width);
+    }
+  }
+  return middle;
+}
+
 }  // namespace distillery

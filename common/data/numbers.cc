@@ -1,16 +1,15 @@
 #include "common/data/numbers.h"
 
-#include <algorithm>
 #include <cstring>
 #include <optional>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/half.h"
 #include "common/base/packed_number.h"
 #include "common/base/status_macros.h"
 #include "common/data/picture_lens.h"
 #include "common/data/pixels.h"
 #include "common/data/record_rows.h"
+#include "common/data/seen_records.h"
 
 namespace distillery {
 namespace {
@@ -53,20 +52,21 @@ void* Advanced(void* numbers, int64_t count, ElementType type) {
 // Turns records into numbers, one after the other.
 class Converter {
  public:
-  Converter(const Dataset& dataset, const SampleNumbers& output)
+  Converter(const Dataset& dataset, const View& view, const SampleNumbers& output)
       : dataset_(dataset),
         spec_(dataset.spec()),
+        seen_(dataset, view),
         label_count_(LabelCount(spec_.answer, dataset.class_count())),
         output_(output) {}
 
   // Call first.
-  absl::Status LookAt(const std::vector<InputSpec>& taken, const View& view) {
+  absl::Status LookAt(const std::vector<InputSpec>& taken) {
     bool same = taken.size() == spec_.inputs.size();
     for (size_t i = 0; same && i < taken.size(); ++i) {
       const InputSpec& input = spec_.inputs[i];
       lenses_.emplace_back();
       if (input.is_picture()) {
-        DISTILLERY_ASSIGN_OR_RETURN(lenses_.back(), PictureLens::Create(input, taken[i], view));
+        DISTILLERY_ASSIGN_OR_RETURN(lenses_.back(), PictureLens::Create(input, taken[i]));
       } else {
         same = taken[i].shape == input.shape && ModelType(taken[i]) == ModelType(input);
       }
@@ -78,12 +78,13 @@ class Converter {
   }
 
   void Add(int64_t row, const uint8_t* record) {
+    record = seen_.See(row, record);
     for (size_t i = 0; i < spec_.inputs.size(); ++i) {
       const InputSpec& input = spec_.inputs[i];
       void*& output = output_.inputs[i];
       if (lenses_[i].has_value()) {
-        ScalePixels(lenses_[i]->See(record, dataset_.StoredIndex(row)), lenses_[i]->size(),
-                    input.pixel_max, static_cast<float*>(output));
+        ScalePixels(lenses_[i]->See(record), lenses_[i]->size(), input.pixel_max,
+                    static_cast<float*>(output));
         output = Advanced(output, lenses_[i]->size(), ModelType(input));
       } else {
         ConvertInput(input, record, output);
@@ -103,6 +104,7 @@ class Converter {
  private:
   const Dataset& dataset_;
   const SampleSpec& spec_;
+  SeenRecords seen_;
   const int64_t label_count_;
   SampleNumbers output_;
   // For each input; none for those that are no pictures.
@@ -138,16 +140,7 @@ int64_t LabelCount(const AnswerSpec& answer, int64_t answers) {
 }
 
 absl::Status CheckView(const Dataset& dataset, const View& view) {
-  const std::vector<InputSpec>& inputs = dataset.spec().inputs;
-  const bool pictures = std::any_of(inputs.begin(), inputs.end(),
-                                    [](const InputSpec& input) { return input.is_picture(); });
-  const bool moved = pictures && dataset.spec().answer.positions.empty();
-  if (moved || view.augmentation.identity()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("augmentation ", view.augmentation.ToString(),
-                   pictures ? " moves pictures, but not the labels of their pixels; data set "
-                            : " is for pictures; data set ",
-                   dataset.reference().name, " is ", dataset.spec().ToString(), ": leave it out"));
+  return view.augmentation.CheckSuits(dataset.spec(), dataset.reference().name);
 }
 
 absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
@@ -158,8 +151,8 @@ absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& row
 absl::Status LoadNumbers(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                          const std::vector<InputSpec>& taken, const SampleNumbers& output) {
   DISTILLERY_RETURN_IF_ERROR(CheckView(dataset, view));
-  Converter converter(dataset, output);
-  DISTILLERY_RETURN_IF_ERROR(converter.LookAt(taken, view));
+  Converter converter(dataset, view, output);
+  DISTILLERY_RETURN_IF_ERROR(converter.LookAt(taken));
   return ForEachRecord(dataset, rows,
                        [&](int64_t row, const uint8_t* record) { converter.Add(row, record); });
 }

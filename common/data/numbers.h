@@ -1,8 +1,8 @@
 // Samples as the numbers that a model takes and learns, from the bytes of their records.
 //
-// A picture's pixels become float32 in 0..1 as LoadPixels makes them, seen through a view and in
-// the size that the model takes; floats become float32; whole numbers int64; other bytes stay
-// uint8. All programs get samples here or in pixels.h, so that teacher and student see the same.
+// A picture's pixels become float32 in 0..1 (ScalePixels), in the size that the model takes; floats
+// become float32; whole numbers int64; other bytes stay uint8. All programs get samples here or by
+// LoadRecords and LoadPictures, seen through a view, so that teacher and student see the same.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,7 @@ struct SampleNumbers {
   void* labels = nullptr;
 };
 
-// INVALID_ARGUMENT if the view is not the identity and no input of the data set is a picture, or
-// the hard labels are those of pixels, which would stay where they are.
+// Errors as Augmentation::CheckSuits.
 absl::Status CheckView(const Dataset& dataset, const View& view);
 
 // Reads rows of `dataset` seen through `view` as a model takes them whose card has the inputs

@@ -5,12 +5,9 @@
 
 namespace distillery {
 
-absl::StatusOr<PictureLens> PictureLens::Create(const InputSpec& stored, const InputSpec& taken,
-                                                const View& view) {
+absl::StatusOr<PictureLens> PictureLens::Create(const InputSpec& stored, const InputSpec& taken) {
   const ImageShape from{stored.shape[0], stored.shape[1], stored.shape[2]};
-  PictureLens lens(from, view);
-  lens.size_ = taken.elements();
-  if (!view.augmentation.identity()) lens.augmented_.resize(static_cast<size_t>(from.size()));
+  PictureLens lens(taken.elements());
   if (taken.shape == stored.shape) return lens;
   if (!taken.is_picture() || taken.shape[0] != from.channels || taken.shape[1] > from.height ||
       taken.shape[2] > from.width) {
@@ -22,14 +19,9 @@ absl::StatusOr<PictureLens> PictureLens::Create(const InputSpec& stored, const I
   return lens;
 }
 
-const uint8_t* PictureLens::See(const uint8_t* stored, int64_t stored_index) {
-  if (!augmented_.empty()) {
-    view_->augmentation.Apply(shape_, stored, view_->seed, stored_index, view_->view,
-                              augmented_.data());
-    stored = augmented_.data();
-  }
-  if (!resizer_.has_value()) return stored;
-  resizer_->Apply(stored, shrunk_.data());
+const uint8_t* PictureLens::See(const uint8_t* pixels) {
+  if (!resizer_.has_value()) return pixels;
+  resizer_->Apply(pixels, shrunk_.data());
   return shrunk_.data();
 }
 

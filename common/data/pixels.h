@@ -1,6 +1,5 @@
-// Stored bytes seen through a view, as they are or as pixels in 0..1; read from the data's files.
-// All programs get pictures here, so that a student that augments its samples sees just what the
-// bytes sent to a teacher show.
+// Stored bytes seen through a view, read from the data's files, and how bytes become pixels in
+// 0..1.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +10,8 @@
 
 namespace distillery {
 
-// Writes the records of rows of `dataset`, their pictures seen through `view`, to
-// output [rows.size(), record_bytes()]. Errors as Dataset::ReadRecords.
+// Writes the records of rows of `dataset`, seen through `view`, to output [rows.size(),
+// record_bytes()]. Errors as Augmentation::CheckSuits and Dataset::ReadRecords.
 absl::Status LoadRecords(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
                          uint8_t* output);
 
@@ -24,9 +23,5 @@ absl::Status LoadPictures(const Dataset& dataset, const std::vector<int64_t>& ro
 
 // Writes bytes [count] as float(byte) / float(pixel_max), correctly rounded, to output [count].
 void ScalePixels(const uint8_t* bytes, int64_t count, int pixel_max, float* output);
-
-// LoadRecords scaled by ScalePixels to output [rows.size(), channels, height, width].
-absl::Status LoadPixels(const Dataset& dataset, const std::vector<int64_t>& rows, const View& view,
-                        float* output);
 
 }  // namespace distillery

@@ -107,13 +107,6 @@ class PngReader {
   png_infop info_;
 };
 
-// The value of a pixel whose alpha is not 255.
-uint8_t Blend(int value, int alpha, AlphaRule rule) {
-  if (rule == AlphaRule::kDrop) return static_cast<uint8_t>(value);
-  const int behind = rule == AlphaRule::kWhite ? 255 * (255 - alpha) : 0;
-  return static_cast<uint8_t>((value * alpha + behind + 127) / 255);
-}
-
 }  // namespace
 
 absl::StatusOr<ImageShape> PngShape(absl::string_view start, absl::string_view name) {
@@ -147,15 +140,7 @@ absl::StatusOr<Image> DecodePng(absl::string_view bytes, absl::string_view name,
   for (int64_t y = 0; y < shape.height; ++y) rows.push_back(&values[y * png.row_bytes()]);
   if (!png.ReadPixels(rows.data())) return Damaged(name, png.error());
   if (!has_alpha) return FromInterleaved(shape, values.data());
-  Image image{shape, std::vector<uint8_t>(static_cast<size_t>(shape.size()))};
-  const int64_t plane = shape.height * shape.width;
-  for (int64_t channel = 0; channel < shape.channels; ++channel) {
-    for (int64_t i = 0; i < plane; ++i) {
-      image.pixels[channel * plane + i] =
-          Blend(values[i * group + channel], values[i * group + shape.channels], alpha);
-    }
-  }
-  return image;
+  return FromInterleavedAlpha(shape, values.data(), alpha);
 }
 
 absl::StatusOr<std::string> EncodePng(const Image& image) {

@@ -10,11 +10,14 @@
 #include "absl/strings/strip.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/model/keyword_plan.h"
+#include "common/model/mobilenet_plan.h"
 #include "common/model/plan_builder.h"
 #include "common/model/plan_checks.h"
 #include "common/model/residual_plan.h"
 #include "common/model/sequence_plan.h"
 #include "common/model/unet_plan.h"
+#include "common/model/vit_plan.h"
 
 namespace distillery {
 namespace {
@@ -190,6 +193,19 @@ absl::StatusOr<Trial> SeriesTrial(const std::string& /*name*/) {
   return trial;
 }
 
+absl::StatusOr<Trial> SoundTrial(const std::string& /*name*/) {
+  Trial trial;
+  trial.spec.inputs = {{"audio", ElementType::kFloat32, {1, 8000}}};
+  return trial;
+}
+
+// One patch. Of a name without its size the plan says what is wrong.
+absl::StatusOr<Trial> PatchTrial(const std::string& name) {
+  int64_t side = 0;
+  (void)absl::SimpleAtoi(name.substr(name.rfind('-') + 1), &side);
+  return Trial{SampleSpec::Pictures({1, side, side}, 255)};
+}
+
 absl::StatusOr<Trial> PixelTrial(const std::string& name) {
   DISTILLERY_ASSIGN_OR_RETURN(Trial trial, ImageTrial(name));
   trial.spec.answer.positions = {32, 32};
@@ -236,6 +252,22 @@ const std::vector<Family>& Families() {
        &PlanGru,
        &SeriesTrial},
       {"unet:", false, {"unet:CHANNELS"}, "unet:CHANNELS-LEVELS", {}, &PlanUnet, &PixelTrial},
+      {"mobilenetv2",
+       false,
+       {"mobilenetv2", "mobilenetv2:PERCENT"},
+       "mobilenetv2:PERCENT",
+       {},
+       &PlanMobilenet,
+       &ImageTrial},
+      {"vit:",
+       false,
+       {"vit:LAYERS-HEADS-WIDTH-PATCH"},
+       "vit:LAYERS-HEADS-WIDTH-PATCH",
+       {},
+       &PlanVit,
+       &PatchTrial},
+      {"dscnn:", false, {"dscnn:CHANNELS"}, "dscnn:CHANNELS-BLOCKS", {}, &PlanDscnn, &ImageTrial},
+      {"conv1d:", false, {"conv1d:CHANNELS"}, "conv1d:CHANNELS", {}, &PlanConv1d, &SoundTrial},
   };
   return *families;
 }

@@ -19,24 +19,32 @@ struct Layer {
     kLinear,
     // The same at each position: [batch, length, in] -> [batch, length, out]
     kPositionLinear,
-    // [batch, in, h, w] -> [batch, out, (h + 2 padding - kernel) / stride + 1, ...] by weight [out,
-    // in, kernel, kernel] and, if `bias`, bias [out]
+    // [batch, in, size ...] -> [batch, out, (size + 2 padding - kernel) / stride + 1 ...], one or
+    // two sizes, as many as the kernel has, by weight [out, in / groups, kernel ...] and, if
+    // `bias`,
+    // bias [out]. Each of the `groups` has an equal part of both channels.
     kConvolution,
-    // [batch, out, h, w], each channel normalised by the batch's mean and variance in training, by
+    // [batch, out, ...], each channel normalised by the batch's mean and variance in training, by
     // running_mean and running_var [out] else; then scaled by weight and moved by bias [out]
     kBatchNorm,
     // [batch, length, out], each position normalised by its own mean and variance, then scaled by
     // weight and moved by bias [out]
     kLayerNorm,
     kRelu,
+    // min(max(x, 0), 6)
+    kRelu6,
     // x times the probability that a standard normal number is below x, by the error function
     kGelu,
-    // [batch, channels, h, w], 2 x 2, stride 2
+    // [batch, channels, size ...] -> [batch, channels, size / kernel ...], one or two sizes
     kMaxPool,
     // [batch, channels, h, w] -> [batch, channels, 2 h, 2 w], each value four times
     kUpsample,
     // [batch, channels, h, w] -> [batch, channels, 1, 1]
     kGlobalAveragePool,
+    // [batch, channels, length] -> [batch, channels]
+    kMeanOverLength,
+    // [batch, channels, h, w] -> [batch, h w, channels]
+    kPixelsAsPositions,
     // In training alone.
     kDropout,
     // output = input + addend
@@ -75,9 +83,11 @@ struct Layer {
   std::string name;
   int64_t in = 0;
   int64_t out = 0;
-  int64_t kernel = 0;
-  int64_t stride = 1;
-  int64_t padding = 0;
+  // Of as many sizes, one or two, that of each.
+  std::vector<int64_t> kernel;
+  std::vector<int64_t> stride;
+  std::vector<int64_t> padding;
+  int64_t groups = 1;
   bool bias = true;
   double rate = 0;
   int64_t length = 0;

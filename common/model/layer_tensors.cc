@@ -26,12 +26,14 @@ std::vector<LayerTensor> WeightAndBias(int64_t out, const std::vector<int64_t>& 
 }
 
 std::vector<LayerTensor> OfConvolution(const Layer& layer) {
-  if (layer.bias) return WeightAndBias(layer.out, {layer.in, layer.kernel, layer.kernel});
-  const auto fan_out = static_cast<double>(layer.out * layer.kernel * layer.kernel);
-  return {{"weight",
-           {layer.out, layer.in, layer.kernel, layer.kernel},
-           Start::kNormal,
-           std::sqrt(2 / fan_out)}};
+  std::vector<int64_t> fan_in{layer.in / layer.groups};
+  fan_in.insert(fan_in.end(), layer.kernel.begin(), layer.kernel.end());
+  if (layer.bias) return WeightAndBias(layer.out, fan_in);
+  int64_t fan_out = layer.out / layer.groups;
+  for (const int64_t size : layer.kernel) fan_out *= size;
+  std::vector<int64_t> shape{layer.out};
+  shape.insert(shape.end(), fan_in.begin(), fan_in.end());
+  return {{"weight", shape, Start::kNormal, std::sqrt(2 / static_cast<double>(fan_out))}};
 }
 
 std::vector<LayerTensor> OfAttention(int64_t width) {

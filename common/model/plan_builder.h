@@ -27,9 +27,14 @@ class PlanBuilder {
   void Flatten() { Append(Layer::Kind::kFlatten); }
   void Relu() { Append(Layer::Kind::kRelu); }
   void Gelu() { Append(Layer::Kind::kGelu); }
-  void MaxPool() { Append(Layer::Kind::kMaxPool); }
+  // One size for [batch, channels, length], two for pictures.
+  void MaxPool(const std::vector<int64_t>& kernel = {2, 2}) {
+    Append(Layer::Kind::kMaxPool).kernel = kernel;
+  }
   void Upsample() { Append(Layer::Kind::kUpsample); }
   void GlobalAveragePool() { Append(Layer::Kind::kGlobalAveragePool); }
+  // One that needs nothing but its kind.
+  void Plain(Layer::Kind kind) { Append(kind); }
   void AppendSize() { Append(Layer::Kind::kAppendSize); }
   void Permute(const std::vector<int64_t>& order) { Append(Layer::Kind::kPermute).order = order; }
   void Linear(const std::string& name, int64_t in, int64_t out) {
@@ -39,17 +44,34 @@ class PlanBuilder {
     AppendNamed(Layer::Kind::kPositionLinear, name, in, out);
   }
   void Convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel,
-                   int64_t padding) {
+                   int64_t padding, int64_t stride = 1) {
     Layer& layer = AppendNamed(Layer::Kind::kConvolution, name, in, out);
-    layer.kernel = kernel;
-    layer.padding = padding;
+    layer.kernel = {kernel, kernel};
+    layer.stride = {stride, stride};
+    layer.padding = {padding, padding};
   }
   // Without bias: a BatchNorm follows. Padded so that stride 1 keeps the size.
   void ResidualConvolution(const std::string& name, int64_t in, int64_t out, int64_t kernel,
                            int64_t stride) {
-    Convolution(name, in, out, kernel, kernel / 2);
-    layers_.back().stride = stride;
+    Convolution(name, in, out, kernel, kernel / 2, stride);
     layers_.back().bias = false;
+  }
+  // The same with each channel convolved on its own.
+  void DepthwiseConvolution(const std::string& name, int64_t channels, int64_t kernel,
+                            int64_t stride) {
+    ResidualConvolution(name, channels, channels, kernel, stride);
+    layers_.back().groups = channels;
+  }
+  // One that has all sizes of its own, and no bias: one size for [batch, in, length], two for
+  // pictures.
+  void SizedConvolution(const std::string& name, int64_t in, int64_t out,
+                        const std::vector<int64_t>& kernel, const std::vector<int64_t>& stride,
+                        const std::vector<int64_t>& padding) {
+    Layer& layer = AppendNamed(Layer::Kind::kConvolution, name, in, out);
+    layer.kernel = kernel;
+    layer.stride = stride;
+    layer.padding = padding;
+    layer.bias = false;
   }
   void BatchNorm(const std::string& name, int64_t channels) {
     AppendNamed(Layer::Kind::kBatchNorm, name, channels, channels);

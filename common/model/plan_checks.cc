@@ -118,6 +118,16 @@ absl::StatusOr<SequenceInput> SequenceInputOf(const std::string& name, const Sam
                     spec);
 }
 
+absl::StatusOr<SoundInput> SoundInputOf(const std::string& name, const SampleSpec& spec) {
+  const std::vector<int64_t>& shape = spec.inputs[0].shape;
+  const bool line = shape.size() == 1 || shape.size() == 2;
+  if (spec.inputs.size() != 1 || !HoldsFloats(spec.inputs[0]) || !line) {
+    return DoesNotFit(name, "float numbers [samples] or [channels, samples]", spec);
+  }
+  if (shape.size() == 1) return SoundInput{1, shape[0], true};
+  return SoundInput{shape[0], shape[1], false};
+}
+
 absl::Status CheckSequence(const std::string& name, const SampleSpec& spec, int64_t length) {
   const std::vector<int64_t> line{length};
   for (const InputSpec& input : spec.inputs) {

@@ -55,6 +55,18 @@ struct SequenceInput {
 absl::StatusOr<SequenceInput> SequenceInputOf(const std::string& name, const SampleSpec& spec,
                                               bool numbers);
 
+// Sound: one or several channels of samples.
+struct SoundInput {
+  int64_t channels = 1;
+  int64_t samples = 0;
+  // [samples], without a size for its one channel.
+  bool flat = false;
+};
+
+// The only input of samples that are float numbers [samples] or [channels, samples].
+// INVALID_ARGUMENT for any others.
+absl::StatusOr<SoundInput> SoundInputOf(const std::string& name, const SampleSpec& spec);
+
 // INVALID_ARGUMENT unless the mask, if there is one, is [length], and the answer is one, or one at
 // each of `length` positions.
 absl::Status CheckSequence(const std::string& name, const SampleSpec& spec, int64_t length);

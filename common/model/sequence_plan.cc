@@ -2,57 +2,23 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/encoder_layer.h"
 #include "common/model/plan_checks.h"
 
 namespace distillery {
 namespace {
 
-constexpr int64_t kMostLayers = 64;
-constexpr int64_t kMostHeads = 128;
-constexpr int64_t kMostWidth = 16384;
-constexpr int64_t kFeedForwardFactor = 4;
+constexpr int64_t kMostStates = 16384;
 constexpr char kTokenLayer[] = "tokens";
 constexpr char kAnswerLayer[] = "fc";
 
-struct TransformerSizes {
-  int64_t layers = 0;
-  int64_t heads = 0;
-  int64_t width = 0;
-};
-
-absl::StatusOr<TransformerSizes> ParseTransformer(const std::string& name) {
-  DISTILLERY_ASSIGN_OR_RETURN(
-      const std::vector<int64_t> sizes,
-      ParseSizes(name, "transformer:2-4-128",
-                 {{"LAYERS", 1, kMostLayers}, {"HEADS", 1, kMostHeads}, {"WIDTH", 1, kMostWidth}}));
-  const TransformerSizes parsed{sizes[0], sizes[1], sizes[2]};
-  if (parsed.width % parsed.heads != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": WIDTH must be a multiple of HEADS, got ", parsed.width, " and ",
-                     parsed.heads, ", as in transformer:2-4-128"));
-  }
+absl::StatusOr<EncoderSize> ParseTransformer(const std::string& name) {
+  const std::string example = "transformer:2-4-128";
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
+                              ParseSizes(name, example, {kLayersRule, kHeadsRule, kWidthRule}));
+  const EncoderSize parsed{sizes[0], sizes[1], sizes[2]};
+  DISTILLERY_RETURN_IF_ERROR(CheckHeads(name, parsed, example));
   return parsed;
-}
-
-// [batch, length, width] -> the same.
-void AddEncoderLayer(PlanBuilder& plan, const std::string& name, const TransformerSizes& sizes,
-                     const ArchitectureOptions& options, int64_t length, const std::string& mask) {
-  const int64_t width = sizes.width;
-  plan.Fork("y");
-  plan.LayerNorm(name + ".norm1", width);
-  plan.Attention(name + ".self_attn", width, sizes.heads, length, options.causal, mask);
-  plan.Dropout(options.dropout);
-  plan.Return();
-  plan.Add("y");
-  plan.Fork("y");
-  plan.LayerNorm(name + ".norm2", width);
-  plan.PositionLinear(name + ".linear1", width, kFeedForwardFactor * width);
-  plan.Gelu();
-  plan.Dropout(options.dropout);
-  plan.PositionLinear(name + ".linear2", kFeedForwardFactor * width, width);
-  plan.Dropout(options.dropout);
-  plan.Return();
-  plan.Add("y");
 }
 
 // What x is along its length.
@@ -77,7 +43,7 @@ SeriesSize AddSeries(PlanBuilder& plan, const InputSpec& input, bool channels_la
 absl::StatusOr<std::vector<Layer>> PlanTransformer(const std::string& name,
                                                    const ArchitectureOptions& options,
                                                    const SampleSpec& spec, int64_t answers) {
-  DISTILLERY_ASSIGN_OR_RETURN(const TransformerSizes sizes, ParseTransformer(name));
+  DISTILLERY_ASSIGN_OR_RETURN(const EncoderSize sizes, ParseTransformer(name));
   DISTILLERY_ASSIGN_OR_RETURN(const SequenceInput sequence,
                               SequenceInputOf(name, spec, /*numbers=*/false));
   const int64_t length = sequence.input->shape[0];
@@ -93,11 +59,7 @@ absl::StatusOr<std::vector<Layer>> PlanTransformer(const std::string& name,
   plan.Embedding(kTokenLayer, sequence.input->vocabulary, sizes.width);
   plan.AddPositions("positions", length, sizes.width);
   plan.Dropout(options.input_dropout);
-  for (int64_t i = 0; i < sizes.layers; ++i) {
-    AddEncoderLayer(plan, absl::StrCat("encoder.layers.", i), sizes, options, length,
-                    sequence.mask);
-  }
-  plan.LayerNorm("encoder.norm", sizes.width);
+  AddEncoder(plan, sizes, options, length, sequence.mask);
   if (one_answer) {
     plan.MeanPosition(sequence.mask);
     plan.Linear(kAnswerLayer, sizes.width, answers);
@@ -113,7 +75,8 @@ absl::StatusOr<std::vector<Layer>> PlanGru(const std::string& name,
   DISTILLERY_ASSIGN_OR_RETURN(
       const std::vector<int64_t> sizes,
       ParseSizes(name, "gru:64 or gru:64-2",
-                 {{"STATES", 1, kMostWidth}, {"LAYERS", 1, kMostLayers, /*fallback=*/1}}));
+                 {{"STATES", 1, kMostStates},
+                  {kLayersRule.name, kLayersRule.least, kLayersRule.most, /*fallback=*/1}}));
   const int64_t states = sizes[0];
   DISTILLERY_ASSIGN_OR_RETURN(const SequenceInput sequence,
                               SequenceInputOf(name, spec, /*numbers=*/true));

@@ -29,10 +29,19 @@ std::string Lines(const std::vector<std::string>& lines) {
   return source;
 }
 
+std::string List(const std::vector<int64_t>& numbers) {
+  return absl::StrCat("[", absl::StrJoin(numbers, ", "), "]");
+}
+
 std::string Convolution(const Layer& layer, const std::string& path) {
-  return absl::StrCat("torch.conv2d(", layer.input, ", ", path, ".weight, ",
-                      layer.bias ? path + ".bias" : "None", ", [", layer.stride, ", ", layer.stride,
-                      "], [", layer.padding, ", ", layer.padding, "])");
+  std::string call = absl::StrCat("torch.conv", layer.kernel.size(), "d(", layer.input, ", ", path,
+                                  ".weight, ", layer.bias ? path + ".bias" : "None", ", ",
+                                  List(layer.stride), ", ", List(layer.padding));
+  if (layer.groups > 1) {
+    const std::vector<int64_t> dilation(layer.kernel.size(), 1);
+    absl::StrAppend(&call, ", ", List(dilation), ", ", layer.groups);
+  }
+  return call + ")";
 }
 
 std::string BatchNorm(const Layer& layer, const std::string& path) {
@@ -123,21 +132,28 @@ std::string LayerSource(const Layer& layer) {
       return give(absl::StrCat("torch.flatten(", x, ", 1)"));
     case Layer::Kind::kRelu:
       return give(absl::StrCat("torch.relu(", x, ")"));
+    case Layer::Kind::kRelu6:
+      return give(absl::StrCat("torch.hardtanh(", x, ", 0, 6)"));
     case Layer::Kind::kGelu:
       return give(absl::StrCat("torch.gelu(", x, ")"));
     case Layer::Kind::kMaxPool:
-      return give(absl::StrCat("torch.max_pool2d(", x, ", [2, 2])"));
+      return give(absl::StrCat("torch.max_pool", layer.kernel.size(), "d(", x, ", ",
+                               List(layer.kernel), ")"));
     case Layer::Kind::kUpsample:
       return give(absl::StrCat("torch.upsample_nearest2d(", x, ", [2 * ", x, ".size(2), 2 * ", x,
                                ".size(3)])"));
     case Layer::Kind::kGlobalAveragePool:
       return give(absl::StrCat("torch.adaptive_avg_pool2d(", x, ", [1, 1])"));
+    case Layer::Kind::kMeanOverLength:
+      return give(absl::StrCat("torch.mean(", x, ", [2])"));
+    case Layer::Kind::kPixelsAsPositions:
+      return give(absl::StrCat("torch.flatten(", x, ", 2).transpose(1, 2)"));
     case Layer::Kind::kAdd:
       return give(absl::StrCat(x, " + ", layer.addend));
     case Layer::Kind::kConcat:
       return give(absl::StrCat("torch.cat([", x, ", ", layer.addend, "], 1)"));
     case Layer::Kind::kPermute:
-      return give(absl::StrCat("torch.permute(", x, ", [", absl::StrJoin(layer.order, ", "), "])"));
+      return give(absl::StrCat("torch.permute(", x, ", ", List(layer.order), ")"));
     case Layer::Kind::kAppendSize:
       return give(absl::StrCat("torch.unsqueeze(", x, ", -1)"));
     case Layer::Kind::kDropout:

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
+#include "common/data/augmentation.h"
 #include "common/data/picture_sizes.h"
 #include "common/model/architecture_plan.h"
 #include "common/run/answer_check.h"
@@ -23,6 +24,10 @@ absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec&
 }
 
 absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count) {
+  DISTILLERY_ASSIGN_OR_RETURN(const Augmentation augmentation,
+                              Augmentation::Parse(spec.dataset.augmentation));
+  DISTILLERY_RETURN_IF_ERROR(
+      Annotate(augmentation.CheckSuits(samples, spec.dataset.name), "dataset.augmentation"));
   DISTILLERY_ASSIGN_OR_RETURN(const SampleSpec taken, StudentSamples(spec, samples));
   if (!spec.student_is_file()) {
     DISTILLERY_RETURN_IF_ERROR(

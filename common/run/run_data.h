@@ -18,8 +18,8 @@ namespace distillery {
 absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec& data);
 
 // INVALID_ARGUMENT naming the field whose value does not fit samples of that kind, of which each
-// answer has `class_count` numbers: the architecture's sizes, top_k, the classes left out.
-// REQUIRES: the spec is valid.
+// answer has `class_count` numbers: the augmentation, the architecture's sizes, top_k, the classes
+// left out. REQUIRES: the spec is valid.
 absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count);
 // The same for the training split; also checks that each replica gets samples.
 absl::Status CheckFitsData(const RunSpec& spec, const Dataset& training);

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Whether soft targets help a student of each kind of sample: table rows, lines of text, a language
-model, and pictures whose pixels have classes.
+model, pictures whose pixels have classes, and recordings.
 
 For each data set a teacher is trained on hard labels with four fifths of `train`. Then a smaller
 student learns from hard labels alone and from soft targets: equal samples, epochs and batches, and
@@ -11,7 +11,8 @@ standard output.
   tests/benchmarks/any_sample.py
   tests/benchmarks/any_sample.py --only wine --seeds 2
 
-The tables are those of python3-sklearn; the text is shared/data/shakespeare, by $DISTILLERY_DATA_DIR.
+The tables are those of python3-sklearn; the text is shared/data/shakespeare, and the recordings are
+shared/data/fsdd, by $DISTILLERY_DATA_DIR.
 """
 import argparse
 import dataclasses
@@ -111,6 +112,14 @@ def canvases(folder):
     sample_sets.write_canvases(folder, train=600, test=200, classes=5)
 
 
+def spoken_digits(by_speaker):
+    return lambda folder: sample_sets.write_spoken_digits(folder, by_speaker)
+
+
+SPOKEN = Study(
+    make=spoken_digits(by_speaker=False), figure=ACCURACY, teacher="dscnn:64-4",
+    teacher_rate=0.01, teacher_epochs=12, student="dscnn:16-3", rates=(0.01, 0.03, 0.1), epochs=24,
+    batch_size=32, temperature=4)
 SPEAKERS = Study(
     make=speakers, figure=ACCURACY, teacher="transformer:1-4-64,dropout=0.1", teacher_rate=0.003,
     teacher_epochs=12, student="transformer:1-2-16", rates=(0.003, 0.01, 0.03), epochs=12,
@@ -134,6 +143,9 @@ STUDIES = {
         make=plays, figure=BITS, teacher="gru:128", teacher_rate=0.01, teacher_epochs=5,
         student="gru:32", rates=(0.01, 0.02, 0.04), epochs=2, batch_size=16, temperature=1,
         soft_targets="{encoding: top_k, top_k: 16}"),
+    "spoken_digits": SPOKEN,
+    "spoken_digits_few_labels": dataclasses.replace(SPOKEN, labels="0.1"),
+    "spoken_digits_by_speaker": dataclasses.replace(SPOKEN, make=spoken_digits(by_speaker=True)),
     "canvases": CANVASES,
     "canvases_few_labels": dataclasses.replace(CANVASES, fraction=1.0, labels="0.3", epochs=8),
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace distillery {
@@ -23,6 +24,13 @@ class TemporaryFolder {
 
   const std::string& path() const { return path_; }
   std::string File(const std::string& name) const { return path_ + "/" + name; }
+  // Writes a file, and makes the folders in its name.
+  void Write(const std::string& name, const std::string& bytes) const {
+    std::error_code ignored;
+    std::filesystem::create_directories(std::filesystem::path(File(name)).parent_path(), ignored);
+    std::ofstream file(File(name), std::ios::binary);
+    if (!(file << bytes).flush()) ADD_FAILURE() << "cannot write " << File(name);
+  }
 
  private:
   std::string path_;

@@ -53,7 +53,10 @@ void TestOneInput(absl::string_view bytes) {
     case 5:
     case 6: {
       const auto image = DecodeImage(bytes, static_cast<int64_t>(bytes.size() % 2) * 3, kName);
-      if (image.ok()) Require(CheckImage(*image).ok());
+      if (!image.ok()) break;
+      Require(CheckImage(*image).ok());
+      const auto shape = ReadImageShape(bytes, image->shape.channels, kName);
+      Require(shape.ok() && *shape == image->shape);
       break;
     }
     default:

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "student_worker/training/target_batch.h"
-#include "tests/golden/golden_tensor.h"
+#include "tests/golden/golden_loss.h"
 
 namespace distillery {
 namespace {
@@ -43,28 +43,9 @@ at::Tensor LabelsOfKind(const nlohmann::json& golden, AnswerKind kind) {
 }
 
 LossOptions OptionsOfKind(const nlohmann::json& one, AnswerKind kind) {
-  LossOptions options;
-  options.alpha = one.at("alpha").get<double>();
-  options.temperature = one.at("temperature").get<double>();
-  options.soft = ParseSoftLoss(one.at("name").get<std::string>()).value();
-  options.label_smoothing = one.at("label_smoothing").get<double>();
+  LossOptions options = LossOptionsOf(one);
   options.answers = kind;
   return options;
-}
-
-void CheckTerms(const DistillationLoss& loss, const at::Tensor& gradient, const nlohmann::json& one,
-                double tolerance) {
-  const auto check = [&](const at::Tensor& got, const char* name) {
-    const auto want = one.at(name).get<double>();
-    EXPECT_NEAR(got.item<double>(), want, tolerance * (1 + std::abs(want))) << name;
-  };
-  check(loss.total, "total");
-  check(loss.soft, "soft");
-  check(loss.hard, "hard");
-  const at::Tensor wanted =
-      torch::tensor(one.at("gradient").get<std::vector<double>>(), torch::kFloat64);
-  EXPECT_TRUE(at::allclose(gradient.flatten().to(torch::kFloat64), wanted, tolerance, tolerance))
-      << gradient << wanted;
 }
 
 void CheckKinds(at::ScalarType type, double tolerance) {
@@ -82,7 +63,7 @@ void CheckKinds(at::ScalarType type, double tolerance) {
           ComputeDistillationLoss(student, teacher / options.temperature,
                                   LabelsOfKind(golden, kind.kind), options, MaskOf(golden));
       loss.total.backward();
-      CheckTerms(loss, student.grad(), one, tolerance);
+      ExpectLoss(loss, student.grad(), one, tolerance);
     }
   }
 }
@@ -106,7 +87,7 @@ TEST(GoldenAnswerLosses, OfTopKTargetsAtEachPositionEqualPyTorch) {
         ComputeDistillationLoss(student, targets, LabelsOf(golden),
                                 OptionsOfKind(one, AnswerKind::kClasses), MaskOf(golden));
     loss.total.backward();
-    CheckTerms(loss, student.grad(), one, 1e-10);
+    ExpectLoss(loss, student.grad(), one, 1e-10);
   }
 }
 

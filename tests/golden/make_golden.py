@@ -14,6 +14,8 @@ evaluation.json         accuracy, top 5, confusion, calibration, agreement and K
 sgd.json                torch.optim.SGD and AdamW with weight decay, clipping, max-norm, five steps
 residual_networks.json  resnet8 and wrn-10-1: logits, running statistics and gradients of one step
 sample_networks.json    mlp, transformer, gru and unet in each of their uses, likewise
+small_networks.json     mobilenetv2, vit, dscnn and conv1d, likewise
+log_mel.json            log-mel spectrograms, by NumPy
 schedules.json          OneCycleLR, CosineAnnealingLR, MultiStepLR and LinearLR over one run
 """
 
@@ -28,8 +30,10 @@ import torch.nn.functional as F
 
 from answer_figures import answer_figures
 from answer_losses import answer_losses
+from log_mel import log_mel
 from residual_networks import ResNet, WideResNet
 from sample_networks import Gru, Mlp, Transformer, Unet
+from small_networks import Conv1d, Dscnn, MobileNetV2, Vit
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
@@ -612,6 +616,27 @@ def sample_networks():
     }
 
 
+def small_networks():
+    def numbers(name, *shape):
+        return {"name": name, "shape": list(shape)}
+
+    return {
+        "rows": SAMPLE_ROWS,
+        "cases": [
+            sample_case(
+                "mobilenetv2:10", MobileNetV2(10, 3, 5), [numbers("picture", 3, 16, 9)], 5
+            ),
+            sample_case(
+                "vit:2-2-8-4", Vit(2, 2, 8, 4, (3, 8, 12), 5), [numbers("picture", 3, 8, 12)], 5
+            ),
+            sample_case("dscnn:6-2", Dscnn(6, 2, 1, 3), [numbers("log_mel", 1, 11, 21)], 3),
+            sample_case("dscnn:4", Dscnn(4, 4, 2, 3), [numbers("log_mel", 2, 4, 10)], 3),
+            sample_case("conv1d:3", Conv1d(3, 1, 3), [numbers("audio", 1, 2201)], 3),
+            sample_case("conv1d:2", Conv1d(2, 1, 3), [numbers("audio", 1300)], 3),
+        ],
+    }
+
+
 FILES = {
     "distillation_loss.json": distillation_loss,
     "top_k_loss.json": top_k_loss,
@@ -624,6 +649,8 @@ FILES = {
     "schedules.json": schedules,
     "residual_networks.json": residual_networks,
     "sample_networks.json": sample_networks,
+    "small_networks.json": small_networks,
+    "log_mel.json": log_mel,
 }
 
 

@@ -135,11 +135,28 @@ at::Tensor Gru(Node& node) {
   return torch::stack(states);
 }
 
+std::vector<int64_t> Twice(std::vector<int64_t> list) {
+  const std::vector<int64_t> once = list;
+  list.insert(list.end(), once.begin(), once.end());
+  return list;
+}
+
+at::Tensor MaxPool(Node& node) {
+  const std::vector<int64_t> kernel = node.Ints("kernel_shape");
+  const std::vector<int64_t> strides = node.Ints("strides");
+  return kernel.size() == 1 ? at::max_pool1d(node[0], kernel, strides)
+                            : at::max_pool2d(node[0], kernel, strides);
+}
+
 at::Tensor Convolution(Node& node) {
   const std::vector<int64_t> pads = node.Ints("pads");
-  (void)node.Ints("kernel_shape");
-  return at::conv2d(node[0], node[1], node.size() > 2 ? node[2] : at::Tensor(),
-                    node.Ints("strides"), {pads[0], pads[1]});
+  const size_t sizes = node.Ints("kernel_shape").size();
+  const std::vector<int64_t> starts(pads.begin(), pads.begin() + static_cast<int64_t>(sizes));
+  if (pads != Twice(starts)) throw std::runtime_error("Conv with unlike pads");
+  return at::convolution(node[0], node[1], node.size() > 2 ? node[2] : at::Tensor(),
+                         node.Ints("strides"), starts, std::vector<int64_t>(sizes, 1),
+                         /*transposed=*/false, std::vector<int64_t>(sizes, 0),
+                         node.Int("group", 1));
 }
 
 at::Tensor Gemm(Node& node) {
@@ -163,6 +180,7 @@ const std::map<std::string, Operator>& Operators() {
       {"Sqrt", [](Node& n) { return n[0].sqrt(); }},
       {"Erf", [](Node& n) { return n[0].erf(); }},
       {"Relu", [](Node& n) { return n[0].relu(); }},
+      {"Clip", [](Node& n) { return at::clamp(n[0], n[1].item(), n[2].item()); }},
       {"Softmax", [](Node& n) { return n[0].softmax(n.Int("axis", -1)); }},
       {"MatMul", [](Node& n) { return at::matmul(n[0], n[1]); }},
       {"Flatten", [](Node& n) { return n[0].flatten(n.Int("axis", 1)); }},
@@ -172,8 +190,11 @@ const std::map<std::string, Operator>& Operators() {
          return at::cat({n[0], n[1]}, n.Int("axis", 0));
        }},
       {"Squeeze", [](Node& n) { return n[0].squeeze(n.List(1).at(0)); }},
-      {"MaxPool",
-       [](Node& n) { return at::max_pool2d(n[0], n.Ints("kernel_shape"), n.Ints("strides")); }},
+      {"MaxPool", MaxPool},
+      {"GlobalAveragePool",
+       [](Node& n) {
+         return n[0].mean({2, 3}, /*keepdim=*/true);
+       }},
       {"BatchNormalization",
        [](Node& n) {
          return at::batch_norm(n[0], n[1], n[2], n[3], n[4], false, 0, n.Float("epsilon"), false);

@@ -39,8 +39,10 @@ std::set<std::string> UnusedConstants(const onnx::GraphProto& graph) {
   return names;
 }
 
-TEST(GoldenOnnxNetwork, EqualsPyTorchInEachOfItsUses) {
-  const nlohmann::json golden = ReadGolden("sample_networks.json");
+class GoldenOnnxNetworks : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenOnnxNetworks, EqualPyTorchInEachOfTheirUses) {
+  const nlohmann::json golden = ReadGolden(GetParam());
   const int64_t rows = golden.at("rows");
   for (const nlohmann::json& one : golden.at("cases")) {
     const SampleSpec spec = SpecOfCase(one);
@@ -67,6 +69,13 @@ TEST(GoldenOnnxNetwork, EqualsPyTorchInEachOfItsUses) {
     GoldenComparison(at::kFloat).ExpectSummary("logits", logits, one.at("logits_in_evaluation"));
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Files, GoldenOnnxNetworks,
+                         ::testing::Values("sample_networks.json", "small_networks.json"),
+                         [](const ::testing::TestParamInfo<const char*>& info) {
+                           const std::string file = info.param;
+                           return file.substr(0, file.find('.'));
+                         });
 
 SampleSpec Table(const std::vector<std::string>& names) {
   SampleSpec spec;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Table rows, lines of text, a language model and pictures whose pixels have classes: one RunSpec gives
-one SHA-256, in one process and on services of which a worker dies with a task in its hands."""
+"""Table rows, lines of text, a language model, pictures whose pixels have classes, and recordings: one
+RunSpec gives one SHA-256, in one process and on services of which a worker dies with a task in its hands."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ except ImportError as error:
 
 SPEC = """\
 name: {dataset}
-dataset: {{name: {dataset}, shard_size: 64}}
+dataset: {{name: {dataset}, shard_size: 64, augmentation: "{augmentation}", views: {views}}}
 teacher: {{model: "{teacher}"}}
 student: {{architecture: "{student}"}}
 loss: {{alpha: 0.9, temperature: {temperature}}}
@@ -38,7 +38,8 @@ class AnySampleTest(ServiceTestCase):
         return self.path("data/" + dataset)
 
     def same_after_a_kill(self, dataset, teacher, student, epochs, teacher_epochs=10,
-                          learning_rate=0.01, temperature=2, soft_targets="{encoding: float32}"):
+                          learning_rate=0.01, temperature=2, soft_targets="{encoding: float32}",
+                          augmentation="none"):
         """Checks that the weights and the figures are those of one process; returns the figures."""
         data = ("--data-dir", self.path("data"))
         teacher_file = self.path("teacher.pt")
@@ -46,7 +47,8 @@ class AnySampleTest(ServiceTestCase):
             "--epochs", teacher_epochs, "--learning-rate", 0.005, "--output", teacher_file)
         spec_path = self.write("run.yaml", SPEC.format(
             dataset=dataset, teacher=teacher_file, student=student, temperature=temperature,
-            soft_targets=soft_targets, local_epochs=epochs, learning_rate=learning_rate))
+            soft_targets=soft_targets, local_epochs=epochs, learning_rate=learning_rate,
+            augmentation=augmentation, views=1 if augmentation == "none" else 3))
         expected = json.loads(run("distillery", "run", spec_path, *data, "--output",
                                   self.path("one"), "--json").stdout)["run"]
         self.assertNotEqual(expected["weights_sha256"], expected["initial_weights_sha256"])
@@ -126,9 +128,29 @@ class AnySampleTest(ServiceTestCase):
     def test_Fault01_digits_on_canvases_pixel_by_pixel(self):
         sample_sets.write_canvases(self.data("canvases"), train=160, test=40)
         figures = self.same_after_a_kill("canvases", "unet:6-2", "unet:4-2", epochs=2,
-                                         teacher_epochs=6, soft_targets="{encoding: int8}")
+                                         teacher_epochs=6, soft_targets="{encoding: int8}",
+                                         augmentation="color:40")
         self.assertEqual(int(figures["position_count"]), 40 * 32 * 32)
         self.assertGreater(figures["mean_iou"], 0.05)
+
+    def spoken_digits(self, options, teacher, student, augmentation="none"):
+        try:
+            sample_sets.write_spoken_digits(self.data("spoken"), by_speaker=False, options=options,
+                                            most=24)
+        except FileNotFoundError as error:
+            self.skipTest(f"{error}; name its folder by $DISTILLERY_DATA_DIR")
+        figures = self.same_after_a_kill("spoken", teacher, student, epochs=6, teacher_epochs=12,
+                                         augmentation=augmentation)
+        self.assertEqual(int(figures["sample_count"]), 240)
+        self.assertGreater(self.accuracy(figures), 0.1)
+
+    def test_Fault01_spoken_digits_as_spectrograms(self):
+        self.spoken_digits({"rate": 8000, "length": 8000, "features": "log_mel"}, "dscnn:16-2",
+                           "dscnn:8-2")
+
+    def test_Fault01_spoken_digits_as_raw_sound(self):
+        self.spoken_digits({"rate": 4000, "length": 4000}, "conv1d:8", "conv1d:4",
+                           augmentation="shift:200+gain:6+noise:1")
 
 
 if __name__ == "__main__":

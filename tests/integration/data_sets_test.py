@@ -52,13 +52,13 @@ class DataSetsTest(TeacherTestCase):
         plain = json.loads(self.inspect("pets", "--json").stdout)
         self.assertEqual(plain["left_out"], [])
         for i in range(20):
-            open(f"{folder}/train/1/{i}.webp", "w").close()
+            open(f"{folder}/train/1/{i}.gif", "w").close()
         for i in range(3):
-            open(f"{folder}/train/2/{i}.bmp", "w").close()
+            open(f"{folder}/train/2/{i}.heic", "w").close()
         os.makedirs(f"{folder}/val/1")
         open(f"{folder}/val/1/1.png", "w").close()
         done = self.inspect("pets")
-        left_out = ("20 files .webp such as train/1/0.webp; 3 files .bmp such as train/2/0.bmp; the "
+        left_out = ("20 files .gif such as train/1/0.gif; 3 files .heic such as train/2/0.heic; the "
                     "folder val of 1 file: the split validation is drawn from train")
         self.assertIn("\nleft out: " + left_out + "\n", done.stdout)
         about = json.loads(self.inspect("pets", "--json").stdout)

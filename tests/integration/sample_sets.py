@@ -1,11 +1,12 @@
 """Small data sets of each kind of sample, made from public data: table rows, lines of text, a text for
-a language model, and pictures whose pixels have classes."""
+a language model, pictures whose pixels have classes, and recordings."""
 
 import collections
 import csv
 import gzip
 import json
 import os
+import tarfile
 
 import numpy
 
@@ -119,3 +120,32 @@ def write_canvases(folder, train, test, classes=10, most=3, seed=1):
 def write_options(folder, **options):
     with open(f"{folder}/dataset.json", "w", encoding="utf-8") as file:
         json.dump(options, file)
+
+
+def write_spoken_digits(folder, by_speaker, options=None, most=None):
+    """labels.csv over the recordings of shared/data/fsdd. The test is the customary one, recordings 0
+    to 4 of each speaker and digit; or, by_speaker, all of the last two speakers by name. At most `most`
+    recordings of each class and split; None: all. FileNotFoundError if $DISTILLERY_DATA_DIR does not
+    hold them."""
+    path = os.path.join(os.environ.get("DISTILLERY_DATA_DIR", ""), "fsdd", "recordings.tar.xz")
+    with tarfile.open(path) as archive:
+        members = {os.path.basename(member.name): member for member in archive
+                   if member.name.endswith(".wav")}
+        rows = sorted(members)
+        last = sorted({name.split("_")[1] for name in rows})[-2:]
+        os.makedirs(f"{folder}/recordings")
+        counts = collections.Counter()
+        with open(f"{folder}/labels.csv", "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "label", "split"])
+            for name in rows:
+                digit, speaker, index = name.removesuffix(".wav").split("_")
+                test = speaker in last if by_speaker else int(index) < 5
+                counts[digit, test] += 1
+                if most is not None and counts[digit, test] > most:
+                    continue
+                with open(f"{folder}/recordings/{name}", "wb") as sound:
+                    sound.write(archive.extractfile(members[name]).read())
+                writer.writerow([f"recordings/{name}", digit, "test" if test else "train"])
+    with open(f"{folder}/dataset.json", "w", encoding="utf-8") as file:
+        json.dump(options or {"rate": 8000, "length": 8000, "features": "log_mel"}, file)

@@ -111,7 +111,7 @@ class SampleViewsTest(ReportPages, ServiceTestCase):
         self.assertEqual([one["name"] for one in about["features"]],
                          ["age", "colour=blue", "colour=grey", "colour=red"])
         self.refused(self.inspect("pets", "--sheet", self.path("sheet.png"), check=False),
-                     "a contact sheet shows pictures; data set pets is features float32 [4]")
+                     "a contact sheet shows pictures, and sound by class; data set pets is features float32 [4]")
 
         # A file's columns are known by their names, in any order.
         new = self.write("new.csv", "colour,age\nred,4\nblue,10.5\n")

@@ -7,7 +7,6 @@
 #include "common/base/half.h"
 #include "common/data/catalog.h"
 #include "common/data/numbers.h"
-#include "common/data/pixels.h"
 #include "tests/common/status_matchers.h"
 #include "tests/common/temporary_folder.h"
 #include "tests/teacher_service/teachers/fake_teacher.h"
@@ -329,7 +328,7 @@ class UnfiniteRowTest : public LogitSourceTest {
  protected:
   void Spoil(int64_t row) {
     bad_.resize(kFakePixels);
-    ASSERT_THAT(LoadPixels(*dataset_, {row}, {}, bad_.data()), IsOk());
+    ASSERT_THAT(LoadNumbers(*dataset_, {row}, {}, {{bad_.data()}}), IsOk());
     probe_.unfinite = [this](const float* pixels) {
       return std::equal(bad_.begin(), bad_.end(), pixels);
     };

@@ -46,6 +46,12 @@ TEST_F(WarmTest, EachViewIsAShardOfItsOwn) {
   EXPECT_EQ(host->cache()->stats().files, 3 * 14);
 }
 
+TEST_F(WarmTest, AnAugmentationThatWouldDoNothingIsRefused) {
+  job_.view.augmentation = *Augmentation::Parse("flip+shift:2");
+  EXPECT_THAT(WarmCache(*Host(64 << 20), job_).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("shift:2 is for sound")));
+}
+
 TEST_F(WarmTest, ACacheThatIsTooSmallIsSaid) {
   EXPECT_THAT(WarmCache(*Host(100), job_).status(),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--cache-size-gib")));

@@ -58,6 +58,19 @@ TEST(JsonFields, OneDescriptionWritesAndReads) {
   EXPECT_EQ(WriteJson(drawing).dump(), text);
 }
 
+TEST(JsonFields, AKeyThatIsThereTwiceIsRefused) {
+  EXPECT_EQ(WhatIsWrong(R"({"points": [], "colour": "red", "points": []})"),
+            "key \"points\" is there twice");
+  EXPECT_EQ(WhatIsWrong(R"({"points": [{"x": 1, "x": 1, "weights": []}], "colour": "red"})"),
+            "key \"x\" is there twice");
+  EXPECT_EQ(
+      WhatIsWrong(
+          R"({"points": [{"x": 1, "weights": []}, {"x": 1, "weights": []}], "colour": "red"})"),
+      "");
+  EXPECT_EQ(ParseJsonObject(R"({"a": {"b": 1, "b": 2}})", 1).status().code(),
+            absl::StatusCode::kOk);
+}
+
 TEST(JsonFields, ErrorsNameThePlace) {
   EXPECT_EQ(WhatIsWrong("[]"), "the text is not a JSON object");
   EXPECT_EQ(WhatIsWrong(R"({"colour": "green"})"), "colour must be red or blue");

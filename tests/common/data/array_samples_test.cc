@@ -22,9 +22,7 @@ using ::testing::SizeIs;
 
 class ArraySamplesTest : public ::testing::Test {
  protected:
-  void Write(const std::string& name, const std::string& bytes) {
-    ASSERT_THAT(WriteFileDurably(folder_.File(name), bytes), IsOk());
-  }
+  void Write(const std::string& name, const std::string& bytes) { folder_.Write(name, bytes); }
   // The same array for train, of two samples, and for test, of its first sample.
   void WriteBoth(const std::string& name, const std::string& type, const std::string& sizes,
                  const std::string& two_samples) {

@@ -185,7 +185,7 @@ TEST(DatasetCatalog, ABuiltInSetBesideAFolderOfItsNameThatHoldsNoDataIsSaid) {
   EXPECT_THAT(DatasetCatalog(folder.path()).Open({"digits", "train", 2}), IsOk());
   EXPECT_THAT(log.Of("warning"),
               ElementsAre(AllOf(HasSubstr("digits: this is the built-in one"),
-                                HasSubstr("images by class in train and test"))));
+                                HasSubstr("images or recordings by class in train and test"))));
 }
 
 TEST(DatasetCatalog, TwoFormatsInOneFolderAreRefusedByTheirNames) {

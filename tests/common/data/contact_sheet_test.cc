@@ -119,5 +119,36 @@ TEST(MakeContactSheet, RefusesOptionsAndSheetsOutOfRange) {
   EXPECT_THAT(MakeContactSheet(*Make(two_channels), {}), StatusIs(kInvalid, HasSubstr("have 2")));
 }
 
+TEST(ContactSheet, ShowsTheFirstSampleOfEachClassInItsViews) {
+  StoredSamples samples;
+  samples.name = "arrows";
+  samples.spec = SampleSpec::Pictures({1, 1, 4}, 255);
+  samples.class_names = {"a", "b"};
+  samples.records = {10, 20, 30, 40, 50, 60, 70, 80, 1, 2, 3, 4};
+  samples.labels = {0, 1, 0};
+  samples.train = {0, 1, 2};
+  samples.test = {0};
+  const auto dataset = *Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
+                                        {"arrows", "test", 4});
+  ContactSheetOptions options;
+  options.columns = 9;
+  options.max_classes = 1;
+  options.min_sample_side = 1;
+  options.augmentation = *Augmentation::Parse("flip");
+  ASSERT_OK_AND_ASSIGN(const Image sheet, MakeContactSheet(*dataset, options));
+  ASSERT_EQ(sheet.shape.width, 9 * 5 - 1);
+  const auto first = [&](int64_t place) {
+    return int{sheet.pixels[static_cast<size_t>(5 * place)]};
+  };
+  EXPECT_EQ(first(0), 10);
+  int flipped = 0;
+  for (int64_t place = 1; place < 9; ++place) {
+    EXPECT_TRUE(first(place) == 10 || first(place) == 40);
+    flipped += first(place) == 40 ? 1 : 0;
+  }
+  EXPECT_GT(flipped, 0);
+  EXPECT_LT(flipped, 8);
+}
+
 }  // namespace
 }  // namespace distillery

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "common/data/catalog.h"
-#include "common/data/pixels.h"
+#include "common/data/numbers.h"
 #include "tests/common/data/files.h"
 #include "tests/common/temporary_folder.h"
 
@@ -156,7 +156,7 @@ TEST_F(DataOnDemand, Fault32_AFileCutShortInMidRunIsDataLossByFileAndShardAndOth
     float pixels[6];
     int64_t row = shard * kShardSize;
     while (dataset->StoredIndex(row) != kSamples - 1) ++row;
-    EXPECT_THAT(LoadPixels(*dataset, {row}, View{}, pixels), StatusIs(kDataLoss)) << opening;
+    EXPECT_THAT(LoadNumbers(*dataset, {row}, View{}, {{pixels}}), StatusIs(kDataLoss)) << opening;
   }
 }
 
@@ -191,10 +191,10 @@ TEST_F(DataOnDemand, Fault62_AByteThatRotsWhileTheDataAreInUseIsDataLossAtEachRe
     int64_t row = shard * kShardSize;
     while (dataset->StoredIndex(row) != kSamples - 1) ++row;
     float pixels[6];
-    EXPECT_THAT(LoadPixels(*dataset, {row}, View{}, pixels), StatusIs(kDataLoss)) << opening;
+    EXPECT_THAT(LoadNumbers(*dataset, {row}, View{}, {{pixels}}), StatusIs(kDataLoss)) << opening;
     FlipLastPixel();  // mended
     EXPECT_THAT(ReadShards(*dataset, shard), IsOk()) << opening;
-    EXPECT_THAT(LoadPixels(*dataset, {row}, View{}, pixels), IsOk()) << opening;
+    EXPECT_THAT(LoadNumbers(*dataset, {row}, View{}, {{pixels}}), IsOk()) << opening;
   }
 }
 

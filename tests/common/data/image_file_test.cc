@@ -33,7 +33,7 @@ TEST(DecodeImage, GivesTheChannelsAskedFor) {
 }
 
 TEST(DecodeImage, OtherFormatsAreRefusedByName) {
-  for (const char* const bytes : {"GIF89a", "BM", "P2 1 1 255 0", "<svg>", "\x89JPG"}) {
+  for (const char* const bytes : {"GIF89a", "RIFF....WAVE", "P2 1 1 255 0", "<svg>", "\x89JPG"}) {
     EXPECT_THAT(DecodeImage(bytes, 0, "picture"),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("picture is neither")))
         << bytes;
@@ -43,10 +43,6 @@ TEST(DecodeImage, OtherFormatsAreRefusedByName) {
 TEST(DecodeImage, OtherFormatsAreCalledWhatTheyAre) {
   const std::vector<std::pair<absl::string_view, std::string>> kinds = {
       {"GIF89a", "a GIF picture"},
-      {absl::string_view("RIFF\0\0\0\0WEBPVP8 ", 16), "a WebP picture"},
-      {"BM1234", "a BMP picture"},
-      {absl::string_view("II*\0", 4), "a TIFF picture"},
-      {absl::string_view("MM\0*", 4), "a TIFF picture"},
       {absl::string_view("\0\0\0\x1C"
                          "ftypavif",
                          12),
@@ -66,7 +62,8 @@ TEST(DecodeImage, OtherFormatsAreCalledWhatTheyAre) {
 TEST(DecodeImage, EmptyAndShortFilesAreDataLoss) {
   EXPECT_THAT(DecodeImage("", 0, "void.png"),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("void.png is empty")));
-  for (const char* const bytes : {"\x89", "\x89PNG\r\n\x1a", "\xFF\xD8", "P"}) {
+  for (const char* const bytes :
+       {"\x89", "\x89PNG\r\n\x1a", "\xFF\xD8", "P", "RIFF", "RIFF1234WE", "B", "II*"}) {
     EXPECT_THAT(DecodeImage(bytes, 0, "cut"),
                 StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cut is cut short")));
   }
@@ -78,7 +75,8 @@ TEST(DecodeImage, LargeFilesAreRefused) {
 }
 
 TEST(HasImageExtension, TakesSmallAndCapitalLetters) {
-  for (const char* const name : {"a.png", "a.JPG", "a.jpeg", "a.JFIF", "a.b.pgm", "a.ppm"}) {
+  for (const char* const name : {"a.png", "a.JPG", "a.jpeg", "a.JFIF", "a.b.pgm", "a.ppm", "a.WebP",
+                                 "a.bmp", "a.tif", "a.TIFF"}) {
     EXPECT_TRUE(HasImageExtension(name)) << name;
   }
   for (const char* const name : {"a", "png", "a.gif", "a.png.txt", ""}) {

@@ -23,11 +23,7 @@ Image Grey(uint8_t left, uint8_t right) { return {{1, 1, 2}, {left, right}}; }
 
 class ImageFolderTest : public ::testing::Test {
  protected:
-  void Write(const std::string& name, const std::string& bytes) {
-    const std::string path = folder_.File(name);
-    ASSERT_THAT(MakeFolders(FolderOf(path)), IsOk());
-    ASSERT_THAT(WriteFileDurably(path, bytes), IsOk());
-  }
+  void Write(const std::string& name, const std::string& bytes) { folder_.Write(name, bytes); }
   void Write(const std::string& name, const Image& image) { Write(name, *EncodePng(image)); }
   // Two classes; names are not in the order of their making.
   void WriteTwoClasses(const std::string& in = "") {
@@ -41,9 +37,9 @@ class ImageFolderTest : public ::testing::Test {
 };
 
 TEST_F(ImageFolderTest, FoldersAreClassesInSortedOrder) {
-  EXPECT_FALSE(HoldsImageFolder(folder_.path()));
+  EXPECT_EQ(FindSampleFileKind(folder_.path(), {kImageFiles}), -1);
   WriteTwoClasses();
-  EXPECT_TRUE(HoldsImageFolder(folder_.path()));
+  EXPECT_EQ(FindSampleFileKind(folder_.path(), {kImageFiles}), 0);
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
   EXPECT_THAT(CheckSamples(samples), IsOk());
   EXPECT_EQ(samples.name, "pets");
@@ -153,7 +149,7 @@ TEST_F(ImageFolderTest, ClassOfDamagedImagesOnlyIsRefused) {
   WriteTwoClasses();
   Write("train/fox/a.png", std::string());
   Write("dataset.json", std::string(R"({"skip_corrupt": true})"));
-  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("train/fox holds damaged images only")));
+  EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("class fox of train has damaged images only")));
 }
 
 TEST_F(ImageFolderTest, OtherFormatsUnderAnImageNameAreRefusedByName) {
@@ -172,7 +168,9 @@ class BadFilesTest : public ImageFolderTest {
     Write("train/dog/0_cut.png", png.substr(0, png.size() - 20));
     Write("train/dog/1_anim.jpg", std::string("GIF89a..."));
     Write("train/dog/2_page.jpg", std::string("<!doctype html><p>404"));
-    Write("train/dog/3_web.jpg", std::string("RIFF\0\0\0\0WEBPVP8 ", 16));
+    Write("train/dog/3_web.jpg", std::string("\0\0\0\x1C"
+                                             "ftypavif",
+                                             12));
     Write("train/dog/4_huge.png", PngBytes(60000, 60000, 8, kRgb, ""));
     Write("train/dog/5_empty.jpg", std::string());
     Write("train/dog/6_pgm.pgm", std::string("P5 1 2 65535 abcd"));
@@ -189,7 +187,7 @@ TEST_F(BadFilesTest, Fault67_AllAreNamedInOnePassWithTheirNumber) {
   EXPECT_THAT(message, HasSubstr("pets: 10 of 14 image files cannot be taken: "));
   for (const char* const part :
        {"0_cut.png is cut short", "1_anim.jpg is neither", "a GIF picture", "an HTML page",
-        "a WebP picture", "60000 x 60000", "5_empty.jpg is empty", "largest value 65535",
+        "an AVIF picture", "60000 x 60000", "5_empty.jpg is empty", "largest value 65535",
         "; and 2 more; mend or remove them", "\"skip_corrupt\": true"}) {
     EXPECT_THAT(message, HasSubstr(part));
   }
@@ -217,8 +215,8 @@ TEST_F(ImageFolderTest, CmykCanBeSkipped) {
 
 TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
   WriteTwoClasses();
-  for (int i = 0; i < 20; ++i) Write("train/cat/" + std::to_string(i) + ".webp", std::string("x"));
-  for (int i = 0; i < 3; ++i) Write("train/dog/" + std::to_string(i) + ".BMP", std::string("x"));
+  for (int i = 0; i < 20; ++i) Write("train/cat/" + std::to_string(i) + ".gif", std::string("x"));
+  for (int i = 0; i < 3; ++i) Write("train/dog/" + std::to_string(i) + ".HEIC", std::string("x"));
   Write("train/lost.png", Grey(1, 2));
   Write("train/cat/more/1.png", Grey(1, 2));
   Write("val/cat/1.png", Grey(1, 2));
@@ -227,20 +225,19 @@ TEST_F(ImageFolderTest, WhatIsNotReadIsCountedAndNamed) {
   Write("labels", std::string("x"));
   Write("train/.hidden/a.png", std::string("x"));
   ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
-  EXPECT_EQ(samples.size(), 4);
+  // The one in a folder of its class among them.
+  EXPECT_EQ(samples.size(), 5);
   std::vector<std::string> left_out;
   int64_t files = 0;
   for (const LeftOut& entry : samples.left_out) {
     left_out.push_back(entry.what);
     files += entry.file_count;
   }
-  EXPECT_EQ(files, 29);
+  EXPECT_EQ(files, 28);
   EXPECT_THAT(
       left_out,
-      ElementsAre("20 files .webp such as train/cat/0.webp", "3 files .bmp such as train/dog/0.BMP",
+      ElementsAre("20 files .gif such as train/cat/0.gif", "3 files .heic such as train/dog/0.HEIC",
                   "1 file .png such as train/lost.png", "1 file without an ending such as labels",
-                  AllOf(HasSubstr("the folder train/cat/more of 1 file: "),
-                        HasSubstr("classes have no folders of their own")),
                   "the folder extra of 1 file",
                   "the folder val of 2 files: the split validation is drawn from train"));
 }
@@ -326,6 +323,27 @@ TEST_F(ImageFolderTest, TestWithoutClassesHasNoSamples) {
   WriteTwoClasses();
   ASSERT_THAT(RemoveFile(folder_.File("test/dog/t.png")), IsOk());
   EXPECT_THAT(Read(), StatusIs(kInvalid, HasSubstr("test/dog holds no images")));
+}
+
+TEST_F(ImageFolderTest, CropKeepsTheSidesInProportion) {
+  Write("train/cat/1.pgm", PnmBytes({{1, 1, 4}, {1, 2, 3, 4}}));
+  Write("train/dog/1.pgm", PnmBytes({{1, 3, 1}, {5, 6, 7}}));
+  Write("test/dog/1.pgm", PnmBytes({{1, 1, 1}, {8}}));
+  Write("dataset.json", std::string(R"({"height": 1, "width": 1, "resize": "crop"})"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_THAT(samples.records, ElementsAre(2, 6, 8));
+  Write("dataset.json", std::string(R"({"height": 1, "width": 1, "resize": "squash"})"));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples squashed, Read());
+  EXPECT_THAT(squashed.records, ElementsAre(3, 6, 8));  // 2.5 upwards, 6, 8
+}
+
+TEST(ParseImageFolderOptions, CropNeedsASize) {
+  EXPECT_TRUE(ParseImageFolderOptions(R"({"height": 2, "width": 2, "resize": "crop"})")->crop);
+  EXPECT_FALSE(ParseImageFolderOptions(R"({"height": 2, "width": 2})")->crop);
+  EXPECT_THAT(ParseImageFolderOptions(R"({"resize": "crop"})"),
+              StatusIs(kInvalid, HasSubstr("resize")));
+  EXPECT_THAT(ParseImageFolderOptions(R"({"height": 2, "width": 2, "resize": "pad"})"),
+              StatusIs(kInvalid, HasSubstr("must be squash or crop")));
 }
 
 TEST(ParseImageFolderOptions, ReadsItsKeys) {

@@ -71,14 +71,14 @@ TEST(MaskPicture, AContactSheetShowsTheMasksOfPixels) {
   EXPECT_EQ(at(1, 33), 128) << "the second sample";
 }
 
-TEST(MaskPicture, AContactSheetIsForPicturesAlone) {
+TEST(MaskPicture, AContactSheetIsForWhatCanBeDrawn) {
   const SampleSpec spec{{{"features", ElementType::kFloat32, {1}, 0, 0}}, {}};
   std::vector<uint8_t> records;
   Append(1.0F, &records);
   Append(2.0F, &records);
   EXPECT_THAT(MakeContactSheet(*Two(spec, {"a", "b"}, records), {}),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("shows pictures; data set two is features float32 [1]")));
+                       HasSubstr("shows pictures, and sound by class; data set two is features")));
 }
 
 TEST(NumberRanges, AreThoseOfEachFeatureAndValue) {

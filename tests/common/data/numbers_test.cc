@@ -5,7 +5,7 @@
 
 #include "common/base/half.h"
 #include "common/data/input_moments.h"
-#include "tests/common/data/files.h"
+#include "tests/common/data/records.h"
 
 namespace distillery {
 namespace {
@@ -43,16 +43,9 @@ StoredSamples Mixed() {
   return samples;
 }
 
-std::shared_ptr<const Dataset> Open(StoredSamples samples) {
-  auto dataset = Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
-                                 {"mixed", "train", 2});
-  EXPECT_THAT(dataset, IsOk());
-  return *dataset;
-}
-
 TEST(Numbers, AreThoseOfTheRecordsInTheTypesThatModelsTake) {
   EXPECT_THAT(CheckSamples(Mixed()), IsOk());
-  const auto dataset = Open(Mixed());
+  const auto dataset = OpenTrain(Mixed());
   const std::vector<int64_t> rows = {2, 0};
   std::vector<float> features(4);
   std::vector<int64_t> tokens(4);
@@ -73,7 +66,7 @@ TEST(Numbers, AreThoseOfTheRecordsInTheTypesThatModelsTake) {
 }
 
 TEST(Numbers, AViewIsForPictures) {
-  const auto dataset = Open(Mixed());
+  const auto dataset = OpenTrain(Mixed());
   View view;
   ASSERT_OK_AND_ASSIGN(view.augmentation, Augmentation::Parse("flip"));
   EXPECT_THAT(LoadNumbers(*dataset, {0}, view, {}),
@@ -82,7 +75,7 @@ TEST(Numbers, AViewIsForPictures) {
 }
 
 TEST(Numbers, ColumnsHaveMomentsAndWholeNumbersHaveNone) {
-  ASSERT_OK_AND_ASSIGN(const std::vector<Moments> moments, InputMoments(*Open(Mixed())));
+  ASSERT_OK_AND_ASSIGN(const std::vector<Moments> moments, InputMoments(*OpenTrain(Mixed())));
   // Of 0, 1, 2 and 3: mean 3/2, variance 5/4.
   ASSERT_EQ(moments.size(), 3);
   EXPECT_FLOAT_EQ(moments[0].mean, 1.5F);
@@ -105,18 +98,18 @@ TEST(Numbers, NumbersFarFromZeroHaveTheDeviationOfTheirDifferences) {
   samples.records.clear();
   constexpr float kFar = 4e7F;  // float32 holds every fourth number there
   for (const float i : {0.0F, 4.0F, 8.0F, 12.0F}) Append<float>({kFar + i}, &samples.records);
-  ASSERT_OK_AND_ASSIGN(const std::vector<Moments> moments, InputMoments(*Open(samples)));
+  ASSERT_OK_AND_ASSIGN(const std::vector<Moments> moments, InputMoments(*OpenTrain(samples)));
   EXPECT_FLOAT_EQ(moments[0].mean, kFar + 8);  // 6 is rounded to it
   EXPECT_FLOAT_EQ(moments[0].deviation, std::sqrt(20.0F));
 }
 
 TEST(Numbers, EveryByteOfARecordIsInTheDigestAndItsFormToo) {
-  const std::string digest = Open(Mixed())->digest();
-  EXPECT_EQ(Open(Mixed())->digest(), digest);
+  const std::string digest = OpenTrain(Mixed())->digest();
+  EXPECT_EQ(OpenTrain(Mixed())->digest(), digest);
   const auto differs = [&](const std::function<void(StoredSamples&)>& change) {
     StoredSamples samples = Mixed();
     change(samples);
-    return Open(std::move(samples))->digest() != digest;
+    return OpenTrain(std::move(samples))->digest() != digest;
   };
   const size_t bytes = Mixed().records.size();
   for (size_t i = 0; i < bytes; ++i) {

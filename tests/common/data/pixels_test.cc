@@ -5,6 +5,7 @@
 
 #include "common/base/checksum.h"
 #include "common/data/digits.h"
+#include "common/data/numbers.h"
 #include "tests/common/data/files.h"
 
 namespace distillery {
@@ -29,7 +30,7 @@ std::vector<int64_t> AllRows(const Dataset& dataset) {
 std::vector<float> Pixels(const Dataset& dataset, const std::vector<int64_t>& rows,
                           const View& view) {
   std::vector<float> output(rows.size() * static_cast<size_t>(dataset.shape().size()), -1);
-  EXPECT_THAT(LoadPixels(dataset, rows, view, output.data()), IsOk());
+  EXPECT_THAT(LoadNumbers(dataset, rows, view, {{output.data()}}), IsOk());
   return output;
 }
 
@@ -67,7 +68,7 @@ TEST(ScalePixels, DividesEveryByteAsFloats) {
   }
 }
 
-TEST(LoadPixels, ScalesToZeroToOneInTheOrderAskedFor) {
+TEST(LoadNumbersOfPictures, ScalesToZeroToOneInTheOrderAskedFor) {
   StoredSamples samples = SortedByClass(3, 1);
   samples.records = {0, 51, 255};
   const auto dataset = Make(samples);
@@ -80,7 +81,7 @@ TEST(LoadPixels, ScalesToZeroToOneInTheOrderAskedFor) {
   }
 }
 
-TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
+TEST(LoadNumbersOfPictures, ViewIsKeyedByTheStoredIndexNotByTheRow) {
   const StoredSamples digits = *ReadBuiltInDigits();
   const View view = ViewOf("jitter:2+flip", 5, 3);
   const auto train = Make(digits, "train");
@@ -93,7 +94,7 @@ TEST(LoadPixels, ViewIsKeyedByTheStoredIndexNotByTheRow) {
   }
 }
 
-TEST(LoadPixels, IsLoadRecordsOverTheScaleBitForBit) {
+TEST(LoadNumbersOfPictures, IsLoadRecordsOverTheScaleBitForBit) {
   // 64 bytes with scale 16, then 3 x 5 x 7 and, larger than a page, 1 x 80 x 80 with scale 255.
   for (const auto& dataset :
        {Make(*ReadBuiltInDigits()), Make(ThreeImages({3, 5, 7})), Make(ThreeImages({1, 80, 80}))}) {
@@ -110,7 +111,7 @@ TEST(LoadPixels, IsLoadRecordsOverTheScaleBitForBit) {
   }
 }
 
-TEST(LoadPixels, OfManyRowsIsThatOfEachRow) {
+TEST(LoadNumbersOfPictures, OfManyRowsIsThatOfEachRow) {
   const auto dataset = Make(ThreeImages({3, 5, 7}));
   for (const char* const augmentation : {"none", "crop:4+flip"}) {
     const View view = ViewOf(augmentation, 5, 3);
@@ -125,7 +126,7 @@ TEST(LoadPixels, OfManyRowsIsThatOfEachRow) {
 }
 
 // As above for augmentations, the floats that a model is given may never change.
-TEST(LoadPixels, GivesTheBitsOnRecord) {
+TEST(LoadNumbersOfPictures, GivesTheBitsOnRecord) {
   const auto digits = Make(*ReadBuiltInDigits());
   const std::vector<float> pixels = Pixels(*digits, AllRows(*digits), ViewOf("jitter:2", 5, 3));
   EXPECT_EQ(

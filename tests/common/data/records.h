@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/data/dataset.h"
 #include "common/data/samples.h"
+#include "tests/common/status_matchers.h"
 
 namespace distillery {
 
@@ -22,6 +26,15 @@ std::vector<T> NumbersOf(const StoredSamples& samples, int64_t index, int64_t of
   std::vector<T> numbers(static_cast<size_t>(count));
   std::memcpy(numbers.data(), samples.Record(index) + offset, numbers.size() * sizeof(T));
   return numbers;
+}
+
+// The training split, in shards of two.
+inline std::shared_ptr<const Dataset> OpenTrain(StoredSamples samples) {
+  const std::string name = samples.name;
+  auto dataset = Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)),
+                                 {name, "train", 2});
+  EXPECT_THAT(dataset, IsOk());
+  return *dataset;
 }
 
 }  // namespace distillery

@@ -15,9 +15,7 @@ using ::testing::IsEmpty;
 
 class TextFolderTest : public ::testing::Test {
  protected:
-  void Write(const std::string& name, const std::string& bytes) {
-    ASSERT_THAT(WriteFileDurably(folder_.File(name), bytes), IsOk());
-  }
+  void Write(const std::string& name, const std::string& bytes) { folder_.Write(name, bytes); }
   void WriteJsonl(const std::string& train) {
     Write("train.jsonl", train);
     Write("test.jsonl", "{\"text\": \"b\", \"label\": \"no\"}\n");

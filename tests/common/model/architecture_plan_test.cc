@@ -12,7 +12,9 @@ using ::testing::HasSubstr;
 TEST(ArchitecturePlan, HelpListsEachFamilyOnce) {
   EXPECT_EQ(ArchitectureHelp(),
             "mlp:IN-HIDDEN-...-OUT, lenet, resnet8 to resnet110, wrn-D-W, "
-            "transformer:LAYERS-HEADS-WIDTH, gru:STATES-LAYERS or unet:CHANNELS-LEVELS");
+            "transformer:LAYERS-HEADS-WIDTH, gru:STATES-LAYERS, unet:CHANNELS-LEVELS, "
+            "mobilenetv2:PERCENT, vit:LAYERS-HEADS-WIDTH-PATCH, dscnn:CHANNELS-BLOCKS or "
+            "conv1d:CHANNELS");
 }
 
 TEST(ArchitecturePlan, AnUnknownNameGetsTheNearestOfAllFamilies) {
@@ -31,7 +33,9 @@ TEST(ArchitecturePlan, ANameThatFitsSomeDataIsGood) {
   for (const char* const name :
        {"lenet", "resnet8", "wrn-10-1", "transformer:2-4-128", "transformer:2-4-128,causal",
         "transformer:1-1-8,dropout=0.1,input_dropout=0.1", "gru:64", "gru:64-2,dropout=0.5",
-        "gru:64,channels_last", "unet:16", "unet:16-2,dropout=0.2"}) {
+        "gru:64,channels_last", "unet:16", "unet:16-2,dropout=0.2", "mobilenetv2",
+        "mobilenetv2:35,dropout=0.2", "vit:2-4-64-4", "vit:1-1-8-7,dropout=0.1", "dscnn:64",
+        "dscnn:64-6,dropout=0.1", "conv1d:32,input_dropout=0.1"}) {
     EXPECT_THAT(CheckArchitecture(name), IsOk()) << name;
   }
 }
@@ -50,7 +54,17 @@ TEST(ArchitecturePlan, SizesThatCannotBeAreRefusedWithAnExample) {
         std::pair("gru:64-", "LAYERS must be 1 to 64"),
         std::pair("unet:0", "CHANNELS must be 1 to 1024"),
         std::pair("unet:16-4", "LEVELS must be 2 to 3, as in unet:16 or unet:16-2"),
-        std::pair("unet:16-2-1", "has more than 2 numbers")}) {
+        std::pair("unet:16-2-1", "has more than 2 numbers"),
+        std::pair("mobilenetv2:5", "PERCENT must be 10 to 400, as in mobilenetv2:50"),
+        std::pair("mobilenetv2:", "PERCENT must be"),
+        std::pair("mobilenetv2x", "unknown architecture \"mobilenetv2x\""),
+        std::pair("mobilenetv22:50", "unknown architecture"),
+        std::pair("vit:2-4-64", "PATCH must be 1 to 256, as in vit:6-4-128-4"),
+        std::pair("vit:2-4-64-512", "PATCH must be 1 to 256"),
+        std::pair("vit:2-3-64-4", "WIDTH must be a multiple of HEADS, got 64 and 3"),
+        std::pair("dscnn:", "CHANNELS must be 1 to 1024, as in dscnn:64 or dscnn:64-4"),
+        std::pair("dscnn:64-33", "BLOCKS must be 1 to 32"),
+        std::pair("conv1d:0", "CHANNELS must be 1 to 1024, as in conv1d:32")}) {
     EXPECT_THAT(CheckArchitecture(name),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)))
         << name;
@@ -120,6 +134,19 @@ TEST(ArchitecturePlan, DataThatDoNotFitAreRefusedWithWhatTheyHave) {
       {"unet:4", Samples({picture}), "gives an answer at each pixel, [30, 30]"},
       {"unet:4", Samples({picture}, {30, 30}), "multiples of 4, since it halves them 2 times"},
       {"unet:4-2", Samples({Numbers("picture", {1, 31, 30})}, {31, 30}), "1 x 31 x 30"},
+      {"mobilenetv2", Samples({Numbers("picture", {3, 8, 7})}), "at least 8 x 8, the data has 3 x"},
+      {"mobilenetv2", Samples({picture}, {30, 30}), "gives one answer for a sample"},
+      {"mobilenetv2", Samples({tokens}), "takes pictures or float numbers"},
+      {"vit:1-1-8-4", Samples({picture}), "multiples of PATCH, 4, the data has"},
+      {"vit:1-1-8-5", Samples({tokens}), "takes pictures or float numbers"},
+      {"dscnn:4", Samples({Numbers("log_mel", {1, 3, 10})}), "at least 4 bands x 10 frames"},
+      {"dscnn:4", Samples({Numbers("log_mel", {4, 10})}), "takes pictures or float numbers"},
+      {"conv1d:4", Samples({Numbers("audio", {1, 1099})}), "at least 1100 samples"},
+      {"conv1d:4", Samples({Numbers("audio", {1, 1, 2000})}), "[samples] or [channels, samples]"},
+      {"conv1d:4", Samples({tokens}), "[samples] or [channels, samples]"},
+      {"conv1d:4", Samples({Numbers("audio", {2000}), Numbers("mask", {2000})}),
+       "[samples] or [channels, samples]"},
+      {"conv1d:4", Samples({Numbers("audio", {2000})}, {2000}), "gives one answer for a sample"},
   };
   for (const Case& one : cases) {
     EXPECT_THAT(PlanArchitecture(one.architecture, one.spec, 3),
@@ -140,6 +167,21 @@ TEST(ArchitecturePlan, WeightsAreCountedInAllLayersThatMultiply) {
   EXPECT_EQ(count("gru:5", Samples({Numbers("a", {2, 6})})), 3 * 5 * 2 + 3 * 5 * 5 + 5 * 3);
   EXPECT_EQ(count("transformer:1-2-8", Samples({Tokens("tokens", 6, 11)})),
             11 * 8 + 6 * 8 + 4 * 8 * 8 + 2 * 8 * 32 + 8 * 3);
+}
+
+TEST(ArchitecturePlan, Mobilenetv2HasTheParametersOfTorchvisionsNetwork) {
+  const std::vector<Layer> layers =
+      *PlanArchitecture("mobilenetv2", SampleSpec::Pictures({3, 32, 32}, 255), 10);
+  int64_t sum = 0;
+  for (const Layer& layer : layers) {
+    for (const LayerTensor& tensor : TensorsOf(layer)) {
+      int64_t elements = tensor.buffer ? 0 : 1;
+      for (const int64_t size : tensor.shape) elements *= size;
+      sum += elements;
+    }
+  }
+  // 3,504,872 for 1,000 classes (torchvision's table of models), each of which has 1,281.
+  EXPECT_EQ(sum, 3'504'872 - 990 * 1'281);
 }
 
 }  // namespace

@@ -40,6 +40,18 @@ inline Descriptor ConnectTo(const std::string& address, in_addr_t from = INADDR_
   return result;
 }
 
+// What the server sends until `text` is in it, or else until it closes; blocks for that.
+inline std::string ReadUntil(const Descriptor& connection, const std::string& text) {
+  std::string all;
+  char buffer[4096];
+  ssize_t size = 0;
+  while (all.find(text) == std::string::npos &&
+         (size = recv(connection.get(), buffer, sizeof(buffer), 0)) > 0) {
+    all.append(buffer, static_cast<size_t>(size));
+  }
+  return all;
+}
+
 // What the server sends until it closes; blocks for that.
 inline std::string ReadToEnd(const Descriptor& connection) {
   std::string all;
