@@ -20,6 +20,7 @@
 #include "common/data/idx.h"
 #include "common/data/image_folder.h"
 #include "common/data/npy_folder.h"
+#include "common/data/tar_folder.h"
 #include "common/data/text_folder.h"
 
 namespace distillery {
@@ -41,11 +42,11 @@ constexpr Format kFormats[] = {
     {HoldsCsv, ReadCsvFolder, "CSV (train.csv)"},
     {HoldsJsonl, ReadJsonlFolder, "JSONL (train.jsonl)"},
     {HoldsPlainText, ReadPlainTextFolder, "plain text (train.txt)"},
+    {HoldsTar, ReadTarFolder, "tar archives (train*.tar)"},
     {HoldsImageFolder, ReadImageFolder, "images by class (train/)"}};
 constexpr const char* kFormatNames =
     "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text, "
-    "images "
-    "by class in train and test";
+    "tar archives, images by class in train and test";
 constexpr const char* kBuiltIn = "digits";
 
 // The formats that the folder holds.

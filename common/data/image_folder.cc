@@ -24,6 +24,7 @@
 #include "common/data/class_names.h"
 #include "common/data/image_file.h"
 #include "common/data/image_resize.h"
+#include "common/data/tar_folder.h"
 
 namespace distillery {
 namespace {
@@ -401,7 +402,7 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
 
 bool HoldsImageFolder(const std::string& folder) {
   std::error_code ignored;
-  return std::filesystem::is_directory(folder + "/train", ignored);
+  return std::filesystem::is_directory(folder + "/train", ignored) && !HoldsTar(folder);
 }
 
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder) {

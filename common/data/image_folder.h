@@ -26,7 +26,7 @@ struct ImageFolderOptions {
 // INVALID_ARGUMENT for text that is no JSON object of the five keys, or values that no image has.
 absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& text);
 
-// Whether the folder holds a folder `train`.
+// Whether the folder holds a folder `train`, and no tar archives of samples (HoldsTar).
 bool HoldsImageFolder(const std::string& folder);
 
 // Classes are the sorted names of train's folders; the samples of a split lie class by class in the
