@@ -18,18 +18,18 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kBlock = 512;
+constexpr int64_t kTarBlock = 512;
 // Of one extended header or long name.
 constexpr int64_t kMaxExtensionBytes = int64_t{1} << 20;
 
 // A field of a header: up to its first zero.
-absl::string_view Field(const char* header, size_t offset, size_t size) {
+absl::string_view TarField(const char* header, size_t offset, size_t size) {
   return {header + offset, strnlen(header + offset, size)};
 }
 
 // A number in octal, or in base 256 if the first bit is set (GNU). None if it is neither, negative
 // or too large.
-std::optional<int64_t> Number(const char* field, size_t size) {
+std::optional<int64_t> TarNumber(const char* field, size_t size) {
   int64_t value = 0;
   if ((static_cast<uint8_t>(field[0]) & 0x80U) != 0) {
     for (size_t i = 0; i < size; ++i) {
@@ -56,9 +56,9 @@ std::optional<int64_t> Number(const char* field, size_t size) {
 bool ChecksumFits(const char* header) {
   constexpr int64_t kField = 148;
   constexpr int64_t kFieldBytes = 8;
-  const std::optional<int64_t> stated = Number(header + kField, kFieldBytes);
+  const std::optional<int64_t> stated = TarNumber(header + kField, kFieldBytes);
   int64_t sum = 0;
-  for (int64_t i = 0; i < kBlock; ++i) {
+  for (int64_t i = 0; i < kTarBlock; ++i) {
     const bool own = i >= kField && i < kField + kFieldBytes;
     sum += own ? ' ' : static_cast<uint8_t>(header[i]);
   }
@@ -86,7 +86,7 @@ absl::Status TarReader::Fault(absl::StatusCode code, const std::string& what) co
 absl::StatusOr<std::optional<TarMember>> TarReader::Next() {
   Override override;
   while (true) {
-    std::array<char, kBlock> block{};
+    std::array<char, kTarBlock> block{};
     if (offset_ == 0 && file_.size() >= 2) {
       DISTILLERY_RETURN_IF_ERROR(file_.ReadAt(0, 2, block.data()));
       if (IsGzip({block.data(), 2})) {
@@ -94,11 +94,11 @@ absl::StatusOr<std::optional<TarMember>> TarReader::Next() {
             name_, " is gzip-compressed: members cannot be read on demand; run gunzip"));
       }
     }
-    if (file_.size() - offset_ < kBlock) {
+    if (file_.size() - offset_ < kTarBlock) {
       return Fault(absl::StatusCode::kDataLoss,
                    "the archive is cut short: there is no block of zeros at its end");
     }
-    DISTILLERY_RETURN_IF_ERROR(file_.ReadAt(offset_, kBlock, block.data()));
+    DISTILLERY_RETURN_IF_ERROR(file_.ReadAt(offset_, kTarBlock, block.data()));
     if (AllZero({block.data(), block.size()})) {
       DISTILLERY_RETURN_IF_ERROR(CheckEnd());
       return std::nullopt;
@@ -109,7 +109,7 @@ absl::StatusOr<std::optional<TarMember>> TarReader::Next() {
                        ? "this is no tar archive: the checksum of its first header does not fit"
                        : "a damaged header: its checksum does not fit");
     }
-    const std::optional<int64_t> bytes = Number(&block[124], 12);
+    const std::optional<int64_t> bytes = TarNumber(&block[124], 12);
     if (!bytes.has_value()) {
       return Fault(absl::StatusCode::kDataLoss, "the size of a member is no number");
     }
@@ -118,7 +118,7 @@ absl::StatusOr<std::optional<TarMember>> TarReader::Next() {
       return TakeMember(block.data(), *bytes, override);
     }
     DISTILLERY_ASSIGN_OR_RETURN(std::string text, ReadExtension(*bytes));
-    if (type == 'L') override.name = std::string(Field(text.data(), 0, text.size()));
+    if (type == 'L') override.name = std::string(TarField(text.data(), 0, text.size()));
     if (type == 'x' || type == 'g') {
       DISTILLERY_RETURN_IF_ERROR(TakePax(text, type == 'g', &override));
     }
@@ -131,13 +131,13 @@ absl::StatusOr<std::string> TarReader::ReadExtension(int64_t bytes) {
         absl::StatusCode::kDataLoss,
         absl::StrCat("an extended header of ", bytes, " bytes, the limit is ", kMaxExtensionBytes));
   }
-  const int64_t padded = (bytes + kBlock - 1) / kBlock * kBlock;
-  if (padded > file_.size() - offset_ - kBlock) {
+  const int64_t padded = (bytes + kTarBlock - 1) / kTarBlock * kTarBlock;
+  if (padded > file_.size() - offset_ - kTarBlock) {
     return Fault(absl::StatusCode::kDataLoss, "the archive is cut short in an extended header");
   }
   std::string text(static_cast<size_t>(bytes), '\0');
-  DISTILLERY_RETURN_IF_ERROR(file_.ReadAt(offset_ + kBlock, bytes, text.data()));
-  offset_ += kBlock + padded;
+  DISTILLERY_RETURN_IF_ERROR(file_.ReadAt(offset_ + kTarBlock, bytes, text.data()));
+  offset_ += kTarBlock + padded;
   return text;
 }
 
@@ -183,8 +183,8 @@ absl::StatusOr<std::optional<TarMember>> TarReader::TakeMember(const char* heade
   if (override.name.has_value()) {
     member.name = *override.name;
   } else {
-    const absl::string_view name = Field(header, 0, 100);
-    const absl::string_view prefix = Field(header, 345, 155);
+    const absl::string_view name = TarField(header, 0, 100);
+    const absl::string_view prefix = TarField(header, 345, 155);
     // GNU's own format has "ustar  " and other things in the place of the prefix.
     const bool ustar = absl::string_view(header + 257, 6) == absl::string_view("ustar\0", 6);
     member.name = ustar && !prefix.empty() ? absl::StrCat(prefix, "/", name) : std::string(name);
@@ -201,14 +201,14 @@ absl::StatusOr<std::optional<TarMember>> TarReader::TakeMember(const char* heade
   member.bytes = override.bytes.value_or(bytes);
   // Of folders, links and devices there are no bytes, whatever the size says.
   if (member.is_folder || (type >= '1' && type <= '6')) member.bytes = 0;
-  member.offset = offset_ + kBlock;
+  member.offset = offset_ + kTarBlock;
   if (member.bytes > file_.size() - member.offset) {
     return Fault(
         absl::StatusCode::kDataLoss,
         absl::StrCat("the archive is cut short: member ", PlainText(member.name), " has ",
                      member.bytes, " bytes, ", file_.size() - member.offset, " are there"));
   }
-  const int64_t padding = (kBlock - member.bytes % kBlock) % kBlock;
+  const int64_t padding = (kTarBlock - member.bytes % kTarBlock) % kTarBlock;
   offset_ = member.offset + member.bytes + padding;
   return member;
 }

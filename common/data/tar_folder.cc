@@ -33,7 +33,7 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxOptionsBytes = 65536;
+constexpr int64_t kMaxTarOptionsBytes = 65536;
 constexpr int64_t kMaxLabelBytes = 65536;
 
 bool IsArchive(absl::string_view name) {
@@ -42,7 +42,7 @@ bool IsArchive(absl::string_view name) {
 }
 
 // The archives of a split, within the folder, sorted.
-std::vector<std::string> Archives(const std::string& folder, const std::string& split) {
+std::vector<std::string> ArchivesOf(const std::string& folder, const std::string& split) {
   std::vector<std::string> names;
   if (const auto beside = ListFolder(folder); beside.ok()) {
     for (const std::string& file : beside->files) {
@@ -65,7 +65,7 @@ constexpr const char* LabelPlaceText(LabelPlace place) {
   return place == LabelPlace::kJson ? "\"cls\" or \"label\" of a member json" : "its folder";
 }
 
-struct Entry {
+struct TarEntry {
   PicturePlace place;
   // The picture's name, in the text of all names.
   uint64_t name_at = 0;
@@ -74,25 +74,25 @@ struct Entry {
   int32_t label = 0;
 };
 
-struct Split {
+struct TarSplit {
   std::vector<InputFile> archives;
   std::vector<std::string> archive_names;
-  std::vector<Entry> entries;
+  std::vector<TarEntry> entries;
   std::string names;
 
-  absl::string_view NameOf(const Entry& entry) const {
+  absl::string_view NameOf(const TarEntry& entry) const {
     return absl::string_view(names).substr(entry.name_at, entry.name_bytes);
   }
 };
 
 // Up to the first dot after the last slash.
-absl::string_view KeyOf(absl::string_view name) {
+absl::string_view TarKeyOf(absl::string_view name) {
   const size_t slash = name.rfind('/');
   return name.substr(0, name.find('.', slash == absl::string_view::npos ? 0 : slash));
 }
 
 // The members of one key as they come.
-struct Group {
+struct TarGroup {
   std::string key;
   std::string picture;
   PicturePlace place;
@@ -108,8 +108,8 @@ class TarFolderReader {
 
   absl::StatusOr<StoredSamples> Read() {
     DISTILLERY_RETURN_IF_ERROR(ReadOptions());
-    Split train;
-    Split test;
+    TarSplit train;
+    TarSplit test;
     DISTILLERY_RETURN_IF_ERROR(ReadSplit("train", &train));
     DISTILLERY_RETURN_IF_ERROR(ReadSplit("test", &test));
     DISTILLERY_RETURN_IF_ERROR(NameClasses(train, test));
@@ -142,7 +142,7 @@ class TarFolderReader {
         DISTILLERY_ASSIGN_OR_RETURN(given_names_, ReadClassNames(path));
         continue;
       }
-      DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxOptionsBytes));
+      DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTarOptionsBytes));
       DISTILLERY_ASSIGN_OR_RETURN(options_, ParseImageFolderOptions(text));
     }
     if (!options_.skip_corrupt) return absl::OkStatus();
@@ -151,8 +151,8 @@ class TarFolderReader {
         "when they are read; leave it out, and pack the archives without damaged pictures");
   }
 
-  absl::Status ReadSplit(const std::string& name, Split* split) {
-    split->archive_names = Archives(folder_, name);
+  absl::Status ReadSplit(const std::string& name, TarSplit* split) {
+    split->archive_names = ArchivesOf(folder_, name);
     if (split->archive_names.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("there are no archives ", name, "*.tar or ", name, "/*.tar"));
@@ -171,12 +171,12 @@ class TarFolderReader {
     return absl::OkStatus();
   }
 
-  absl::Status ReadArchive(uint32_t number, Split* split) {
+  absl::Status ReadArchive(uint32_t number, TarSplit* split) {
     const InputFile& file = split->archives[number];
     const std::string archive = PlainText(split->archive_names[number]);
     const size_t before = split->entries.size();
     TarReader reader(file, archive);
-    std::optional<Group> group;
+    std::optional<TarGroup> group;
     while (true) {
       DISTILLERY_ASSIGN_OR_RETURN(const std::optional<TarMember> member, reader.Next());
       if (!member.has_value()) break;
@@ -185,7 +185,7 @@ class TarFolderReader {
         Count("members that are no plain files", archive, member->name);
         continue;
       }
-      const absl::string_view key = KeyOf(member->name);
+      const absl::string_view key = TarKeyOf(member->name);
       if (key.empty() || absl::EndsWith(key, "/")) {
         Count("members whose names start with a dot", archive, member->name);
         continue;
@@ -194,7 +194,7 @@ class TarFolderReader {
         DISTILLERY_RETURN_IF_ERROR(Finish(archive, *group, split));
         group.reset();
       }
-      if (!group.has_value()) group = Group{std::string(key), "", {}, {}, {}};
+      if (!group.has_value()) group = TarGroup{std::string(key), "", {}, {}, {}};
       DISTILLERY_RETURN_IF_ERROR(Take(file, archive, number, *member, &*group));
       Report(archive, reader.offset(), file.size());
     }
@@ -204,7 +204,7 @@ class TarFolderReader {
   }
 
   absl::Status Take(const InputFile& file, const std::string& archive, uint32_t number,
-                    const TarMember& member, Group* group) {
+                    const TarMember& member, TarGroup* group) {
     const std::string ending = absl::AsciiStrToLower(
         member.name.substr(std::min(group->key.size() + 1, member.name.size())));
     const std::string name = absl::StrCat(archive, ": ", PlainText(member.name));
@@ -240,7 +240,7 @@ class TarFolderReader {
 
   // The label's text and where it stands.
   absl::StatusOr<std::pair<std::string, LabelPlace>> LabelOf(const std::string& place,
-                                                             const Group& group) const {
+                                                             const TarGroup& group) const {
     if (group.cls.has_value()) {
       return std::pair{std::string(absl::StripAsciiWhitespace(*group.cls)), LabelPlace::kCls};
     }
@@ -270,7 +270,7 @@ class TarFolderReader {
     return std::pair{group.key.substr(first, end - first), LabelPlace::kFolder};
   }
 
-  absl::Status Finish(const std::string& archive, const Group& group, Split* split) {
+  absl::Status Finish(const std::string& archive, const TarGroup& group, TarSplit* split) {
     const std::string place = absl::StrCat(archive, ": the sample ", PlainText(group.key));
     if (group.picture.empty()) {
       return absl::InvalidArgumentError(
@@ -300,9 +300,9 @@ class TarFolderReader {
   }
 
   // Sets the names of classes, and for each label's text its class.
-  absl::Status NameClasses(const Split& train, const Split& test) {
+  absl::Status NameClasses(const TarSplit& train, const TarSplit& test) {
     std::vector<bool> in_train(labels_.size());
-    for (const Entry& entry : train.entries) in_train[entry.label] = true;
+    for (const TarEntry& entry : train.entries) in_train[entry.label] = true;
     bool numbers = *label_place_ != LabelPlace::kFolder;
     int64_t most = 0;
     for (const auto& [text, id] : labels_) {
@@ -342,9 +342,9 @@ class TarFolderReader {
   }
 
   // A sample with the label, for messages.
-  static std::string PlaceOf(int32_t label, const Split& train, const Split& test) {
-    for (const Split* const split : {&train, &test}) {
-      for (const Entry& entry : split->entries) {
+  static std::string PlaceOf(int32_t label, const TarSplit& train, const TarSplit& test) {
+    for (const TarSplit* const split : {&train, &test}) {
+      for (const TarEntry& entry : split->entries) {
         if (entry.label != label) continue;
         return absl::StrCat(PlainText(split->archive_names[entry.place.archive]), ": ",
                             PlainText(split->NameOf(entry)));
@@ -354,32 +354,32 @@ class TarFolderReader {
   }
 
   // Class by class, by the pictures' names.
-  absl::Status Sort(Split* split) const {
-    std::vector<Entry>& entries = split->entries;
+  absl::Status Sort(TarSplit* split) const {
+    std::vector<TarEntry>& entries = split->entries;
     // A key's names follow one another, since a dot comes after it.
-    std::sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    std::sort(entries.begin(), entries.end(), [&](const TarEntry& a, const TarEntry& b) {
       return std::pair{split->NameOf(a), a.place.archive} <
              std::pair{split->NameOf(b), b.place.archive};
     });
     for (size_t i = 1; i < entries.size(); ++i) {
-      const absl::string_view key = KeyOf(split->NameOf(entries[i]));
-      if (key != KeyOf(split->NameOf(entries[i - 1]))) continue;
+      const absl::string_view key = TarKeyOf(split->NameOf(entries[i]));
+      if (key != TarKeyOf(split->NameOf(entries[i - 1]))) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           "two samples have the key ", PlainText(key), ", in ",
           PlainText(split->archive_names[entries[i - 1].place.archive]), " and ",
           PlainText(split->archive_names[entries[i].place.archive]),
           "; the members of a sample must follow one another, and each needs a key of its own"));
     }
-    std::stable_sort(entries.begin(), entries.end(), [&](const Entry& a, const Entry& b) {
+    std::stable_sort(entries.begin(), entries.end(), [&](const TarEntry& a, const TarEntry& b) {
       return class_of_[a.label] < class_of_[b.label];
     });
     return absl::OkStatus();
   }
 
-  void Store(Split split, const ImageShape& shape) {
+  void Store(TarSplit split, const ImageShape& shape) {
     std::vector<PicturePlace> places;
     places.reserve(split.entries.size());
-    for (const Entry& entry : split.entries) {
+    for (const TarEntry& entry : split.entries) {
       samples_.labels.push_back(class_of_[entry.label]);
       places.push_back(entry.place);
     }
@@ -446,7 +446,7 @@ class TarFolderReader {
 bool HoldsTar(const std::string& folder) {
   const auto classes = ListFolder(folder + "/train");
   const bool by_class = classes.ok() && !classes->folders.empty();
-  return !by_class && !Archives(folder, "train").empty();
+  return !by_class && !ArchivesOf(folder, "train").empty();
 }
 
 absl::StatusOr<StoredSamples> ReadTarFolder(const std::string& name, const std::string& folder) {
