@@ -13,6 +13,7 @@
 #include "common/data/array_elements.h"
 #include "common/data/array_labels.h"
 #include "common/data/data_options.h"
+#include "common/data/record_file.h"
 
 namespace distillery {
 namespace {

@@ -22,6 +22,7 @@
 #include "common/data/image_folder.h"
 #include "common/data/npy_folder.h"
 #include "common/data/sound_folder.h"
+#include "common/data/tar_folder.h"
 #include "common/data/text_folder.h"
 
 namespace distillery {
@@ -38,7 +39,9 @@ struct Format {
 int KindOfFiles(const std::string& folder) {
   return FindSampleFileKind(folder, {kImageFiles, kSoundFiles});
 }
-bool HoldsImages(const std::string& folder) { return KindOfFiles(folder) == 0; }
+bool HoldsImages(const std::string& folder) {
+  return KindOfFiles(folder) == 0 && !HoldsTar(folder);
+}
 bool HoldsSounds(const std::string& folder) { return KindOfFiles(folder) == 1; }
 
 constexpr Format kFormats[] = {
@@ -50,11 +53,13 @@ constexpr Format kFormats[] = {
     {HoldsCsv, ReadCsvFolder, "CSV (train.csv)"},
     {HoldsJsonl, ReadJsonlFolder, "JSONL (train.jsonl)"},
     {HoldsPlainText, ReadPlainTextFolder, "plain text (train.txt)"},
+    {HoldsTar, ReadTarFolder, "tar archives (train*.tar)"},
     {HoldsImages, ReadImageFolder, "images by class (train/)"},
     {HoldsSounds, ReadSoundFolder, "recordings by class (train/)"}};
 constexpr const char* kFormatNames =
     "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text, "
-    "images or recordings by class in train and test, or listed in labels.csv, or in folders of "
+    "tar archives, images or recordings by class in train and test, or listed in labels.csv, or in "
+    "folders of "
     "classes with {\"test_fraction\": 0.2} in dataset.json";
 constexpr const char* kBuiltIn = "digits";
 

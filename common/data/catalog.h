@@ -1,6 +1,6 @@
 // Finds data sets by name: the built-in digits, and folders under a data folder, whatever their
 // format: MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text,
-// image and sound files by class.
+// tar archives, image and sound files by class.
 //
 // Threads: safe for all. The first opening of a data set reads its files, without a lock: whoever
 // wants the same data set waits, all others go on. Later openings share the samples, which are kept

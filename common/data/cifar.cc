@@ -8,6 +8,7 @@
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/class_names.h"
+#include "common/data/record_file.h"
 
 namespace distillery {
 namespace {

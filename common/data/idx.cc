@@ -14,6 +14,7 @@
 #include "common/data/class_names.h"
 #include "common/data/file_kind.h"
 #include "common/data/gzip.h"
+#include "common/data/record_file.h"
 
 namespace distillery {
 namespace {

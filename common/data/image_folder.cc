@@ -129,11 +129,7 @@ class ImageFolderReader {
   absl::StatusOr<Image> ReadImage(const std::string& path) const {
     DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes,
                                 ReadFile(absl::StrCat(folder_, "/", path), kMaxImageFileBytes));
-    DISTILLERY_ASSIGN_OR_RETURN(
-        Image image, DecodeImage(bytes, options_.channels, PlainText(path), options_.alpha));
-    if (options_.height == 0) return image;
-    return options_.crop ? ResizeAndCrop(image, options_.height, options_.width)
-                         : Resize(image, options_.height, options_.width);
+    return DecodeSample(bytes, options_, PlainText(path));
   }
 
   // Takes the shape of the first image for that of all, and compares the others.
@@ -283,6 +279,15 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
   }
   if (!status.ok()) return Annotate(status, "dataset.json");
   return options;
+}
+
+absl::StatusOr<Image> DecodeSample(absl::string_view bytes, const ImageFolderOptions& options,
+                                   const std::string& name) {
+  DISTILLERY_ASSIGN_OR_RETURN(Image image,
+                              DecodeImage(bytes, options.channels, name, options.alpha));
+  if (options.height == 0) return image;
+  return options.crop ? ResizeAndCrop(image, options.height, options.width)
+                      : Resize(image, options.height, options.width);
 }
 
 absl::StatusOr<StoredSamples> ReadImageFolder(const std::string& name, const std::string& folder) {

@@ -35,6 +35,11 @@ absl::StatusOr<ImageFolderOptions> ParseImageFolderOptions(const std::string& te
 // What class_files.h needs to know of them.
 inline constexpr SampleFileKind kImageFiles{"images", kImageEndings, &HasImageExtension};
 
+// A file's bytes as the picture that its sample is, but for a grey one among those in colour.
+// Errors as DecodeImage, with `name` for the file, and as Resize.
+absl::StatusOr<Image> DecodeSample(absl::string_view bytes, const ImageFolderOptions& options,
+                                   const std::string& name);
+
 // Samples lie in the order of class_files.h, which also says which folders are read. First the
 // headers of all files are read; then the files are decoded on all cores, so that only a bounded
 // number of bytes is in memory at a time.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/input_file.h"
+#include "common/data/record_source.h"
 
 namespace distillery {
 
@@ -22,30 +23,20 @@ struct RecordLayout {
   int64_t count = 0;
 };
 
-// One record to read.
-struct RecordWish {
-  // Stored index: of the sample in its data set.
-  uint32_t index = 0;
-  // The place of the record in the output.
-  uint32_t place = 0;
-};
-
-class RecordFile {
+class RecordFile : public RecordSource {
  public:
   RecordFile(InputFile file, const RecordLayout& layout)
       : file_(std::move(file)), layout_(layout) {}
 
-  const std::string& name() const { return file_.name(); }
-  int64_t count() const { return layout_.count; }
-  int64_t record_bytes() const { return layout_.record_bytes; }
+  std::string name() const override { return file_.name(); }
+  int64_t count() const override { return layout_.count; }
+  int64_t record_bytes() const override { return layout_.record_bytes; }
 
   // Errors as InputFile::ReadAt. REQUIRES: 0 <= record < count().
-  absl::Status Read(int64_t record, uint8_t* output) const;
-  // Reads all to their places in output [.., record_bytes()]; neighbours, and those with little
-  // between, in one go. The first record has the stored index `first_index`.
-  // REQUIRES: `wishes` are sorted by index, and of records of this file.
+  absl::Status Read(int64_t record, uint8_t* output) const override;
+  // Neighbours, and those with little between, in one go.
   absl::Status Read(const RecordWish* wishes, int64_t wish_count, int64_t first_index,
-                    uint8_t* output) const;
+                    uint8_t* output) const override;
 
  private:
   int64_t OffsetOf(int64_t record) const { return layout_.offset + record * layout_.stride; }

@@ -8,10 +8,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "common/base/input_file.h"
 #include "common/data/index_list.h"
 #include "common/data/label_list.h"
 #include "common/data/left_out.h"
-#include "common/data/record_file.h"
+#include "common/data/record_source.h"
 #include "common/data/sample_spec.h"
 
 namespace distillery {
@@ -33,7 +34,7 @@ struct StoredSamples {
   // The records, if they are held in memory: size() * record_bytes() bytes.
   std::vector<uint8_t> records;
   // Else the files that hold them, of the samples one after the other.
-  std::vector<std::shared_ptr<const RecordFile>> files;
+  std::vector<std::shared_ptr<const RecordSource>> files;
   // Class of each sample, 0 to class_names.size() - 1; 0 if the label is in the record.
   LabelList labels;
   // Stored indexes of the two given splits.
@@ -62,7 +63,7 @@ inline constexpr int64_t kMaxStoredBytes = int64_t{4} << 30;
 inline constexpr int64_t kMaxSamples = INT32_MAX;
 
 // Reads records to output [.., record_bytes()], each to its place; in the order of the files,
-// whatever that of the wishes, which it sorts. Errors as RecordFile::Read.
+// whatever that of the wishes, which it sorts. Errors as RecordSource::Read.
 absl::Status ReadRecords(const StoredSamples& samples, std::vector<RecordWish>* wishes,
                          uint8_t* output);
 // The same for one.

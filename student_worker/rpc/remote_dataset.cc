@@ -12,6 +12,7 @@
 #include "common/base/spool_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/record_check.h"
+#include "common/data/record_file.h"
 #include "common/rpc/status_conversion.h"
 #include "distillery/v1/teacher_service.grpc.pb.h"
 #include "student_worker/rpc/shard_stream.h"
