@@ -15,7 +15,7 @@ MOST_BYTES_OF_README = 12288
 MOST_LINES_OF_README = 200
 MOST_BYTES_OF_A_PAGE = 10240
 KEY_REFERENCE = "docs/run-spec.md"
-PAGES = ("getting-started", "distillation", "run-spec", "data", "pictures", "sound", "augmentation", "models", "students", "teacher", "coordinator",
+PAGES = ("getting-started", "distillation", "run-spec", "data", "pictures", "sound", "archives", "augmentation", "models", "students", "teacher", "coordinator",
          "operations", "metrics", "security", "guarantees", "faults", "gpu", "experiments", "python",
          "design", *(f"measured/{page}" for page in ("training", "teacher", "coordinator", "students",
                                                       "gpu", "paper-mnist")))

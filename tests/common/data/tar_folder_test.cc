@@ -1,6 +1,8 @@
 #include "common/data/tar_folder.h"
 
+#include <cmath>
 #include <cstdio>
+#include <vector>
 
 #include "common/base/files.h"
 #include "common/data/dataset.h"
@@ -103,6 +105,68 @@ TEST_F(TarFolderTest, LabelsAreNumbersNamesOrFolders) {
                                HasSubstr("the sample 9 has its label from \"cls\"")));
 }
 
+// NPY 1.0.
+std::string Npy(const std::string& type, const std::string& shape, const std::string& elements) {
+  std::string header =
+      "{'descr': '" + type + "', 'fortran_order': False, 'shape': " + shape + ", }";
+  header += std::string(63 - (10 + header.size()) % 64, ' ') + "\n";
+  return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(header.size()) + '\0' + header +
+         elements;
+}
+std::string Floats(const std::vector<float>& values, const std::string& shape = "(2,)") {
+  return Npy("<f4", shape,
+             std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+}
+
+TEST_F(TarFolderTest, ArraysAreSamplesToo) {
+  Write("val-0.tar", Archive(Member("9.npy", Floats({5, 6})) + Member("9.cls", "1")));
+  Write("train-0.tar", Archive(Member("1.mel.npy", Floats({1, 2})) + Member("1.cls", "1") +
+                               Member("2.npy", Floats({3, 4})) + Member("2.cls", "0")));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_THAT(CheckSamples(samples), IsOk());
+  EXPECT_EQ(samples.spec.ToString(), "features float32 [2] -> classes");
+  EXPECT_THAT(samples.labels, ElementsAre(0, 1, 1));
+  std::vector<float> record(2);
+  ASSERT_THAT(ReadRecord(samples, 0, reinterpret_cast<uint8_t*>(record.data())), IsOk());
+  EXPECT_THAT(record, ElementsAre(3, 4));
+}
+
+TEST_F(TarFolderTest, ArraysThatAreNotAsTheFirstAreNamed) {
+  const auto second = [&](const std::string& array) -> std::string {
+    Write("val-0.tar", Archive(Member("9.npy", Floats({5, 6})) + Member("9.cls", "1")));
+    Write("train-0.tar", Archive(Member("1.npy", Floats({1, 2})) + Member("1.cls", "0") +
+                                 Member("2.npy", array) + Member("2.cls", "1")));
+    const absl::StatusOr<StoredSamples> samples = Read();
+    EXPECT_THAT(samples, IsOk());
+    if (!samples.ok()) return "";
+    std::vector<uint8_t> record(8);
+    return std::string(ReadRecord(*samples, 1, record.data()).message());
+  };
+  EXPECT_THAT(second(Floats({1, 2, 3}, "(3,)")),
+              HasSubstr("train-0.tar: the member at byte 2560 is <f4 [3], the first array is <f4 "
+                        "[2]; all arrays"));
+  EXPECT_THAT(second(Floats({1, NAN})), HasSubstr("element 1 is nan"));
+  EXPECT_THAT(second("no"), HasSubstr("the member at byte 2560"));
+  const std::string whole = Npy("<i4", "(1,)", std::string(4, '\0'));
+  EXPECT_THAT(Fault(Archive(Member("1.npy", whole) + Member("1.cls", "0"))).message(),
+              HasSubstr("has whole numbers, <i4"));
+  EXPECT_THAT(Fault(Archive(Member("1.npy", Floats({1, 2})) + Member("1.cls", "0"))).message(),
+              HasSubstr("is a picture, those before it are arrays"));
+}
+
+TEST_F(TarFolderTest, OptionsThatMeanNothingHereAreRefused) {
+  WriteTest();
+  Write("train-0.tar", Archive(Member("cat/1.png", Grey(1, 2)) + Member("dog/2.png", Grey(3, 4))));
+  for (const char* const options : {R"({"skip_corrupt": true})", R"({"test_fraction": 0.5})"}) {
+    Write("dataset.json", options);
+    EXPECT_THAT(Read(),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is for folders of")));
+  }
+  Write("dataset.json", R"({"height": 1, "width": 1, "resize": "crop"})");
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, Read());
+  EXPECT_EQ(samples.spec.ToString(), "image uint8 [1, 1, 1] -> classes");
+}
+
 TEST_F(TarFolderTest, LongNamesOfPaxAndGnuAreTaken) {
   const std::string folder(120, 'x');
   const std::string record = "path=" + folder + "/cat/1.png\n";
@@ -130,7 +194,8 @@ TEST_F(TarFolderTest, FaultsNameTheArchiveAndThePlace) {
   EXPECT_THAT(Fault(Archive(Member("/1.png", ""))), says(invalid, "/1.png leads outside"));
   EXPECT_THAT(Fault(Archive(Member("1.png", Grey(1, 2)))), says(invalid, "has no label"));
   EXPECT_THAT(Fault(Archive(Member("cat/1.cls", "0"))), says(invalid, "has no picture"));
-  EXPECT_THAT(Fault(Archive(sample + Member("cat/1.jpg", "x"))), says(invalid, "two pictures or arrays"));
+  EXPECT_THAT(Fault(Archive(sample + Member("cat/1.jpg", "x"))),
+              says(invalid, "two pictures or arrays"));
   EXPECT_THAT(Fault(Archive(sample + Member("dog/2.png", Grey(1, 2)) + sample)),
               says(invalid, "two samples have the key cat/1"));
   EXPECT_THAT(Fault(std::string("\x1F\x8B\x08", 3) + std::string(600, 'x')),
