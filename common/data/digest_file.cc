@@ -1,9 +1,7 @@
 #include "common/data/digest_file.h"
 
 #include <charconv>
-#include <cstdlib>
-#include <filesystem>
-#include <system_error>
+#include <tuple>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
@@ -16,6 +14,7 @@
 #include "common/base/logging.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "common/data/side_file.h"
 
 namespace distillery {
 namespace {
@@ -44,15 +43,6 @@ std::string KeyOf(const SplitRows& rows, const std::string& split) {
   return key;
 }
 
-// The user's folder for what may be lost, or "".
-std::string CacheFolder() {
-  const char* const set = std::getenv("XDG_CACHE_HOME");
-  if (set != nullptr && *set == '/') return absl::StrCat(set, "/distillery");
-  const char* const home = std::getenv("HOME");
-  if (home != nullptr && *home == '/') return absl::StrCat(home, "/.cache/distillery");
-  return "";
-}
-
 // Takes "WORD NUMBER NUMBER...\n" from the start of `text`.
 bool TakeNumbers(absl::string_view word, std::vector<int64_t>* numbers, absl::string_view* text) {
   const size_t end = text->find('\n');
@@ -76,20 +66,9 @@ absl::Status Write(const std::string& path, absl::string_view text) {
 DigestFile::DigestFile(const SplitRows& rows, const std::string& split)
     : key_(KeyOf(rows, split)),
       shard_count_(static_cast<size_t>(rows.shard_count())),
-      channel_count_(SumCount(rows.samples->spec)) {
-  const std::string& folder = rows.samples->sources.folder;
-  const std::string name = absl::StrCat(split, "-", rows.shard_size, ".digests");
-  paths_.push_back(absl::StrCat(folder, "/.distillery/", name));
-  const std::string cache = CacheFolder();
-  std::error_code error;
-  const std::string whole = std::filesystem::canonical(folder, error).string();
-  if (!cache.empty() && !error) {
-    // Data sets of one name in several folders do not push each other out.
-    constexpr size_t kFolderDigits = 16;
-    paths_.push_back(
-        absl::StrCat(cache, "/", Sha256Hex(whole).substr(0, kFolderDigits), "-", name));
-  }
-}
+      channel_count_(SumCount(rows.samples->spec)),
+      paths_(SidePaths(rows.samples->sources.folder,
+                       absl::StrCat(split, "-", rows.shard_size, ".digests"))) {}
 
 std::optional<ShardDigests> DigestFile::Load() const {
   for (const std::string& path : paths_) {

@@ -1,7 +1,6 @@
 // The side file that keeps what took reading all of a data set to learn: the SHA-256 of each shard
 // of a split and the sums of its pixels. It holds for files of the same names, sizes and
-// modification times alone. It lies beside the data, in FOLDER/.distillery; where that cannot be
-// written, in $XDG_CACHE_HOME/distillery or ~/.cache/distillery.
+// modification times alone. It lies where side_file.h says.
 //
 // It is a text; the last line is the CRC-32C of all before it. Losing it costs one reading of the
 // data.

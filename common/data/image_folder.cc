@@ -1,7 +1,10 @@
 #include "common/data/image_folder.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +21,7 @@
 #include "common/data/class_files.h"
 #include "common/data/image_file.h"
 #include "common/data/image_resize.h"
+#include "common/data/kept_pictures.h"
 
 namespace distillery {
 namespace {
@@ -55,6 +59,12 @@ class ImageFolderReader {
     std::vector<ImageEntry> train = EntriesOf(std::move(found.train));
     std::vector<ImageEntry> test = EntriesOf(std::move(found.test));
     const size_t files = train.size() + test.size();
+    std::optional<KeptPictures> kept;
+    if (files >= kLeastKeptPictures) kept = FindKept(train, test);
+    if (kept.has_value() && TakeKept(kept->Load(), train, test)) {
+      samples_.left_out = std::move(found.left_out);
+      return std::move(samples_);
+    }
     DISTILLERY_RETURN_IF_ERROR(LookAtHeaders(&train));
     DISTILLERY_RETURN_IF_ERROR(LookAtHeaders(&test));
     DISTILLERY_RETURN_IF_ERROR(CheckShapes(train, test));
@@ -64,6 +74,10 @@ class ImageFolderReader {
     DISTILLERY_RETURN_IF_ERROR(CheckClassesOfTrain());
     samples_.left_out = bad_.LeftOutFiles();
     std::move(found.left_out.begin(), found.left_out.end(), std::back_inserter(samples_.left_out));
+    // What a damaged file was left out for is not kept.
+    if (kept.has_value() && bad_.empty()) {
+      (void)TakeKept(kept->Store(samples_.shape(), samples_.records), train, test);
+    }
     return std::move(samples_);
   }
 
@@ -74,7 +88,49 @@ class ImageFolderReader {
     const absl::StatusOr<std::string> text = ReadTextFile(path, kMaxOptionsBytes);
     if (!text.ok()) return WithoutFolder(text.status(), folder_, "dataset.json");
     DISTILLERY_ASSIGN_OR_RETURN(options_, ParseImageFolderOptions(*text));
+    options_text_ = *text;
     return absl::OkStatus();
+  }
+
+  // Where the pictures of these files are kept; nowhere if one of them cannot be looked at.
+  std::optional<KeptPictures> FindKept(const std::vector<ImageEntry>& train,
+                                       const std::vector<ImageEntry>& test) const {
+    std::string key = absl::StrCat("options ", options_text_.size(), " ", options_text_, "\n");
+    for (const auto* const split : {&train, &test}) {
+      std::vector<std::string> lines(split->size());
+      OnAllCores(split->size(), [&](size_t i) {
+        const ImageEntry& entry = (*split)[i];
+        struct stat file {};
+        if (stat(absl::StrCat(folder_, "/", entry.path).c_str(), &file) != 0) return;
+        lines[i] =
+            absl::StrCat(entry.path.size(), " ", entry.path, " ", entry.label, " ", file.st_size,
+                         " ", file.st_mtim.tv_sec, ".", file.st_mtim.tv_nsec, "\n");
+      });
+      absl::StrAppend(&key, "split of ", split->size(), "\n");
+      for (const std::string& line : lines) {
+        if (line.empty()) return std::nullopt;
+        key += line;
+      }
+    }
+    return std::optional<KeptPictures>(std::in_place, folder_, key);
+  }
+
+  // Makes the samples of what was kept of these files, if it is all of them.
+  bool TakeKept(std::optional<KeptPictures::Content> content, const std::vector<ImageEntry>& train,
+                const std::vector<ImageEntry>& test) {
+    const auto count = static_cast<int64_t>(train.size() + test.size());
+    if (!content.has_value() || content->records->count() != count) return false;
+    samples_.spec = SampleSpec::Pictures(content->shape, 255);
+    samples_.records = {};
+    samples_.labels = {};
+    for (const auto* const split : {&train, &test}) {
+      for (const ImageEntry& entry : *split) samples_.labels.push_back(entry.label);
+    }
+    samples_.train = IndexList::Range(0, static_cast<int64_t>(train.size()));
+    samples_.test = IndexList::Range(samples_.train.size(), static_cast<int64_t>(test.size()));
+    samples_.files = {std::move(content->records)};
+    samples_.sources = {folder_, {std::move(content->stamp)}};
+    return true;
   }
 
   static std::vector<ImageEntry> EntriesOf(std::vector<ClassFile> files) {
@@ -235,6 +291,7 @@ class ImageFolderReader {
 
   const std::string folder_;
   ImageFolderOptions options_;
+  std::string options_text_;
   // Images that are to be stored, of both splits.
   size_t planned_ = 0;
   BadFiles bad_;

@@ -42,7 +42,8 @@ absl::StatusOr<Image> DecodeSample(absl::string_view bytes, const ImageFolderOpt
 
 // Samples lie in the order of class_files.h, which also says which folders are read. First the
 // headers of all files are read; then the files are decoded on all cores, so that only a bounded
-// number of bytes is in memory at a time.
+// number of bytes is in memory at a time. Of many files what was decoded is kept (kept_pictures.h)
+// and read on demand.
 //   INVALID_ARGUMENT     as FindClassFiles; images of another size, or in colour where the
 //                        first is grey, that dataset.json does not settle
 //   RESOURCE_EXHAUSTED   more than kMaxStoredBytes of pixels: known before any is decoded
