@@ -59,8 +59,8 @@ class ImageFolderReader {
     std::vector<ImageEntry> train = EntriesOf(std::move(found.train));
     std::vector<ImageEntry> test = EntriesOf(std::move(found.test));
     const size_t files = train.size() + test.size();
-    std::optional<KeptPictures> kept;
-    if (files >= kLeastKeptPictures) kept = FindKept(train, test);
+    const std::optional<KeptPictures> kept =
+        files >= kLeastKeptPictures ? FindKept(train, test) : std::nullopt;
     if (kept.has_value() && TakeKept(kept->Load(), train, test)) {
       samples_.left_out = std::move(found.left_out);
       return std::move(samples_);
