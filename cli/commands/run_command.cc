@@ -9,6 +9,8 @@
 #include "cli/runs/spec_files.h"
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
+#include "common/data/catalog.h"
+#include "common/run/run_data.h"
 
 namespace distillery {
 namespace {
@@ -41,6 +43,7 @@ class RunCommand : public Command {
     LocalRun run;
     run.spec = spec_;
     DISTILLERY_RETURN_IF_ERROR(ResolveStudent(spec_path_, &run.spec));
+    DISTILLERY_RETURN_IF_ERROR(ResolveClasses(&run.spec));
     std::string& model = run.spec.teacher.model;
     if (spec_.needs_teacher()) {
       if (model.empty()) {
@@ -67,6 +70,13 @@ class RunCommand : public Command {
   }
 
  private:
+  absl::Status ResolveClasses(RunSpec* spec) const {
+    if (spec->dataset.exclude_class_names.empty()) return absl::OkStatus();
+    DatasetCatalog catalog(data_dir_);
+    DISTILLERY_ASSIGN_OR_RETURN(const auto training, catalog.Open(spec->TrainingData()));
+    return Annotate(ResolveClassNames(training->class_names(), spec), spec_path_);
+  }
+
   std::string spec_path_;
   std::string folder_;
   std::string data_dir_;

@@ -55,7 +55,7 @@ class SubmitCommand : public RemoteCommand {
     const bool sweep = !swept.front().values.empty();
     const std::string request = request_id_.empty() ? RandomHex(16) : request_id_;
     DISTILLERY_RETURN_IF_ERROR(CheckFiles(&swept));
-    DISTILLERY_RETURN_IF_ERROR(CheckData(swept));
+    DISTILLERY_RETURN_IF_ERROR(CheckData(&swept));
     DISTILLERY_ASSIGN_OR_RETURN(const RunClient client, RunClient::Connect(flags_));
     std::vector<v1::Run> runs;
     for (SweptRun& one : swept) {
@@ -92,13 +92,13 @@ class SubmitCommand : public RemoteCommand {
   }
 
  private:
-  absl::Status CheckData(const std::vector<SweptRun>& swept) {
+  absl::Status CheckData(std::vector<SweptRun>* swept) {
     data_.teacher_is_named = !data_.teacher.empty();
     if (!data_.teacher_is_named && IsLoopback(flags_.address)) data_.teacher = "127.0.0.1:7001";
     data_.transport = flags_.transport;
     RunDataCheck check(data_);
-    for (const SweptRun& one : swept) {
-      DISTILLERY_RETURN_IF_ERROR(Annotate(check.Check(one.spec), spec_path_));
+    for (SweptRun& one : *swept) {
+      DISTILLERY_RETURN_IF_ERROR(Annotate(check.Check(&one.spec), spec_path_));
     }
     return absl::OkStatus();
   }

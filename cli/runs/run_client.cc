@@ -58,6 +58,10 @@ absl::StatusOr<RunClient> RunClient::Connect(const CoordinatorFlags& flags) {
 
 absl::StatusOr<v1::Run> RunClient::Submit(const std::string& request_id,
                                           const RunSpec& spec) const {
+  if (!spec.dataset.exclude_class_names.empty()) {
+    return absl::InvalidArgumentError(
+        "dataset.exclude_classes has names, which only a look at the data turns into numbers");
+  }
   v1::SubmitRunRequest request;
   request.set_request_id(request_id);
   *request.mutable_spec() = ToProto(spec);

@@ -26,14 +26,16 @@ class RunDataCheck {
   };
   explicit RunDataCheck(const Options& options) : options_(options), catalog_(options.data_dir) {}
 
-  // NOT_FOUND for a data set that is not known, with the nearest name; INVALID_ARGUMENT for one
-  // that the run does not fit (CheckFitsData); else errors of the files or of the teacher. A
-  // warning in the log says what could not be checked. REQUIRES: the spec is valid.
-  absl::Status Check(const RunSpec& spec);
+  // Also resolves the classes that the spec names, which needs the data: INVALID_ARGUMENT if they
+  // are not found. NOT_FOUND for a data set that is not known, with the nearest name;
+  // INVALID_ARGUMENT for one that the run does not fit (CheckFitsData); else errors of the files or
+  // of the teacher. A warning in the log says what could not be checked. REQUIRES: the spec is
+  // valid.
+  absl::Status Check(RunSpec* spec);
 
  private:
-  absl::Status CheckHere(const RunSpec& spec);
-  absl::Status CheckAtTeacher(const RunSpec& spec) const;
+  absl::Status CheckHere(RunSpec* spec);
+  absl::Status CheckAtTeacher(RunSpec* spec) const;
 
   const Options options_;
   DatasetCatalog catalog_;

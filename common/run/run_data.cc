@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/names.h"
 #include "common/base/status_macros.h"
+#include "common/base/text.h"
 #include "common/data/augmentation.h"
 #include "common/data/picture_sizes.h"
 #include "common/model/architecture_plan.h"
@@ -21,6 +23,25 @@ absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec&
   absl::StatusOr<SampleSpec> samples = Shrunk(data, picture[0], picture[1]);
   if (!samples.ok()) return Annotate(samples.status(), "student.picture");
   return samples;
+}
+
+absl::Status ResolveClassNames(const std::vector<std::string>& class_names, RunSpec* spec) {
+  std::vector<int64_t>& classes = spec->dataset.exclude_classes;
+  for (const std::string& name : spec->dataset.exclude_class_names) {
+    const auto found = std::find(class_names.begin(), class_names.end(), name);
+    if (found == class_names.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("dataset.exclude_classes: ", UnknownName("class", name, class_names)));
+    }
+    const int64_t number = found - class_names.begin();
+    if (std::find(classes.begin(), classes.end(), number) != classes.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "dataset.exclude_classes names class ", PlainText(name), ", number ", number, ", twice"));
+    }
+    classes.push_back(number);
+  }
+  spec->dataset.exclude_class_names.clear();
+  return absl::OkStatus();
 }
 
 absl::Status CheckFitsData(const RunSpec& spec, const SampleSpec& samples, int64_t class_count) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +17,11 @@ namespace distillery {
 // if that is set. INVALID_ARGUMENT, naming the field and both sizes, if the data has no pictures or
 // smaller ones. REQUIRES: the spec is valid.
 absl::StatusOr<SampleSpec> StudentSamples(const RunSpec& spec, const SampleSpec& data);
+
+// Puts the numbers of the classes in the place of their names in dataset.exclude_classes.
+// INVALID_ARGUMENT for a name that the data set has not, with the nearest one, and for a class that
+// is there twice.
+absl::Status ResolveClassNames(const std::vector<std::string>& class_names, RunSpec* spec);
 
 // INVALID_ARGUMENT naming the field whose value does not fit samples of that kind, of which each
 // answer has `class_count` numbers: the augmentation, the architecture's sizes, top_k, the classes

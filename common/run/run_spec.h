@@ -25,6 +25,9 @@ struct RunSpec {
     // "all", "none", or the fraction of samples whose label is used, such as "0.1".
     std::string labels = "all";
     std::vector<int64_t> exclude_classes;
+    // What exclude_classes of a YAML file names. ResolveClassNames (run_data.h) turns it into
+    // numbers before the run begins: no record and no message has it.
+    std::vector<std::string> exclude_class_names;
     double sample_fraction = 1;
     double label_noise = 0;
   } dataset;

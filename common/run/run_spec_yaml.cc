@@ -6,7 +6,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/files.h"
 #include "common/base/names.h"
 #include "common/base/status_macros.h"
@@ -20,20 +22,30 @@ class YamlReader {
   YamlReader(const YAML::Node& root, std::string file_name)
       : file_name_(std::move(file_name)), at_(root) {}
 
+  void Field(const char* name, std::vector<int64_t>& value) {
+    const YAML::Node node = error_.ok() ? at_[name] : YAML::Node();
+    if (absl::string_view(name) != "exclude_classes" || !error_.ok() || !node.IsDefined() ||
+        !node.IsSequence()) {
+      return FieldOfType(name, value);
+    }
+    known_.emplace_back(name);
+    lines_[absl::StrCat(prefix_, name)] = Line(node);
+    for (const YAML::Node& element : node) {
+      // "3" in quotes is a name.
+      int64_t number = 0;
+      if (!element.IsScalar()) {
+        Fail(Line(node),
+             absl::StrCat(prefix_, name, " must be a list of classes such as [cat, 7]"));
+      } else if (element.Tag() != "!" && absl::SimpleAtoi(element.Scalar(), &number)) {
+        value.push_back(number);
+      } else {
+        class_names_.push_back(element.Scalar());
+      }
+    }
+  }
   template <typename T>
   void Field(const char* name, T& value) {
-    known_.emplace_back(name);
-    if (!error_.ok()) return;
-    const YAML::Node node = at_[name];
-    if (!node.IsDefined()) return;
-    lines_[absl::StrCat(prefix_, name)] = Line(node);
-    constexpr bool kList =
-        std::is_same_v<T, std::vector<int64_t>> || std::is_same_v<T, std::vector<std::string>>;
-    if ((kList ? !node.IsSequence() : !node.IsScalar()) || !Convert(node, &value)) {
-      Fail(Line(node), absl::StrCat(prefix_, name, " must be ", TypeName(value),
-                                    node.IsScalar() ? absl::StrCat(", got \"", node.Scalar(), "\"")
-                                                    : std::string()));
-    }
+    FieldOfType(name, value);
   }
 
   template <typename Body>
@@ -78,6 +90,8 @@ class YamlReader {
   }
 
   absl::Status error() const { return error_; }
+  // The classes that exclude_classes has by name.
+  const std::vector<std::string>& class_names() const { return class_names_; }
   // The line of `path`, or of the group that it would stand in, or 1.
   int LineOf(const std::string& path) const {
     auto found = lines_.find(path);
@@ -86,6 +100,21 @@ class YamlReader {
   }
 
  private:
+  template <typename T>
+  void FieldOfType(const char* name, T& value) {
+    known_.emplace_back(name);
+    if (!error_.ok()) return;
+    const YAML::Node node = at_[name];
+    if (!node.IsDefined()) return;
+    lines_[absl::StrCat(prefix_, name)] = Line(node);
+    constexpr bool kList =
+        std::is_same_v<T, std::vector<int64_t>> || std::is_same_v<T, std::vector<std::string>>;
+    if ((kList ? !node.IsSequence() : !node.IsScalar()) || !Convert(node, &value)) {
+      Fail(Line(node), absl::StrCat(prefix_, name, " must be ", TypeName(value),
+                                    node.IsScalar() ? absl::StrCat(", got \"", node.Scalar(), "\"")
+                                                    : std::string()));
+    }
+  }
   static int Line(const YAML::Node& node) { return node.Mark().line + 1; }
   static const char* TypeName(const std::string&) { return "text"; }
   static const char* TypeName(int64_t) { return "a whole number"; }
@@ -116,6 +145,7 @@ class YamlReader {
   YAML::Node at_;
   std::string prefix_;
   std::vector<std::string> known_;
+  std::vector<std::string> class_names_;
   std::map<std::string, int> lines_;
   absl::Status error_;
 };
@@ -128,6 +158,7 @@ absl::StatusOr<RunSpec> RunSpecFromYaml(const YAML::Node& root, const std::strin
   VisitRunSpec(reader, spec);
   reader.CheckKeys();
   DISTILLERY_RETURN_IF_ERROR(reader.error());
+  spec.dataset.exclude_class_names = reader.class_names();
   const FieldError error = FindFieldError(spec);
   if (!error.path.empty()) {
     return absl::InvalidArgumentError(

@@ -55,6 +55,20 @@ TEST(CheckFitsData, NamesTheFieldThatDoesNotFit) {
   EXPECT_THAT(CheckFitsData(spec, kDigits, 2), Refused("leaves no class"));
 }
 
+TEST(ResolveClassNames, PutsNumbersInThePlaceOfNames) {
+  const std::vector<std::string> names = {"cat", "dog", "3", "frog"};
+  RunSpec spec = MakeSpec();
+  spec.dataset.exclude_classes = {1};
+  spec.dataset.exclude_class_names = {"frog", "3"};
+  ASSERT_THAT(ResolveClassNames(names, &spec), IsOk());
+  EXPECT_EQ(spec.dataset.exclude_classes, (std::vector<int64_t>{1, 3, 2}));
+  EXPECT_TRUE(spec.dataset.exclude_class_names.empty());
+  spec.dataset.exclude_class_names = {"dgo"};
+  EXPECT_THAT(ResolveClassNames(names, &spec), Refused("dataset.exclude_classes", "dog"));
+  spec.dataset.exclude_class_names = {"dog"};
+  EXPECT_THAT(ResolveClassNames(names, &spec), Refused("names class dog, number 1, twice"));
+}
+
 TEST(CheckFitsData, AStudentMustBeForSuchSamplesAndAnswers) {
   SampleSpec text;
   text.inputs = {{"tokens", ElementType::kInt64, {6}, 0, 256}};

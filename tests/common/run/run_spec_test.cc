@@ -396,6 +396,26 @@ TEST(RunSpecFromJson, IsReadBackToTheSameSpec) {
   EXPECT_EQ(RunSpecToJson(read), RunSpecToJson(FullSpec()));
 }
 
+TEST(ParseRunSpec, ClassesThatAreLeftOutHaveNamesOrNumbers) {
+  const auto parse = [](const std::string& classes) {
+    return ParseRunSpec(
+        "student: {architecture: lenet}\ntraining: {local_steps: 3}\n"
+        "dataset:\n  exclude_classes: " +
+            classes + "\n",
+        "run.yaml");
+  };
+  ASSERT_OK_AND_ASSIGN(const RunSpec spec, parse("[cat, 7, \"3\", 'a dog', -x]"));
+  EXPECT_EQ(spec.dataset.exclude_classes, (std::vector<int64_t>{7}));
+  EXPECT_EQ(spec.dataset.exclude_class_names,
+            (std::vector<std::string>{"cat", "3", "a dog", "-x"}));
+  for (const auto& [classes, what] :
+       {std::pair{"[[1]]", "run.yaml:4: dataset.exclude_classes must be a list of classes"},
+        std::pair{"cat", "run.yaml:4: dataset.exclude_classes must be a list"},
+        std::pair{"[1, 1]", "run.yaml:4: dataset.exclude_classes names class 1 twice"}}) {
+    EXPECT_THAT(parse(classes), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(what)));
+  }
+}
+
 TEST(RunSpecFromJson, WhatAnOlderVersionDidNotKnowKeepsItsDefault) {
   ASSERT_OK_AND_ASSIGN(const RunSpec read,
                        RunSpecFromJson(R"({"name":"old","student":{"architecture":"lenet"},)"
