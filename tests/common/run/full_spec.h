@@ -16,7 +16,8 @@ inline RunSpec FullSpec() {
   RunSpec spec;
   spec.name = "full.run-1";
   spec.seed = -9007199254740993;  // no double holds it
-  spec.dataset = {"mnist", "fit", "validation", 256, "crop:4+flip", 3, "0.25", {3, 7}, 0.5, 0.125};
+  spec.dataset = {"mnist", "fit",  "validation", 256, "crop:4+flip", 3,
+                  "0.25",  {3, 7}, {},           0.5, 0.125};
   spec.teacher.model = "folder with spaces/\"t\": #1 \xC3\xA9\t\n.pt";
   spec.teacher.digest = std::string(64, 'b');
   spec.student.architecture = "lenet";
