@@ -81,13 +81,22 @@ class DatasetCommand : public Command {
   }
 
  private:
+  struct SplitCounts {
+    std::string name;
+    int64_t size = 0;
+    // By class.
+    std::vector<int64_t> counts;
+  };
+
   struct Findings {
     // Samples of the split, by class.
     std::vector<int64_t> counts;
+    // Of all splits.
+    std::vector<SplitCounts> splits;
     // Names of classes that no sample of train has.
     std::vector<std::string> untrained;
     int64_t test_samples = 0;
-    int64_t test_samples_in_train = 0;
+    SharedSamples shared;
     // Of other samples than images by class: the first ones, and what their numbers are.
     std::vector<Sample> samples;
     NumberRanges ranges;
@@ -105,7 +114,17 @@ class DatasetCommand : public Command {
       if (trained[i] == 0) findings.untrained.push_back(dataset.class_names()[i]);
     }
     findings.test_samples = test->size();
-    DISTILLERY_ASSIGN_OR_RETURN(findings.test_samples_in_train, CountSharedSamples(*train, *test));
+    DISTILLERY_ASSIGN_OR_RETURN(findings.shared, FindSharedSamples(*train, *test));
+    for (const std::string& split : KnownSplits()) {
+      SplitCounts& counts = findings.splits.emplace_back();
+      counts.name = split;
+      const auto opened = catalog->Open({reference_.name, split, reference_.shard_size});
+      // Of few samples no part may be left for validation.
+      if (absl::IsInvalidArgument(opened.status())) continue;
+      DISTILLERY_RETURN_IF_ERROR(opened.status());
+      counts.size = (*opened)->size();
+      DISTILLERY_ASSIGN_OR_RETURN(counts.counts, CountLabels(**opened));
+    }
     if (dataset.spec().is_picture_by_class()) return findings;
     std::vector<int64_t> first;
     for (int64_t row = 0; row < std::min(kSamplesShown, dataset.size()); ++row) {
@@ -133,9 +152,18 @@ class DatasetCommand : public Command {
 
   static std::string ClassTable(const Dataset& dataset, const Findings& findings,
                                 const std::string& samples) {
-    std::vector<std::vector<std::string>> rows = {{"class", samples}};
+    std::vector<std::vector<std::string>> rows = {{"class"}};
+    for (const SplitCounts& split : findings.splits) rows.front().push_back(split.name);
     for (size_t i = 0; i < findings.counts.size(); ++i) {
-      rows.push_back({dataset.class_names()[i], absl::StrCat(findings.counts[i])});
+      std::vector<std::string>& row = rows.emplace_back();
+      row.push_back(dataset.class_names()[i]);
+      for (const SplitCounts& split : findings.splits) {
+        row.push_back(absl::StrCat(split.counts.empty() ? 0 : split.counts[i]));
+      }
+    }
+    rows.push_back({absl::StrCat("all ", samples)});
+    for (const SplitCounts& split : findings.splits) {
+      rows.back().push_back(absl::StrCat(split.size));
     }
     return FormatTable(rows);
   }
@@ -259,6 +287,19 @@ class DatasetCommand : public Command {
     return json;
   }
 
+  // Which ones, by the numbers that --index takes.
+  static std::string SharedText(const SharedSamples& shared) {
+    if (shared.first.empty()) return "";
+    const auto more = shared.count - static_cast<int64_t>(shared.first.size());
+    return absl::StrCat(": ",
+                        absl::StrJoin(shared.first, ", ",
+                                      [](std::string* out, const std::pair<int64_t, int64_t>& one) {
+                                        absl::StrAppend(out, "test ", one.first, " is train ",
+                                                        one.second);
+                                      }),
+                        more > 0 ? absl::StrCat(" and ", more, " more") : "");
+  }
+
   std::string Text(const Dataset& dataset, const Findings& findings) const {
     std::string text = absl::StrFormat("%s/%s: %s\n%d shards of %d, digest %s\n", reference_.name,
                                        reference_.split, Describe(dataset), dataset.shard_count(),
@@ -273,8 +314,16 @@ class DatasetCommand : public Command {
           &text, "classes without training samples: ", JoinFirst(findings.untrained, most), "\n");
     }
     const std::string samples = pictures ? "images" : "samples";
-    absl::StrAppend(&text, findings.test_samples_in_train, " of ", findings.test_samples, " test ",
-                    samples, " are also among the training ", samples, "\n\n");
+    if (!pictures) {
+      absl::StrAppend(&text, "splits: ",
+                      absl::StrJoin(findings.splits, ", ",
+                                    [](std::string* out, const SplitCounts& split) {
+                                      absl::StrAppend(out, split.name, " ", split.size);
+                                    }),
+                      "\n");
+    }
+    absl::StrAppend(&text, findings.shared.count, " of ", findings.test_samples, " test ", samples,
+                    " are also among the training ", samples, SharedText(findings.shared), "\n\n");
     absl::StrAppend(&text,
                     pictures ? ClassTable(dataset, findings, samples) : Details(dataset, findings));
     if (!sheet_path_.empty()) absl::StrAppend(&text, "\npicture in ", PlainText(sheet_path_), "\n");
@@ -303,7 +352,15 @@ class DatasetCommand : public Command {
       json["left_out"].push_back({{"what", left_out.what}, {"file_count", left_out.file_count}});
     }
     json["classes_without_training"] = findings.untrained;
-    json["test_samples_in_train"] = findings.test_samples_in_train;
+    json["test_samples_in_train"] = findings.shared.count;
+    json["first_test_samples_in_train"] = nlohmann::ordered_json::array();
+    for (const auto& [test, train] : findings.shared.first) {
+      json["first_test_samples_in_train"].push_back({{"test", test}, {"train", train}});
+    }
+    for (const SplitCounts& split : findings.splits) {
+      json["splits"].push_back({{"name", split.name}, {"sample_count", split.size}});
+      if (!split.counts.empty()) json["splits"].back()["classes"] = split.counts;
+    }
     for (size_t i = 0; i < findings.counts.size(); ++i) {
       json["classes"].push_back(
           {{"name", dataset.class_names()[i]}, {"sample_count", findings.counts[i]}});

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "common/base/checksum.h"
@@ -43,19 +44,29 @@ absl::Status ForEachMark(const Dataset& dataset, const std::function<void(const 
 
 }  // namespace
 
-absl::StatusOr<int64_t> CountSharedSamples(const Dataset& train, const Dataset& test) {
+absl::StatusOr<SharedSamples> FindSharedSamples(const Dataset& train, const Dataset& test) {
   if (!(train.spec() == test.spec())) {
     return absl::InvalidArgumentError("the splits have samples of unlike shapes");
   }
-  std::vector<Mark> seen;
+  // Rows are below kMaxSamples.
+  std::vector<std::pair<Mark, uint32_t>> seen;
   seen.reserve(static_cast<size_t>(train.size()));
-  DISTILLERY_RETURN_IF_ERROR(ForEachMark(train, [&](const Mark& mark) { seen.push_back(mark); }));
-  std::sort(seen.begin(), seen.end());
-  int64_t count = 0;
-  DISTILLERY_RETURN_IF_ERROR(ForEachMark(test, [&](const Mark& mark) {
-    count += std::binary_search(seen.begin(), seen.end(), mark) ? 1 : 0;
+  DISTILLERY_RETURN_IF_ERROR(ForEachMark(train, [&](const Mark& mark) {
+    seen.emplace_back(mark, static_cast<uint32_t>(seen.size()));
   }));
-  return count;
+  std::sort(seen.begin(), seen.end());
+  SharedSamples shared;
+  int64_t row = 0;
+  DISTILLERY_RETURN_IF_ERROR(ForEachMark(test, [&](const Mark& mark) {
+    const auto found = std::lower_bound(seen.begin(), seen.end(), std::pair{mark, uint32_t{0}});
+    if (found != seen.end() && found->first == mark) {
+      if (++shared.count <= static_cast<int64_t>(kSharedSamplesNamed)) {
+        shared.first.emplace_back(row, found->second);
+      }
+    }
+    ++row;
+  }));
+  return shared;
 }
 
 }  // namespace distillery

@@ -22,23 +22,27 @@ std::shared_ptr<const StoredSamples> Pictures(const std::vector<std::string>& pi
   return samples;
 }
 
-TEST(CountSharedSamples, CountsTestSamplesWhosePixelsTrainHas) {
+TEST(FindSharedSamples, FindsTestSamplesWhosePixelsTrainHas) {
   // "cc" is twice in test; "aa" and "cc" are in train.
   const auto samples = Pictures({"aa", "bb", "cc", "cc", "ac", "cc", "cc", "aa", "ca"}, 4);
   ASSERT_OK_AND_ASSIGN(const auto train, Dataset::Create(samples, {"pictures", "train", 2}));
   ASSERT_OK_AND_ASSIGN(const auto test, Dataset::Create(samples, {"pictures", "test", 2}));
-  EXPECT_EQ(*CountSharedSamples(*train, *test), 3);
-  EXPECT_EQ(*CountSharedSamples(*train, *train), 4);
+  ASSERT_OK_AND_ASSIGN(const SharedSamples shared, FindSharedSamples(*train, *test));
+  EXPECT_EQ(shared.count, 3);
+  EXPECT_EQ(shared.first, (std::vector<std::pair<int64_t, int64_t>>{{1, 2}, {2, 2}, {3, 0}}));
+  ASSERT_OK_AND_ASSIGN(const SharedSamples all, FindSharedSamples(*train, *train));
+  EXPECT_EQ(all.count, 4);
 }
 
-TEST(CountSharedSamples, ReadsFilesBlockByBlock) {
+TEST(FindSharedSamples, ReadsFilesBlockByBlock) {
   TemporaryFolder folder;
   WriteIdxFolder(folder.path());
   ASSERT_OK_AND_ASSIGN(StoredSamples read, ReadIdxFolder("tiny", folder.path()));
   const auto samples = std::make_shared<const StoredSamples>(std::move(read));
   ASSERT_OK_AND_ASSIGN(const auto train, Dataset::Create(samples, {"tiny", "train", 2}));
   ASSERT_OK_AND_ASSIGN(const auto test, Dataset::Create(samples, {"tiny", "test", 2}));
-  EXPECT_EQ(*CountSharedSamples(*train, *test), 0);
+  ASSERT_OK_AND_ASSIGN(const SharedSamples shared, FindSharedSamples(*train, *test));
+  EXPECT_EQ(shared.count, 0);
 }
 
 }  // namespace
