@@ -121,7 +121,7 @@ class ImageFolderReader {
     const auto count = static_cast<int64_t>(train.size() + test.size());
     if (!content.has_value() || content->records->count() != count) return false;
     samples_.spec = SampleSpec::Pictures(content->shape, 255);
-    samples_.records = {};
+    samples_.records = std::vector<uint8_t>();  // gives the memory back
     samples_.labels = {};
     for (const auto* const split : {&train, &test}) {
       for (const ImageEntry& entry : *split) samples_.labels.push_back(entry.label);

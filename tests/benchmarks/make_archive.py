@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Makes tar archives of many small samples, for open_dataset.
 
     tests/benchmarks/make_archive.py --samples 1000000 FOLDER

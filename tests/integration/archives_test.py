@@ -91,13 +91,11 @@ class ArchivesTest(ServiceTestCase):
             done = self.run_here(data, spec, output)
             self.assertEqual(done["weights_sha256"], kept["weights_sha256"], data)
             self.assertEqual(done["dataset_digest"], kept["dataset_digest"], data)
-        # A worker with the archives and one without.
         data = ("--data-dir", self.path("archives"))
         coordinator = self.coordinator()
         service = self.teacher(teacher, *data, "--cache-dir", self.path("cache"))
         run_id = run("distillery", "submit", spec, "--teacher", service.address, "--coordinator",
                      coordinator.address).stdout.strip()
-        self.worker("with", coordinator.address, service.address, *data)
         without = self.worker("without", coordinator.address, service.address)
         done = self.finish(run_id, coordinator.address)
         self.assertIn("came from the teacher", without.log())

@@ -77,13 +77,13 @@ class DataSetsTest(TeacherTestCase):
             numpy.save(self.path(f"data/gaps/{split}_labels.npy"),
                        2 * numpy.resize(labels, len(pixels)) + 1)
         done = self.inspect("gaps")
-        self.assertIn("7 of 17 test images are also among the training images: test 0 is train 0, "
-                      "test 1 is train 1", done.stdout)
+        self.assertIn("7 of 17 test images are also among the training images: test 2 is train 38, "
+                      "test 3 is train 20", done.stdout)
         self.assertIn("classes without training samples: 0, 2, 4, 6\n", done.stdout)
         self.assertIn("4 of 8 classes have no training samples: 0, 2, 4, 6", done.stderr)
         about = json.loads(self.inspect("gaps", "--json").stdout)
         self.assertEqual(about["test_samples_in_train"], 7)
-        self.assertEqual(about["first_test_samples_in_train"][6], {"test": 6, "train": 6})
+        self.assertEqual(about["first_test_samples_in_train"][6], {"test": 16, "train": 10})
         self.assertEqual([(split["name"], split["sample_count"]) for split in about["splits"]],
                          [("train", 40), ("test", 17), ("fit", 32), ("validation", 8)])
         self.assertEqual(about["classes_without_training"], ["0", "2", "4", "6"])
