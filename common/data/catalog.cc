@@ -48,6 +48,8 @@ constexpr Format kFormats[] = {
     {HoldsIdx, ReadIdxFolder, "MNIST's IDX files (train-images-idx3-ubyte)"},
     {HoldsCifar10, ReadCifar10Folder, "CIFAR-10 (data_batch_1.bin)"},
     {HoldsCifar100, ReadCifar100Folder, "CIFAR-100 (train.bin)"},
+    {HoldsCifar10Pickles, ReadCifar10Pickles, "CIFAR-10 for Python (data_batch_1)"},
+    {HoldsCifar100Pickles, ReadCifar100Pickles, "CIFAR-100 for Python (train)"},
     {HoldsNpy, ReadNpyFolder, "NPY files (train_images.npy)"},
     {HoldsNpz, ReadNpzFolder, "NPZ archives (train.npz)"},
     {HoldsCsv, ReadCsvFolder, "CSV (train.csv)"},
@@ -100,7 +102,7 @@ std::string Hint(const std::string& name, const std::string& data_dir) {
   if (IsFolder(absl::StrCat(data_dir, "/", name))) {
     return absl::StrCat(" (its folder holds none of: ", kFormatNames, ")");
   }
-  if (!HoldsIdx(data_dir) && !FindFormats(data_dir).empty()) {
+  if (!HoldsIdxFiles(data_dir) && !FindFormats(data_dir).empty()) {
     return " (--data-dir is the folder of a data set itself; give the one above it)";
   }
   return "";
@@ -109,7 +111,7 @@ std::string Hint(const std::string& name, const std::string& data_dir) {
 absl::Status Unknown(const std::string& name, const std::string& data_dir) {
   std::vector<std::string> known = {kBuiltIn};
   if (!data_dir.empty()) {
-    if (HoldsIdx(data_dir)) known.push_back("mnist");
+    if (HoldsIdxFiles(data_dir)) known.push_back("mnist");
     for (std::string& found : NamesIn(data_dir)) known.push_back(std::move(found));
   }
   return absl::NotFoundError(
@@ -141,7 +143,7 @@ absl::StatusOr<Place> FindPlace(const std::string& name, const std::string& data
                       [](std::string* out, const Format* format) { out->append(format->name); }),
         "; move all but one of them into folders of their own beside it"));
   }
-  const bool is_data_dir = name == "mnist" && HoldsIdx(data_dir);
+  const bool is_data_dir = name == "mnist" && HoldsIdxFiles(data_dir);
   if (is_data_dir && !found.empty()) {
     return absl::InvalidArgumentError(
         "\"mnist\" names both the IDX files in --data-dir itself and its folder mnist: move one of "

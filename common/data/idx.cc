@@ -5,12 +5,18 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/regular_file.h"
 #include "common/base/shape.h"
 #include "common/base/status_macros.h"
+#include "common/base/text_file.h"
 #include "common/data/class_names.h"
 #include "common/data/file_kind.h"
 #include "common/data/gzip.h"
@@ -88,12 +94,108 @@ absl::StatusOr<std::vector<int64_t>> ParseSizes(absl::string_view start, int dim
   return sizes;
 }
 
-std::string ImagePath(const std::string& folder, absl::string_view prefix) {
-  return absl::StrCat(folder, "/", prefix, "-images-idx3-ubyte");
+// Where the four files lie.
+struct IdxPlace {
+  // With a slash at its end, and what all names begin with.
+  std::string start;
+  // '-' or '.'.
+  char between = '-';
+  // "t10k" or "test".
+  std::string test;
+
+  std::string Images(absl::string_view split) const {
+    return absl::StrCat(start, split, "-images", absl::string_view(&between, 1), "idx3-ubyte");
+  }
+  std::string Labels(absl::string_view split) const {
+    return absl::StrCat(start, split, "-labels", absl::string_view(&between, 1), "idx1-ubyte");
+  }
+  std::string folder() const { return FolderOf(start + "x"); }
+};
+
+bool IsThere(const std::string& path) { return NameIsTaken(path) || NameIsTaken(path + ".gz"); }
+
+// Those whose training images lie in the folder itself.
+std::vector<IdxPlace> PlacesIn(const std::string& folder) {
+  std::vector<IdxPlace> places;
+  const absl::StatusOr<FolderNames> names = ListFolder(folder);
+  if (!names.ok()) return places;
+  for (const char between : {'-', '.'}) {
+    const std::string end =
+        absl::StrCat("train-images", absl::string_view(&between, 1), "idx3-ubyte");
+    std::set<std::string> starts;
+    for (absl::string_view name : names->files) {
+      (void)absl::ConsumeSuffix(&name, ".gz");
+      if (absl::ConsumeSuffix(&name, end)) starts.insert(std::string(name));
+    }
+    for (const std::string& start : starts) {
+      IdxPlace place{absl::StrCat(folder, "/", start), between, "t10k"};
+      if (!IsThere(place.Images("t10k")) && IsThere(place.Images("test"))) place.test = "test";
+      places.push_back(std::move(place));
+    }
+  }
+  return places;
 }
 
-std::string LabelPath(const std::string& folder, absl::string_view prefix) {
-  return absl::StrCat(folder, "/", prefix, "-labels-idx1-ubyte");
+std::vector<IdxPlace> FindPlaces(const std::string& folder) {
+  for (const char* const within :
+       {"", "/raw", "/MNIST/raw", "/FashionMNIST/raw", "/KMNIST/raw", "/EMNIST/raw"}) {
+    std::vector<IdxPlace> places = PlacesIn(absl::StrCat(folder, within));
+    if (!places.empty()) return places;
+  }
+  return {};
+}
+
+// EMNIST's "LABEL CODE CODE...", a line for each class: the names of the classes by their labels.
+// Codes are those of ASCII; of letters that look alike both are there.
+absl::StatusOr<std::map<int64_t, std::string>> ReadMapping(const std::string& path) {
+  constexpr int64_t kMaxMappingBytes = 65536;
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxMappingBytes));
+  std::map<int64_t, std::string> names;
+  int line = 0;
+  for (const absl::string_view row : absl::StrSplit(text, '\n')) {
+    ++line;
+    const std::vector<absl::string_view> fields =
+        absl::StrSplit(row, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (fields.empty()) continue;
+    const auto wrong = [&] {
+      return absl::DataLossError(absl::StrCat(BaseName(path), ":", line,
+                                              ": must be a label and codes of ASCII, as 1 65 97"));
+    };
+    int64_t label = 0;
+    if (fields.size() < 2 || !absl::SimpleAtoi(fields[0], &label) || label < 0 || label > 255) {
+      return wrong();
+    }
+    std::string name;
+    for (size_t i = 1; i < fields.size(); ++i) {
+      int code = 0;
+      if (!absl::SimpleAtoi(fields[i], &code) || code <= ' ' || code > '~') return wrong();
+      name += static_cast<char>(code);
+    }
+    if (!names.emplace(label, name).second) return wrong();
+  }
+  return names;
+}
+
+// Numbers classes from 0 up in the order of the mapping.
+absl::Status NameByMapping(const std::string& path, StoredSamples* samples) {
+  DISTILLERY_ASSIGN_OR_RETURN(const auto names, ReadMapping(path));
+  std::map<int32_t, int32_t> classes;
+  for (const auto& [label, name] : names) {
+    classes.emplace(static_cast<int32_t>(label), static_cast<int32_t>(classes.size()));
+    samples->class_names.push_back(name);
+  }
+  LabelList labels;
+  labels.reserve(samples->labels.size());
+  for (const int32_t label : samples->labels) {
+    const auto found = classes.find(label);
+    if (found == classes.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a sample has the label ", label, ", which ", BaseName(path), " has not"));
+    }
+    labels.push_back(found->second);
+  }
+  samples->labels = std::move(labels);
+  return absl::OkStatus();
 }
 
 // Adds the images of a plain file to `samples`, to be read on demand; returns the file's sizes.
@@ -143,10 +245,10 @@ absl::StatusOr<std::vector<int64_t>> HoldImages(const std::string& path, StoredS
 }
 
 // Appends one pair of image and label files; returns the stored indexes of what was added.
-absl::StatusOr<IndexList> AppendPair(const std::string& folder, absl::string_view prefix,
-                                     bool on_demand, StoredSamples* samples) {
-  const std::string image_path = ImagePath(folder, prefix);
-  const std::string label_path = LabelPath(folder, prefix);
+absl::StatusOr<IndexList> AppendPair(const IdxPlace& place, absl::string_view split, bool on_demand,
+                                     StoredSamples* samples) {
+  const std::string image_path = place.Images(split);
+  const std::string label_path = place.Labels(split);
   DISTILLERY_ASSIGN_OR_RETURN(
       const std::vector<int64_t> sizes,
       on_demand ? AddImages(image_path, samples) : HoldImages(image_path, samples));
@@ -203,28 +305,46 @@ absl::StatusOr<std::vector<int64_t>> ParseIdxHeader(absl::string_view start, int
   return sizes;
 }
 
-bool HoldsIdx(const std::string& folder) {
-  const std::string path = ImagePath(folder, "train");
-  return NameIsTaken(path) || NameIsTaken(path + ".gz");
+bool HoldsIdxFiles(const std::string& folder) {
+  return IsThere(IdxPlace{folder + "/", '-', "t10k"}.Images("train"));
 }
 
+bool HoldsIdx(const std::string& folder) { return !FindPlaces(folder).empty(); }
+
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder) {
+  const std::vector<IdxPlace> places = FindPlaces(folder);
+  if (places.size() > 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": there are ", BaseName(places[0].Images("train")), " and ",
+        BaseName(places[1].Images("train")), "; give each set of four files a folder of its own"));
+  }
+  // A message about what is missing names the file as MNIST has it.
+  const IdxPlace place = places.empty() ? IdxPlace{folder + "/", '-', "t10k"} : places.front();
   StoredSamples samples;
   samples.name = name;
   samples.sources.folder = folder;
   const bool on_demand =
-      NameIsTaken(ImagePath(folder, "train")) && NameIsTaken(ImagePath(folder, "t10k"));
-  DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(folder, "train", on_demand, &samples));
-  DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(folder, "t10k", on_demand, &samples));
-  samples.class_names =
-      NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
+      NameIsTaken(place.Images("train")) && NameIsTaken(place.Images(place.test));
+  DISTILLERY_ASSIGN_OR_RETURN(samples.train, AppendPair(place, "train", on_demand, &samples));
+  DISTILLERY_ASSIGN_OR_RETURN(samples.test, AppendPair(place, place.test, on_demand, &samples));
   std::set<std::string> read;
-  for (const char* const prefix : {"train", "t10k"}) {
-    for (const std::string& path : {ImagePath(folder, prefix), LabelPath(folder, prefix)}) {
+  for (const std::string& split : {std::string("train"), place.test}) {
+    for (const std::string& path : {place.Images(split), place.Labels(split)}) {
       read.insert(BaseName(NameIsTaken(path) ? path : path + ".gz"));
     }
   }
-  samples.left_out = LeftOutBeside(folder, read, /*with_folders=*/false);
+  const std::string mapping = place.start + "mapping.txt";
+  if (NameIsTaken(mapping)) {
+    DISTILLERY_RETURN_IF_ERROR(Annotate(NameByMapping(mapping, &samples), name));
+    // Labels depend on it too.
+    DISTILLERY_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(mapping));
+    samples.sources.files.push_back(file.stamp());
+    read.insert(BaseName(mapping));
+  } else {
+    samples.class_names =
+        NumberedClassNames(*std::max_element(samples.labels.begin(), samples.labels.end()) + 1);
+  }
+  samples.left_out = LeftOutBeside(place.folder(), read, /*with_folders=*/false);
   return samples;
 }
 

@@ -21,12 +21,19 @@ absl::StatusOr<std::vector<int64_t>> ParseIdx(absl::string_view bytes, int dimen
 absl::StatusOr<std::vector<int64_t>> ParseIdxHeader(absl::string_view start, int64_t file_bytes,
                                                     int dimensions, absl::string_view name);
 
-// Whether the folder is one for ReadIdxFolder: holds the training images, plain or .gz.
+// Whether the folder itself holds MNIST's training images, plain or .gz.
+bool HoldsIdxFiles(const std::string& folder);
+// Whether the folder is one for ReadIdxFolder.
 bool HoldsIdx(const std::string& folder);
 
-// Reads MNIST's four files (plain or .gz) from `folder`. The images are read on demand where both
-// of their files are plain, else held in memory. NOT_FOUND names the missing file; DATA_LOSS names
-// the damaged one.
+// Reads four files like MNIST's, plain or .gz, from `folder`, or from raw, MNIST/raw,
+// FashionMNIST/raw, KMNIST/raw or EMNIST/raw in it, as torchvision lays them out. Their names are
+// "train-images-idx3-ubyte", also with a dot ("train-images.idx3-ubyte"), and "t10k" or "test" for
+// the other split; all may begin with one more word, as EMNIST's do ("emnist-letters-"). EMNIST's
+// mapping, beside them, gives classes their names, and the number of the first class. The images
+// are read on demand where both of their files are plain, else held in memory. NOT_FOUND names the
+// missing file; DATA_LOSS the damaged one; INVALID_ARGUMENT: several such sets are there, or a
+// label that the mapping has not.
 absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::string& folder);
 
 }  // namespace distillery

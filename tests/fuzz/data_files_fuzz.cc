@@ -1,6 +1,12 @@
 // Any bytes as a data file: each reader of common/data that takes bytes.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/descriptor.h"
+#include "common/base/input_file.h"
 #include "common/data/cifar.h"
 #include "common/data/digits.h"
 #include "common/data/gzip.h"
@@ -8,14 +14,34 @@
 #include "common/data/image_file.h"
 #include "common/data/image_folder.h"
 #include "common/data/npy.h"
+#include "common/data/tar.h"
 #include "tests/fuzz/fuzz_main.h"
 
 namespace distillery {
 namespace {
 
+// Each member lies in the archive, after the one before it.
+void ReadTar(absl::string_view bytes) {
+  const Descriptor descriptor(memfd_create("fuzz", MFD_CLOEXEC));
+  Require(write(descriptor.get(), bytes.data(), bytes.size()) ==
+          static_cast<ssize_t>(bytes.size()));
+  const auto file = InputFile::Open(absl::StrCat("/proc/self/fd/", descriptor.get()));
+  Require(file.ok());
+  TarReader reader(*file, "fuzz");
+  int64_t end = 0;
+  while (true) {
+    const auto member = reader.Next();
+    if (!member.ok()) return Require(!member.status().message().empty());
+    if (!member->has_value()) return;
+    Require((*member)->offset >= end + 512 && (*member)->bytes >= 0);
+    end = (*member)->offset + (*member)->bytes;
+    Require(end <= static_cast<int64_t>(bytes.size()));
+  }
+}
+
 void TestOneInput(absl::string_view bytes) {
   constexpr char kName[] = "fuzz";
-  switch (TakeByte(&bytes) % 8) {
+  switch (TakeByte(&bytes) % 10) {
     case 0: {
       absl::string_view elements;
       const auto sizes = ParseIdx(bytes, 3, kName, &elements);
@@ -59,6 +85,16 @@ void TestOneInput(absl::string_view bytes) {
       Require(shape.ok() && *shape == image->shape);
       break;
     }
+    case 7: {
+      const auto pickle = ParseCifarPickle(bytes, kCifar10, kName);
+      if (!pickle.ok()) break;
+      Require(pickle->offset + static_cast<int64_t>(pickle->labels.size()) * 3072 <=
+              static_cast<int64_t>(bytes.size()));
+      break;
+    }
+    case 8:
+      ReadTar(bytes);
+      break;
     default:
       (void)ParseImageFolderOptions(std::string(bytes));
       break;

@@ -1,6 +1,10 @@
 #include "common/data/cifar.h"
 
+#include <numeric>
+
+#include "common/data/dataset.h"
 #include "tests/common/data/files.h"
+#include "tests/common/data/pickles.h"
 #include "tests/common/temporary_folder.h"
 
 namespace distillery {
@@ -114,6 +118,83 @@ TEST_F(CifarFolderTest, TwoFilesAreCifar100) {
   EXPECT_THAT(samples.labels, ElementsAre(5, 6, 7));
   EXPECT_THAT(samples.test, ElementsAre(2));
   EXPECT_EQ(samples.class_names.size(), 100);
+}
+
+// The five batches and the test as pickles, in `within` of the folder.
+class CifarPicklesTest : public CifarFolderTest {
+ protected:
+  static std::string Pixels(const std::string& labels) {
+    std::string pixels;
+    for (size_t i = 0; i < labels.size(); ++i) pixels += Record("");
+    return pixels;
+  }
+  static std::string Batch(const std::string& labels, const std::string& key = "labels") {
+    return PickleOfTwo(key, {labels.begin(), labels.end()}, Pixels(labels), 3072);
+  }
+  void WritePickles(const std::string& within) {
+    ASSERT_THAT(MakeFolders(folder_.File(within)), IsOk());
+    for (char i = 1; i <= 5; ++i) {
+      Write(within + "/data_batch_" + std::to_string(i), Batch(std::string{i, '\0'}));
+    }
+    Write(within + "/test_batch", Batch("\x07"));
+  }
+};
+
+TEST_F(CifarPicklesTest, TheVersionForPythonHasTheSameSamples) {
+  EXPECT_FALSE(HoldsCifar10Pickles(folder_.path()));
+  WritePickles("cifar-10-batches-py");
+  EXPECT_TRUE(HoldsCifar10Pickles(folder_.path()));
+  EXPECT_TRUE(HoldsCifar10Pickles(folder_.File("cifar-10-batches-py")));
+  EXPECT_FALSE(HoldsCifar10(folder_.path()));
+  ASSERT_OK_AND_ASSIGN(StoredSamples pickled, ReadCifar10Pickles("ten", folder_.path()));
+  EXPECT_THAT(CheckSamples(pickled), IsOk());
+  EXPECT_FALSE(pickled.in_memory());
+  WriteTen();
+  ASSERT_OK_AND_ASSIGN(StoredSamples binary, ReadCifar10Folder("ten", folder_.path()));
+  const DatasetReference reference{"ten", "train", 4};
+  const auto digest = [&](StoredSamples samples) {
+    return (*Dataset::Create(std::make_shared<const StoredSamples>(std::move(samples)), reference))
+        ->digest();
+  };
+  EXPECT_EQ(digest(std::move(pickled)), digest(std::move(binary)));
+}
+
+TEST_F(CifarPicklesTest, NamesAreThoseOfTheMetaFile) {
+  WritePickles(".");
+  std::vector<std::string> names;
+  for (char c = 'a'; c < 'k'; ++c) names.emplace_back(3, c);
+  Write("batches.meta", PickleOfNames("label_names", names));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar10Pickles("ten", folder_.path()));
+  EXPECT_EQ(samples.class_names, names);
+  names.pop_back();
+  Write("batches.meta", PickleOfNames("label_names", names));
+  EXPECT_THAT(ReadCifar10Pickles("ten", folder_.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has 9 names")));
+}
+
+TEST_F(CifarPicklesTest, TrainAndTestAreCifar100) {
+  std::string labels(100, '\0');
+  std::iota(labels.begin(), labels.end(), '\0');
+  Write("train", Batch(labels, "fine_labels"));
+  Write("test", Batch("\x63", "fine_labels"));
+  EXPECT_TRUE(HoldsCifar100Pickles(folder_.path()));
+  ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadCifar100Pickles("hundred", folder_.path()));
+  EXPECT_THAT(CheckSamples(samples), IsOk());
+  EXPECT_EQ(samples.test.size(), 1);
+}
+
+TEST_F(CifarPicklesTest, WhatIsNotCifarIsNamed) {
+  const auto says = [](const std::string& bytes) {
+    return std::string(ParseCifarPickle(bytes, kCifar10, "data_batch_1").status().message());
+  };
+  EXPECT_THAT(says(Batch("\x0A")),
+              AllOf(HasSubstr("data_batch_1: record 0 has the label 10"), HasSubstr("0 to 9")));
+  EXPECT_THAT(says(Batch("\x01", "classes")), HasSubstr("no array \"data\" and list \"labels\""));
+  EXPECT_THAT(says(PickleOfTwo("labels", {1}, Pixels("ab"), 3072)),
+              HasSubstr("no array of bytes [1, 3072]"));
+  EXPECT_THAT(says(PickleOfTwo("labels", {}, "", 3072)), HasSubstr("no array of bytes [0, 3072]"));
+  EXPECT_THAT(says(PickleOfTwo("labels", {1, 2, 3}, Pixels("a"), 1024)),
+              HasSubstr("no array of bytes"));
 }
 
 }  // namespace

@@ -136,5 +136,70 @@ TEST_F(IdxFolderTest, SplitsOfDifferentShapesAreDataLoss) {
   EXPECT_THAT(ReadIdxFolder("tiny", folder_.path()), StatusIs(kDataLoss, HasSubstr("2 x 1")));
 }
 
+// Four files of two classes, whose names are made of these parts.
+void WriteFour(const std::string& start, const std::string& between, const std::string& test,
+               char first_label = 0) {
+  ASSERT_THAT(MakeFolders(FolderOf(start + "x")), IsOk());
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    ASSERT_THAT(WriteFileDurably(start + name, bytes), IsOk());
+  };
+  const std::string labels = {first_label, static_cast<char>(first_label + 1)};
+  write("train-images" + between + "idx3-ubyte", IdxBytes({2, 1, 2}, "abcd"));
+  write("train-labels" + between + "idx1-ubyte", IdxBytes({2}, labels));
+  write(test + "-images" + between + "idx3-ubyte", IdxBytes({1, 1, 2}, "ef"));
+  write(test + "-labels" + between + "idx1-ubyte", IdxBytes({1}, labels.substr(1)));
+}
+
+TEST(ReadIdxFolder, TakesTheNamesAndFoldersThatPeopleHave) {
+  for (const char* const within :
+       {"", "raw/", "MNIST/raw/", "FashionMNIST/raw/", "KMNIST/raw/", "EMNIST/raw/"}) {
+    for (const char* const between : {"-", "."}) {
+      for (const char* const test : {"t10k", "test"}) {
+        TemporaryFolder folder;
+        EXPECT_FALSE(HoldsIdx(folder.path()));
+        WriteFour(folder.File(within), between, test);
+        EXPECT_TRUE(HoldsIdx(folder.path()));
+        ASSERT_OK_AND_ASSIGN(const StoredSamples samples, ReadIdxFolder("x", folder.path()));
+        EXPECT_THAT(CheckSamples(samples), IsOk());
+        EXPECT_THAT(samples.labels, ElementsAre(0, 1, 1));
+        EXPECT_TRUE(samples.left_out.empty());
+      }
+    }
+  }
+}
+
+TEST(ReadIdxFolder, EmnistsMappingNamesTheClassesAndNumbersThem) {
+  TemporaryFolder folder;
+  const std::string start = folder.File("emnist-letters-");
+  WriteFour(start, "-", "test", /*first_label=*/1);
+  // Without it the labels are numbers as they are.
+  ASSERT_OK_AND_ASSIGN(const StoredSamples numbered, ReadIdxFolder("x", folder.path()));
+  EXPECT_THAT(numbered.class_names, ElementsAre("0", "1", "2"));
+  ASSERT_THAT(WriteFileDurably(start + "mapping.txt", "1 65 97\n2 66 98\n"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const StoredSamples named, ReadIdxFolder("x", folder.path()));
+  EXPECT_THAT(CheckSamples(named), IsOk());
+  EXPECT_THAT(named.class_names, ElementsAre("Aa", "Bb"));
+  EXPECT_THAT(named.labels, ElementsAre(0, 1, 1));
+  EXPECT_TRUE(named.left_out.empty());
+  ASSERT_THAT(WriteFileDurably(start + "mapping.txt", "1 65\n3 66\n"), IsOk());
+  EXPECT_THAT(ReadIdxFolder("x", folder.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("has the label 2, which")));
+  for (const char* const line : {"1", "x 65", "1 7", "1 65\n1 66", "-1 65"}) {
+    ASSERT_THAT(WriteFileDurably(start + "mapping.txt", line), IsOk());
+    EXPECT_THAT(ReadIdxFolder("x", folder.path()),
+                StatusIs(kDataLoss, HasSubstr("emnist-letters-mapping.txt:")));
+  }
+}
+
+TEST(ReadIdxFolder, TwoSetsInOneFolderAreRefused) {
+  TemporaryFolder folder;
+  WriteFour(folder.File("emnist-letters-"), "-", "test");
+  WriteFour(folder.File("emnist-digits-"), "-", "test");
+  EXPECT_THAT(ReadIdxFolder("x", folder.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("emnist-digits-train-images-idx3-ubyte and emnist-letters"),
+                             HasSubstr("a folder of its own"))));
+}
+
 }  // namespace
 }  // namespace distillery
