@@ -22,6 +22,7 @@
 #include "common/base/terminal.h"
 #include "common/data/catalog.h"
 #include "common/data/png_file.h"
+#include "common/data/sound_file.h"
 #include "nlohmann/json.hpp"
 
 namespace distillery {
@@ -42,17 +43,21 @@ class PredictCommand : public Command {
                 "  distillery predict --model wine.pt --dataset wine --data-dir data new.csv\n"
                 "  distillery predict --model cells.pt photo.png --mask-dir masks\n"
                 "  distillery predict --model wine.pt --dataset wine --data-dir data --index 3") {
-    line_.Add("images", files_,
-              "image files; for models of other samples .csv with a header, .txt with a text on "
-              "each line, or .jsonl with an object of its inputs on each line");
+    line_.Add(
+        "images", files_,
+        "image files; for models of other samples .csv with a header, .txt with a text on "
+        "each line, .jsonl with an object of its inputs on each line, or a recording (.wav, .flac, "
+        ".ogg ...)");
     line_.Add("--model", model_path_, "TorchScript file").Required();
     line_.Add("--card", card_path_, "model card (JSON) for a file that carries none");
     line_.Add("--text", texts_, "a text; may be repeated");
     line_.Add("--row", rows_,
               "a sample as numbers with commas between them, or as a JSON object of its inputs; "
               "may be repeated");
-    line_.Add("--dataset", dataset_,
-              "data set of --index; its train.csv says what the columns of a .csv file are");
+    line_.Add(
+        "--dataset", dataset_,
+        "data set of --index; its train.csv says what the columns of a .csv file are, and its "
+        "dataset.json what a recording becomes");
     line_.Add("--split", split_, "train, test, fit or validation").ShowDefault();
     line_.Add("--index", indexes_, "position of a sample in the split's order; may be repeated");
     line_.Add("--data-dir", data_dir_, "folder of data sets, such as DIR/mnist");
@@ -111,14 +116,19 @@ class PredictCommand : public Command {
   template <typename Predict>
   absl::Status PredictAll(const Predictor& predictor, const Predict& predict) const {
     const SampleSpec& takes = predictor.card().samples;
+    const std::string folder = dataset_.empty() ? "" : absl::StrCat(data_dir_, "/", dataset_);
     for (const std::string& file : files_) {
+      if (HasSoundExtension(file)) {
+        DISTILLERY_ASSIGN_OR_RETURN(Sample sample, ReadSoundSample(file, takes, folder));
+        DISTILLERY_RETURN_IF_ERROR(predict(std::move(sample), file, /*image=*/false));
+        continue;
+      }
       if (takes.is_picture() || !IsSampleFile(file)) {
         DISTILLERY_ASSIGN_OR_RETURN(Sample sample, ReadImageSample(file, takes, invert_));
         DISTILLERY_RETURN_IF_ERROR(predict(std::move(sample), file, /*image=*/true));
         continue;
       }
-      const std::string table = dataset_.empty() ? "" : absl::StrCat(data_dir_, "/", dataset_);
-      DISTILLERY_ASSIGN_OR_RETURN(std::vector<Sample> samples, ReadSampleFile(file, takes, table));
+      DISTILLERY_ASSIGN_OR_RETURN(std::vector<Sample> samples, ReadSampleFile(file, takes, folder));
       for (Sample& sample : samples) {
         const std::string name = sample.name;
         DISTILLERY_RETURN_IF_ERROR(predict(std::move(sample), name, /*image=*/false));

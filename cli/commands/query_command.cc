@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,8 @@
 #include "common/base/status_macros.h"
 #include "common/base/terminal.h"
 #include "common/data/png_file.h"
+#include "common/data/sound_file.h"
+#include "common/data/sound_picture.h"
 #include "common/model/card.h"
 #include "common/rpc/transport_flags.h"
 #include "nlohmann/json.hpp"
@@ -53,7 +56,10 @@ class QueryCommand : public Command {
                 "  distillery query --dataset mnist --data-dir data --index 5 --svg five.svg\n"
                 "  distillery query --text \"To be, or not\"\n"
                 "  distillery query --dataset cells --data-dir data --index 3 --png mask.png") {
-    line_.Add("image", image_path_, "PNG, JPEG or PGM file; resized to the teacher's input");
+    line_.Add(
+        "image", image_path_,
+        "a picture, resized to the teacher's input; or a recording (.wav, .flac, .ogg ...), made "
+        "into a sample as --dataset says");
     line_.Add("--text", text_, "a text, for a teacher that takes bytes");
     line_.Add("--row", row_,
               "a sample as numbers with commas between them, or as a JSON object of its inputs");
@@ -67,7 +73,8 @@ class QueryCommand : public Command {
     line_.Add("--teacher", address_, "the teacher service, HOST:PORT").ShowDefault();
     line_.Add("--svg", svg_path_, "also draw the bars into this SVG file");
     line_.Add("--png", png_path_,
-              "also draw the likeliest class of each pixel over the picture, into this PNG file");
+              "also draw the likeliest class of each pixel over the picture, or the sound and its "
+              "spectrogram, into this PNG file");
     line_.Add("--json", json_, "print the numbers as JSON");
     AddTransportFlags(&line_, &transport_);
   }
@@ -87,7 +94,7 @@ class QueryCommand : public Command {
     AnswerView view;
     view.answer = takes.answer;
     view.class_names.assign(about.class_names().begin(), about.class_names().end());
-    DISTILLERY_RETURN_IF_ERROR(CheckPictures(view.answer));
+    DISTILLERY_RETURN_IF_ERROR(CheckPictures(takes));
     DISTILLERY_ASSIGN_OR_RETURN(view.sample, ReadSample(takes));
     DISTILLERY_RETURN_IF_ERROR(CheckTakes(takes, view.sample.spec, view.sample.name));
     if (index_ >= 0) {
@@ -117,19 +124,26 @@ class QueryCommand : public Command {
     return answer.positions.empty() && answer.kind != AnswerKind::kValues;
   }
 
-  absl::Status CheckPictures(const AnswerSpec& answer) const {
+  absl::Status CheckPictures(const SampleSpec& takes) const {
+    const AnswerSpec& answer = takes.answer;
     if (!svg_path_.empty() && !HasBars(answer)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "--svg draws one answer of classes or labels; the teacher's answer is ",
           SpecOf(answer.kind).name, answer.positions.empty() ? "" : " at each of its positions"));
     }
-    if (png_path_.empty()) return absl::OkStatus();
+    if (png_path_.empty() || IsSound(takes)) return absl::OkStatus();
     return Annotate(CheckDrawable(answer), "--png");
   }
 
   absl::Status Show(const AnswerView& view) const {
     if (!png_path_.empty()) {
-      DISTILLERY_ASSIGN_OR_RETURN(const Image picture, DrawAnswer(view));
+      Image picture;
+      if (IsSound(view.sample.spec)) {
+        picture = DrawSound(view.sample.spec,
+                            std::get<std::vector<float>>(view.sample.inputs.front()).data());
+      } else {
+        DISTILLERY_ASSIGN_OR_RETURN(picture, DrawAnswer(view));
+      }
       DISTILLERY_ASSIGN_OR_RETURN(const std::string png, EncodePng(picture));
       DISTILLERY_RETURN_IF_ERROR(WriteFileDurably(png_path_, png));
     }
@@ -169,6 +183,9 @@ class QueryCommand : public Command {
   absl::StatusOr<Sample> ReadSample(const SampleSpec& takes) const {
     if (index_ >= 0) {
       return ReadDatasetSample(dataset_, split_, data_dir_, index_, takes.inputs);
+    }
+    if (HasSoundExtension(image_path_)) {
+      return ReadSoundSample(image_path_, takes, absl::StrCat(data_dir_, "/", dataset_));
     }
     if (!image_path_.empty()) return ReadImageSample(image_path_, takes, invert_);
     absl::StatusOr<Sample> sample =

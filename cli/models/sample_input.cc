@@ -20,6 +20,7 @@
 #include "common/data/image_resize.h"
 #include "common/data/label_texts.h"
 #include "common/data/numbers.h"
+#include "common/data/sound_folder.h"
 #include "common/data/text_folder.h"
 
 namespace distillery {
@@ -263,6 +264,33 @@ absl::StatusOr<Sample> ReadImageSample(const std::string& path, const SampleSpec
   sample.name = BaseName(path);
   sample.spec = spec;
   sample.inputs.emplace_back(std::move(pixels));
+  return sample;
+}
+
+absl::StatusOr<Sample> ReadSoundSample(const std::string& path, const SampleSpec& spec,
+                                       const std::string& folder) {
+  if (folder.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path,
+        ": name the data set of recordings that the model learned with --dataset and --data-dir: "
+        "its dataset.json says what a recording becomes"));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const SoundSamples samples, ReadSoundSamples(folder));
+  const InputSpec& made = samples.input();
+  if (spec.inputs.size() != 1 || spec.inputs.front().type != made.type ||
+      spec.inputs.front().shape != made.shape) {
+    return absl::InvalidArgumentError(absl::StrCat("a recording in ", folder, " becomes ",
+                                                   made.ToString(), ", the model takes ",
+                                                   spec.ToString()));
+  }
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxSoundFileBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const Sound sound, samples.Decode(bytes, path));
+  std::vector<float> numbers(static_cast<size_t>(made.elements()));
+  samples.Write(sound, numbers.data());
+  Sample sample;
+  sample.name = BaseName(path);
+  sample.spec = spec;
+  sample.inputs.emplace_back(std::move(numbers));
   return sample;
 }
 

@@ -1,4 +1,4 @@
-// Samples that are in no data set: image files, texts, rows of tables, JSON.
+// Samples that are in no data set: image files, recordings, texts, rows of tables, JSON.
 //
 // What the samples are made of is known: it is what a model takes. Each function gives a Sample of
 // that spec, without labels.
@@ -18,6 +18,12 @@ namespace distillery {
 // INVALID_ARGUMENT if the model takes no picture.
 absl::StatusOr<Sample> ReadImageSample(const std::string& path, const SampleSpec& spec,
                                        bool invert);
+
+// A recording, made into a sample as those of the data set in `folder` are (sound_folder.h): its
+// dataset.json says rate, length and features. INVALID_ARGUMENT without a folder, and if the model
+// takes something else; errors of ReadSoundSamples and of DecodeSound.
+absl::StatusOr<Sample> ReadSoundSample(const std::string& path, const SampleSpec& spec,
+                                       const std::string& folder);
 
 // A text as bytes, each one token; a longer one is cut to the model's length, and the name says so.
 // INVALID_ARGUMENT if the model takes no tokens of kByteVocabulary, and for an empty text.

@@ -6,11 +6,13 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "cli/models/sample.h"
 #include "cli/models/sample_text.h"
 #include "common/base/status_macros.h"
+#include "common/data/sound_picture.h"
 
 namespace distillery {
 namespace {
@@ -216,8 +218,11 @@ class Picker {
 
   void AddPicture(const Sample& sample, Json* one) const {
     const bool masks = answer_.positions.size() == 2;
-    const std::optional<Image> picture =
+    std::optional<Image> picture =
         masks ? PictureOf(sample, answer_.positions[0], answer_.positions[1]) : PictureOf(sample);
+    if (!picture.has_value() && IsSound(sample.spec)) {
+      picture = DrawSound(sample.spec, std::get<std::vector<float>>(sample.inputs.front()).data());
+    }
     if (!picture.has_value()) return;
     (*one)["shape"] = picture->shape.ToVector();
     std::vector<int> pixels(picture->pixels.begin(), picture->pixels.end());

@@ -30,16 +30,28 @@ class SoundFolderReader {
     samples_.name = name;
   }
 
-  absl::StatusOr<StoredSamples> Read() {
+  // Learns how recordings become samples; returns their files.
+  absl::StatusOr<ClassFiles> Prepare() {
     absl::StatusOr<SoundOptions> options = ReadSoundOptions(folder_);
     if (!options.ok()) return WithoutFolder(options.status(), folder_, kOptionsFile);
     options_ = *options;
     DISTILLERY_ASSIGN_OR_RETURN(ClassFiles found,
                                 FindClassFiles(folder_, kSoundFiles, options_.test_fraction));
-    samples_.class_names = std::move(found.class_names);
     if (options_.rate == 0) DISTILLERY_RETURN_IF_ERROR(FindRate(found.train));
+    // There is none that can be read.
+    if (options_.rate == 0) return bad_.Check(found.train.size() + found.test.size());
+    absl::StatusOr<SoundSamples> reader = SoundSamples::Create(options_);
+    if (!reader.ok()) return Annotate(reader.status(), kOptionsFile);
+    reader_ = *std::move(reader);
+    return found;
+  }
+  // REQUIRES: Prepare went well.
+  const SoundSamples& reader() const { return *reader_; }
+
+  absl::StatusOr<StoredSamples> Read() {
+    DISTILLERY_ASSIGN_OR_RETURN(ClassFiles found, Prepare());
+    samples_.class_names = std::move(found.class_names);
     const size_t files = found.train.size() + found.test.size();
-    if (options_.rate == 0) return bad_.Check(files);  // there is none that can be read
     DISTILLERY_RETURN_IF_ERROR(Plan(static_cast<int64_t>(files)));
     DISTILLERY_RETURN_IF_ERROR(ReadSplit(found.train, &samples_.train));
     DISTILLERY_RETURN_IF_ERROR(ReadSplit(found.test, &samples_.test));
@@ -80,9 +92,6 @@ class SoundFolderReader {
   }
 
   absl::Status Plan(int64_t files) {
-    absl::StatusOr<SoundSamples> reader = SoundSamples::Create(options_);
-    if (!reader.ok()) return Annotate(reader.status(), kOptionsFile);
-    reader_ = *std::move(reader);
     samples_.spec.inputs = {reader_->input()};
     DISTILLERY_RETURN_IF_ERROR(CheckSampleSpec(samples_.spec));
     if (files > kMaxStoredBytes / samples_.record_bytes()) {
@@ -147,6 +156,12 @@ absl::StatusOr<StoredSamples> ReadSoundFolder(const std::string& name, const std
   absl::StatusOr<StoredSamples> samples = SoundFolderReader(name, folder).Read();
   if (!samples.ok()) return Annotate(samples.status(), name);
   return samples;
+}
+
+absl::StatusOr<SoundSamples> ReadSoundSamples(const std::string& folder) {
+  SoundFolderReader reader("", folder);
+  DISTILLERY_RETURN_IF_ERROR(Annotate(reader.Prepare().status(), folder));
+  return reader.reader();
 }
 
 }  // namespace distillery

@@ -8,6 +8,7 @@
 #include "common/data/class_files.h"
 #include "common/data/samples.h"
 #include "common/data/sound_file.h"
+#include "common/data/sound_samples.h"
 
 namespace distillery {
 
@@ -22,5 +23,9 @@ inline constexpr SampleFileKind kSoundFiles{"recordings", kSoundEndings, &HasSou
 //   the first file's     files that cannot be read as sound, as in image_folder.h
 //   UNAVAILABLE          another reason of the system
 absl::StatusOr<StoredSamples> ReadSoundFolder(const std::string& name, const std::string& folder);
+
+// How recordings become samples of the data set in `folder`, for one that is not among them. Errors
+// as above, but for those of files that this does not read.
+absl::StatusOr<SoundSamples> ReadSoundSamples(const std::string& folder);
 
 }  // namespace distillery

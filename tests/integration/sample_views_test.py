@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import unittest
+import wave
 
 from services import ServiceTestCase, run
 
@@ -90,6 +91,47 @@ class SampleViewsTest(ReportPages, ServiceTestCase):
         """Tags of the run's TensorBoard file."""
         (file,) = [name for name in os.listdir(folder + "/tensorboard") if name.startswith("events")]
         return set(event_reader.read(f"{folder}/tensorboard/{file}")[0])
+
+    def write_tone(self, path, pitch, rate=8000, seconds=0.1):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        times = numpy.arange(int(rate * seconds)) / rate
+        noise = numpy.random.default_rng(len(path)).normal(0, 0.05, len(times))
+        sound = numpy.sin(2 * numpy.pi * pitch * times) * 0.5 + noise
+        with wave.open(path, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes((sound * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+        return path
+
+    def test_recordings(self):
+        generator = numpy.random.default_rng(5)
+        for split, count in (("train", 60), ("test", 20)):
+            for i in range(count):
+                name, pitch = (("low", 300), ("high", 1500))[i % 2]
+                self.write_tone(self.path(f"data/tones/{split}/{name}/{i:03}.wav"),
+                                pitch + 50 * generator.normal())
+        self.write("data/tones/dataset.json", '{"length": 800, "features": "log_mel", '
+                   '"mel_bands": 16, "window": 128, "hop": 64}')
+        folder, file = self.train("tones", "mlp:192-8-2")
+        data = ("--dataset", "tones", "--data-dir", self.data)
+        # Of another rate, in another place.
+        low = self.write_tone(self.path("new/low.wav"), 310, rate=16000)
+        high = self.write_tone(self.path("new/high.wav"), 1480)
+        done = self.predict(folder, low, high, *data)
+        self.assertRegex(done.stdout, r"low\.wav: low \d+\.\d\d %, high .*\n.*high\.wav: high ")
+        self.refused(self.predict(folder, low, check=False), "name the data set of recordings")
+        self.refused(self.predict(folder, self.write("new/no.wav", "no"), *data, check=False),
+                     "no.wav")
+        teacher = self.teacher(file)
+        view = json.loads(self.ask(teacher, high, *data, "--json", "--png",
+                                   self.path("high.png")).stdout)
+        names = [one["name"] for one in view["inputs"]]
+        self.assertEqual(names, ["log_mel"])
+        with open(self.path("high.png"), "rb") as picture:
+            self.assertEqual(picture.read(4), b"\x89PNG")
+        _, panels, _ = self.look("tones", folder, 5)
+        self.assertEqual(panels["samples"][0]["shape"], [1, 16, 12])
 
     def test_a_table(self):
         generator = numpy.random.default_rng(1)
