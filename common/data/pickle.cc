@@ -13,12 +13,10 @@
 namespace distillery {
 namespace {
 
-using Kind = PickleValue::Kind;
-
 // Of one pickle; CIFAR's have some 20,000.
 constexpr size_t kMaxPickleValues = 10'000'000;
 
-bool Contains(std::initializer_list<absl::string_view> names, absl::string_view name) {
+bool IsAnyOf(std::initializer_list<absl::string_view> names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -48,6 +46,8 @@ class PickleReader {
   }
 
  private:
+  using Kind = PickleValue::Kind;
+
   absl::Status Do(uint8_t code) {
     switch (code) {
       case 0x80: {  // PROTO
@@ -266,9 +266,9 @@ class PickleReader {
   }
   absl::Status PushName(absl::string_view module, absl::string_view name) {
     const std::string& whole = pickle_.names_.emplace_back(absl::StrCat(module, ".", name));
-    if (!Contains({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
-                   "numpy.ndarray", "numpy.dtype"},
-                  whole)) {
+    if (!IsAnyOf({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+                  "numpy.ndarray", "numpy.dtype"},
+                 whole)) {
       return Refuse(absl::StrCat("it wants ", PlainText(whole),
                                  ", and of a pickle only data is read, which names nothing but "
                                  "NumPy's arrays"));

@@ -113,7 +113,7 @@ class SampleViewsTest(ReportPages, ServiceTestCase):
                                 pitch + 50 * generator.normal())
         self.write("data/tones/dataset.json", '{"length": 800, "features": "log_mel", '
                    '"mel_bands": 16, "window": 128, "hop": 64}')
-        folder, file = self.train("tones", "mlp:192-8-2")
+        folder, file = self.train("tones", "mlp:176-8-2")
         data = ("--dataset", "tones", "--data-dir", self.data)
         # Of another rate, in another place.
         low = self.write_tone(self.path("new/low.wav"), 310, rate=16000)
@@ -131,7 +131,7 @@ class SampleViewsTest(ReportPages, ServiceTestCase):
         with open(self.path("high.png"), "rb") as picture:
             self.assertEqual(picture.read(4), b"\x89PNG")
         _, panels, _ = self.look("tones", folder, 5)
-        self.assertEqual(panels["samples"][0]["shape"], [1, 16, 12])
+        self.assertEqual(panels["samples"][0]["shape"], [1, 16, 11])
 
     def test_a_table(self):
         generator = numpy.random.default_rng(1)
