@@ -234,7 +234,9 @@ class Picker {
     (*one)["inputs"] = Json::array();
     for (size_t i = 0; i < sample.inputs.size(); ++i) {
       const InputSpec& input = sample.spec.inputs[i];
-      const bool drawn = FormOf(input) == InputForm::kSeries && input.elements() <= kMostDrawn;
+      // Of sound there is a picture.
+      const bool drawn = FormOf(input) == InputForm::kSeries && !IsSound(sample.spec) &&
+                         input.elements() <= kMostDrawn;
       (*one)["inputs"].push_back(InputToJson(sample, i, drawn));
     }
   }

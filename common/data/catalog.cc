@@ -14,12 +14,14 @@
 #include "absl/strings/str_join.h"
 #include "common/base/logging.h"
 #include "common/base/names.h"
+#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/data/cifar.h"
 #include "common/data/class_files.h"
 #include "common/data/digits.h"
 #include "common/data/idx.h"
 #include "common/data/image_folder.h"
+#include "common/data/labelled_files.h"
 #include "common/data/npy_folder.h"
 #include "common/data/sound_folder.h"
 #include "common/data/tar_folder.h"
@@ -40,7 +42,12 @@ int KindOfFiles(const std::string& folder) {
   return FindSampleFileKind(folder, {kImageFiles, kSoundFiles});
 }
 bool HoldsImages(const std::string& folder) {
-  return KindOfFiles(folder) == 0 && !HoldsTar(folder);
+  if (KindOfFiles(folder) != 0) return false;
+  // A folder `train` without any file of a kind is taken for one of images, but not if it is of
+  // archives. Archives beside images are two formats.
+  std::error_code ignored;
+  const bool train = std::filesystem::is_directory(folder + "/train", ignored);
+  return !(train && HoldsTar(folder) && !NameIsTaken(absl::StrCat(folder, "/", kLabelsFile)));
 }
 bool HoldsSounds(const std::string& folder) { return KindOfFiles(folder) == 1; }
 

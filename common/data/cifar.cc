@@ -139,8 +139,10 @@ absl::StatusOr<StoredSamples> ReadCifar(const std::string& name, const std::stri
 std::string PickleFolder(const std::string& folder, const std::string& unpacked,
                          const std::string& file) {
   for (const std::string& at : {folder, absl::StrCat(folder, "/", unpacked)}) {
+    const std::string path = absl::StrCat(at, "/", file);
     std::error_code ignored;
-    if (std::filesystem::is_regular_file(absl::StrCat(at, "/", file), ignored)) return at;
+    // A folder `train` is another format's; what is no file at all is refused when it is opened.
+    if (NameIsTaken(path) && !std::filesystem::is_directory(path, ignored)) return at;
   }
   return "";
 }

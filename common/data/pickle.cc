@@ -270,8 +270,9 @@ class PickleReader {
                   "numpy.ndarray", "numpy.dtype"},
                  whole)) {
       return Refuse(absl::StrCat("it wants ", PlainText(whole),
-                                 ", and of a pickle only data is read, which names nothing but "
-                                 "NumPy's arrays"));
+                                 "; only data is read, which names nothing but NumPy's arrays. If "
+                                 "it is yours, load it in Python and write it anew with "
+                                 "pickle.dump(data, file, protocol=4)"));
     }
     New(Kind::kName)->text = whole;
     return absl::OkStatus();

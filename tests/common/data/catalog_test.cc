@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/common/data/files.h"
+#include "tests/common/data/pickles.h"
 #include "tests/common/data/records.h"
 #include "tests/common/log_lines.h"
 #include "tests/common/temporary_folder.h"
@@ -203,6 +204,33 @@ TEST(DatasetCatalog, TwoFormatsInOneFolderAreRefusedByTheirNames) {
                              HasSubstr("move all but one"))));
 }
 
+TEST(DatasetCatalog, ArchivesBesideImagesAreTwoFormats) {
+  TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    ASSERT_THAT(MakeFolders(FolderOf(folder.File(name))), IsOk());
+    ASSERT_THAT(WriteFileDurably(folder.File(name), bytes), IsOk());
+  };
+  DatasetCatalog catalog(folder.path());
+  const auto says = [&](const std::string& name) {
+    return std::string(catalog.Open({name, "train", 2}).status().message());
+  };
+  // What it says of an archive that is none.
+  write("inside/train/0.tar", "no");
+  EXPECT_THAT(says("inside"), HasSubstr("train/0.tar"));
+  write("beside/train-0.tar", "no");
+  EXPECT_THAT(says("beside"), HasSubstr("train-0.tar"));
+  write("listed/train-0.tar", "no");
+  write("listed/labels.csv", "file,label\na.png,x\n");
+  write("listed/a.png", "no");
+  EXPECT_THAT(says("listed"), AllOf(HasSubstr("several formats"), HasSubstr("tar archives")));
+  // A folder of classes comes first: the archive is left out.
+  for (const char* const name : {"train/a/1.pgm", "train/b/1.pgm", "test/b/1.pgm"}) {
+    write(std::string("unpacked/") + name, "P5 2 1 255 xy");
+  }
+  write("unpacked/train.tar", "no");
+  EXPECT_EQ(says("unpacked"), "");
+}
+
 TEST(DatasetCatalog, TwoPlacesOfMnistAreRefused) {
   TemporaryFolder folder;
   WriteIdxFolder(folder.path());
@@ -289,6 +317,19 @@ TEST(DatasetCatalog, Fault67_PipesInPlaceOfFilesAreRefusedInEveryFormat) {
     write_cifar(name);
     pipe_instead(name + "/" + file);
   }
+  for (const char* const file : {"data_batch_1", "test_batch", "batches.meta"}) {
+    const std::string name = std::string("pickles-") + file;
+    ASSERT_THAT(MakeFolders(folder.File(name)), IsOk());
+    for (const char* const batch : {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4",
+                                    "data_batch_5", "test_batch"}) {
+      ASSERT_THAT(WriteFileDurably(folder.File(name + "/" + batch),
+                                   PickleOfTwo("labels", {1}, std::string(3072, 'x'), 3072)),
+                  IsOk());
+    }
+    pipe_instead(name + "/" + file);
+  }
+  ASSERT_THAT(MakeFolders(folder.File("archive")), IsOk());
+  pipe_instead("archive/train-0.tar");
   DatasetCatalog catalog(folder.path());
   int sets = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
@@ -298,7 +339,7 @@ TEST(DatasetCatalog, Fault67_PipesInPlaceOfFilesAreRefusedInEveryFormat) {
         << name;
     ++sets;
   }
-  EXPECT_EQ(sets, 12);
+  EXPECT_EQ(sets, 16);
 }
 
 // A data set whose digest takes a while: half a gigabyte that takes no room on the disk.
