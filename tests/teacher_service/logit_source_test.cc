@@ -82,13 +82,24 @@ class LogitSourceTest : public ::testing::Test {
 };
 
 TEST_F(LogitSourceTest, CutsAreFixedWhereverAReaderStarts) {
-  LogitSource source({}, &scheduler_, nullptr);
-  const std::vector<float> whole = Read(*Open(source));
-  ASSERT_EQ(whole.size(), static_cast<size_t>(kRows * kFakeClasses));
-  for (const int64_t row : {1, 31, 32, 33, 99}) {
-    LogitSource fresh({}, &scheduler_, nullptr);
-    const std::vector<float> rest = Read(*Open(fresh), row);
-    EXPECT_EQ(rest, std::vector<float>(whole.begin() + row * kFakeClasses, whole.end())) << row;
+  for (const char* const augmentation : {"none", "crop:2+flip", "resized_crop:50", "affine:15",
+                                         "elastic:4", "color:30", "erase:30", "jitter:1"}) {
+    const View view{*Augmentation::Parse(augmentation), 7, 3};
+    LogitSource source({}, &scheduler_, nullptr);
+    const std::vector<float> whole = Read(*Open(source, /*shard=*/1, view));
+    ASSERT_EQ(whole.size(), static_cast<size_t>(kRows * kFakeClasses));
+    for (const int64_t row : {1, 31, 32, 33, 99}) {
+      LogitSource fresh({}, &scheduler_, nullptr);
+      const std::vector<float> rest = Read(*Open(fresh, /*shard=*/1, view), row);
+      EXPECT_EQ(rest, std::vector<float>(whole.begin() + row * kFakeClasses, whole.end()))
+          << augmentation << " from row " << row;
+      // What a worker with the files reads of that row alone is what the teacher saw.
+      std::vector<float> pixels(kFakePixels);
+      ASSERT_THAT(LoadNumbers(*dataset_, {kRows + row}, view, {{pixels.data()}}), IsOk());
+      const int64_t in_cut = std::min(kCut, kRows - row / kCut * kCut);
+      EXPECT_EQ(rest[2], FakeTeacher::Logit(pixels.data(), in_cut, row % kCut, 2))
+          << augmentation << " row " << row;
+    }
   }
 }
 
