@@ -22,6 +22,7 @@
 #include "common/data/idx.h"
 #include "common/data/image_folder.h"
 #include "common/data/labelled_files.h"
+#include "common/data/mask_folder.h"
 #include "common/data/npy_folder.h"
 #include "common/data/sound_folder.h"
 #include "common/data/tar_folder.h"
@@ -42,7 +43,7 @@ int KindOfFiles(const std::string& folder) {
   return FindSampleFileKind(folder, {kImageFiles, kSoundFiles});
 }
 bool HoldsImages(const std::string& folder) {
-  if (KindOfFiles(folder) != 0) return false;
+  if (HoldsMasks(folder) || KindOfFiles(folder) != 0) return false;
   // A folder `train` without any file of a kind is taken for one of images, but not if it is of
   // archives. Archives beside images are two formats.
   std::error_code ignored;
@@ -63,11 +64,13 @@ constexpr Format kFormats[] = {
     {HoldsJsonl, ReadJsonlFolder, "JSONL (train.jsonl)"},
     {HoldsPlainText, ReadPlainTextFolder, "plain text (train.txt)"},
     {HoldsTar, ReadTarFolder, "tar archives (train*.tar)"},
+    {HoldsMasks, ReadMaskFolder, "images and masks (train/images, train/masks)"},
     {HoldsImages, ReadImageFolder, "images by class (train/)"},
     {HoldsSounds, ReadSoundFolder, "recordings by class (train/)"}};
 constexpr const char* kFormatNames =
     "MNIST's IDX files, CIFAR-10, CIFAR-100, NPY files, NPZ archives, CSV, JSONL, plain text, "
-    "tar archives, images or recordings by class in train and test, or listed in labels.csv, or in "
+    "tar archives, images with masks, images or recordings by class in train and test, or listed "
+    "in labels.csv, or in "
     "folders of "
     "classes with {\"test_fraction\": 0.2} in dataset.json";
 constexpr const char* kBuiltIn = "digits";

@@ -64,11 +64,23 @@ class PngReader {
   int64_t height() const { return png_get_image_height(png_, info_); }
   int64_t width() const { return png_get_image_width(png_, info_); }
 
-  // Asks for bytes: 1 to 4 for each pixel, alpha last.
-  bool Convert() {
+  // One value for each pixel, of at most 8 bits.
+  bool has_plain_values() const {
+    const int colour = png_get_color_type(png_, info_);
+    return (colour == PNG_COLOR_TYPE_GRAY || colour == PNG_COLOR_TYPE_PALETTE) &&
+           png_get_bit_depth(png_, info_) <= 8;
+  }
+
+  // Asks for bytes: 1 to 4 for each pixel, alpha last; or, as they are stored, the values of
+  // has_plain_values().
+  bool Convert(bool as_stored = false) {
     if (setjmp(png_jmpbuf(png_)) != 0) return false;
-    png_set_expand(png_);
-    png_set_scale_16(png_);
+    if (as_stored) {
+      png_set_packing(png_);
+    } else {
+      png_set_expand(png_);
+      png_set_scale_16(png_);
+    }
     (void)png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     return true;
@@ -123,22 +135,55 @@ absl::StatusOr<ImageShape> PngShape(absl::string_view start, absl::string_view n
   return shape;
 }
 
+namespace {
+
+// Reads all before the pixels, of a file that is there up to its end.
+absl::Status Begin(absl::string_view bytes, absl::string_view name, PngReader* png) {
+  if (!png->ReadHeader()) return Damaged(name, png->error());
+  DISTILLERY_RETURN_IF_ERROR(CheckImageSize(png->height(), png->width(), name));
+  if (ReachesEnd(bytes)) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(name, " is cut short (PNG: no end chunk)"));
+}
+
+// The rows one after the other.
+absl::StatusOr<std::vector<uint8_t>> ReadRows(absl::string_view name, PngReader* png) {
+  std::vector<uint8_t> values(static_cast<size_t>(png->height() * png->row_bytes()));
+  std::vector<png_bytep> rows;
+  rows.reserve(static_cast<size_t>(png->height()));
+  for (int64_t y = 0; y < png->height(); ++y) rows.push_back(&values[y * png->row_bytes()]);
+  if (!png->ReadPixels(rows.data())) return Damaged(name, png->error());
+  return values;
+}
+
+}  // namespace
+
+absl::StatusOr<Image> DecodePngValues(absl::string_view bytes, absl::string_view name) {
+  if (bytes.substr(0, 8) != absl::string_view("\x89PNG\r\n\x1a\n")) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " is no PNG file"));
+  }
+  PngReader png(bytes);
+  DISTILLERY_RETURN_IF_ERROR(Begin(bytes, name, &png));
+  if (!png.has_plain_values()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name,
+        " is in colour, with alpha or of 16 bits: it must have one value for each pixel, grey or "
+        "an index of its palette"));
+  }
+  if (!png.Convert(/*as_stored=*/true)) return Damaged(name, png.error());
+  Image image;
+  image.shape = {1, png.height(), png.width()};
+  DISTILLERY_ASSIGN_OR_RETURN(image.pixels, ReadRows(name, &png));
+  return image;
+}
+
 absl::StatusOr<Image> DecodePng(absl::string_view bytes, absl::string_view name, AlphaRule alpha) {
   PngReader png(bytes);
-  if (!png.ReadHeader()) return Damaged(name, png.error());
-  DISTILLERY_RETURN_IF_ERROR(CheckImageSize(png.height(), png.width(), name));
-  if (!ReachesEnd(bytes)) {
-    return absl::DataLossError(absl::StrCat(name, " is cut short (PNG: no end chunk)"));
-  }
+  DISTILLERY_RETURN_IF_ERROR(Begin(bytes, name, &png));
   if (!png.Convert()) return Damaged(name, png.error());
   const int64_t group = png.values_per_pixel();
   const bool has_alpha = group % 2 == 0;
   const ImageShape shape{has_alpha ? group - 1 : group, png.height(), png.width()};
-  std::vector<uint8_t> values(static_cast<size_t>(shape.height * png.row_bytes()));
-  std::vector<png_bytep> rows;
-  rows.reserve(static_cast<size_t>(shape.height));
-  for (int64_t y = 0; y < shape.height; ++y) rows.push_back(&values[y * png.row_bytes()]);
-  if (!png.ReadPixels(rows.data())) return Damaged(name, png.error());
+  DISTILLERY_ASSIGN_OR_RETURN(const std::vector<uint8_t> values, ReadRows(name, &png));
   if (!has_alpha) return FromInterleaved(shape, values.data());
   return FromInterleavedAlpha(shape, values.data(), alpha);
 }

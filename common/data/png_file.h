@@ -18,6 +18,10 @@ namespace distillery {
 absl::StatusOr<Image> DecodePng(absl::string_view bytes, absl::string_view name,
                                 AlphaRule alpha = AlphaRule::kBlack);
 
+// The values of a file of one for each pixel as they are stored: grey ones of 1 to 8 bits, or the
+// indexes of a palette. Errors as DecodePng; INVALID_ARGUMENT for colour, alpha and 16 bits.
+absl::StatusOr<Image> DecodePngValues(absl::string_view bytes, absl::string_view name);
+
 // The shape that DecodePng gives, from at least the first 26 bytes. DATA_LOSS if no PNG file starts
 // so; RESOURCE_EXHAUSTED as CheckImageSize.
 absl::StatusOr<ImageShape> PngShape(absl::string_view start, absl::string_view name);

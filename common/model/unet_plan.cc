@@ -8,7 +8,7 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMostChannels = 1024;
+constexpr int64_t kMostUnetChannels = 1024;
 constexpr int64_t kFewestLevels = 2;
 constexpr int64_t kMostLevels = 3;
 
@@ -45,7 +45,7 @@ absl::StatusOr<std::vector<Layer>> PlanUnet(const std::string& name,
                                             const SampleSpec& spec, int64_t answers) {
   DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> sizes,
                               ParseSizes(name, "unet:16 or unet:16-2",
-                                         {{"CHANNELS", 1, kMostChannels},
+                                         {{"CHANNELS", 1, kMostUnetChannels},
                                           {"LEVELS", kFewestLevels, kMostLevels, kMostLevels}}));
   const int64_t channels = sizes[0];
   const int64_t levels = sizes[1];
