@@ -14,6 +14,7 @@
 #include "common/data/image_file.h"
 #include "common/data/image_folder.h"
 #include "common/data/npy.h"
+#include "common/data/png_file.h"
 #include "common/data/tar.h"
 #include "tests/fuzz/fuzz_main.h"
 
@@ -78,6 +79,8 @@ void TestOneInput(absl::string_view bytes) {
     }
     case 5:
     case 6: {
+      const auto values = DecodePngValues(bytes, kName);
+      if (values.ok()) Require(CheckImage(*values).ok() && values->shape.channels == 1);
       const auto image = DecodeImage(bytes, static_cast<int64_t>(bytes.size() % 2) * 3, kName);
       if (!image.ok()) break;
       Require(CheckImage(*image).ok());
