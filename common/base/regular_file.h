@@ -22,5 +22,7 @@ absl::StatusOr<Descriptor> OpenRegularFile(const std::string& path, struct stat*
 // Whether there is anything of that name, even a link to nothing: what OpenRegularFile refuses must
 // not be taken for a file that is absent on purpose.
 bool NameIsTaken(const std::string& path);
+// Whether it is a folder, or a link to one.
+bool IsFolder(const std::string& path);
 
 }  // namespace distillery

@@ -46,9 +46,8 @@ bool HoldsImages(const std::string& folder) {
   if (HoldsMasks(folder) || KindOfFiles(folder) != 0) return false;
   // A folder `train` without any file of a kind is taken for one of images, but not if it is of
   // archives. Archives beside images are two formats.
-  std::error_code ignored;
-  const bool train = std::filesystem::is_directory(folder + "/train", ignored);
-  return !(train && HoldsTar(folder) && !NameIsTaken(absl::StrCat(folder, "/", kLabelsFile)));
+  return !(IsFolder(folder + "/train") && HoldsTar(folder) &&
+           !NameIsTaken(absl::StrCat(folder, "/", kLabelsFile)));
 }
 bool HoldsSounds(const std::string& folder) { return KindOfFiles(folder) == 1; }
 
@@ -82,11 +81,6 @@ std::vector<const Format*> FindFormats(const std::string& folder) {
     if (format.holds(folder)) found.push_back(&format);
   }
   return found;
-}
-
-bool IsFolder(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
 }
 
 // Sorted names of the data sets that `data_dir` holds.

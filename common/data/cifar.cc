@@ -1,9 +1,7 @@
 #include "common/data/cifar.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -140,9 +138,8 @@ std::string PickleFolder(const std::string& folder, const std::string& unpacked,
                          const std::string& file) {
   for (const std::string& at : {folder, absl::StrCat(folder, "/", unpacked)}) {
     const std::string path = absl::StrCat(at, "/", file);
-    std::error_code ignored;
     // A folder `train` is another format's; what is no file at all is refused when it is opened.
-    if (NameIsTaken(path) && !std::filesystem::is_directory(path, ignored)) return at;
+    if (NameIsTaken(path) && !IsFolder(path)) return at;
   }
   return "";
 }

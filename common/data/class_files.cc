@@ -35,11 +35,6 @@ constexpr const char* kValidationNames[] = {"val", "valid", "validation"};
 constexpr absl::string_view kFractionHint =
     "to draw the test from the rest, say {\"test_fraction\": 0.2} in dataset.json";
 
-bool IsAFolder(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
-}
-
 // A link to a folder may lead to one above it. Below a class none is followed.
 bool IsLink(const std::string& path) {
   std::error_code ignored;
@@ -74,9 +69,9 @@ class ClassFileFinder {
 
   // The folder of the other split; "" if the test is drawn.
   absl::StatusOr<std::string> TestFolder() const {
-    std::string given = IsAFolder(At("test")) ? "test" : "";
+    std::string given = IsFolder(At("test")) ? "test" : "";
     for (const char* const name : kValidationNames) {
-      if (given.empty() && IsAFolder(At(name))) given = name;
+      if (given.empty() && IsFolder(At(name))) given = name;
     }
     if (!given.empty() && test_fraction_ > 0) {
       return absl::InvalidArgumentError(absl::StrCat("there is a folder ", given,
@@ -92,7 +87,7 @@ class ClassFileFinder {
   }
 
   absl::Status ListSplits() {
-    const bool has_train = IsAFolder(At("train"));
+    const bool has_train = IsFolder(At("train"));
     if (!has_train && test_fraction_ == 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("there is no folder train; if the folders are classes, ", kFractionHint));
@@ -352,7 +347,7 @@ int FindSampleFileKind(const std::string& folder, const std::vector<SampleFileKi
   const std::string labels = absl::StrCat(folder, "/", kLabelsFile);
   if (NameIsTaken(labels)) return KindOfLabelled(labels, kinds);
   const std::string train = folder + "/train";
-  if (IsAFolder(train)) return std::max(0, KindOfFirst(train, kinds, 0));
+  if (IsFolder(train)) return std::max(0, KindOfFirst(train, kinds, 0));
   // Folders of classes, which a folder of data sets looks like too: dataset.json tells them apart.
   const absl::StatusOr<std::string> options =
       ReadTextFile(absl::StrCat(folder, "/dataset.json"), 65536);

@@ -95,13 +95,17 @@ absl::StatusOr<Options> Parse(const std::string& text) {
 
 template <typename Options>
 absl::StatusOr<Options> Read(const std::string& folder) {
-  const std::string path = absl::StrCat(folder, "/", kOptionsFile);
-  if (!NameIsTaken(path)) return Parse<Options>("{}");
-  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxDataOptionsBytes));
+  DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadOptionsText(folder));
   return Parse<Options>(text);
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> ReadOptionsText(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kOptionsFile);
+  if (!NameIsTaken(path)) return "{}";
+  return ReadTextFile(path, kMaxDataOptionsBytes);
+}
 
 absl::StatusOr<ArrayOptions> ParseArrayOptions(const std::string& text) {
   return Parse<ArrayOptions>(text);

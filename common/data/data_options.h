@@ -14,6 +14,9 @@
 namespace distillery {
 
 inline constexpr char kOptionsFile[] = "dataset.json";
+
+// The text of that file in the folder, or "{}" if there is none. Errors of ReadTextFile.
+absl::StatusOr<std::string> ReadOptionsText(const std::string& folder);
 // The most tokens of a text.
 inline constexpr int64_t kMaxLength = 65536;
 

@@ -335,10 +335,10 @@ absl::StatusOr<StoredSamples> ReadIdxFolder(const std::string& name, const std::
   }
   const std::string mapping = place.start + "mapping.txt";
   if (NameIsTaken(mapping)) {
-    DISTILLERY_RETURN_IF_ERROR(Annotate(NameByMapping(mapping, &samples), name));
-    // Labels depend on it too.
+    // Labels depend on it too. It is looked at before it is read, as the label files are.
     DISTILLERY_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(mapping));
     samples.sources.files.push_back(file.stamp());
+    DISTILLERY_RETURN_IF_ERROR(Annotate(NameByMapping(mapping, &samples), name));
     read.insert(BaseName(mapping));
   } else {
     samples.class_names =

@@ -13,12 +13,11 @@
 #include "common/base/input_file.h"
 #include "common/base/json_fields.h"
 #include "common/base/on_all_cores.h"
-#include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/text.h"
-#include "common/base/text_file.h"
 #include "common/data/bad_files.h"
 #include "common/data/class_files.h"
+#include "common/data/data_options.h"
 #include "common/data/image_file.h"
 #include "common/data/image_resize.h"
 #include "common/data/kept_pictures.h"
@@ -26,7 +25,6 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxOptionsBytes = 65536;
 // Images that are decoded before they are stored: at most so many, of at most so many pixel values.
 constexpr size_t kBlockImages = 64;
 constexpr int64_t kBlockBytes = int64_t{128} << 20;
@@ -83,10 +81,8 @@ class ImageFolderReader {
 
  private:
   absl::Status ReadOptions() {
-    const std::string path = folder_ + "/dataset.json";
-    if (!NameIsTaken(path)) return absl::OkStatus();
-    const absl::StatusOr<std::string> text = ReadTextFile(path, kMaxOptionsBytes);
-    if (!text.ok()) return WithoutFolder(text.status(), folder_, "dataset.json");
+    const absl::StatusOr<std::string> text = ReadOptionsText(folder_);
+    if (!text.ok()) return WithoutFolder(text.status(), folder_, kOptionsFile);
     DISTILLERY_ASSIGN_OR_RETURN(options_, ParseImageFolderOptions(*text));
     options_text_ = *text;
     return absl::OkStatus();

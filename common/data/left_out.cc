@@ -88,17 +88,24 @@ std::vector<LeftOut> LeftOutFiles::Finish() && {
   return all;
 }
 
+void LeftOutFiles::AddBeside(const std::string& within, const std::set<std::string>& known,
+                             bool with_folders) {
+  const absl::StatusOr<FolderNames> names = ListFolder(absl::StrCat(folder_, "/", within));
+  if (!names.ok()) return;
+  const std::string start = within.empty() ? "" : absl::StrCat(within, "/");
+  for (const std::string& file : names->files) {
+    if (known.count(start + file) == 0) AddFile(start + file);
+  }
+  if (!with_folders) return;
+  for (const std::string& name : names->folders) {
+    if (known.count(start + name) == 0) AddFolder(start + name);
+  }
+}
+
 std::vector<LeftOut> LeftOutBeside(const std::string& folder, const std::set<std::string>& read,
                                    bool with_folders) {
-  const absl::StatusOr<FolderNames> names = ListFolder(folder);
-  if (!names.ok()) return {};  // what is read says why
   LeftOutFiles left_out(folder);
-  for (const std::string& file : names->files) {
-    if (read.count(file) == 0) left_out.AddFile(file);
-  }
-  if (with_folders) {
-    for (const std::string& name : names->folders) left_out.AddFolder(name);
-  }
+  left_out.AddBeside("", read, with_folders);
   return std::move(left_out).Finish();
 }
 

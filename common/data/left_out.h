@@ -38,6 +38,11 @@ class LeftOutFiles {
   void AddFile(const std::string& name);
   // With all below it; `why` follows the count in the sentence.
   void AddFolder(const std::string& name, absl::string_view why = "");
+  // What lies directly in the folder `within` ("": the data set's own) and is not in `known`, whose
+  // names are within the data set's folder too; with `with_folders` the folders as well. Nothing of
+  // a folder that cannot be read: who reads it says why.
+  void AddBeside(const std::string& within, const std::set<std::string>& known,
+                 bool with_folders = true);
   // First the sentences about files, those about most files in front; then those about folders.
   std::vector<LeftOut> Finish() &&;
 

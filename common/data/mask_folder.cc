@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <iterator>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -16,10 +14,10 @@
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/text.h"
-#include "common/base/text_file.h"
 #include "common/data/archived_samples.h"
 #include "common/data/bad_files.h"
 #include "common/data/class_names.h"
+#include "common/data/data_options.h"
 #include "common/data/image_folder.h"
 #include "common/data/left_out.h"
 #include "common/data/png_file.h"
@@ -28,15 +26,9 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxMaskOptionsBytes = 65536;
 constexpr uint8_t kNoClass = 255;
 // Pairs that are decoded before they are stored.
 constexpr size_t kBlockPairs = 64;
-
-bool IsFolderAt(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
-}
 
 // Within the data set's folder.
 struct MaskedPicture {
@@ -53,7 +45,7 @@ class MaskFolderReader {
 
   absl::StatusOr<StoredSamples> Read() {
     DISTILLERY_RETURN_IF_ERROR(ReadOptions());
-    const char* const test = IsFolderAt(absl::StrCat(folder_, "/test")) ? "test" : "val";
+    const char* const test = IsFolder(absl::StrCat(folder_, "/test")) ? "test" : "val";
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<MaskedPicture> train, FindPairs("train"));
     DISTILLERY_ASSIGN_OR_RETURN(const std::vector<MaskedPicture> tested, FindPairs(test));
     DISTILLERY_RETURN_IF_ERROR(Plan(train, train.size() + tested.size()));
@@ -75,9 +67,8 @@ class MaskFolderReader {
     if (NameIsTaken(At("classes.txt"))) {
       DISTILLERY_ASSIGN_OR_RETURN(samples_.class_names, ReadClassNames(At("classes.txt")));
     }
-    if (!NameIsTaken(At("dataset.json"))) return absl::OkStatus();
-    const absl::StatusOr<std::string> text = ReadTextFile(At("dataset.json"), kMaxMaskOptionsBytes);
-    if (!text.ok()) return WithoutFolder(text.status(), folder_, "dataset.json");
+    const absl::StatusOr<std::string> text = ReadOptionsText(folder_);
+    if (!text.ok()) return WithoutFolder(text.status(), folder_, kOptionsFile);
     DISTILLERY_ASSIGN_OR_RETURN(options_, ParseImageFolderOptions(*text));
     if (options_.test_fraction > 0) {
       return absl::InvalidArgumentError(
@@ -97,8 +88,8 @@ class MaskFolderReader {
     const std::string masks = absl::StrCat(split, "/masks");
     const absl::StatusOr<FolderNames> names = ListFolder(At(images));
     if (!names.ok()) return WithoutFolder(names.status(), folder_, images);
+    known_.insert({split, images, masks});
     std::vector<MaskedPicture> pairs;
-    std::set<std::string> used;
     for (const std::string& file : names->files) {
       if (!HasImageExtension(file)) continue;
       const std::string mask = absl::StrCat(file.substr(0, file.rfind('.')), ".png");
@@ -107,11 +98,12 @@ class MaskFolderReader {
         return absl::InvalidArgumentError(absl::StrCat(PlainText(pair.picture), " has no mask ",
                                                        PlainText(pair.mask), "; add it"));
       }
-      if (!used.insert(mask).second) {
+      if (!known_.insert(pair.mask).second) {
         return absl::InvalidArgumentError(absl::StrCat(
             "the mask ", PlainText(pair.mask), " is that of two pictures, one of them ",
             PlainText(pair.picture), "; give them names of their own"));
       }
+      known_.insert(pair.picture);
       pairs.push_back(std::move(pair));
     }
     if (!pairs.empty()) return pairs;
@@ -228,31 +220,11 @@ class MaskFolderReader {
   // What lies beside pictures and masks.
   void AddLeftOut(const std::string& test) {
     LeftOutFiles others(folder_);
-    const auto beside = [&](const std::string& within, const std::set<std::string>& known) {
-      const absl::StatusOr<FolderNames> names = ListFolder(within.empty() ? folder_ : At(within));
-      if (!names.ok()) return;
-      const std::string start = within.empty() ? "" : absl::StrCat(within, "/");
-      for (const std::string& file : names->files) {
-        if (known.count(file) == 0) others.AddFile(start + file);
-      }
-      for (const std::string& name : names->folders) {
-        if (known.count(name) == 0) others.AddFolder(start + name);
-      }
-    };
-    beside("", {"train", test, "dataset.json", "classes.txt"});
+    others.AddBeside("", known_);
     for (const std::string& split : {std::string("train"), test}) {
-      beside(split, {"images", "masks"});
-      std::set<std::string> masks;
-      std::set<std::string> pictures;
-      const absl::StatusOr<FolderNames> names = ListFolder(absl::StrCat(At(split), "/images"));
-      if (!names.ok()) continue;
-      for (const std::string& file : names->files) {
-        if (!HasImageExtension(file)) continue;
-        pictures.insert(file);
-        masks.insert(absl::StrCat(file.substr(0, file.rfind('.')), ".png"));
+      for (const char* const within : {"", "/images", "/masks"}) {
+        others.AddBeside(absl::StrCat(split, within), known_);
       }
-      beside(absl::StrCat(split, "/images"), pictures);
-      beside(absl::StrCat(split, "/masks"), masks);
     }
     for (LeftOut& other : std::move(others).Finish()) {
       samples_.left_out.push_back(std::move(other));
@@ -263,6 +235,8 @@ class MaskFolderReader {
   ImageFolderOptions options_;
   MemberForm form_;
   int64_t largest_ = 1;
+  // Files and folders that are read, within the data set's folder.
+  std::set<std::string> known_ = {kOptionsFile, "classes.txt"};
   BadFiles bad_;
   StoredSamples samples_;
 };
@@ -270,7 +244,7 @@ class MaskFolderReader {
 }  // namespace
 
 bool HoldsMasks(const std::string& folder) {
-  return IsFolderAt(folder + "/train/images") && IsFolderAt(folder + "/train/masks");
+  return IsFolder(folder + "/train/images") && IsFolder(folder + "/train/masks");
 }
 
 absl::StatusOr<StoredSamples> ReadMaskFolder(const std::string& name, const std::string& folder) {

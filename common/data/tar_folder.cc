@@ -22,9 +22,9 @@
 #include "common/base/regular_file.h"
 #include "common/base/status_macros.h"
 #include "common/base/text.h"
-#include "common/base/text_file.h"
 #include "common/data/archived_samples.h"
 #include "common/data/class_names.h"
+#include "common/data/data_options.h"
 #include "common/data/image_file.h"
 #include "common/data/image_folder.h"
 #include "common/data/left_out.h"
@@ -33,7 +33,6 @@
 namespace distillery {
 namespace {
 
-constexpr int64_t kMaxTarOptionsBytes = 65536;
 constexpr int64_t kMaxLabelBytes = 65536;
 
 bool IsArchive(absl::string_view name) {
@@ -131,7 +130,7 @@ class TarFolderReader {
 
  private:
   absl::Status ReadOptions() {
-    for (const char* const name : {"dataset.json", "classes.txt"}) {
+    for (const char* const name : {kOptionsFile, "classes.txt"}) {
       const std::string path = absl::StrCat(folder_, "/", name);
       if (!NameIsTaken(path)) continue;
       DISTILLERY_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
@@ -141,7 +140,7 @@ class TarFolderReader {
         DISTILLERY_ASSIGN_OR_RETURN(given_names_, ReadClassNames(path));
         continue;
       }
-      DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTarOptionsBytes));
+      DISTILLERY_ASSIGN_OR_RETURN(const std::string text, ReadOptionsText(folder_));
       DISTILLERY_ASSIGN_OR_RETURN(options_, ParseImageFolderOptions(text));
     }
     if (options_.skip_corrupt) {
@@ -431,19 +430,8 @@ class TarFolderReader {
           {absl::StrCat(group.first, " ", what, " such as ", group.second), group.first});
     }
     LeftOutFiles others(folder_);
-    const auto add = [&](const std::string& within) {
-      const auto names = ListFolder(absl::StrCat(folder_, "/", within));
-      if (!names.ok()) return;
-      const std::string start = within.empty() ? "" : absl::StrCat(within, "/");
-      for (const std::string& file : names->files) {
-        if (read_.count(start + file) == 0) others.AddFile(start + file);
-      }
-      for (const std::string& name : names->folders) {
-        if (!within.empty() || (name != "train" && name != "test" && name != "val"))
-          others.AddFolder(start + name);
-      }
-    };
-    for (const char* const within : {"", "train", "test", "val"}) add(within);
+    read_.insert({"train", "test", "val"});
+    for (const char* const within : {"", "train", "test", "val"}) others.AddBeside(within, read_);
     for (LeftOut& other : std::move(others).Finish()) samples_.left_out.push_back(std::move(other));
   }
 
