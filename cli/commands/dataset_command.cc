@@ -104,15 +104,10 @@ class DatasetCommand : public Command {
 
   absl::StatusOr<Findings> Look(const Dataset& dataset, DatasetCatalog* catalog) const {
     Findings findings;
-    DISTILLERY_ASSIGN_OR_RETURN(findings.counts, CountLabels(dataset));
     DISTILLERY_ASSIGN_OR_RETURN(const auto train,
                                 catalog->Open({reference_.name, "train", reference_.shard_size}));
     DISTILLERY_ASSIGN_OR_RETURN(const auto test,
                                 catalog->Open({reference_.name, "test", reference_.shard_size}));
-    DISTILLERY_ASSIGN_OR_RETURN(const std::vector<int64_t> trained, CountLabels(*train));
-    for (size_t i = 0; i < trained.size(); ++i) {
-      if (trained[i] == 0) findings.untrained.push_back(dataset.class_names()[i]);
-    }
     findings.test_samples = test->size();
     DISTILLERY_ASSIGN_OR_RETURN(findings.shared, FindSharedSamples(*train, *test));
     for (const std::string& split : KnownSplits()) {
@@ -124,6 +119,11 @@ class DatasetCommand : public Command {
       DISTILLERY_RETURN_IF_ERROR(opened.status());
       counts.size = (*opened)->size();
       DISTILLERY_ASSIGN_OR_RETURN(counts.counts, CountLabels(**opened));
+      if (split == reference_.split) findings.counts = counts.counts;
+      if (split != "train") continue;
+      for (size_t i = 0; i < counts.counts.size(); ++i) {
+        if (counts.counts[i] == 0) findings.untrained.push_back(dataset.class_names()[i]);
+      }
     }
     if (dataset.spec().is_picture_by_class()) return findings;
     std::vector<int64_t> first;
